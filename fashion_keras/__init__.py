@@ -1,0 +1,1 @@
+"""Fashion-MNIST in Keras: search, retrain, evaluate, predict, explore."""

@@ -1,0 +1,37 @@
+"""Search spaces for Fashion-MNIST: ordinary KerasTuner hypermodels.
+
+Names and ranges are those of the original systems, so that their published
+values replay.
+"""
+
+from shared_keras.mlp import Layer, hidden_layers, mlp
+
+
+def dense(hp):
+    """The space of the Keras original (seed 002): depth, widths, learning rate."""
+    layers = hidden_layers(
+        hp,
+        "n_hidden_layers",
+        1,
+        9,
+        lambda i: Layer(units=hp.Int(f"layer_units_{i}", 24, 576, step=24)),
+    )
+    rates = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+    return mlp(layers, learning_rate=hp.Choice("learning_rate", rates))
+
+
+def regularized(hp):
+    """Its successor, with an L2 penalty and dropout for each layer."""
+    layers = hidden_layers(
+        hp,
+        "n_hidden_layers",
+        1,
+        4,
+        lambda i: Layer(
+            units=hp.Int(f"layer_units_{i}", 24, 624, step=24),
+            l2=hp.Choice(f"layer_regu_{i}", [1e-3, 1e-4, 1e-5, 1e-6]),
+            dropout=hp.Float(f"layer_drop_{i}", 0.1, 0.3, sampling="log"),
+        ),
+    )
+    rates = [1e-3, 1e-4, 1e-5, 1e-6]
+    return mlp(layers, learning_rate=hp.Choice("learning_rate", rates))

@@ -1,0 +1,1 @@
+"""MNIST in Keras: search, retrain, evaluate, predict, explore."""

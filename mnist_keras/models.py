@@ -1,0 +1,41 @@
+"""Search spaces for MNIST: ordinary KerasTuner hypermodels.
+
+Names and ranges are those of the original system (seed 004), so that its
+published values replay.
+"""
+
+from shared_keras.mlp import Layer, hidden_layers, mlp
+
+RATES = [1e-4, 1e-3, 1e-2]
+
+
+def dense(hp):
+    """The first space of the original: depth, widths, learning rate."""
+    layers = hidden_layers(
+        hp,
+        "num_layers",
+        2,
+        5,
+        lambda i: Layer(units=hp.Int(f"num_units_{i}", 15, 120, step=15)),
+    )
+    return mlp(layers, learning_rate=hp.Choice("learning_rate", RATES))
+
+
+def regularized(hp):
+    """The second one, with an L2 penalty and dropout for each layer.
+
+    The original prints a dropout from 0.2 to 4 in steps of 0.5; its results, 0.2
+    and 0.25, come from 0.2 to 0.35 in steps of 0.05, and that is the space here.
+    """
+    layers = hidden_layers(
+        hp,
+        "num_layers",
+        2,
+        5,
+        lambda i: Layer(
+            units=hp.Int(f"num_units_{i}", 15, 120, step=15),
+            l2=hp.Choice(f"l2_{i}", [1e-4, 1e-3, 1e-2]),
+            dropout=hp.Float(f"drop_{i}", 0.2, 0.35, step=0.05),
+        ),
+    )
+    return mlp(layers, learning_rate=hp.Choice("learning_rate", RATES))

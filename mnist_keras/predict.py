@@ -1,0 +1,7 @@
+"""Classify image files with a model for MNIST."""
+
+from mnist_keras.task import TASK
+from shared_keras import predict
+
+if __name__ == "__main__":
+    raise SystemExit(predict.main(TASK))

@@ -1,0 +1,78 @@
+"""Numbers that say how good predictions are. Arrays in, values out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special, stats
+from sklearn import metrics
+
+BATCH = 1000
+
+
+def probabilities(model, x: np.ndarray) -> np.ndarray:
+    """Return the class probabilities of images.
+
+    Args:
+        model: A Keras model; if its outputs are logits, they are normalised.
+        x: Raw images, (n, 28, 28).
+
+    Returns:
+        float64 (n, classes), rows summing to one.
+    """
+    outputs = np.asarray(model.predict(x, batch_size=BATCH, verbose=0), np.float64)
+    sums = outputs.sum(axis=1, keepdims=True)
+    if (outputs >= 0).all() and np.allclose(sums, 1, atol=1e-3):
+        return outputs / sums
+    return special.softmax(outputs, axis=1)
+
+
+def scores(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> dict:
+    """Score predictions.
+
+    Args:
+        probabilities: float (n, classes).
+        y: True labels, int (n,).
+        classes: Their names.
+
+    Returns:
+        `n`, `accuracy` with its Wilson 95 % interval `accuracy_low` and
+        `accuracy_high`, `loss` (mean cross-entropy in nats, without the
+        model's weight penalties), `macro` and per-class `precision`, `recall`,
+        `f1`, the class's `support`, and the `confusion` matrix (rows true).
+        A class that is never predicted, or never occurs, scores zero.
+    """
+    labels = range(len(classes))
+    predicted = probabilities.argmax(axis=1)
+    correct = int((predicted == y).sum())
+    interval = stats.binomtest(correct, len(y)).proportion_ci(method="wilson")
+    picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
+    columns = metrics.precision_recall_fscore_support(
+        y, predicted, labels=labels, zero_division=0
+    )
+    return {
+        "n": len(y),
+        "accuracy": correct / len(y),
+        "accuracy_low": float(interval.low),
+        "accuracy_high": float(interval.high),
+        "loss": float(-np.log(picked).mean()),
+        "macro": {
+            key: float(column.mean())
+            for key, column in zip(("precision", "recall", "f1"), columns)
+        },
+        "classes": [
+            {
+                "class": name,
+                "precision": float(precision),
+                "recall": float(recall),
+                "f1": float(f1),
+                "support": int(support),
+            }
+            for name, precision, recall, f1, support in zip(classes, *columns)
+        ],
+        "confusion": metrics.confusion_matrix(y, predicted, labels=labels).tolist(),
+    }
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Return the entropy of each row in nats, float (n,)."""
+    return stats.entropy(probabilities, axis=1)

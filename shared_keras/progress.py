@@ -1,0 +1,152 @@
+"""Show a running search: live on a terminal, plain lines on a pipe."""
+
+import re
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from shared_keras.tuner import ENDED
+
+LAYER = re.compile(r"_\d+$")
+
+
+class Progress:
+    """What a person sees of a search. Use as a context around `tuner.search`."""
+
+    def __init__(self, title: str):
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.title = title
+        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+        self.ended = None
+
+    def __enter__(self):
+        self.started, self.epochs_before = time.perf_counter(), None
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception):
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self.console.print(line, markup=False)
+
+    def announce(self, tuner, folder, resumed: bool) -> None:
+        """Say what is about to happen."""
+        done, total = counts(tuner)
+        if (folder / "best.json").exists():
+            self.say(f"The search in {folder} is finished: {done} trials.")
+        elif resumed:
+            self.say(f"Going on with the search in {folder}: {done} of {total} trials done.")
+        else:
+            epochs = total_epochs(tuner)
+            self.say(f"{self.title}: {total} trials, {epochs} epochs, in {folder}.")
+
+    def update(self, tuner) -> None:
+        """Show the state of the search."""
+        if self.epochs_before is None:
+            self.epochs_before = epochs_done(tuner)
+        done, total = counts(tuner)
+        left = self._time_left(tuner)
+        if self.console.is_terminal:
+            self.live.update(self._view(tuner, done, total, left))
+        elif tuner.running is None:
+            self.say(self._line(tuner, done, total, left))
+
+    def _time_left(self, tuner) -> str:
+        done = epochs_done(tuner)
+        if done == self.epochs_before:
+            return "?"
+        rate = (time.perf_counter() - self.started) / (done - self.epochs_before)
+        return duration(rate * (total_epochs(tuner) - done))
+
+    def _view(self, tuner, done, total, left):
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        bar.add_task(f"{self.title}, trials", completed=done, total=total)
+        table = Table.grid(padding=(0, 2))
+        trial = tuner.running
+        if trial is not None:
+            values = trial.hyperparameters.values
+            epoch = values["tuner/initial_epoch"] + len(tuner.history.get("loss", ()))
+            table.add_row("running", f"trial {trial.trial_id}, {place(values)}, epoch {epoch}")
+            table.add_row("", _score(tuner) or "compiling")
+            table.add_row("", settings(values))
+        table.add_row("best so far", _best(tuner))
+        table.add_row("time left", left)
+        return Group(bar, table)
+
+    def _line(self, tuner, done, total, left) -> str:
+        trial = tuner.oracle.trials[tuner.oracle.end_order[-1]]
+        score = tuner.oracle.objective.name
+        result = trial.status.lower() if trial.score is None else f"{score} {trial.score:.4f}"
+        return (
+            f"{done}/{total}  trial {trial.trial_id}  "
+            f"{place(trial.hyperparameters.values)}  {result}  "
+            f"[{settings(trial.hyperparameters.values)}]  "
+            f"best {_best(tuner)}  left {left}"
+        )
+
+
+def counts(tuner) -> tuple[int, int]:
+    """Return how many trials ended and how many there are to be."""
+    done = sum(t.status in ENDED for t in tuner.oracle.trials.values())
+    rungs = tuner.oracle.schedule()
+    return done, sum(r.trials for r in rungs) * tuner.oracle.hyperband_iterations
+
+
+def total_epochs(tuner) -> int:
+    """Return how many epochs the whole search trains."""
+    rungs = tuner.oracle.schedule()
+    epochs = sum(r.trials * (r.epochs - r.initial_epoch) for r in rungs)
+    return epochs * tuner.oracle.hyperband_iterations
+
+
+def epochs_done(tuner) -> int:
+    """Return how many epochs have been trained, those of the running trial too."""
+    values = [
+        t.hyperparameters.values for t in tuner.oracle.trials.values() if t.status in ENDED
+    ]
+    ended = sum(v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values)
+    running = tuner.running is not None
+    return ended + (len(tuner.history.get("loss", ())) if running else 0)
+
+
+def place(values) -> str:
+    """Name the bracket and the rung of a trial."""
+    return f"bracket {values['tuner/bracket']} rung {values['tuner/round']}"
+
+
+def settings(values) -> str:
+    """Write a trial's hyperparameters on one line, those of the layers together."""
+    grouped = {}
+    for name, value in values.items():
+        if not name.startswith("tuner/"):
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            grouped.setdefault(LAYER.sub("", name), []).append(text)
+    return " ".join(f"{name}={'/'.join(texts)}" for name, texts in grouped.items())
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def _score(tuner) -> str:
+    name = tuner.oracle.objective.name
+    values = tuner.history.get(name, ())
+    return f"{name} {values[-1]:.4f}" if values else ""
+
+
+def _best(tuner) -> str:
+    winner = tuner.winner()
+    if winner is None:
+        return "none yet"
+    epochs = winner.hyperparameters.values["tuner/epochs"]
+    return f"{winner.score:.4f} (trial {winner.trial_id}, {epochs} epochs)"

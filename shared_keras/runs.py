@@ -1,0 +1,169 @@
+"""What commands leave on disk: folders that explain themselves."""
+
+import csv
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+from shared_keras.errors import BadInput
+
+PACKAGES = ("keras", "jax", "tensorflow", "torch", "keras-tuner", "numpy", "scikit-learn")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is either whole or as it was before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json(path: Path):
+    """Read a JSON file.
+
+    Raises:
+        BadInput: naming the file, if it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
+    """Write rows as CSV, whole or not at all; columns in order of appearance."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file with a header; a missing file has no rows."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_figure(path: Path, figure) -> None:
+    """Write a matplotlib figure as PNG, whole or not at all."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=120)
+    write_bytes(path, png.getvalue())
+
+
+def write_history(
+    path: Path, history: Mapping[str, Sequence[float]], first: int = 1
+) -> None:
+    """Write a Keras history as CSV: a row per epoch, the first counted as `first`."""
+    rows = [dict(zip(history, values)) for values in zip(*history.values())]
+    write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])
+
+
+def read_settings(kind: type, path: Path):
+    """Read back the settings that were written as JSON from a dataclass `kind`.
+
+    Raises:
+        BadInput: naming the file, if a key is unknown or missing.
+    """
+    values = read_json(path)
+    expected = {field.name for field in fields(kind)}
+    if not isinstance(values, dict) or set(values) != expected:
+        raise BadInput(
+            f"{path}: expected the keys {', '.join(sorted(expected))}, got "
+            f"{', '.join(sorted(values)) if isinstance(values, dict) else values!r}"
+        )
+    return kind(**values)
+
+
+def write_settings(path: Path, settings) -> None:
+    """Write a dataclass as JSON."""
+    write_json(path, asdict(settings))
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder below the results folder.
+
+    Raises:
+        BadInput: if that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"argument --results-dir: expected a folder that can be written, "
+            f"but {path}: {error.strerror}"
+        ) from None
+    return path
+
+
+def new_folder(parent: Path, label: str) -> Path:
+    """Create a folder that nobody used before, named after the time and `label`."""
+    make_folder(parent)
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{label}"
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        try:
+            (parent / f"{name}{suffix}").mkdir()
+            return parent / f"{name}{suffix}"
+        except FileExistsError:
+            continue
+    raise BadInput(f"argument --results-dir: {parent / name} exists 999 times")
+
+
+def environment() -> dict:
+    """Describe what this process runs on: versions, backend, device, commit."""
+    from shared_keras import devices
+
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": " ".join(["python", "-m", *sys.orig_argv[2:]])
+        if "-m" in sys.orig_argv[:2]
+        else " ".join(Path(arg).name for arg in sys.argv),
+        "versions": versions,
+        "backend": devices.backend(),
+        "device": devices.describe(),
+        "commit": commit(),
+    }
+
+
+def commit() -> str | None:
+    """Return the commit of this checkout, marked if changed, or None without one."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,191 @@
+"""Search hyperparameters with Hyperband; `run` is what the command does."""
+
+import contextlib
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from shared_keras import cli, datasets, runs
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.task import Task
+
+QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
+OBJECTIVES = ("val_accuracy", "val_loss")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the result of a search. `data` is a digest of the images."""
+
+    task: str
+    space: str
+    max_epochs: int
+    factor: int
+    iterations: int
+    batch_size: int
+    objective: str
+    split: str
+    seed: int
+    backend: str
+    data: str
+
+
+def main(task: Task, argv: list[str] | None = None) -> int:
+    """Run the command `search` of a task and return its exit code."""
+    parser = cli.Parser(task, "search", f"Search hyperparameters for {task.title}.")
+    add = parser.add_argument
+    add("--space", choices=task.spaces, default=task.default_space, help="what to vary")
+    budgets = ", ".join(f"{b.max_epochs} ({name})" for name, b in task.spaces.items())
+    add(
+        "--max-epochs",
+        type=cli.whole(1),
+        metavar="N",
+        help=f"epochs of the longest training; without it as published: {budgets}",
+    )
+    add(
+        "--factor",
+        type=cli.whole(2),
+        metavar="N",
+        help="of how many trials one is promoted; without it as published: 2",
+    )
+    add("--quick", action="store_true", help="a budget of about half a minute")
+    add("--iterations", type=cli.whole(1), metavar="N", default=1, help="Hyperband runs")
+    add("--batch-size", type=cli.whole(1), metavar="N", default=32, help="images per step")
+    add("--objective", choices=OBJECTIVES, default="val_accuracy", help="what to improve")
+    add("--seed", type=cli.whole(0), metavar="N", default=0, help="decides all chance")
+    add(
+        "--name",
+        type=cli.name,
+        help="name of the search; without it the space, and what differs from the default",
+    )
+    cli.add_split(parser, "holdout")
+    cli.add_data(parser)
+    cli.add_results(parser)
+    cli.add_device(parser)
+    return cli.run(parser, run, task, argv)
+
+
+def run(task: Task, args) -> None:
+    """Search, or go on with a search, and show what came out."""
+    from filelock import FileLock, Timeout
+
+    from shared_keras import devices
+
+    budget = _budget(task, args)
+    train, test = datasets.load(task, args.data_dir)
+    settings = Settings(
+        task=task.name,
+        space=args.space,
+        iterations=args.iterations,
+        batch_size=args.batch_size,
+        objective=args.objective,
+        split=args.split,
+        seed=args.seed,
+        backend=devices.backend(),
+        data=datasets.digest(train, test),
+        **budget,
+    )
+    name = args.name or _default_name(args)
+    folder = runs.make_folder(args.results_dir / task.name / "searches" / name)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            _search(task, settings, folder, datasets.split(task, train, test, args.split))
+    except Timeout:
+        raise RunFailed(f"another process is searching in {folder}") from None
+
+
+def _budget(task: Task, args) -> dict[str, int]:
+    if args.quick:
+        for flag, value in (("max-epochs", args.max_epochs), ("factor", args.factor)):
+            if value is not None:
+                raise BadInput(
+                    f"argument --quick: sets the budget, so it cannot stand beside "
+                    f"--{flag} {value}; leave one of them out"
+                )
+        return QUICK
+    published = asdict(task.spaces[args.space])
+    given = {"max_epochs": args.max_epochs, "factor": args.factor}
+    return published | {key: value for key, value in given.items() if value is not None}
+
+
+def _default_name(args) -> str:
+    parts = [args.space]
+    parts += [args.split] * (args.split != "holdout")
+    parts += [args.objective] * (args.objective != "val_accuracy")
+    parts += ["quick"] * args.quick
+    return "-".join(parts)
+
+
+def _search(task: Task, settings: Settings, folder: Path, split: datasets.Split) -> None:
+    from shared_keras import search_report
+    from shared_keras.progress import Progress
+    from shared_keras.tuner import Hyperband
+
+    resumed = _same_settings(folder / "settings.json", settings)
+    if not resumed:
+        runs.write_settings(folder / "settings.json", settings)
+        runs.write_json(folder / "environment.json", runs.environment())
+    progress = Progress(task.title)
+    with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
+        tuner = Hyperband(
+            task.builder(settings.space),
+            settings.objective,
+            max_epochs=settings.max_epochs,
+            factor=settings.factor,
+            hyperband_iterations=settings.iterations,
+            seed=settings.seed,
+            directory=folder.parent,
+            project_name=folder.name,
+        )
+    progress.announce(tuner, folder, resumed)
+    if settings.split == "published":
+        progress.say("Validation images come from the test set, as published.")
+
+    def update():
+        progress.update(tuner)
+        if tuner.running is None:
+            search_report.write_trials(tuner, folder)
+
+    tuner.callback = update
+    if not (folder / "best.json").exists():
+        try:
+            with progress:
+                tuner.search(
+                    split.train.x,
+                    split.train.y,
+                    validation_data=(split.validation.x, split.validation.y),
+                    batch_size=settings.batch_size,
+                )
+        except KeyboardInterrupt:
+            progress.say("Stopped. The same command goes on from here.")
+            raise
+        if tuner.winner() is None:
+            trials = list(tuner.oracle.trials.values())
+            reason = search_report.reason(trials[0])
+            raise RunFailed(f"all {len(trials)} trials failed, the first: {reason}")
+        search_report.write_trials(tuner, folder)
+        search_report.write_best(tuner, folder, settings)
+    search_report.show(tuner, folder, progress.console)
+
+
+def _same_settings(path: Path, settings: Settings) -> bool:
+    """Return whether the search was begun before; refuse other settings."""
+    if not path.exists():
+        if path.with_name("oracle.json").exists():
+            raise BadInput(
+                f"argument --name: {path.parent} holds a KerasTuner project that this "
+                "command did not make; give another --name"
+            )
+        return False
+    earlier, now = asdict(runs.read_settings(Settings, path)), asdict(settings)
+    differences = [
+        f"{key} was {earlier[key]} and is now {now[key]}"
+        for key in now
+        if earlier[key] != now[key]
+    ]
+    if differences:
+        raise BadInput(
+            f"argument --name: the search '{path.parent.name}' was made with other "
+            f"settings ({'; '.join(differences)}); give them again, or another --name"
+        )
+    return True

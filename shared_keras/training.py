@@ -1,0 +1,131 @@
+"""Train a compiled Keras model: one contract, the fastest way on each backend.
+
+`fit` means what `keras.Model.fit` means, and tests/test_training.py holds it to
+that, with three differences. The order of the images depends on the seed and the
+epoch alone, so that a training that goes on from `initial_epoch` sees the images
+that an uninterrupted one would have seen. An epoch is one unit: callbacks that
+work batch by batch are refused. And validation uses batches of 1,000 images.
+"""
+
+import random
+
+import keras
+import numpy as np
+
+VALIDATION_BATCH = 1000
+BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+
+
+def seed_layers(seed: int) -> None:
+    """Make the models built from here on start alike.
+
+    Keras draws the seed of each initializer and of each dropout layer from
+    Python's `random`. `keras.utils.set_random_seed` would do, too, but it
+    imports TensorFlow, which takes seconds, whatever the backend.
+    """
+    keras.utils.clear_session()
+    random.seed(seed)
+
+
+def fit(
+    model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    batch_size: int = 32,
+    epochs: int = 1,
+    initial_epoch: int = 0,
+    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+    callbacks: list[keras.callbacks.Callback] | None = None,
+    shuffle: bool = True,
+    seed: int = 0,
+    verbose: int = 0,
+) -> keras.callbacks.History:
+    """Train `model` and return its history.
+
+    On JAX an epoch is one compiled program. On TensorFlow and PyTorch it is
+    `Model.fit`, with the settings measured best there, which stay set on the
+    model.
+
+    Args:
+        model: A compiled model.
+        x: Inputs, shape (n, ...), of any dtype that the model takes. They are
+            copied to the device as they are.
+        y: Targets, shape (n, ...).
+        batch_size: Samples per optimizer step. The last batch of an epoch
+            holds what is left.
+        epochs: The epoch after which to stop, counted from zero, as in Keras.
+        initial_epoch: The epoch at which to start.
+        validation_data: Inputs and targets to evaluate after each epoch.
+        callbacks: Keras callbacks. They see each epoch as one execution of
+            all its steps.
+        shuffle: Whether to permute the samples in each epoch.
+        seed: Decides the permutations, together with the epoch.
+        verbose: 0 for silence, otherwise as in Keras.
+
+    Returns:
+        The `History` that Keras would have returned.
+
+    Raises:
+        ValueError: if a callback needs batches, or an argument is out of range.
+    """
+    callbacks = list(callbacks or [])
+    for callback in callbacks:
+        _refuse_batches(callback)
+    if len(x) != len(y):
+        raise ValueError(f"x and y must be equally long. Received: {len(x)}, {len(y)}")
+    for name, value in (("batch_size", batch_size), ("len(x)", len(x))):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1. Received: {value}")
+
+    def order(epoch: int) -> np.ndarray:
+        if not shuffle:
+            return np.arange(len(x), dtype=np.int32)
+        return np.random.default_rng([seed, epoch]).permutation(len(x)).astype(np.int32)
+
+    if keras.backend.backend() == "jax":
+        from shared_keras import training_jax as backend
+    else:
+        from shared_keras import training_stock as backend
+    return backend.fit(
+        model,
+        x,
+        y,
+        batch_size=batch_size,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        validation_data=validation_data,
+        validation_batch_size=VALIDATION_BATCH,
+        callbacks=callbacks,
+        order=order,
+        verbose=verbose,
+    )
+
+
+def _refuse_batches(callback: keras.callbacks.Callback) -> None:
+    name = type(callback).__name__
+    for hook in BATCH_HOOKS:
+        if getattr(callback, hook).__module__.partition(".")[0] != "keras":
+            raise ValueError(
+                f"{name}.{hook} needs batches, but an epoch is one compiled unit "
+                "here; use the epoch hooks, or keras.Model.fit."
+            )
+    for attribute in ("save_freq", "update_freq"):
+        frequency = getattr(callback, attribute, "epoch")
+        if frequency != "epoch":
+            raise ValueError(
+                f"{name}({attribute}=...) must be 'epoch', because an epoch is one "
+                f"compiled unit here. Received: {frequency!r}"
+            )
+    if getattr(callback, "_should_trace", False):
+        raise ValueError(
+            f"{name}(profile_batch=...) must be 0, because an epoch is one "
+            "compiled unit here."
+        )

@@ -1,0 +1,309 @@
+"""A `keras_tuner.Hyperband` that trains fast and that a crash cannot hurt.
+
+The folder it writes is KerasTuner's: a stock `keras_tuner.Hyperband` opens it. What
+differs from the stock class:
+
+- a trial trains with `shared_keras.training.fit`;
+- a promoted trial goes on exactly where its parent stopped (weights, optimizer,
+  seeds of the dropout layers, order of the images); the stock class loads the
+  parent's best epoch, counts from its last, and starts the optimizer afresh;
+- everything random follows from the seed, 0 included;
+- files are written whole or not at all, and a trial that was cut off is run again
+  without its stale observations;
+- a trial that raises, or whose loss is NaN or infinite, is recorded as failed with
+  its reason; it costs its own place in the next rung, not the rung;
+- checkpoints that nothing can need any more are deleted.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.errors import FailedTrialError
+
+from shared_keras import checkpoints, runs, training
+
+COMPLETED = "COMPLETED"
+ENDED = (COMPLETED, "FAILED")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rung of one bracket: how many trials it holds, and what they train."""
+
+    bracket: int
+    rung: int
+    trials: int
+    initial_epoch: int
+    epochs: int
+
+
+class Oracle(keras_tuner.oracles.HyperbandOracle):
+    """Hyperband's decisions, reproducible and hardened against failures."""
+
+    def __init__(self, objective, *, seed: int, **kwargs):
+        super().__init__(
+            objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs
+        )
+        self.seed = self._seed_state = seed  # the stock class takes 0 for "none"
+
+    def schedule(self) -> list[Rung]:
+        """Return the rungs of one Hyperband iteration in the order they run."""
+        return [
+            Rung(
+                bracket,
+                rung,
+                self._get_size(bracket, rung),
+                self._get_epochs(bracket, rung - 1) if rung else 0,
+                self._get_epochs(bracket, rung),
+            )
+            for bracket in reversed(range(self._get_num_brackets()))
+            for rung in range(self._get_num_rounds(bracket))
+        ]
+
+    def populate_space(self, trial_id):
+        """Decide what to run next; see `HyperbandOracle.populate_space`."""
+        self._remove_completed_brackets()
+        for bracket in self._brackets:
+            number, rounds = bracket["bracket_num"], bracket["rounds"]
+            if len(rounds[0]) < self._get_size(number, 0):
+                return self._random_trial(trial_id, bracket)
+            for rung in range(1, len(rounds)):
+                parent = self._next_promotion(number, rounds, rung)
+                if parent is not None:
+                    rounds[rung].append({"past_id": parent.trial_id, "id": trial_id})
+                    values = parent.hyperparameters.values | {
+                        "tuner/trial_id": parent.trial_id,
+                        "tuner/epochs": self._get_epochs(number, rung),
+                        "tuner/initial_epoch": self._get_epochs(number, rung - 1),
+                        "tuner/bracket": number,
+                        "tuner/round": rung,
+                    }
+                    return {"status": "RUNNING", "values": values}
+        last = self._current_iteration + 1 == self.hyperband_iterations
+        if self._current_bracket == 0 and last:
+            return {"status": "IDLE" if self.ongoing_trials else "STOPPED"}
+        self._increment_bracket_num()
+        self._start_new_bracket()
+        return self._random_trial(trial_id, self._brackets[-1])
+
+    def _next_promotion(self, bracket, rounds, rung):
+        """Return the trial to promote to `rung`, or None if there is none yet.
+
+        Failed trials rank last: they count among those that are thrown out.
+        """
+        promoted = {entry["past_id"] for entry in rounds[rung]}
+        waiting = [
+            self.trials[entry["id"]]
+            for entry in rounds[rung - 1]
+            if entry["id"] not in promoted
+        ]
+        size, below = self._get_size(bracket, rung), self._get_size(bracket, rung - 1)
+        if sum(t.status in ENDED for t in waiting) <= below - size:
+            return None
+        return best([t for t in waiting if t.status == COMPLETED], self.objective)
+
+    def promotable(self) -> set[str]:
+        """Return the ids of completed trials that a promotion may still need."""
+        ids = set()
+        for bracket in self._brackets:
+            for below, above in zip(bracket["rounds"], bracket["rounds"][1:]):
+                done = {e["past_id"] for e in above if self.trials[e["id"]].status in ENDED}
+                ids |= {entry["id"] for entry in below} - done
+        return {i for i in ids if self.trials[i].status != "FAILED"}
+
+    def save(self):
+        """Write the state, whole or not at all."""
+        runs.write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial):
+        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        runs.write_json(path, trial.get_state())
+
+    def reload(self):
+        """Read the state back; a trial that was cut off starts over."""
+        super().reload()
+        self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
+        for trial_id in self._retry_queue:
+            trial = self.trials[trial_id]
+            trial.metrics = type(trial.metrics)()
+
+
+class Hyperband(keras_tuner.Hyperband):
+    """The tuner; see the module. `search` takes what `training.fit` takes.
+
+    Args:
+        hypermodel: `build(hp)`, which returns a compiled model.
+        objective: Name of a metric, such as "val_accuracy".
+        max_epochs: Epochs of the longest training.
+        factor: Reduction factor.
+        hyperband_iterations: How often to run all brackets.
+        seed: Decides everything random.
+        directory: Folder that holds the project's.
+        project_name: Name of the project's folder.
+        callback: Called without arguments whenever something happened: at the
+            start and the end of a trial, and after each epoch.
+    """
+
+    def __init__(
+        self,
+        hypermodel,
+        objective,
+        max_epochs,
+        factor,
+        hyperband_iterations=1,
+        seed=0,
+        directory=None,
+        project_name=None,
+        callback=lambda: None,
+    ):
+        oracle = Oracle(
+            objective,
+            seed=seed,
+            max_epochs=max_epochs,
+            factor=factor,
+            hyperband_iterations=hyperband_iterations,
+        )
+        self.callback = callback
+        self.running = None  # the trial that trains, and its history so far
+        self.history = {}
+        keras_tuner.Tuner.__init__(
+            self,
+            oracle,
+            hypermodel,
+            directory=directory,
+            project_name=project_name,
+        )
+        self.oracle.verbose = 0
+        self.save()  # so that a crash in the first trial leaves what resumes
+
+    def save(self):
+        """Write the state, whole or not at all."""
+        self.oracle.save()
+        runs.write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    def folder(self, trial_id: str) -> Path:
+        """Return the folder of a trial."""
+        return Path(self.get_trial_dir(trial_id))
+
+    def winner(self):
+        """Return the best of the trials that were trained longest, or None."""
+        done = [t for t in self.oracle.trials.values() if t.status == COMPLETED]
+        longest = max((t.hyperparameters.values["tuner/epochs"] for t in done), default=0)
+        return best(
+            [t for t in done if t.hyperparameters.values["tuner/epochs"] == longest],
+            self.oracle.objective,
+        )
+
+    def on_trial_begin(self, trial):
+        """Tell the caller."""
+        self.running, self.history = trial, {}
+        self.callback()
+
+    def run_trial(self, trial, x, y, **fit_kwargs):
+        """Train one trial from where its parent stopped; see `Tuner.run_trial`."""
+        values = trial.hyperparameters.values
+        started = time.perf_counter()
+        seed = self._seed_of(trial)
+        training.seed_layers(seed)
+        model = self._try_build(trial.hyperparameters)
+        if parent := values.get("tuner/trial_id"):
+            checkpoints.load(self.folder(parent) / checkpoints.STATE, model)
+        keeper = _Keeper(self, started)
+        try:
+            history = training.fit(
+                model,
+                x,
+                y,
+                initial_epoch=values["tuner/initial_epoch"],
+                epochs=values["tuner/epochs"],
+                callbacks=[*self._deepcopy_callbacks(fit_kwargs.pop("callbacks", [])), keeper],
+                seed=seed,
+                **fit_kwargs,
+            )
+        finally:
+            runs.write_history(
+                self.folder(trial.trial_id) / "history.csv",
+                self.history,
+                first=values["tuner/initial_epoch"] + 1,
+            )
+        if values["tuner/round"] < values["tuner/bracket"]:
+            checkpoints.save(self.folder(trial.trial_id) / checkpoints.STATE, model)
+        runs.write_json(
+            Path(self._get_build_config_fname(trial.trial_id)), model.get_build_config()
+        )
+        model.set_weights(keeper.best_weights)
+        checkpoints.save_weights(Path(self._get_checkpoint_fname(trial.trial_id)), model)
+        return history
+
+    def on_trial_end(self, trial):
+        """Record the trial, then delete the checkpoints that nobody needs."""
+        super().on_trial_end(trial)
+        self.running = None
+        self._prune()
+        self.callback()
+
+    def _build_hypermodel(self, hp):
+        # Not Hyperband's: `run_trial` restores the parent, and all of it.
+        return keras_tuner.Tuner._build_hypermodel(self, hp)
+
+    def _lineage(self, trial):
+        """Return a trial, its parent, its parent's parent, and so on."""
+        lineage = []
+        while trial is not None:
+            lineage.append(trial)
+            parent = trial.hyperparameters.values.get("tuner/trial_id")
+            trial = self.oracle.trials.get(parent)
+        return lineage
+
+    def _seed_of(self, trial) -> int:
+        """Return the seed that a trial shares with its ancestors."""
+        first = int(self._lineage(trial)[-1].trial_id)
+        entropy = np.random.SeedSequence([self.oracle.seed, first])
+        return int(entropy.generate_state(1)[0] >> 1)
+
+    def _prune(self) -> None:
+        """Keep what a promotion needs, and the best weights with their ancestors'."""
+        promotable = self.oracle.promotable()
+        kept = set(promotable)
+        for trial in (self.winner(), *self.oracle.get_best_trials(1)):
+            kept |= {ancestor.trial_id for ancestor in self._lineage(trial)}
+        for trial_id in self.oracle.trials:
+            if trial_id not in promotable:
+                (self.folder(trial_id) / checkpoints.STATE).unlink(missing_ok=True)
+            if trial_id not in kept:
+                Path(self._get_checkpoint_fname(trial_id)).unlink(missing_ok=True)
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Records each epoch, keeps the best weights in memory, stops at a bad loss."""
+
+    def __init__(self, tuner, started):
+        super().__init__()
+        self.tuner, self.started = tuner, started
+        self.best_value = self.best_weights = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        objective = self.tuner.oracle.objective
+        now = time.perf_counter()
+        for name, value in (logs | {"seconds": now - self.started}).items():
+            self.tuner.history.setdefault(name, []).append(value)
+        self.started = now
+        if not all(math.isfinite(value) for value in logs.values()):
+            bad = next(name for name, value in logs.items() if not math.isfinite(value))
+            raise FailedTrialError(f"{bad} became {logs[bad]} in epoch {epoch + 1}")
+        value = objective.get_value(logs)
+        if self.best_value is None or objective.better_than(value, self.best_value):
+            self.best_value, self.best_weights = value, self.model.get_weights()
+        self.tuner.callback()
+
+
+def best(trials, objective):
+    """Return the trial with the best score, the first of equals, or None."""
+    ranked = sorted(trials, key=lambda t: t.trial_id)
+    ranked.sort(key=lambda t: t.score, reverse=objective.direction == "max")
+    return ranked[0] if ranked else None
