@@ -18,7 +18,7 @@ class Progress:
     """What a person sees of a search. Use as a context around `tuner.search`."""
 
     def __init__(self, title: str):
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = console()
         self.title = title
         self.live = Live(console=self.console, refresh_per_second=4, transient=True)
         self.ended = None
@@ -35,7 +35,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line."""
-        self.console.print(line, markup=False)
+        self.console.print(line, markup=False, soft_wrap=True)
 
     def announce(self, tuner, folder, resumed: bool) -> None:
         """Say what is about to happen."""
@@ -91,6 +91,12 @@ class Progress:
             f"[{settings(trial.hyperparameters.values)}]  "
             f"best {_best(tuner)}  left {left}"
         )
+
+
+def console() -> Console:
+    """Return where to print: as wide as the terminal, and wide enough on a pipe."""
+    screen = Console(highlight=False)
+    return screen if screen.is_terminal else Console(highlight=False, width=160)
 
 
 def counts(tuner) -> tuple[int, int]:

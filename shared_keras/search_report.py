@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 
 from shared_keras import plots, runs
@@ -78,7 +79,8 @@ def write_best(tuner, folder: Path, search_settings) -> None:
 
 def show(tuner, folder: Path, console) -> None:
     """Print the ten best trials, the winner and the paths."""
-    table = Table(title="The ten best trials, longest trained first", title_justify="left")
+    console.print("\nThe ten best trials, longest trained first:")
+    table = Table(box=box.SIMPLE_HEAD)
     for column in ("trial", "place", "epochs", tuner.oracle.objective.name, "hyperparameters"):
         table.add_column(column, overflow="fold")
     for trial in ranked(tuner)[:10]:
