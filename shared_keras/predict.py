@@ -1,0 +1,93 @@
+"""Classify image files, or test images; `run` is what the command does."""
+
+import sys
+from pathlib import Path
+
+from shared_keras import cli, datasets, runs
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.task import Task
+
+SHOWN = 3
+
+
+def main(task: Task, argv: list[str] | None = None) -> int:
+    """Run the command `predict` of a task and return its exit code."""
+    parser = cli.Parser(task, "predict", f"Classify images with a model for {task.title}.")
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", type=Path, help="PNG or JPEG of any size")
+    add("--random", type=cli.whole(1), metavar="N", help="take N of the test images instead")
+    add("--run", metavar="RUN", help="run or .keras file; without it the newest run")
+    add("--seed", type=cli.whole(0), metavar="N", default=0, help="decides which N")
+    cli.add_data(parser)
+    cli.add_results(parser)
+    cli.add_device(parser)
+    return cli.run(parser, run, task, argv)
+
+
+def run(task: Task, args) -> None:
+    """Print the three likeliest classes of each image and draw what the model saw.
+
+    Raises:
+        RunFailed: after answering the others, if a file was no image.
+    """
+    import numpy as np
+
+    from shared_keras import evaluation, plots, saved_models
+    from shared_keras.report import say
+
+    if bool(args.files) == (args.random is not None):
+        got = "both" if args.files else "neither"
+        raise BadInput(f"argument FILE: expected image files or --random N, got {got}")
+    path = saved_models.find(task, args.results_dir, args.run)
+    model = saved_models.load(task, path)
+    if args.files:
+        names, images, broken = _files(args.files)
+    else:
+        names, images = _random(task, args)
+        broken = 0
+    if names:
+        answers = []
+        for name, row in zip(names, evaluation.probabilities(model, np.stack(images))):
+            likeliest = row.argsort()[::-1][:SHOWN]
+            answers.append([f"{task.classes[i]} {row[i]:.1%}" for i in likeliest])
+            say(f"{name}: {', '.join(answers[-1])}")
+        captions = ["\n".join([_short(n), *a]) for n, a in zip(names, answers)]
+        folder = runs.new_folder(args.results_dir / task.name / "predictions", "predict")
+        title = f"What {saved_models.describe(path)} saw"
+        runs.write_figure(folder / "seen.png", plots.images(np.stack(images), captions, title))
+        say(f"wrote {folder / 'seen.png'}")
+    if broken:
+        raise RunFailed(f"{broken} of {len(args.files)} files could not be read")
+
+
+def _files(paths):
+    from shared_keras import photos
+
+    names, images = [], []
+    for path in paths:
+        try:
+            image, turned = photos.read(path)
+        except BadInput as error:
+            print(error, file=sys.stderr)
+            continue
+        names.append(f"{path.name} (dark on light, turned over)" if turned else path.name)
+        images.append(image)
+    return names, images, len(paths) - len(names)
+
+
+def _random(task, args):
+    import numpy as np
+
+    _, test = datasets.load(task, args.data_dir)
+    if args.random > len(test):
+        raise BadInput(
+            f"argument --random: expected at most {len(test)}, the number of test "
+            f"images, got {args.random}"
+        )
+    chosen = np.random.default_rng(args.seed).choice(len(test), args.random, replace=False)
+    names = [f"test image {i} (true: {task.classes[test.y[i]]})" for i in chosen]
+    return names, list(test.x[chosen])
+
+
+def _short(name: str) -> str:
+    return name.replace(" (", "\n(")
