@@ -205,7 +205,18 @@ class Hyperband(keras_tuner.Hyperband):
         self.callback()
 
     def run_trial(self, trial, x, y, **fit_kwargs):
-        """Train one trial from where its parent stopped; see `Tuner.run_trial`."""
+        """Train one trial from where its parent stopped; see `Tuner.run_trial`.
+
+        Raises:
+            FailedTrialError: with the reason on its last line, if the trial fails.
+        """
+        try:
+            return self._train(trial, x, y, **fit_kwargs)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise FailedTrialError(f"{type(error).__name__}: {reason}") from error
+
+    def _train(self, trial, x, y, **fit_kwargs):
         values = trial.hyperparameters.values
         started = time.perf_counter()
         seed = self._seed_of(trial)
@@ -295,7 +306,7 @@ class _Keeper(keras.callbacks.Callback):
         self.started = now
         if not all(math.isfinite(value) for value in logs.values()):
             bad = next(name for name, value in logs.items() if not math.isfinite(value))
-            raise FailedTrialError(f"{bad} became {logs[bad]} in epoch {epoch + 1}")
+            raise ArithmeticError(f"{bad} became {logs[bad]} in epoch {epoch + 1}")
         value = objective.get_value(logs)
         if self.best_value is None or objective.better_than(value, self.best_value):
             self.best_value, self.best_weights = value, self.model.get_weights()

@@ -1,0 +1,65 @@
+"""What the tests share: both tasks, and small real data."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from fashion_keras.task import TASK as FASHION  # noqa: E402
+from mnist_keras.task import TASK as MNIST  # noqa: E402
+from shared_keras import datasets  # noqa: E402
+
+TASKS = [FASHION, MNIST]
+TRAIN, TEST = 1500, 600
+
+
+def idx_bytes(array):
+    """Write an array of bytes in the IDX format."""
+    header = bytes([0, 0, 8, array.ndim])
+    return header + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+
+
+def write_idx(folder, train, test, compress=False):
+    """Write the four files of a dataset."""
+    for images, (x_name, y_name) in zip((train, test), datasets.FILES):
+        for name, array in ((x_name, images.x), (y_name, images.y)):
+            raw = idx_bytes(array)
+            if compress:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(raw, 1))
+            else:
+                (folder / name).write_bytes(raw)
+
+
+@pytest.fixture(params=TASKS, ids=lambda task: task.name)
+def task(request):
+    """Each of the two tasks."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def full():
+    """All images of both tasks: `full[name]` is (training, test)."""
+    return {task.name: datasets.load(task) for task in TASKS}
+
+
+@pytest.fixture(scope="session")
+def small_dirs(full, tmp_path_factory):
+    """Folders with the first images of both tasks, as a user's own data."""
+    folders = {}
+    for name, (train, test) in full.items():
+        folders[name] = tmp_path_factory.mktemp(f"{name}-data")
+        write_idx(
+            folders[name],
+            datasets.Images(train.x[:TRAIN], train.y[:TRAIN]),
+            datasets.Images(test.x[:TEST], test.y[:TEST]),
+        )
+    return folders
+
+
+@pytest.fixture
+def small(task, small_dirs):
+    """The folder of small data of this test's task."""
+    return small_dirs[task.name]
