@@ -93,8 +93,7 @@ def name(text: str) -> str:
     """Read a name of a search or a run: one folder's, not a path."""
     if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            "expected a name of letters, digits, dots, dashes and underscores, "
-            f"got '{text}'"
+            f"expected a name of letters, digits, dots, dashes and underscores, got '{text}'"
         )
     return text
 

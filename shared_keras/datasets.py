@@ -73,8 +73,7 @@ def _pair(folder, names, digests, n_classes) -> Images:
     y = idx.read(label_path, 1, digests.get(names[1]))
     if x.shape[1:] != (SIDE, SIDE):
         raise BadInput(
-            f"{image_path}: images of {x.shape[1]}x{x.shape[2]} pixels, "
-            f"expected {SIDE}x{SIDE}"
+            f"{image_path}: images of {x.shape[1]}x{x.shape[2]} pixels, expected {SIDE}x{SIDE}"
         )
     if len(x) == 0:
         raise BadInput(f"{image_path}: holds no images")
@@ -126,9 +125,7 @@ def _cut(images: Images, fraction: float) -> tuple[Images, Images]:
             stratify=images.y,
         )
     except ValueError as error:
-        raise BadInput(
-            f"the {len(images)} images cannot be divided by class ({error})"
-        ) from None
+        raise BadInput(f"the {len(images)} images cannot be divided by class ({error})") from None
     return (
         Images(images.x[first], images.y[first]),
         Images(images.x[second], images.y[second]),

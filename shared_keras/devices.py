@@ -26,9 +26,7 @@ def choose(backend: str | None, device: str) -> None:
         os.environ["JAX_PLATFORMS"] = "cpu"
     name = os.environ["KERAS_BACKEND"]
     if name not in BACKENDS:
-        raise BadInput(
-            f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got '{name}'"
-        )
+        raise BadInput(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got '{name}'")
     try:
         __import__(name)
     except ImportError:
@@ -37,7 +35,10 @@ def choose(backend: str | None, device: str) -> None:
             f"argument --backend: '{name}' is not installed; `{hint}` brings it"
         ) from None
     if device == "gpu" and not gpus():
-        install = {"jax": "pip install '.[gpu]'", "tensorflow": "pip install 'tensorflow[and-cuda]'"}
+        install = {
+            "jax": "pip install '.[gpu]'",
+            "tensorflow": "pip install 'tensorflow[and-cuda]'",
+        }
         raise BadInput(
             f"argument --device: the {name} backend finds no GPU; on a machine that "
             f"has one, `{install.get(name, 'a CUDA build of torch')}` lets it be used"

@@ -10,9 +10,7 @@ HARDEST = 25
 
 def main(task: Task, argv: list[str] | None = None) -> int:
     """Run the command `evaluate` of a task and return its exit code."""
-    parser = cli.Parser(
-        task, "evaluate", f"Evaluate a model on the test images of {task.title}."
-    )
+    parser = cli.Parser(task, "evaluate", f"Evaluate a model on the test images of {task.title}.")
     parser.add_argument(
         "run",
         nargs="?",
@@ -53,9 +51,7 @@ def run(task: Task, args) -> None:
         folder / "confusion.png",
         plots.confusion(np.array(scores["confusion"]), task.classes, title),
     )
-    runs.write_figure(
-        folder / "hardest.png", _hardest(task, split.test, probabilities, hardest)
-    )
+    runs.write_figure(folder / "hardest.png", _hardest(task, split.test, probabilities, hardest))
 
     say(f"{path}, {protocol} split")
     _table(scores)

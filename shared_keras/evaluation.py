@@ -48,9 +48,7 @@ def scores(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> 
     correct = int((predicted == y).sum())
     interval = stats.binomtest(correct, len(y)).proportion_ci(method="wilson")
     picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
-    columns = metrics.precision_recall_fscore_support(
-        y, predicted, labels=labels, zero_division=0
-    )
+    columns = metrics.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
     return {
         "n": len(y),
         "accuracy": correct / len(y),
@@ -58,8 +56,7 @@ def scores(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> 
         "accuracy_high": float(interval.high),
         "loss": float(-np.log(picked).mean()),
         "macro": {
-            key: float(column.mean())
-            for key, column in zip(("precision", "recall", "f1"), columns)
+            key: float(column.mean()) for key, column in zip(("precision", "recall", "f1"), columns)
         },
         "classes": [
             {

@@ -68,7 +68,6 @@ def parse(raw: bytes, ndim: int, name: str) -> np.ndarray:
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
         raise BadInput(
-            f"{name}: {len(raw)} bytes, but its header says {shape}, "
-            f"which makes {expected}"
+            f"{name}: {len(raw)} bytes, but its header says {shape}, which makes {expected}"
         )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)

@@ -40,9 +40,7 @@ def hidden_layers(
     return layers[:depth]
 
 
-def mlp(
-    layers: Sequence[Layer], *, learning_rate: float, n_classes: int = 10
-) -> keras.Model:
+def mlp(layers: Sequence[Layer], *, learning_rate: float, n_classes: int = 10) -> keras.Model:
     """Build and compile the perceptron of the Keras originals.
 
     Dense layers with ReLU, a softmax at the end, Adam, sparse categorical
@@ -63,9 +61,7 @@ def mlp(
     )
     for units, l2, dropout in layers:
         penalty = keras.regularizers.L2(l2) if l2 else None
-        model.add(
-            keras.layers.Dense(units, activation="relu", kernel_regularizer=penalty)
-        )
+        model.add(keras.layers.Dense(units, activation="relu", kernel_regularizer=penalty))
         if dropout:
             model.add(keras.layers.Dropout(dropout))
     model.add(keras.layers.Dense(n_classes, activation="softmax", dtype="float32"))

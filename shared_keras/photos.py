@@ -43,7 +43,11 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
     side = max(grey.size)
     square = Image.new("L", (side, side), int(np.median(border)))
     square.paste(grey, ((side - grey.width) // 2, (side - grey.height) // 2))
-    return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX if side > SIDE else Image.Resampling.BICUBIC)), turned
+    return np.asarray(
+        square.resize(
+            (SIDE, SIDE), Image.Resampling.BOX if side > SIDE else Image.Resampling.BICUBIC
+        )
+    ), turned
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -43,7 +43,7 @@ def search(rows: Sequence[Mapping], objective, name: str) -> Figure:
         objective: `keras_tuner.Objective`.
         name: Name of the search.
     """
-    done = [row for row in rows if row["score"] != ""]
+    done = [row for row in rows if row["score"] is not None]
     scores = np.array([row["score"] for row in done])
     epochs = np.array([row["epochs"] for row in done])
     keep = np.maximum if objective.direction == "max" else np.minimum

@@ -115,9 +115,7 @@ def total_epochs(tuner) -> int:
 
 def epochs_done(tuner) -> int:
     """Return how many epochs have been trained, those of the running trial too."""
-    values = [
-        t.hyperparameters.values for t in tuner.oracle.trials.values() if t.status in ENDED
-    ]
+    values = [t.hyperparameters.values for t in tuner.oracle.trials.values() if t.status in ENDED]
     ended = sum(v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values)
     running = tuner.running is not None
     return ended + (len(tuner.history.get("loss", ())) if running else 0)

@@ -9,9 +9,7 @@ from shared_keras.errors import BadInput
 TUNER_PREFIX = "tuner/"  # Hyperband's own bookkeeping: epochs, bracket, round, parent
 
 
-def replay(
-    build: Callable, values: Mapping[str, int | float | str]
-) -> keras_tuner.HyperParameters:
+def replay(build: Callable, values: Mapping[str, int | float | str]) -> keras_tuner.HyperParameters:
     """Check the values against the space of `build` and return them for it.
 
     Args:
@@ -32,9 +30,7 @@ def replay(
     known = {hp.name: hp for hp in space.space}
     for name, value in values.items():
         if name not in known:
-            raise BadInput(
-                f"hyperparameter '{name}' is unknown; this space has {', '.join(known)}"
-            )
+            raise BadInput(f"hyperparameter '{name}' is unknown; this space has {', '.join(known)}")
         _check_range(known[name], value)
     replayed = keras_tuner.HyperParameters()
     replayed.values = dict(values)
@@ -49,8 +45,7 @@ def _check_range(hp, value) -> None:
     if "values" in config:
         if value not in config["values"]:
             raise BadInput(
-                f"hyperparameter '{hp.name}' is {value!r}, "
-                f"expected one of {config['values']}"
+                f"hyperparameter '{hp.name}' is {value!r}, expected one of {config['values']}"
             )
         return
     low, high, step = config["min_value"], config["max_value"], config["step"]
@@ -61,6 +56,4 @@ def _check_range(hp, value) -> None:
         in_range = abs((value - low) / step - round((value - low) / step)) < 1e-6
     if not in_range:
         grid = f" in steps of {step}" if step is not None else ""
-        raise BadInput(
-            f"hyperparameter '{hp.name}' is {value!r}, expected {low}...{high}{grid}"
-        )
+        raise BadInput(f"hyperparameter '{hp.name}' is {value!r}, expected {low}...{high}{grid}")

@@ -64,7 +64,9 @@ def run(task, settings, build, hp, split: Split, folder: Path) -> dict:
     best_epoch = stopper.best_epoch + 1
     runs.write_figure(
         folder / "history.png",
-        plots.history(history, best_epoch, f"{task.title}: {settings.source}, seed {settings.seed}"),
+        plots.history(
+            history, best_epoch, f"{task.title}: {settings.source}, seed {settings.seed}"
+        ),
     )
     saved_models.save(model, folder / saved_models.MODEL)
     result = {

@@ -1,6 +1,5 @@
 """What commands leave on disk: folders that explain themselves."""
 
-import csv
 import io
 import json
 import os
@@ -49,21 +48,11 @@ def read_json(path: Path):
 
 
 def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
-    """Write rows as CSV, whole or not at all; columns in order of appearance."""
-    columns = dict.fromkeys(name for row in rows for name in row)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    """Write rows as CSV, whole or not at all; what a row lacks stays empty."""
+    import pandas as pd
 
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file with a header; a missing file has no rows."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    table = pd.DataFrame(rows).convert_dtypes()  # whole numbers stay whole beside gaps
+    write_bytes(path, table.to_csv(index=False).encode())
 
 
 def write_figure(path: Path, figure) -> None:
@@ -73,9 +62,7 @@ def write_figure(path: Path, figure) -> None:
     write_bytes(path, png.getvalue())
 
 
-def write_history(
-    path: Path, history: Mapping[str, Sequence[float]], first: int = 1
-) -> None:
+def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int = 1) -> None:
     """Write a Keras history as CSV: a row per epoch, the first counted as `first`."""
     rows = [dict(zip(history, values)) for values in zip(*history.values())]
     write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])

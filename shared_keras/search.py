@@ -179,9 +179,7 @@ def _same_settings(path: Path, settings: Settings) -> bool:
         return False
     earlier, now = asdict(runs.read_settings(Settings, path)), asdict(settings)
     differences = [
-        f"{key} was {earlier[key]} and is now {now[key]}"
-        for key in now
-        if earlier[key] != now[key]
+        f"{key} was {earlier[key]} and is now {now[key]}" for key in now if earlier[key] != now[key]
     ]
     if differences:
         raise BadInput(

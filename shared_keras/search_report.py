@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 from rich import box
 from rich.table import Table
 
@@ -38,19 +39,21 @@ def rows(tuner) -> list[dict]:
             "rung": values.pop("tuner/round"),
             "initial_epoch": values.pop("tuner/initial_epoch"),
             "epochs": values.pop("tuner/epochs"),
-            "parent": values.pop("tuner/trial_id", ""),
-            "score": "" if trial.score is None else float(trial.score),
+            "parent": values.pop("tuner/trial_id", None),
+            "score": trial.score,
             "seconds": _seconds(tuner.folder(trial_id) / "history.csv"),
             "status": trial.status,
-            "reason": reason(trial),
+            "reason": reason(trial) or None,
         }
         table.append(row | values)
     return table
 
 
-def _seconds(path: Path) -> float | str:
-    history = runs.read_csv(path)
-    return round(sum(float(row["seconds"]) for row in history), 3) if history else ""
+def _seconds(path: Path) -> float | None:
+    """Return the seconds that a trial took, or None before its first epoch."""
+    if not path.exists() or path.stat().st_size < 2:
+        return None
+    return round(float(pd.read_csv(path)["seconds"].sum()), 3)
 
 
 def write_trials(tuner, folder: Path) -> None:

@@ -30,7 +30,7 @@ def seed_layers(seed: int) -> None:
     Python's `random`. `keras.utils.set_random_seed` would do, too, but it
     imports TensorFlow, which takes seconds, whatever the backend.
     """
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     random.seed(seed)
 
 
@@ -126,6 +126,5 @@ def _refuse_batches(callback: keras.callbacks.Callback) -> None:
             )
     if getattr(callback, "_should_trace", False):
         raise ValueError(
-            f"{name}(profile_batch=...) must be 0, because an epoch is one "
-            "compiled unit here."
+            f"{name}(profile_batch=...) must be 0, because an epoch is one compiled unit here."
         )

@@ -15,6 +15,7 @@ differs from the stock class:
 - checkpoints that nothing can need any more are deleted.
 """
 
+import gc
 import math
 import time
 from dataclasses import dataclass
@@ -46,9 +47,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     """Hyperband's decisions, reproducible and hardened against failures."""
 
     def __init__(self, objective, *, seed: int, **kwargs):
-        super().__init__(
-            objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs
-        )
+        super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
         self.seed = self._seed_state = seed  # the stock class takes 0 for "none"
 
     def schedule(self) -> list[Rung]:
@@ -98,9 +97,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """
         promoted = {entry["past_id"] for entry in rounds[rung]}
         waiting = [
-            self.trials[entry["id"]]
-            for entry in rounds[rung - 1]
-            if entry["id"] not in promoted
+            self.trials[entry["id"]] for entry in rounds[rung - 1] if entry["id"] not in promoted
         ]
         size, below = self._get_size(bracket, rung), self._get_size(bracket, rung - 1)
         if sum(t.status in ENDED for t in waiting) <= below - size:
@@ -198,6 +195,15 @@ class Hyperband(keras_tuner.Hyperband):
             [t for t in done if t.hyperparameters.values["tuner/epochs"] == longest],
             self.oracle.objective,
         )
+
+    def on_search_begin(self):
+        """Make the stock class's garbage collections before each trial cheap."""
+        gc.collect()
+        gc.freeze()
+
+    def on_search_end(self):
+        """Undo that."""
+        gc.unfreeze()
 
     def on_trial_begin(self, trial):
         """Tell the caller."""

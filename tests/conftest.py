@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Searches repeat over and over here; compile each program once.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".pytest_cache/jax-programs")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 from fashion_keras.task import TASK as FASHION  # noqa: E402
 from mnist_keras.task import TASK as MNIST  # noqa: E402

@@ -75,7 +75,9 @@ def test_published_split_is_the_originals(task, full):
 @pytest.mark.parametrize("compress", [False, True])
 def test_own_data(task, full, tmp_path, compress):
     train, test = full[task.name]
-    write_idx(tmp_path, Images(train.x[:50], train.y[:50]), Images(test.x[:20], test.y[:20]), compress)
+    write_idx(
+        tmp_path, Images(train.x[:50], train.y[:50]), Images(test.x[:20], test.y[:20]), compress
+    )
     loaded, _ = datasets.load(task, str(tmp_path))
     np.testing.assert_array_equal(loaded.x, train.x[:50])
     np.testing.assert_array_equal(loaded.y, train.y[:50])

@@ -45,7 +45,9 @@ def test_arbitrary_bytes_never_crash(raw):
 def test_wrong_magic_is_named(tmp_path):
     path = tmp_path / "labels"
     path.write_bytes(idx_bytes(np.zeros((2, 3), np.uint8)))
-    with pytest.raises(BadInput, match=r"labels: the magic number is 0x00000802, expected 0x00000801"):
+    with pytest.raises(
+        BadInput, match=r"labels: the magic number is 0x00000802, expected 0x00000801"
+    ):
         idx.read(path, 1)
 
 

@@ -154,9 +154,7 @@ def test_only_what_the_model_uses_must_be_there(task, recipe):
 @pytest.mark.parametrize(("task_name", "space"), SPACES)
 def test_stock_tuner_takes_our_builders(task_name, space, tmp_path):
     task = {"fashion": FASHION, "mnist": MNIST}[task_name]
-    tuner = keras_tuner.Hyperband(
-        task.builder(space), "val_accuracy", seed=1, directory=tmp_path
-    )
+    tuner = keras_tuner.Hyperband(task.builder(space), "val_accuracy", seed=1, directory=tmp_path)
     trial = tuner.oracle.create_trial("tuner0")
     values = {k: v for k, v in trial.hyperparameters.values.items() if k[:6] != "tuner/"}
     model = task.builder(space)(trial.hyperparameters)

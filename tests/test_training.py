@@ -67,7 +67,12 @@ def test_same_weights_and_history_as_keras(data, optimizer, parts):
     ours, theirs = (build(OPTIMIZERS[optimizer](), **parts) for _ in range(2))
     for a, b in zip(ours.get_weights(), theirs.get_weights()):
         np.testing.assert_array_equal(a, b)
-    options = {"epochs": 2, "batch_size": BATCH, "shuffle": False, "validation_data": (x[:70], y[:70])}
+    options = {
+        "epochs": 2,
+        "batch_size": BATCH,
+        "shuffle": False,
+        "validation_data": (x[:70], y[:70]),
+    }
     history = training.fit(ours, x, y, **options).history
     expected = theirs.fit(x, y, verbose=0, **options).history
     for a, b in zip(ours.get_weights(), theirs.get_weights()):

@@ -47,7 +47,13 @@ def healthy(hp, rate=None):
 
 def make(folder, hypermodel=healthy, seed=0, **kwargs):
     return Hyperband(
-        hypermodel, "val_accuracy", **BUDGET, seed=seed, directory=folder, project_name="p", **kwargs
+        hypermodel,
+        "val_accuracy",
+        **BUDGET,
+        seed=seed,
+        directory=folder,
+        project_name="p",
+        **kwargs,
     )
 
 

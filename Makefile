@@ -1,0 +1,28 @@
+# Each target makes .venv and installs by itself, the first time and only then.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.PHONY: install search test lint bench
+install: $(READY)
+
+$(READY):
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,dev]'
+	touch $@
+
+# make search ARGS="--quick", or TASK=mnist_keras
+TASK ?= fashion_keras
+search: $(READY)
+	$(BIN)/python -m $(TASK).search $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/epoch.py
