@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 TRAIN, VALIDATION, BEST = "tab:blue", "tab:orange", "tab:green"
 
@@ -54,7 +55,7 @@ def search(rows: Sequence[Mapping], objective, name: str) -> Figure:
     numbers = np.array([int(row["trial"]) for row in done])
     dots = left.scatter(numbers, scores, c=epochs, s=18, cmap="viridis", label="a trial")
     left.step(numbers, keep.accumulate(scores), where="post", color=BEST, label="best so far")
-    figure.colorbar(dots, ax=left, label="epochs trained")
+    figure.colorbar(dots, ax=left, label="epochs trained", ticks=MaxNLocator(integer=True))
     left.set(xlabel="trial", ylabel=objective.name)
     left.legend(loc="lower right" if objective.direction == "max" else "upper right")
 

@@ -48,11 +48,12 @@ def accuracy(scores: Mapping) -> str:
     )
 
 
-def finished(result: Mapping, history: Mapping, folder: Path) -> None:
+def finished(result: Mapping, folder: Path) -> None:
     """Say what a run gave, and what it wrote."""
-    trained, best = result["epochs_trained"], result["best_epoch"]
-    score = history["val_accuracy"][best - 1]
-    say(f"best epoch {best} of {trained} (val_accuracy {score:.4f}); its weights were restored")
+    say(
+        f"best epoch {result['best_epoch']} of {result['epochs_trained']} by val_accuracy; "
+        "its weights were restored"
+    )
     say(f"validation accuracy {accuracy(result['validation'])}")
     say(f"test accuracy       {accuracy(result['test'])}")
     say(f"wrote {folder}: {', '.join(FILES)}")

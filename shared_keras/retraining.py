@@ -80,7 +80,7 @@ def run(task, settings, build, hp, split: Split, folder: Path) -> dict:
         "test": _scores(task, model, split.test),
     }
     runs.write_json(folder / "metrics.json", result)
-    report.finished(result, history, folder)
+    report.finished(result, folder)
     return result
 
 

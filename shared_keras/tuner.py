@@ -48,7 +48,10 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def __init__(self, objective, *, seed: int, **kwargs):
         super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
-        self.seed = self._seed_state = seed  # the stock class takes 0 for "none"
+        # The stock class takes 0 for "none", and counts up from the seed with each
+        # value that it draws, so that the searches of seeds 1 and 2 are nearly one.
+        self.seed = seed
+        self._seed_state = mix(seed)
 
     def schedule(self) -> list[Rung]:
         """Return the rungs of one Hyperband iteration in the order they run."""
@@ -280,8 +283,7 @@ class Hyperband(keras_tuner.Hyperband):
     def _seed_of(self, trial) -> int:
         """Return the seed that a trial shares with its ancestors."""
         first = int(self._lineage(trial)[-1].trial_id)
-        entropy = np.random.SeedSequence([self.oracle.seed, first])
-        return int(entropy.generate_state(1)[0] >> 1)
+        return mix(self.oracle.seed, first)
 
     def _prune(self) -> None:
         """Keep what a promotion needs, and the best weights with their ancestors'."""
@@ -317,6 +319,11 @@ class _Keeper(keras.callbacks.Callback):
         if self.best_value is None or objective.better_than(value, self.best_value):
             self.best_value, self.best_weights = value, self.model.get_weights()
         self.tuner.callback()
+
+
+def mix(*seeds: int) -> int:
+    """Return a seed that is unlike those of other arguments, in 0...2**31-1."""
+    return int(np.random.SeedSequence(seeds).generate_state(1)[0] >> 1)
 
 
 def best(trials, objective):

@@ -11,9 +11,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".pytest_cache/jax-programs")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
-from fashion_keras.task import TASK as FASHION  # noqa: E402
-from mnist_keras.task import TASK as MNIST  # noqa: E402
-from shared_keras import datasets  # noqa: E402
+from fashion_keras.task import TASK as FASHION
+from mnist_keras.task import TASK as MNIST
+from shared_keras import datasets
 
 TASKS = [FASHION, MNIST]
 TRAIN, TEST = 1500, 600
