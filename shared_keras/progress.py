@@ -74,7 +74,8 @@ class Progress:
         if trial is not None:
             values = trial.hyperparameters.values
             epoch = values["tuner/initial_epoch"] + len(tuner.history.get("loss", ()))
-            table.add_row("running", f"trial {trial.trial_id}, {place(values)}, epoch {epoch}")
+            where = f"{place(values)}, epoch {epoch} of {values['tuner/epochs']}"
+            table.add_row("running", f"trial {trial.trial_id}, {where}")
             table.add_row("", _score(tuner) or "compiling")
             table.add_row("", settings(values))
         table.add_row("best so far", _best(tuner))
@@ -153,4 +154,4 @@ def _best(tuner) -> str:
     if winner is None:
         return "none yet"
     epochs = winner.hyperparameters.values["tuner/epochs"]
-    return f"{winner.score:.4f} (trial {winner.trial_id}, {epochs} epochs)"
+    return f"{winner.score:.4f} (trial {winner.trial_id}, epoch {epochs})"

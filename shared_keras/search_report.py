@@ -24,7 +24,7 @@ def ranked(tuner) -> list:
 def reason(trial) -> str:
     """Return in one line what made a trial fail; trial.json has the traceback."""
     lines = (trial.message or "").strip().splitlines()
-    return lines[-1].partition("FailedTrialError: ")[2] if lines else ""
+    return lines[-1] if lines else ""
 
 
 def rows(tuner) -> list[dict]:

@@ -18,18 +18,19 @@ differs from the stock class:
 import gc
 import math
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import keras_tuner
 import numpy as np
-from keras_tuner.errors import FailedTrialError
+from keras_tuner.errors import FatalError
 
 from shared_keras import checkpoints, runs, training
 
-COMPLETED = "COMPLETED"
-ENDED = (COMPLETED, "FAILED")
+COMPLETED, FAILED = "COMPLETED", "FAILED"
+ENDED = (COMPLETED, FAILED)
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             for below, above in zip(bracket["rounds"], bracket["rounds"][1:]):
                 done = {e["past_id"] for e in above if self.trials[e["id"]].status in ENDED}
                 ids |= {entry["id"] for entry in below} - done
-        return {i for i in ids if self.trials[i].status != "FAILED"}
+        return {i for i in ids if self.trials[i].status != FAILED}
 
     def save(self):
         """Write the state, whole or not at all."""
@@ -213,19 +214,21 @@ class Hyperband(keras_tuner.Hyperband):
         self.running, self.history = trial, {}
         self.callback()
 
-    def run_trial(self, trial, x, y, **fit_kwargs):
-        """Train one trial from where its parent stopped; see `Tuner.run_trial`.
-
-        Raises:
-            FailedTrialError: with the reason on its last line, if the trial fails.
-        """
+    def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        # The stock method prints the traceback, and ends its message with whatever
+        # the backend added below the error; here the last line is the reason.
         try:
-            return self._train(trial, x, y, **fit_kwargs)
+            self._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            trial.status = COMPLETED
+        except FatalError:
+            raise
         except Exception as error:
+            trial.status = FAILED
             reason = " ".join(str(error).split())
-            raise FailedTrialError(f"{type(error).__name__}: {reason}") from error
+            trial.message = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
 
-    def _train(self, trial, x, y, **fit_kwargs):
+    def run_trial(self, trial, x, y, **fit_kwargs):
+        """Train one trial from where its parent stopped; see `Tuner.run_trial`."""
         values = trial.hyperparameters.values
         started = time.perf_counter()
         seed = self._seed_of(trial)
