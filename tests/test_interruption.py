@@ -22,9 +22,10 @@ def trials(results, name):
     return pd.read_csv(path, dtype=str).drop(columns="seconds")
 
 
-@pytest.mark.parametrize(
-    ("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)], ids=["kill", "ctrl-c"]
-)
+STOPS = {"kill": (signal.SIGKILL, -signal.SIGKILL), "ctrl-c": (signal.SIGINT, 130)}
+
+
+@pytest.mark.parametrize(("how", "code"), STOPS.values(), ids=STOPS)
 def test_the_same_command_goes_on(small_dirs, tmp_path, capsys, how, code):
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     words = ["--quick", "--name", "cut", *places]
