@@ -105,6 +105,7 @@ def fit(
         validation_batch_size=VALIDATION_BATCH,
         callbacks=callbacks,
         order=order,
+        seed=seed,
         verbose=verbose,
     )
 

@@ -26,9 +26,13 @@ def fit(
     validation_batch_size: int,
     callbacks: list[keras.callbacks.Callback],
     order: Callable[[int], np.ndarray],
+    seed: int,
     verbose: int,
 ) -> keras.callbacks.History:
-    """Train as `shared_keras.training.fit` describes; `order(epoch)` is int32 (n,)."""
+    """Train as `shared_keras.training.fit` describes; `order(epoch)` is int32 (n,).
+
+    `seed` is not needed: layers that draw carry their own state.
+    """
     model._symbolic_build(data_batch=(x[:1], y[:1]))
     steps = -(-len(x) // batch_size)
     callbacks = keras.callbacks.CallbackList(

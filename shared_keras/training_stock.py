@@ -14,13 +14,12 @@ STEPS_PER_EXECUTION = 125
 
 
 class _Batches(keras.utils.PyDataset):
-    """The batches of one epoch after the other, in a given order."""
+    """The batches of an epoch, in the order that `_Order` sets."""
 
-    def __init__(self, x, y, batch_size, order, initial_epoch):
+    def __init__(self, x, y, batch_size):
         super().__init__()
-        self.x, self.y, self.batch_size, self.order = x, y, batch_size, order
-        self.epoch = initial_epoch
-        self.indices = order(initial_epoch)
+        self.x, self.y, self.batch_size = x, y, batch_size
+        self.indices = np.arange(len(x))
 
     def __len__(self):
         return -(-len(self.x) // self.batch_size)
@@ -30,9 +29,20 @@ class _Batches(keras.utils.PyDataset):
         batch = self.indices[start : start + self.batch_size]
         return self.x[batch], self.y[batch]
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        self.indices = self.order(self.epoch)
+
+class _Order(keras.callbacks.Callback):
+    """Sets all that is random in an epoch from the seed and the epoch alone."""
+
+    def __init__(self, batches, order, seed):
+        super().__init__()
+        self.batches, self.order, self.seed = batches, order, seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.indices = self.order(epoch)
+        if keras.backend.backend() == "torch":  # whose dropout has no seed of its own
+            import torch
+
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
 
 
 def fit(
@@ -47,18 +57,21 @@ def fit(
     validation_batch_size: int,
     callbacks: list[keras.callbacks.Callback],
     order: Callable[[int], np.ndarray],
+    seed: int,
     verbose: int,
 ) -> keras.callbacks.History:
     """Train as `shared_keras.training.fit` describes; `order(epoch)` is int32 (n,)."""
     if keras.backend.backend() == "tensorflow":
         model.jit_compile = True
         model.steps_per_execution = STEPS_PER_EXECUTION
+    batches = _Batches(x, y, batch_size)
     return model.fit(
-        _Batches(x, y, batch_size, order, initial_epoch),
+        batches,
+        shuffle=False,  # or Keras would shuffle the batches once more
         epochs=epochs,
         initial_epoch=initial_epoch,
         validation_data=validation_data,
         validation_batch_size=validation_batch_size,
-        callbacks=callbacks,
+        callbacks=[_Order(batches, order, seed), *callbacks],
         verbose=verbose,
     )

@@ -25,7 +25,8 @@ def build(optimizer=None, *, l2=0.0, norm=False, dropout=0.0, seed=1):
     training.seed_layers(seed)
     penalty = keras.regularizers.L2(l2) if l2 else None
     layers = [keras.Input((FEATURES,)), keras.layers.Rescaling(1 / 255)]
-    layers += [keras.layers.Dense(16, kernel_regularizer=penalty)]
+    # A bias before BatchNormalization has no gradient but rounding, which Adam magnifies.
+    layers += [keras.layers.Dense(16, kernel_regularizer=penalty, use_bias=not norm)]
     layers += [keras.layers.BatchNormalization()] * norm
     layers += [keras.layers.Activation("relu")]
     layers += [keras.layers.Dropout(dropout)] * bool(dropout)
@@ -134,13 +135,17 @@ def test_same_seed_same_bits_other_seed_other_bits(data):
     assert not np.array_equal(results[0], results[2])
 
 
-def test_dropout_draws_anew_in_each_step(data):
-    """With the same mask in each step, one fifth of the kernel would never move."""
-    x, y = data
-    model = build(keras.optimizers.SGD(0.5), dropout=0.8)
-    before = model.layers[-1].get_weights()[0]
-    training.fit(model, x, y, epochs=3, batch_size=BATCH)
-    assert (model.layers[-1].get_weights()[0] != before).all()
+def test_dropout_draws_anew_in_each_step():
+    recorder = Recorder()
+    layers = [keras.layers.Dropout(0.5, seed=1), recorder, keras.layers.Dense(CLASSES)]
+    model = keras.Sequential([keras.Input((FEATURES,)), *layers])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = np.ones((10 * BATCH, FEATURES), np.float32), np.zeros(10 * BATCH, np.int32)
+    training.fit(model, x, y, epochs=2, batch_size=BATCH)
+    sums = np.asarray(recorder.sums.numpy())[:20]
+    assert len(set(sums)) > 4  # of the binomial numbers of the images that were kept
+    assert not np.array_equal(sums[:10], sums[10:])
+    assert abs(sums.mean() / BATCH - 1) < 0.2  # kept ones are scaled up
 
 
 def test_validation_is_on_the_whole_set(data, monkeypatch):
@@ -264,9 +269,12 @@ class NeedsBatches(keras.callbacks.Callback):
 )
 def test_callbacks_that_need_batches_are_refused(data, make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write where they stand
-    callback = make()
+    try:
+        callback = make()
+    except ValueError as error:
+        pytest.skip(str(error))  # Keras refuses by itself to profile PyTorch
     if getattr(callback, "_should_trace", None) is False and callback.update_freq == "epoch":
-        pytest.skip("Keras cannot profile this backend on this Python")
+        pytest.skip("Keras cannot profile JAX on this Python")
     with pytest.raises(ValueError, match="epoch is one compiled"):
         training.fit(build(), *data, callbacks=[callback])
 
