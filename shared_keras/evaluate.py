@@ -33,8 +33,10 @@ def run(task: Task, args) -> None:
 
     path = saved_models.find(task, args.results_dir, args.run)
     model = saved_models.load(task, path)
-    protocol = args.split or _own_split(path)
-    split = datasets.split(task, *datasets.load(task, args.data_dir), protocol)
+    trained = _settings(path)
+    protocol = args.split or trained.get("split", "holdout")
+    images = datasets.load(task, args.data_dir)
+    split = datasets.split(task, *images, protocol)
     probabilities = evaluation.probabilities(model, split.test.x)
     scores = evaluation.scores(probabilities, split.test.y, task.classes)
 
@@ -54,16 +56,18 @@ def run(task: Task, args) -> None:
     runs.write_figure(folder / "hardest.png", _hardest(task, split.test, probabilities, hardest))
 
     say(f"{path}, {protocol} split")
+    if trained.get("data") not in (None, datasets.digest(*images)):
+        say("note: the model was trained on other images than these; --data-dir names them")
     _table(scores)
     say(f"accuracy {accuracy(scores)}")
     say(f"loss     {scores['loss']:.4f}")
     say(f"wrote {folder}: evaluation.json, environment.json, confusion.png, hardest.png")
 
 
-def _own_split(model: Path) -> str:
-    """Return the split that a run was trained under, or holdout without a run."""
-    settings = model.with_name("settings.json")
-    return runs.read_json(settings)["split"] if settings.exists() else "holdout"
+def _settings(model: Path) -> dict:
+    """Return the settings of the run that a model is of, or none without a run."""
+    path = model.with_name("settings.json")
+    return runs.read_json(path) if path.exists() else {}
 
 
 def _hardest(task, images, probabilities, hardest):

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from shared_keras.tuner import ENDED
+from shared_keras.oracle import ENDED
 
 LAYER = re.compile(r"_\d+$")
 

@@ -43,6 +43,7 @@ class Choice:
     batch_size: int
     split: str
     published: Mapping[str, float]
+    data: str | None = None  # the digest of the images that a search saw
 
 
 def main(task: Task, argv: list[str] | None = None) -> int:
@@ -109,6 +110,8 @@ def run(task: Task, args) -> None:
     folder = runs.new_folder(args.results_dir / task.name / "runs", choice.label)
     report.say(f"{task.title}: {choice.source}")
     report.say(report.protocol(choice.split, split))
+    if choice.data not in (None, digest):
+        report.say("note: the search saw other images than these")
 
     results = []
     for seed in range(args.seed, args.seed + args.runs):
@@ -170,6 +173,7 @@ def _choose(task: Task, args) -> Choice:
         batch_size=best["batch_size"],
         split=best["split"],
         published={},
+        data=runs.read_json(folder / "settings.json")["data"],
     )
 
 

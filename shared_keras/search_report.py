@@ -7,8 +7,8 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import plots, runs
+from shared_keras.oracle import COMPLETED
 from shared_keras.progress import place, settings
-from shared_keras.tuner import COMPLETED
 
 
 def ranked(tuner) -> list:

@@ -8,6 +8,8 @@ work batch by batch are refused. And validation uses batches of 1,000 images.
 """
 
 import random
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,6 +23,20 @@ BATCH_HOOKS = (
     "on_test_batch_begin",
     "on_test_batch_end",
 )
+
+
+class Plan(NamedTuple):
+    """The arguments of `fit` that a backend's own `fit(model, x, y, plan)` takes."""
+
+    batch_size: int
+    epochs: int
+    initial_epoch: int
+    validation_data: tuple[np.ndarray, np.ndarray] | None
+    validation_batch_size: int
+    callbacks: list[keras.callbacks.Callback]
+    order: Callable[[int], np.ndarray]  # of an epoch: which samples, int32 (n,)
+    seed: int
+    verbose: int
 
 
 def seed_layers(seed: int) -> None:
@@ -94,10 +110,7 @@ def fit(
         from shared_keras import training_jax as backend
     else:
         from shared_keras import training_stock as backend
-    return backend.fit(
-        model,
-        x,
-        y,
+    plan = Plan(
         batch_size=batch_size,
         epochs=epochs,
         initial_epoch=initial_epoch,
@@ -108,6 +121,7 @@ def fit(
         seed=seed,
         verbose=verbose,
     )
+    return backend.fit(model, x, y, plan)
 
 
 def _refuse_batches(callback: keras.callbacks.Callback) -> None:

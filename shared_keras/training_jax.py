@@ -13,47 +13,32 @@ import jax
 import keras
 import numpy as np
 
+from shared_keras.training import Plan
 
-def fit(
-    model: keras.Model,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    batch_size: int,
-    epochs: int,
-    initial_epoch: int,
-    validation_data: tuple[np.ndarray, np.ndarray] | None,
-    validation_batch_size: int,
-    callbacks: list[keras.callbacks.Callback],
-    order: Callable[[int], np.ndarray],
-    seed: int,
-    verbose: int,
-) -> keras.callbacks.History:
-    """Train as `shared_keras.training.fit` describes; `order(epoch)` is int32 (n,).
 
-    `seed` is not needed: layers that draw carry their own state.
-    """
+def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
+    """Train as `shared_keras.training.fit` describes."""
     model._symbolic_build(data_batch=(x[:1], y[:1]))
-    steps = -(-len(x) // batch_size)
+    steps = -(-len(x) // plan.batch_size)
     callbacks = keras.callbacks.CallbackList(
-        callbacks,
+        plan.callbacks,
         add_history=True,
-        add_progbar=verbose != 0,
-        verbose=verbose,
-        epochs=epochs,
+        add_progbar=plan.verbose != 0,
+        verbose=plan.verbose,
+        epochs=plan.epochs,
         steps=steps,
         model=model,
     )
     x, y = jax.device_put((x, y))
-    train = _scan(model.train_step, batch_size)
+    train = _scan(model.train_step, plan.batch_size)
     validate = None
-    if validation_data is not None:
-        validate = _validation(model, *validation_data, validation_batch_size, callbacks)
+    if plan.validation_data is not None:
+        validate = _validation(model, *plan.validation_data, plan.validation_batch_size, callbacks)
 
     model.stop_training = False
     logs = {}
     callbacks.on_train_begin()
-    for epoch in range(initial_epoch, epochs):
+    for epoch in range(plan.initial_epoch, plan.epochs):
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         callbacks.on_train_batch_begin(0)
@@ -63,7 +48,7 @@ def fit(
             model.optimizer.variables,
             model.metrics_variables,
         )
-        _write(variables, train(_read(variables), x, y, order(epoch)))
+        _write(variables, train(_read(variables), x, y, plan.order(epoch)))
         logs = {name: float(value) for name, value in model.get_metrics_result().items()}
         callbacks.on_train_batch_end(steps - 1, logs)
         if validate is not None:
@@ -71,7 +56,7 @@ def fit(
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-    if epochs > initial_epoch:
+    if plan.epochs > plan.initial_epoch:
         model.optimizer.finalize_variable_values(model.trainable_weights)
     callbacks.on_train_end(logs)
     return model.history

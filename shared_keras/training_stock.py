@@ -5,10 +5,10 @@ defaults (benchmarks/epoch.py). The batches come from a `PyDataset`, so that the
 order is the one that every backend uses.
 """
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
+
+from shared_keras.training import Plan
 
 STEPS_PER_EXECUTION = 125
 
@@ -45,33 +45,19 @@ class _Order(keras.callbacks.Callback):
             torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
 
 
-def fit(
-    model: keras.Model,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    batch_size: int,
-    epochs: int,
-    initial_epoch: int,
-    validation_data: tuple[np.ndarray, np.ndarray] | None,
-    validation_batch_size: int,
-    callbacks: list[keras.callbacks.Callback],
-    order: Callable[[int], np.ndarray],
-    seed: int,
-    verbose: int,
-) -> keras.callbacks.History:
-    """Train as `shared_keras.training.fit` describes; `order(epoch)` is int32 (n,)."""
+def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
+    """Train as `shared_keras.training.fit` describes."""
     if keras.backend.backend() == "tensorflow":
         model.jit_compile = True
         model.steps_per_execution = STEPS_PER_EXECUTION
-    batches = _Batches(x, y, batch_size)
+    batches = _Batches(x, y, plan.batch_size)
     return model.fit(
         batches,
         shuffle=False,  # or Keras would shuffle the batches once more
-        epochs=epochs,
-        initial_epoch=initial_epoch,
-        validation_data=validation_data,
-        validation_batch_size=validation_batch_size,
-        callbacks=[_Order(batches, order, seed), *callbacks],
-        verbose=verbose,
+        epochs=plan.epochs,
+        initial_epoch=plan.initial_epoch,
+        validation_data=plan.validation_data,
+        validation_batch_size=plan.validation_batch_size,
+        callbacks=[_Order(batches, plan.order, plan.seed), *plan.callbacks],
+        verbose=plan.verbose,
     )

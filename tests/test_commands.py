@@ -147,7 +147,16 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     """As on a fresh clone, which has no search of the user's own."""
     words = ["--best", "--epochs", "1", "--data-dir", str(small), "--results-dir", str(tmp_path)]
     assert retrain.main(task, words) == 0
-    assert "committed reference search" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "committed reference search" in out
+    assert "note: the search saw other images than these" in out
+
+
+def test_evaluating_on_other_images_is_noted(user, capsys):
+    user.run(capsys, retrain, "--recipe", next(iter(user.task.recipes)), "--epochs", 1)
+    assert "note:" not in user.run(capsys, evaluate)
+    assert evaluate.main(user.task, ["--results-dir", str(user.results)]) == 0
+    assert "note: the model was trained on other images" in capsys.readouterr().out
 
 
 def test_committed_reference_is_complete(task):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from shared_keras import training
-from shared_keras.tuner import Hyperband, Oracle
+from shared_keras.oracle import Oracle
+from shared_keras.tuner import Hyperband
 
 X = np.random.default_rng(0).integers(0, 256, (400, 10), dtype=np.uint8)
 Y = (X[:, 0] > 127).astype(np.int32)
