@@ -24,8 +24,8 @@ def test_marked_tests_pass(backend):
         "-q",
         "-m",
         "every_backend",
-        "-p",
-        "no:cacheprovider",
+        "-n",
+        "0",
     ]
     environment = os.environ | {"KERAS_BACKEND": backend}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
