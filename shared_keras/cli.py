@@ -14,6 +14,15 @@ from shared_keras.task import Task
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that a flag is off."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that says what is wrong in one sentence."""
 
@@ -21,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=f"python -m {task.package}.{verb}",
             description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
 

@@ -72,9 +72,11 @@ def search(rows: Sequence[Mapping], objective, name: str) -> Figure:
     right.tick_params(axis="x", labelsize=7)
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    if objective.direction == "max":  # untrained outliers would flatten the rest
-        low = max(scores.min(), np.quantile(scores, 0.25) - 0.15)
-        left.set_ylim(low - 0.01, scores.max() + 0.01)
+    if objective.direction == "max":  # trials that learnt nothing would flatten the rest
+        low = max(scores.min(), np.quantile(scores, 0.25) - 0.15) - 0.01
+        left.set_ylim(low, scores.max() + 0.01)
+        if hidden := int((scores < low).sum()):
+            left.set_title(f"{hidden} trials lie below", size=9, loc="left")
     return figure
 
 
