@@ -29,6 +29,5 @@ TASK = Task(
     published_test_first=False,
     spaces={"dense": Budget(15, 2), "regularized": Budget(20, 2)},
     default_space="regularized",
-    retrain_epochs=20,
     recipes=RECIPES,
 )

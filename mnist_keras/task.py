@@ -29,6 +29,5 @@ TASK = Task(
     published_test_first=True,
     spaces={"dense": Budget(10, 2), "regularized": Budget(15, 2)},
     default_space="regularized",
-    retrain_epochs=15,
     recipes=RECIPES,
 )

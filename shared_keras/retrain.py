@@ -8,6 +8,7 @@ from shared_keras import cli, datasets, runs, searches
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
+EPOCHS = 100  # more than EarlyStopping leaves
 PATIENCE = 15  # that of seed 002, which stopped 15 epochs after its best
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -67,8 +68,7 @@ def main(task: Task, argv: list[str] | None = None) -> int:
         "--epochs",
         type=cli.whole(1),
         metavar="N",
-        help="at most how many epochs; without it as published: "
-        f"{task.retrain_epochs}, or the recipe's",
+        help=f"at most how many epochs; without it {EPOCHS}, or the recipe's",
     )
     add(
         "--patience",
@@ -168,7 +168,7 @@ def _choose(task: Task, args) -> Choice:
         source=f"trial {args.trial or best['trial']} of {searches.describe(folder)}",
         space=best["space"],
         hyperparameters=values,
-        epochs=task.retrain_epochs,
+        epochs=EPOCHS,
         patience=PATIENCE,
         batch_size=best["batch_size"],
         split=best["split"],

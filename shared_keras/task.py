@@ -53,7 +53,6 @@ class Task:
         spaces: Published Hyperband budget of each search space. The builder
             of a space is the function of that name in `models.py`.
         default_space: The space that `search` takes if none is named.
-        retrain_epochs: Epochs that the original trained its winner for.
         recipes: Published settings by name.
     """
 
@@ -66,7 +65,6 @@ class Task:
     published_test_first: bool
     spaces: Mapping[str, Budget]
     default_space: str
-    retrain_epochs: int
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     def builder(self, space: str) -> Callable:
