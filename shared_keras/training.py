@@ -95,6 +95,8 @@ def fit(
     callbacks = list(callbacks or [])
     for callback in callbacks:
         _refuse_batches(callback)
+    if not model.compiled:
+        raise ValueError("The model must be compiled before it is trained.")
     if len(x) != len(y):
         raise ValueError(f"x and y must be equally long. Received: {len(x)}, {len(y)}")
     for name, value in (("batch_size", batch_size), ("len(x)", len(x))):

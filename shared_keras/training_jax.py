@@ -38,7 +38,8 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
     model.stop_training = False
     logs = {}
     callbacks.on_train_begin()
-    for epoch in range(plan.initial_epoch, plan.epochs):
+    initial_epoch = model._initial_epoch or plan.initial_epoch  # BackupAndRestore sets it
+    for epoch in range(initial_epoch, plan.epochs):
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         callbacks.on_train_batch_begin(0)
@@ -56,7 +57,7 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-    if plan.epochs > plan.initial_epoch:
+    if plan.epochs > initial_epoch:
         model.optimizer.finalize_variable_values(model.trainable_weights)
     callbacks.on_train_end(logs)
     return model.history

@@ -208,6 +208,24 @@ def test_files_that_callbacks_write(data, tmp_path):
     assert list((tmp_path / "board").rglob("events*"))
 
 
+def test_backup_and_restore_goes_on(data, tmp_path):
+    x, y = data
+    whole = build()
+    training.fit(whole, x, y, epochs=4, batch_size=BATCH)
+
+    def train(epochs):
+        model = build()
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+        history = training.fit(model, x, y, epochs=epochs, batch_size=BATCH, callbacks=[backup])
+        return model, history
+
+    train(2)
+    model, history = train(4)
+    assert history.epoch == [2, 3]
+    for a, b in zip(model.get_weights(), whole.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_terminate_on_nan(data):
     x, y = data
     model = build(keras.optimizers.SGD(float("inf")))
@@ -287,3 +305,5 @@ def test_bad_arguments_are_refused(data):
         training.fit(build(), x, y[1:])
     with pytest.raises(ValueError, match="len"):
         training.fit(build(), x[:0], y[:0])
+    with pytest.raises(ValueError, match="must be compiled"):
+        training.fit(keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)]), x, y)
