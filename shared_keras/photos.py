@@ -43,11 +43,8 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
     side = max(grey.size)
     square = Image.new("L", (side, side), int(np.median(border)))
     square.paste(grey, ((side - grey.width) // 2, (side - grey.height) // 2))
-    return np.asarray(
-        square.resize(
-            (SIDE, SIDE), Image.Resampling.BOX if side > SIDE else Image.Resampling.BICUBIC
-        )
-    ), turned
+    shrink, enlarge = Image.Resampling.BOX, Image.Resampling.BICUBIC
+    return np.asarray(square.resize((SIDE, SIDE), shrink if side > SIDE else enlarge)), turned
 
 
 def _grey(image: Image.Image) -> Image.Image:

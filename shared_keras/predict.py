@@ -8,6 +8,7 @@ from shared_keras.errors import BadInput, RunFailed
 from shared_keras.task import Task
 
 SHOWN = 3
+PER_PICTURE = 50
 
 
 def main(task: Task, argv: list[str] | None = None) -> int:
@@ -54,8 +55,12 @@ def run(task: Task, args) -> None:
         captions = ["\n".join([_short(n), *a]) for n, a in zip(names, answers)]
         folder = runs.new_folder(args.results_dir / task.name / "predictions", "predict")
         title = f"What {saved_models.describe(path)} saw"
-        runs.write_figure(folder / "seen.png", plots.images(np.stack(images), captions, title))
-        say(f"wrote {folder / 'seen.png'}")
+        for page, i in enumerate(range(0, len(images), PER_PICTURE), 1):
+            part = slice(i, i + PER_PICTURE)
+            figure = plots.images(np.stack(images[part]), captions[part], title)
+            file = folder / (f"seen-{page}.png" if page > 1 else "seen.png")
+            runs.write_figure(file, figure)
+            say(f"wrote {file}")
     if broken:
         raise RunFailed(f"{broken} of {len(args.files)} files could not be read")
 

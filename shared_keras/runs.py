@@ -4,6 +4,7 @@ import io
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -132,9 +133,7 @@ def environment() -> dict:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "command": " ".join(["python", "-m", *sys.orig_argv[2:]])
-        if "-m" in sys.orig_argv[:2]
-        else " ".join(Path(arg).name for arg in sys.argv),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
         "versions": versions,
         "backend": devices.backend(),
         "device": devices.describe(),
@@ -144,10 +143,11 @@ def environment() -> dict:
 
 def commit() -> str | None:
     """Return the commit of this checkout, marked if changed, or None without one."""
+    root = Path(__file__).parents[1]
+    where = [f"--git-dir={root / '.git'}", f"--work-tree={root}"]  # not a user's own repository
     try:
         return subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
+            ["git", *where, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
             capture_output=True,
             text=True,
             check=True,

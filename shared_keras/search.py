@@ -123,8 +123,8 @@ def _search(task: Task, settings: Settings, folder: Path, split: datasets.Split)
 
     resumed = _same_settings(folder / "settings.json", settings)
     if not resumed:
-        runs.write_settings(folder / "settings.json", settings)
         runs.write_json(folder / "environment.json", runs.environment())
+        runs.write_settings(folder / "settings.json", settings)
     progress = Progress(task.title)
     with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
         tuner = Hyperband(
