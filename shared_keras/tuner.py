@@ -34,11 +34,13 @@ class Hyperband(keras_tuner.Hyperband):
 
     Args:
         hypermodel: `build(hp)`, which returns a compiled model.
-        objective: Name of a metric, such as "val_accuracy".
+        objective: Name of a metric, such as "val_accuracy"; a loss is to fall, all
+            others are to rise.
         max_epochs: Epochs of the longest training.
         factor: Reduction factor.
         hyperband_iterations: How often to run all brackets.
         seed: Decides everything random.
+        metrics: Metrics to compile the models with instead of their own.
         directory: Folder that holds the project's.
         project_name: Name of the project's folder.
         callback: Called without arguments whenever something happened: at the
@@ -53,12 +55,14 @@ class Hyperband(keras_tuner.Hyperband):
         factor,
         hyperband_iterations=1,
         seed=0,
+        metrics=None,
         directory=None,
         project_name=None,
         callback=lambda: None,
     ):
+        direction = "min" if objective.endswith("loss") else "max"
         oracle = Oracle(
-            objective,
+            keras_tuner.Objective(objective, direction),
             seed=seed,
             max_epochs=max_epochs,
             factor=factor,
@@ -71,6 +75,7 @@ class Hyperband(keras_tuner.Hyperband):
             self,
             oracle,
             hypermodel,
+            metrics=metrics,
             directory=directory,
             project_name=project_name,
         )

@@ -192,6 +192,18 @@ def test_other_settings_under_the_same_name_are_refused(user, capsys):
     assert (user.folder("searches") / "once" / "trials.csv").read_bytes() == before
 
 
+def test_precision_misleads_and_says_so_before_it_starts(user, capsys):
+    places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
+    words = ["--max-epochs", "1", "--objective"]
+    for objective in ("val_precision", "val_macro_precision"):
+        assert search.main(user.task, [*words, objective, *places]) == 0
+        out, err = capsys.readouterr()
+        assert ("hardly ever answer" in err) == (objective == "val_precision")
+        name = f"{user.task.default_space}-{objective}"
+        table = pd.read_csv(user.folder("searches") / name / "trials.csv")
+        assert table.score.between(0, 1).all() and re.search(rf"{objective} [01]\.", out)
+
+
 def test_a_second_search_in_one_folder_leaves(user, capsys):
     folder = runs.make_folder(user.folder("searches") / "busy")
     with FileLock(folder / ".lock"):
