@@ -73,7 +73,8 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
         return path
     if name.endswith(".keras"):
         return Path(name)
-    models = sorted((folder / name).glob(f"**/{MODEL}")) if ".." not in name else []
+    inside = name and ".." not in name
+    models = sorted((folder / name).glob(f"**/{MODEL}")) if inside else []
     if not models:
         known = sorted(path.name for path in folder.glob("*"))
         raise BadInput(

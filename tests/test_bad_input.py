@@ -66,6 +66,7 @@ def fails(capsys, verb, task, *words):
         (evaluate, [], "holds no run"),
         (evaluate, ["absent"], "argument RUN: no run 'absent'"),
         (evaluate, ["../.."], "argument RUN: no run"),
+        (evaluate, [""], "argument RUN: no run"),
         (evaluate, ["absent.keras"], "absent.keras: expected a .keras file"),
         (predict, [], "argument FILE: expected image files or --random N, got neither"),
         (predict, ["a.png", "--random", "3"], "got both"),
