@@ -25,4 +25,4 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/epoch.py --rounds 5

@@ -1,6 +1,6 @@
 """Training on TensorFlow and PyTorch: `keras.Model.fit`, set as measured best.
 
-On TensorFlow, XLA and many steps per execution are 1.8 times as fast as the
+On TensorFlow, XLA and many steps per execution are about twice as fast as the
 defaults (benchmarks/epoch.py). The batches come from a `PyDataset`, so that their
 order is the one that every backend uses.
 """
