@@ -1,0 +1,156 @@
+"""Callbacks of Keras's and of a user's own, in `training.fit`."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from shared_keras import training
+from tests.small_model import BATCH, build, problem
+
+pytestmark = pytest.mark.every_backend
+
+
+@pytest.fixture(scope="module")
+def data():
+    return problem()
+
+
+def test_early_stopping_restores_the_best_weights(data):
+    x, y = data
+    stopper = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
+    model = build(keras.optimizers.SGD(30.0))
+    history = training.fit(model, x, y, epochs=30, batch_size=BATCH, callbacks=[stopper]).history
+    assert len(history["loss"]) == int(np.argmin(history["loss"])) + 3 < 30
+    again = build(keras.optimizers.SGD(30.0))
+    training.fit(again, x, y, epochs=stopper.best_epoch + 1, batch_size=BATCH)
+    for a, b in zip(model.get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_learning_rate_scheduler(data):
+    x, y = data
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))
+    history = training.fit(build(), x, y, epochs=3, batch_size=BATCH, callbacks=[rates]).history
+    np.testing.assert_allclose(history["learning_rate"], [0.1, 0.05, 0.1 / 3], rtol=1e-6)
+    frozen = build()
+    before = frozen.get_weights()
+    stop = keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)
+    training.fit(frozen, x, y, batch_size=BATCH, callbacks=[stop])
+    np.testing.assert_array_equal(frozen.get_weights()[0], before[0])
+
+
+def test_files_that_callbacks_write(data, tmp_path):
+    x, y = data
+    model = build()
+    pattern = str(tmp_path / "{epoch}.keras")
+    training.fit(
+        model,
+        x,
+        y,
+        epochs=2,
+        batch_size=BATCH,
+        validation_data=(x, y),
+        callbacks=[
+            keras.callbacks.CSVLogger(str(tmp_path / "log.csv")),
+            keras.callbacks.ModelCheckpoint(pattern),
+            keras.callbacks.TensorBoard(str(tmp_path / "board"), write_graph=False),
+        ],
+    )
+    with open(tmp_path / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1"] and "val_accuracy" in rows[0]
+    saved = keras.saving.load_model(tmp_path / "2.keras")
+    for a, b in zip(saved.get_weights(), model.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    assert list((tmp_path / "board").rglob("events*"))
+
+
+def test_backup_and_restore_goes_on(data, tmp_path):
+    x, y = data
+    whole = build()
+    training.fit(whole, x, y, epochs=4, batch_size=BATCH)
+
+    def train(epochs):
+        model = build()
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+        history = training.fit(model, x, y, epochs=epochs, batch_size=BATCH, callbacks=[backup])
+        return model, history
+
+    train(2)
+    model, history = train(4)
+    assert history.epoch == [2, 3]
+    for a, b in zip(model.get_weights(), whole.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_terminate_on_nan(data):
+    x, y = data
+    model = build(keras.optimizers.SGD(float("inf")))
+    nan = keras.callbacks.TerminateOnNaN()
+    history = training.fit(model, x, y, epochs=9, batch_size=BATCH, callbacks=[nan]).history
+    assert len(history["loss"]) == 1
+
+
+def test_a_users_callback_sees_the_protocol(data):
+    x, y = data
+    events = []
+
+    class Mine(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            events.append("train begin")
+
+        def on_epoch_begin(self, epoch, logs=None):
+            events.append(f"epoch {epoch} begin")
+
+        def on_test_begin(self, logs=None):
+            events.append("test begin")
+
+        def on_test_end(self, logs=None):
+            events.append("test end")
+
+        def on_epoch_end(self, epoch, logs=None):
+            assert set(logs) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+            events.append(f"epoch {epoch} end")
+            # Reading and writing weights between epochs works.
+            self.model.set_weights([0 * w for w in self.model.get_weights()])
+
+        def on_train_end(self, logs=None):
+            events.append("train end")
+
+    model = build()
+    training.fit(
+        model, x, y, epochs=2, batch_size=BATCH, validation_data=(x, y), callbacks=[Mine()]
+    )
+    epochs = [[f"epoch {i} begin", "test begin", "test end", f"epoch {i} end"] for i in (0, 1)]
+    assert events == ["train begin", *epochs[0], *epochs[1], "train end"]
+    assert not any(w.any() for w in model.get_weights())
+
+
+class NeedsBatches(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        NeedsBatches,
+        lambda: keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None),
+        lambda: keras.callbacks.ModelCheckpoint("x.keras", save_freq=10),
+        lambda: keras.callbacks.TensorBoard(update_freq="batch"),
+        lambda: keras.callbacks.TensorBoard(profile_batch=(2, 4)),
+    ],
+    ids=["own", "lambda", "checkpoint", "tensorboard", "profile"],
+)
+def test_callbacks_that_need_batches_are_refused(data, make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write where they stand
+    try:
+        callback = make()
+    except ValueError as error:
+        pytest.skip(str(error))  # Keras refuses by itself to profile PyTorch
+    if getattr(callback, "_should_trace", None) is False and callback.update_freq == "epoch":
+        pytest.skip("Keras cannot profile JAX on this Python")
+    with pytest.raises(ValueError, match="epoch is one compiled"):
+        training.fit(build(), *data, callbacks=[callback])
