@@ -1,10 +1,11 @@
 """Save and restore what a training is made of."""
 
-import os
 from pathlib import Path
 
 import keras
 import numpy as np
+
+from shared_keras.runs import replacing
 
 STATE = "state.npz"
 
@@ -15,10 +16,9 @@ def save(path: Path, model: keras.Model) -> None:
     Keras's own weight files leave out the seeds of dropout layers, and loading
     them into a new model leaves out the optimizer.
     """
-    temporary = path.with_name(f"tmp-{path.name}")
     arrays = [keras.ops.convert_to_numpy(v.value) for v in _variables(model)]
-    np.savez(temporary, **{str(i): array for i, array in enumerate(arrays)})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        np.savez(temporary, **{str(i): array for i, array in enumerate(arrays)})
 
 
 def load(path: Path, model: keras.Model) -> None:
@@ -39,9 +39,8 @@ def load(path: Path, model: keras.Model) -> None:
 
 def save_weights(path: Path, model: keras.Model) -> None:
     """Write a `.weights.h5` file, whole or not at all."""
-    temporary = path.with_name(f"tmp-{path.name}")
-    model.save_weights(temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        model.save_weights(temporary)
 
 
 def _variables(model):

@@ -1,6 +1,7 @@
 """Hyperband's decisions, reproducible and hardened against failures."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,6 +119,11 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         for trial_id in self._retry_queue:
             trial = self.trials[trial_id]
             trial.metrics, trial.score = type(trial.metrics)(), None
+
+
+def own(values: Mapping) -> dict:
+    """Return hyperparameters without KerasTuner's bookkeeping: epochs, bracket, parent."""
+    return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def mix(*seeds: int) -> int:

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from shared_keras.oracle import ENDED
+from shared_keras.oracle import ENDED, own
 
 LAYER = re.compile(r"_\d+$")
 
@@ -21,7 +21,6 @@ class Progress:
         self.console = console()
         self.title = title
         self.live = Live(console=self.console, refresh_per_second=4, transient=True)
-        self.ended = None
 
     def __enter__(self):
         self.started, self.epochs_before = time.perf_counter(), None
@@ -130,10 +129,9 @@ def place(values) -> str:
 def settings(values) -> str:
     """Write a trial's hyperparameters on one line, those of the layers together."""
     grouped = {}
-    for name, value in values.items():
-        if not name.startswith("tuner/"):
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            grouped.setdefault(LAYER.sub("", name), []).append(text)
+    for name, value in own(values).items():
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        grouped.setdefault(LAYER.sub("", name), []).append(text)
     return " ".join(f"{name}={'/'.join(texts)}" for name, texts in grouped.items())
 
 

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 import keras_tuner
 
 from shared_keras.errors import BadInput
-
-TUNER_PREFIX = "tuner/"  # Hyperband's own bookkeeping: epochs, bracket, round, parent
+from shared_keras.oracle import own
 
 
 def replay(build: Callable, values: Mapping[str, int | float | str]) -> keras_tuner.HyperParameters:
@@ -24,7 +23,7 @@ def replay(build: Callable, values: Mapping[str, int | float | str]) -> keras_tu
         BadInput: if a name is unknown, a value is out of range, or one that
             the model needs is missing.
     """
-    values = {k: v for k, v in values.items() if not k.startswith(TUNER_PREFIX)}
+    values = own(values)
     space = keras_tuner.HyperParameters()
     build(space)
     known = {hp.name: hp for hp in space.space}
@@ -33,7 +32,7 @@ def replay(build: Callable, values: Mapping[str, int | float | str]) -> keras_tu
             raise BadInput(f"hyperparameter '{name}' is unknown; this space has {', '.join(known)}")
         _check_range(known[name], value)
     replayed = keras_tuner.HyperParameters()
-    replayed.values = dict(values)
+    replayed.values = values
     for hp in space.space:
         if replayed._conditions_are_active(hp.conditions) and hp.name not in values:
             raise BadInput(f"hyperparameter '{hp.name}' is missing")

@@ -1,5 +1,6 @@
 """What commands leave on disk: folders that explain themselves."""
 
+import contextlib
 import io
 import json
 import os
@@ -7,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from importlib import metadata
@@ -18,17 +19,23 @@ from shared_keras.errors import BadInput
 PACKAGES = ("keras", "jax", "tensorflow", "torch", "keras-tuner", "numpy", "scikit-learn")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or as it was before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, so that `path` ends up whole or as it was before."""
+    temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")  # of the same suffix
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, value) -> None:

@@ -9,6 +9,7 @@ import keras
 
 from shared_keras.datasets import SIDE
 from shared_keras.errors import BadInput
+from shared_keras.runs import replacing
 from shared_keras.task import Task
 
 MODEL = "model.keras"
@@ -16,10 +17,8 @@ MODEL = "model.keras"
 
 def save(model: keras.Model, path: Path) -> None:
     """Write a `.keras` file, whole or not at all."""
-    temporary = path.with_name(f"tmp-{path.name}")
-    with _silence():
+    with replacing(path) as temporary, _silence():
         model.save(temporary)
-    os.replace(temporary, path)
 
 
 def load(task: Task, path: Path) -> keras.Model:

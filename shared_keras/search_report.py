@@ -7,18 +7,8 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import plots, runs
-from shared_keras.oracle import COMPLETED
+from shared_keras.oracle import FAILED, own
 from shared_keras.progress import place, settings
-
-
-def ranked(tuner) -> list:
-    """Return completed trials: longest trained first, then by score."""
-    sign = -1 if tuner.oracle.objective.direction == "max" else 1
-    done = [t for t in tuner.oracle.trials.values() if t.status == COMPLETED]
-    return sorted(
-        done,
-        key=lambda t: (-t.hyperparameters.values["tuner/epochs"], sign * t.score, t.trial_id),
-    )
 
 
 def reason(trial) -> str:
@@ -86,7 +76,7 @@ def show(tuner, folder: Path, console) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("trial", "place", "epochs", tuner.oracle.objective.name, "hyperparameters"):
         table.add_column(column, overflow="fold")
-    for trial in ranked(tuner)[:10]:
+    for trial in tuner.ranked()[:10]:
         values = trial.hyperparameters.values
         table.add_row(
             trial.trial_id,
@@ -98,10 +88,9 @@ def show(tuner, folder: Path, console) -> None:
     console.print(table)
     winner = tuner.winner()
     console.print(f"Winner: trial {winner.trial_id}, score {winner.score:.4f}", markup=False)
-    for name, value in winner.hyperparameters.values.items():
-        if not name.startswith("tuner/"):
-            console.print(f"  {name} = {value}", markup=False)
-    failed = [t for t in tuner.oracle.trials.values() if t.status == "FAILED"]
+    for name, value in own(winner.hyperparameters.values).items():
+        console.print(f"  {name} = {value}", markup=False)
+    failed = [t for t in tuner.oracle.trials.values() if t.status == FAILED]
     if failed:
         console.print(
             f"{len(failed)} of {len(tuner.oracle.trials)} trials failed; "

@@ -26,7 +26,7 @@ import keras_tuner
 from keras_tuner.errors import FatalError
 
 from shared_keras import checkpoints, runs, training
-from shared_keras.oracle import COMPLETED, FAILED, Oracle, best, mix
+from shared_keras.oracle import COMPLETED, FAILED, Oracle, mix
 
 
 class Hyperband(keras_tuner.Hyperband):
@@ -91,14 +91,17 @@ class Hyperband(keras_tuner.Hyperband):
         """Return the folder of a trial."""
         return Path(self.get_trial_dir(trial_id))
 
+    def ranked(self) -> list:
+        """Return the completed trials: longest trained first, then by score."""
+        sign = -1 if self.oracle.objective.direction == "max" else 1
+        return sorted(
+            (t for t in self.oracle.trials.values() if t.status == COMPLETED),
+            key=lambda t: (-t.hyperparameters.values["tuner/epochs"], sign * t.score, t.trial_id),
+        )
+
     def winner(self):
         """Return the best of the trials that were trained longest, or None."""
-        done = [t for t in self.oracle.trials.values() if t.status == COMPLETED]
-        longest = max((t.hyperparameters.values["tuner/epochs"] for t in done), default=0)
-        return best(
-            [t for t in done if t.hyperparameters.values["tuner/epochs"] == longest],
-            self.oracle.objective,
-        )
+        return next(iter(self.ranked()), None)
 
     def on_search_begin(self):
         """Make the stock class's garbage collections before each trial cheap."""

@@ -183,7 +183,7 @@ def test_files_are_whole_or_absent_after_a_crash_while_writing(tmp_path, monkeyp
         tuner.oracle.create_trial("t")
     monkeypatch.undo()
     assert (tuner.folder("x").parent / "oracle.json").read_text() == before
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob("*tmp*"))
     assert outcome(make(tmp_path)) == []
 
 
