@@ -4,9 +4,13 @@ Names and ranges are those of the original systems, so that their published
 values replay.
 """
 
-from shared_keras.mlp import Layer, hidden_layers, mlp
+from fashion_keras.pytorch_recipes import PIXELS
+from shared_keras import mlp
+from shared_keras.mlp import Layer, hidden_layers, perceptron
+from shared_keras.space import Space
 
 
+@Space
 def dense(hp):
     """The space of the Keras original (seed 002): depth, widths, learning rate."""
     layers = hidden_layers(
@@ -17,9 +21,10 @@ def dense(hp):
         lambda i: Layer(units=hp.Int(f"layer_units_{i}", 24, 576, step=24)),
     )
     rates = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
-    return mlp(layers, learning_rate=hp.Choice("learning_rate", rates))
+    return perceptron(layers, learning_rate=hp.Choice("learning_rate", rates))
 
 
+@Space
 def regularized(hp):
     """Its successor, with an L2 penalty and dropout for each layer."""
     layers = hidden_layers(
@@ -34,4 +39,10 @@ def regularized(hp):
         ),
     )
     rates = [1e-3, 1e-4, 1e-5, 1e-6]
-    return mlp(layers, learning_rate=hp.Choice("learning_rate", rates))
+    return perceptron(layers, learning_rate=hp.Choice("learning_rate", rates))
+
+
+@Space
+def batchnorm(hp):
+    """Fashion-PyTorch's tuned perceptron (seed 001), for this task's pixels."""
+    return mlp.batchnorm(hp, **PIXELS)

@@ -27,7 +27,7 @@ TASK = Task(
     },
     published_test_fraction=0.4,
     published_test_first=False,
-    spaces={"dense": Budget(15, 2), "regularized": Budget(20, 2)},
+    spaces={"dense": Budget(15, 2), "regularized": Budget(20, 2), "batchnorm": Budget(80, 3)},
     default_space="regularized",
     recipes=RECIPES,
 )

@@ -4,11 +4,15 @@ Names and ranges are those of the original system (seed 004), so that its
 published values replay.
 """
 
-from shared_keras.mlp import Layer, hidden_layers, mlp
+from mnist_keras.recipes import PIXELS
+from shared_keras import mlp
+from shared_keras.mlp import Layer, hidden_layers, perceptron
+from shared_keras.space import Space
 
 RATES = [1e-4, 1e-3, 1e-2]
 
 
+@Space
 def dense(hp):
     """The first space of the original: depth, widths, learning rate."""
     layers = hidden_layers(
@@ -18,9 +22,10 @@ def dense(hp):
         5,
         lambda i: Layer(units=hp.Int(f"num_units_{i}", 15, 120, step=15)),
     )
-    return mlp(layers, learning_rate=hp.Choice("learning_rate", RATES))
+    return perceptron(layers, learning_rate=hp.Choice("learning_rate", RATES))
 
 
+@Space
 def regularized(hp):
     """The second one, with an L2 penalty and dropout for each layer.
 
@@ -38,4 +43,10 @@ def regularized(hp):
             dropout=hp.Float(f"drop_{i}", 0.2, 0.35, step=0.05),
         ),
     )
-    return mlp(layers, learning_rate=hp.Choice("learning_rate", RATES))
+    return perceptron(layers, learning_rate=hp.Choice("learning_rate", RATES))
+
+
+@Space
+def batchnorm(hp):
+    """Fashion-PyTorch's tuned perceptron (seed 001), for this task's pixels."""
+    return mlp.batchnorm(hp, **PIXELS)

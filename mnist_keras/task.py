@@ -27,7 +27,7 @@ TASK = Task(
     },
     published_test_fraction=0.5,
     published_test_first=True,
-    spaces={"dense": Budget(10, 2), "regularized": Budget(15, 2)},
+    spaces={"dense": Budget(10, 2), "regularized": Budget(15, 2), "batchnorm": Budget(80, 3)},
     default_space="regularized",
     recipes=RECIPES,
 )

@@ -54,7 +54,8 @@ def add_split(parser: Parser, default: str | None, note: str = "") -> None:
         choices=SPLITS,
         default=default,
         help="where validation images come from: a fifth of the training images "
-        f"(holdout), or the test images, as the originals did (published){note}",
+        "(holdout), or the test images, as the originals did: a part of them (published), "
+        f"half (half), all (test){note}",
     )
 
 

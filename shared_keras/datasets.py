@@ -12,7 +12,7 @@ from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
 SIDE = 28
-SPLITS = ("holdout", "published")
+SPLITS = ("holdout", "published", "half", "test")
 SPLIT_SEED = 42  # the originals' `random_state`; --seed does not move the split
 HOLDOUT_FRACTION = 0.2  # 48,000 / 12,000, as Fashion-PyTorch ended up doing
 FILES = (
@@ -97,24 +97,45 @@ def split(task: Task, train: Images, test: Images, protocol: str) -> Split:
         task: Whose published protocol to follow.
         train: All training images.
         test: All test images.
-        protocol: "holdout" cuts a fifth of the training images off for
-            validation and leaves the test images whole; "published" cuts the
-            validation images from the test images, as the originals did.
+        protocol: "holdout" cuts a fifth of the training images off for validation and
+            leaves the test images whole. The others train on all training images, as
+            the originals did: "published" cuts the validation images from the test
+            images as the task's Keras original did, "half" takes half of them, and
+            "test" validates on the test images themselves.
 
     Raises:
         BadInput: if a class has too few images to be divided.
     """
     if protocol == "holdout":
         rest, validation = _cut(train, HOLDOUT_FRACTION)
-        return Split(rest, validation, test)
+        return Split(_pick(train, rest), _pick(train, validation), test)
+    validation, kept = _cut_test(task, test, protocol)
+    return Split(train, _pick(test, validation), _pick(test, kept))
+
+
+def tested(task: Task, test: Images, protocol: str) -> np.ndarray:
+    """Return which test images a protocol tests on: indices in its order, (n,)."""
+    if protocol == "holdout":
+        return np.arange(len(test))
+    return _cut_test(task, test, protocol)[1]
+
+
+def _cut_test(task, test, protocol) -> tuple[np.ndarray, np.ndarray]:
+    if protocol == "test":
+        return np.arange(len(test)), np.arange(len(test))
+    if protocol == "half":
+        return _cut(test, 0.5)
     if task.published_test_first:
         kept, validation = _cut(test, 1 - task.published_test_fraction)
-    else:
-        validation, kept = _cut(test, task.published_test_fraction)
-    return Split(train, validation, kept)
+        return validation, kept
+    return _cut(test, task.published_test_fraction)
 
 
-def _cut(images: Images, fraction: float) -> tuple[Images, Images]:
+def _pick(images: Images, indices: np.ndarray) -> Images:
+    return Images(images.x[indices], images.y[indices])
+
+
+def _cut(images: Images, fraction: float) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.model_selection import train_test_split
 
     try:
@@ -126,10 +147,7 @@ def _cut(images: Images, fraction: float) -> tuple[Images, Images]:
         )
     except ValueError as error:
         raise BadInput(f"the {len(images)} images cannot be divided by class ({error})") from None
-    return (
-        Images(images.x[first], images.y[first]),
-        Images(images.x[second], images.y[second]),
-    )
+    return first, second
 
 
 def digest(train: Images, test: Images) -> str:

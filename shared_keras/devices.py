@@ -70,3 +70,18 @@ def describe() -> str:
     """Name the device that training runs on."""
     found = gpus()
     return found[0] if found else f"CPU, {len(os.sched_getaffinity(0))} cores"
+
+
+def need_torch(argument: str) -> None:
+    """Refuse to go on without PyTorch.
+
+    Raises:
+        BadInput: naming the argument that needs it.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise BadInput(
+            f"argument {argument}: needs PyTorch, which is not installed; "
+            "`pip install '.[torch]'` brings it"
+        ) from None

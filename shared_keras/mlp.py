@@ -1,9 +1,20 @@
-"""The multilayer perceptron that both tasks search over."""
+"""The multilayer perceptrons that the tasks search over."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import keras
+from shared_keras.system import (
+    Activation,
+    BatchNorm,
+    Cosine,
+    Dense,
+    Dropout,
+    Flatten,
+    Optimizer,
+    System,
+)
+
+N_CLASSES = 10
 
 
 class Layer(NamedTuple):
@@ -40,34 +51,75 @@ def hidden_layers(
     return layers[:depth]
 
 
-def mlp(layers: Sequence[Layer], *, learning_rate: float, n_classes: int = 10) -> keras.Model:
-    """Build and compile the perceptron of the Keras originals.
+def perceptron(layers: Sequence[Layer], *, learning_rate: float) -> System:
+    """Return the perceptron of the Keras originals.
 
-    Dense layers with ReLU, a softmax at the end, Adam, sparse categorical
-    cross-entropy. The originals divided the pixels by 255 beforehand; here the
-    model does it, so that it takes raw images.
+    Dense layers with ReLU, a softmax at the end, Keras's Adam. The originals divided
+    the pixels by 255 beforehand.
 
     Args:
         layers: The hidden layers.
         learning_rate: Adam's learning rate.
-        n_classes: Width of the softmax.
-
-    Returns:
-        A compiled model from raw images, shape (n, 28, 28), 0...255, of any
-        dtype, to probabilities, float32 (n, n_classes).
     """
-    model = keras.Sequential(
-        [keras.Input((28, 28)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    )
+    described = [Flatten()]
     for units, l2, dropout in layers:
-        penalty = keras.regularizers.L2(l2) if l2 else None
-        model.add(keras.layers.Dense(units, activation="relu", kernel_regularizer=penalty))
-        if dropout:
-            model.add(keras.layers.Dropout(dropout))
-    model.add(keras.layers.Dense(n_classes, activation="softmax", dtype="float32"))
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        described += [Dense(units, init="keras", l2=l2), Activation("relu")]
+        described += [Dropout(dropout)] * (dropout > 0)
+    described += [Dense(N_CLASSES, init="keras"), Activation("softmax")]
+    return System(tuple(described), Optimizer("keras adam", learning_rate))
+
+
+def normalized(
+    units: Sequence[int],
+    dropout: Sequence[float],
+    optimizer: Optimizer,
+    *,
+    input_dropout: float = 0.0,
+    bias: bool = True,
+    **scaling_and_batch,
+) -> System:
+    """Return the perceptron that Fashion-PyTorch ended with (seeds 000 and 001).
+
+    Each hidden layer is Dense, BatchNorm, Mish, Dropout; He initialisation; logits.
+
+    Args:
+        units: Widths of the hidden layers.
+        dropout: Their rates.
+        optimizer: The optimizer.
+        input_dropout: Rate for the pixels, which the original left whole.
+        bias: Whether the layers before a BatchNorm have a bias, as the original's do.
+        scaling_and_batch: `mean`, `std` and `batch_size` of the `System`.
+    """
+    layers = [Flatten()] + [Dropout(input_dropout)] * (input_dropout > 0)
+    for width, rate in zip(units, dropout, strict=True):
+        layers += [Dense(width, init="he", bias=bias), BatchNorm(), Activation("mish")]
+        layers += [Dropout(rate)] * (rate > 0)
+    return System((*layers, Dense(N_CLASSES, init="he")), optimizer, **scaling_and_batch)
+
+
+def batchnorm(hp, *, mean: float, std: float) -> System:
+    """Declare the space of Fashion-PyTorch's second session with Ray Tune (seed 001).
+
+    Its `tune.randint` leaves the upper end out. The original trained for 80 epochs.
+
+    Args:
+        hp: `keras_tuner.HyperParameters`.
+        mean: Of the pixels, as a share of 255.
+        std: Of the pixels, as a share of 255.
+    """
+    rate = hp.Float("base_lr", 5e-4, 5e-2, sampling="log")
+    batch_size = hp.Choice("batch_size", [512, 1024])
+    widths = {1: (250, 349), 2: (450, 649), 3: (450, 649)}
+    rates = {1: (0.25, 0.35), 2: (0.05, 0.15), 3: (0.25, 0.35)}
+    units = [hp.Int(f"l{i}_size", low, high) for i, (low, high) in widths.items()]
+    dropout = [hp.Float(f"l{i}_drop", *ends, sampling="log") for i, ends in rates.items()]
+    l2 = hp.Float("l2_rate", 5e-5, 5e-3, sampling="log")
+    schedule = Cosine(hp.Int("t_max", 8, 14))
+    return normalized(
+        units,
+        dropout,
+        Optimizer("adam", rate, l2=l2, schedule=schedule),
+        mean=mean,
+        std=std,
+        batch_size=batch_size,
     )
-    return model

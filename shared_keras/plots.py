@@ -27,7 +27,7 @@ def history(history: Mapping[str, Sequence[float]], best_epoch: int, title: str)
         best = validation[best_epoch - 1]
         axes.axvline(best_epoch, color=BEST, lw=1, ls="--")
         axes.plot(
-            best_epoch, best, "*", ms=14, color=BEST, label=f"best epoch {best_epoch}: {best:.4f}"
+            best_epoch, best, "*", ms=14, color=BEST, label=f"kept epoch {best_epoch}: {best:.4f}"
         )
         axes.set(xlabel="epoch", ylabel=metric)
         axes.xaxis.get_major_locator().set_params(integer=True)

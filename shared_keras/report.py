@@ -6,15 +6,6 @@ from pathlib import Path
 
 from shared_keras.datasets import Split
 
-FILES = (
-    "settings.json",
-    "environment.json",
-    "history.csv",
-    "history.png",
-    "model.keras",
-    "metrics.json",
-)
-
 
 def say(line: str) -> None:
     """Print a line at once, also on a pipe."""
@@ -23,10 +14,14 @@ def say(line: str) -> None:
 
 def protocol(name: str, split: Split) -> str:
     """Say where the validation images come from."""
-    source = "the training images" if name == "holdout" else "the TEST images, as published"
+    source = {
+        "holdout": "cut from the training images",
+        "test": "which are the TEST images, as published",
+    }.get(name, "cut from the TEST images, as published")
     return (
         f"{len(split.train):,} images to train on; {len(split.validation):,} for validation, "
-        f"cut from {source}; {len(split.test):,} to test on, read once, at the end"
+        f"{source}; {len(split.test):,} to test on"
+        + ("" if name == "test" else ", read once, at the end")
     )
 
 
@@ -50,18 +45,23 @@ def accuracy(scores: Mapping) -> str:
 
 def finished(result: Mapping, folder: Path) -> None:
     """Say what a run gave, and what it wrote."""
-    say(
-        f"best epoch {result['best_epoch']} of {result['epochs_trained']} by val_accuracy; "
-        "its weights were restored"
-    )
+    if result["stopped_early_by"] is None:
+        say(f"trained {result['epochs_trained']} epochs to the end; the last weights are kept")
+    else:
+        say(
+            f"best epoch {result['best_epoch']} of {result['epochs_trained']} by val_accuracy; "
+            "its weights were restored"
+        )
     say(f"validation accuracy {accuracy(result['validation'])}")
     say(f"test accuracy       {accuracy(result['test'])}")
-    say(f"wrote {folder}: {', '.join(FILES)}")
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    say(f"wrote {folder}: {', '.join(files)}")
 
 
 def summary(results: Sequence[Mapping]) -> dict:
     """Return mean and standard deviation over the seeds; the latter None for one."""
     values = {
+        "val_loss": [result["validation"]["loss"] for result in results],
         "val_accuracy": [result["validation"]["accuracy"] for result in results],
         "test_accuracy": [result["test"]["accuracy"] for result in results],
         "seconds": [result["seconds"] for result in results],
@@ -80,7 +80,7 @@ def outcome(results: Sequence[Mapping], published: Mapping[str, float]) -> None:
     summed = summary(results)
     if len(results) == 1 and not published:
         return
-    for name in ("val_accuracy", "test_accuracy"):
+    for name in ("val_loss", "val_accuracy", "test_accuracy"):
         sd = summed[name]["sd"]
         spread = "" if sd is None else f" sd {sd:.4f}"
         other = f"   published {published[name]:.4f}" if name in published else ""

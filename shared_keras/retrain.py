@@ -2,30 +2,44 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared_keras import cli, datasets, runs, searches
 from shared_keras.errors import BadInput
-from shared_keras.task import Task
+from shared_keras.system import System
+from shared_keras.task import Recipe, Replay, Task
 
 EPOCHS = 100  # more than EarlyStopping leaves
 PATIENCE = 15  # that of seed 002, which stopped 15 epochs after its best
+ALL = "all"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the result of a run. `data` is a digest of the images."""
+    """All that decides the result of a run.
+
+    Attributes:
+        framework: "keras", or "pytorch" for the twin.
+        recipe: Name of the recipe, if it is one.
+        space: The search space that the hyperparameters belong to, if any.
+        system: `System.to_json()` of what was trained.
+        patience: None: no early stopping, the last epoch is kept.
+        data: A digest of the images.
+    """
 
     task: str
     source: str
-    space: str
+    framework: str
+    recipe: str | None
+    space: str | None
     hyperparameters: dict
+    system: dict
     epochs: int
-    patience: int
+    patience: int | None
     batch_size: int
     split: str
-    seed: int
+    seed: int | None
     precision: str
     backend: str
     data: str
@@ -37,13 +51,13 @@ class Choice:
 
     label: str
     source: str
-    space: str
-    hyperparameters: Mapping
+    what: Replay | System
     epochs: int
-    patience: int
+    patience: int | None
     batch_size: int
     split: str
-    published: Mapping[str, float]
+    published: Mapping[str, float] = field(default_factory=dict)
+    recipe: str | None = None
     data: str | None = None  # the digest of the images that a search saw
 
 
@@ -55,8 +69,14 @@ def main(task: Task, argv: list[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--best", action="store_true", help="the winner of a search")
     what.add_argument("--trial", metavar="ID", help="a trial of a search, such as 0012")
-    what.add_argument("--recipe", choices=task.recipes, help="a published setting")
+    what.add_argument(
+        "--recipe",
+        choices=[*task.recipes, ALL],
+        metavar="NAME",
+        help=f"a published setting, or all: {', '.join(task.recipes)}",
+    )
     add = parser.add_argument
+    add("--torch", action="store_true", help="train its PyTorch twin instead of the Keras model")
     add(
         "--search",
         metavar="NAME",
@@ -75,7 +95,7 @@ def main(task: Task, argv: list[str] | None = None) -> int:
         type=cli.whole(1),
         metavar="N",
         help="epochs without a better val_accuracy before training stops; "
-        f"without it {PATIENCE}, or the recipe's",
+        f"without it {PATIENCE}, or the recipe's, which may have none",
     )
     add("--runs", type=cli.whole(1), metavar="N", default=1, help="repeat over N seeds")
     add("--seed", type=cli.whole(0), metavar="N", default=0, help="the first seed")
@@ -95,69 +115,94 @@ def main(task: Task, argv: list[str] | None = None) -> int:
 
 def run(task: Task, args) -> None:
     """Train, evaluate on the test images once, write, and say what came out."""
+    from shared_keras import devices
+
+    if args.torch:
+        devices.need_torch("--torch")
+        if args.precision != "float32":
+            raise BadInput(
+                "argument --precision: is a Keras policy, expected float32 beside --torch, "
+                f"got {args.precision}"
+            )
+    choices = _choose(task, args)
+    images = datasets.load(task, args.data_dir)
+    for choice in choices:
+        _train(task, args, _with_flags(choice, args), images)
+
+
+def _train(task: Task, args, choice: Choice, images) -> None:
+    """Train one choice with each seed."""
     import keras
 
     from shared_keras import devices, report, retraining
-    from shared_keras.replay import replay
 
-    choice = _with_flags(_choose(task, args), args)
-    build = task.builder(choice.space)
-    hp = replay(build, choice.hyperparameters)
-    train, test = datasets.load(task, args.data_dir)
-    split = datasets.split(task, train, test, choice.split)
+    described = task.system(choice.what)
+    split = datasets.split(task, *images, choice.split)
     keras.config.set_dtype_policy(args.precision)
-    digest = datasets.digest(train, test)
-    folder = runs.new_folder(args.results_dir / task.name / "runs", choice.label)
-    report.say(f"{task.title}: {choice.source}")
+    digest = datasets.digest(*images)
+    prefix = "twin-" if args.torch else ""
+    folder = runs.new_folder(args.results_dir / task.name / "runs", prefix + choice.label)
+    report.say(f"{task.title}: {choice.source}" + ", as PyTorch twin" * args.torch)
     report.say(report.protocol(choice.split, split))
     if choice.data not in (None, digest):
         report.say("note: the search saw other images than these")
 
+    replay = choice.what if isinstance(choice.what, Replay) else None
     results = []
     for seed in range(args.seed, args.seed + args.runs):
         settings = Settings(
             task=task.name,
             source=choice.source,
-            space=choice.space,
-            hyperparameters=dict(choice.hyperparameters),
+            framework="pytorch" if args.torch else "keras",
+            recipe=choice.recipe,
+            space=replay and replay.space,
+            hyperparameters=dict(replay.hyperparameters) if replay else {},
+            system=described.to_json(),
             epochs=choice.epochs,
             patience=choice.patience,
-            batch_size=choice.batch_size,
+            batch_size=args.batch_size or described.batch_size or choice.batch_size,
             split=choice.split,
             seed=seed,
             precision=args.precision,
-            backend=devices.backend(),
+            backend="torch" if args.torch else devices.backend(),
             data=digest,
         )
         own = folder if args.runs == 1 else runs.make_folder(folder / f"seed-{seed}")
-        report.say(f"seed {seed}, {hp.values}")
-        results.append(retraining.run(task, settings, build, hp, split, own))
+        report.say(f"seed {seed}")
+        results.append(retraining.run(task, settings, described, split, own))
     report.outcome(results, choice.published)
     if args.runs > 1:
-        summary = report.summary(results)
-        runs.write_json(folder / "summary.json", summary)
+        runs.write_json(folder / "summary.json", report.summary(results))
         report.say(f"wrote {folder / 'summary.json'}")
 
 
-def _choose(task: Task, args) -> Choice:
-    if args.recipe is not None:
-        if args.search is not None:
-            raise BadInput(
-                f"argument --search: names a search, '{args.search}', but --recipe "
-                "needs none; leave one of them out"
-            )
-        recipe = task.recipes[args.recipe]
-        return Choice(
-            label=f"recipe-{args.recipe}",
-            source=f"recipe '{args.recipe}' ({recipe.source})",
-            space=recipe.space,
-            hyperparameters=recipe.hyperparameters,
-            epochs=recipe.epochs,
-            patience=recipe.patience,
-            batch_size=recipe.batch_size,
-            split="published",
-            published=recipe.published,
+def _choose(task: Task, args) -> list[Choice]:
+    if args.recipe is None:
+        return [_of_search(task, args)]
+    if args.search is not None:
+        raise BadInput(
+            f"argument --search: names a search, '{args.search}', but --recipe "
+            "needs none; leave one of them out"
         )
+    names = task.recipes if args.recipe == ALL else [args.recipe]
+    return [_of_recipe(name, task.recipes[name]) for name in names]
+
+
+def _of_recipe(name: str, recipe: Recipe) -> Choice:
+    return Choice(
+        label=f"recipe-{name}",
+        source=f"recipe '{name}' ({recipe.source})",
+        what=recipe.what,
+        epochs=recipe.epochs,
+        patience=recipe.patience,
+        batch_size=recipe.batch_size,
+        split=recipe.split,
+        published=recipe.published,
+        recipe=name,
+    )
+
+
+def _of_search(task: Task, args) -> Choice:
     folder = searches.find(task, args.results_dir, args.search)
     best = runs.read_json(folder / "best.json")
     values, name = best["hyperparameters"], "best"
@@ -166,13 +211,11 @@ def _choose(task: Task, args) -> Choice:
     return Choice(
         label=f"{name}-{best['space']}",
         source=f"trial {args.trial or best['trial']} of {searches.describe(folder)}",
-        space=best["space"],
-        hyperparameters=values,
+        what=Replay(best["space"], values),
         epochs=EPOCHS,
         patience=PATIENCE,
         batch_size=best["batch_size"],
         split=best["split"],
-        published={},
         data=runs.read_json(folder / "settings.json")["data"],
     )
 

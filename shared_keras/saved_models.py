@@ -9,6 +9,7 @@ import keras
 
 from shared_keras.datasets import SIDE
 from shared_keras.errors import BadInput
+from shared_keras.layers import portable
 from shared_keras.runs import replacing
 from shared_keras.task import Task
 
@@ -16,9 +17,9 @@ MODEL = "model.keras"
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file, whole or not at all."""
+    """Write a `.keras` file that stock Keras loads, whole or not at all."""
     with replacing(path) as temporary, _silence():
-        model.save(temporary)
+        portable(model).save(temporary)
 
 
 def load(task: Task, path: Path) -> keras.Model:

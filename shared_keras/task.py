@@ -4,6 +4,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from shared_keras.system import System
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -14,26 +16,37 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """A system as KerasTuner or Ray Tune printed it: hyperparameters of a search space."""
+
+    space: str
+    hyperparameters: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A setting that somebody published, with the scores that they reported.
 
     Attributes:
-        space: Name of the search space that the hyperparameters belong to.
-        hyperparameters: Values by name, as KerasTuner printed them.
+        what: The system, or the hyperparameters that make it.
         epochs: Number of epochs of the published training.
         batch_size: Images per optimizer step.
-        patience: Epochs without a better `val_accuracy` before training stops.
-        published: Reported scores by name, as fractions of one.
+        patience: Epochs without a better `val_accuracy` before training stops and
+            the best epoch is restored; None to train to the end and keep the last.
+        split: The protocol that the figures were published under.
+        published: Reported scores by name: accuracies as fractions of one, losses.
         source: Where the figures were published.
+        note: What one must know to compare the scores.
     """
 
-    space: str
-    hyperparameters: Mapping[str, int | float | str]
+    what: Replay | System
     epochs: int
     batch_size: int
-    patience: int
-    published: Mapping[str, float]
     source: str
+    patience: int | None = None
+    split: str = "published"
+    published: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,5 +81,18 @@ class Task:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     def builder(self, space: str) -> Callable:
-        """Return the function `build(hp)` of a search space. Imports Keras."""
+        """Return a search space, a `space.Space`: `build(hp)`. Imports Keras."""
         return getattr(importlib.import_module(f"{self.package}.models"), space)
+
+    def system(self, what: Replay | System) -> System:
+        """Return what a recipe is about. Imports Keras.
+
+        Raises:
+            BadInput: if hyperparameters do not fit their space.
+        """
+        if isinstance(what, System):
+            return what
+        from shared_keras.replay import replay
+
+        space = self.builder(what.space)
+        return space.describe(replay(space.describe, what.hyperparameters))

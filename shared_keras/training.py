@@ -126,6 +126,14 @@ def fit(
     return backend.fit(model, x, y, plan)
 
 
+def convolves_on_cpu(model: keras.Model) -> bool:
+    """Return whether a model has convolutions and no GPU: XLA is slow at those in loops."""
+    from shared_keras.devices import gpus
+
+    convolution = keras.layers.Conv2D.__mro__[1]  # of any rank, depthwise too
+    return any(isinstance(layer, convolution) for layer in model.layers) and not gpus()
+
+
 def _refuse_batches(callback: keras.callbacks.Callback) -> None:
     name = type(callback).__name__
     for hook in BATCH_HOOKS:

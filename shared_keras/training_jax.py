@@ -1,5 +1,8 @@
 """Training on JAX: one compiled program per epoch, over stock Keras objects.
 
+Convolutions on a CPU are the exception: inside a loop, XLA runs them four to twelve
+times as slowly, so that their programs do one step.
+
 The program scans `keras.Model.train_step` over the batches of an epoch. Images
 and labels are arguments, never constants; they stay on the device in their own
 dtype and are gathered by index inside the program. The state (weights, optimizer,
@@ -13,7 +16,7 @@ import jax
 import keras
 import numpy as np
 
-from shared_keras.training import Plan
+from shared_keras.training import Plan, convolves_on_cpu
 
 
 def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
@@ -30,10 +33,13 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
         model=model,
     )
     x, y = jax.device_put((x, y))
-    train = _scan(model.train_step, plan.batch_size)
+    compiled = _one_by_one if convolves_on_cpu(model) else _scan
+    train = compiled(model.train_step, plan.batch_size)
     validate = None
     if plan.validation_data is not None:
-        validate = _validation(model, *plan.validation_data, plan.validation_batch_size, callbacks)
+        test = compiled(model.test_step, plan.validation_batch_size)
+        batches = -(-len(plan.validation_data[0]) // plan.validation_batch_size)
+        validate = _validation(model, test, batches, *plan.validation_data, callbacks)
 
     model.stop_training = False
     logs = {}
@@ -63,11 +69,10 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
     return model.history
 
 
-def _validation(model, x, y, batch_size, callbacks) -> Callable[[], dict[str, float]]:
+def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str, float]]:
     """Return a function that evaluates the model on the whole of `x`, `y`."""
     x, y = jax.device_put((x, y))
     indices = np.arange(len(x), dtype=np.int32)
-    test = _scan(model.test_step, batch_size)
 
     def validate():
         model.reset_metrics()
@@ -80,7 +85,7 @@ def _validation(model, x, y, batch_size, callbacks) -> Callable[[], dict[str, fl
         )
         _write(variables, test(_read(variables), x, y, indices))
         logs = {name: float(value) for name, value in model.get_metrics_result().items()}
-        callbacks.on_test_batch_end(-(-len(x) // batch_size) - 1, logs)
+        callbacks.on_test_batch_end(batches - 1, logs)
         callbacks.on_test_end(logs)
         return logs
 
@@ -89,19 +94,36 @@ def _validation(model, x, y, batch_size, callbacks) -> Callable[[], dict[str, fl
 
 def _scan(step: Callable, batch_size: int) -> Callable:
     """Compile `step(state, batch)` to run over all batches that an order makes."""
+    one = _gather(step)
 
     def program(state, x, y, order):
-        def one(state, indices):
-            return step(state, (x[indices], y[indices]))[1], None
-
         whole = len(order) // batch_size * batch_size
         batches = order[:whole].reshape(-1, batch_size)
-        state, _ = jax.lax.scan(one, state, batches)
-        if whole < len(order):
-            state, _ = one(state, order[whole:])
-        return state
+        state, _ = jax.lax.scan(lambda s, indices: (one(s, x, y, indices), None), state, batches)
+        return one(state, x, y, order[whole:]) if whole < len(order) else state
 
     return jax.jit(program, donate_argnums=0)
+
+
+def _one_by_one(step: Callable, batch_size: int) -> Callable:
+    """Compile `step(state, batch)` for a batch, and run it for each that an order makes."""
+    one = jax.jit(_gather(step), donate_argnums=0)
+
+    def program(state, x, y, order):
+        for start in range(0, len(order), batch_size):
+            state = one(state, x, y, order[start : start + batch_size])
+        return state
+
+    return program
+
+
+def _gather(step: Callable) -> Callable:
+    """Return a step that takes its batch from all samples by index."""
+
+    def one(state, x, y, indices):
+        return step(state, (x[indices], y[indices]))[1]
+
+    return one
 
 
 def _read(variables):

@@ -8,7 +8,7 @@ order is the one that every backend uses.
 import keras
 import numpy as np
 
-from shared_keras.training import Plan
+from shared_keras.training import Plan, convolves_on_cpu
 
 STEPS_PER_EXECUTION = 125
 
@@ -48,7 +48,7 @@ class _Order(keras.callbacks.Callback):
 def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
     """Train as `shared_keras.training.fit` describes."""
     if keras.backend.backend() == "tensorflow":
-        model.jit_compile = True
+        model.jit_compile = not convolves_on_cpu(model)
         model.steps_per_execution = STEPS_PER_EXECUTION
     batches = _Batches(x, y, plan.batch_size)
     return model.fit(

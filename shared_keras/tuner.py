@@ -27,6 +27,7 @@ from keras_tuner.errors import FatalError
 
 from shared_keras import checkpoints, runs, training
 from shared_keras.oracle import COMPLETED, FAILED, Oracle, mix
+from shared_keras.space import Space
 
 
 class Hyperband(keras_tuner.Hyperband):
@@ -140,17 +141,16 @@ class Hyperband(keras_tuner.Hyperband):
         if parent := values.get("tuner/trial_id"):
             checkpoints.load(self.folder(parent) / checkpoints.STATE, model)
         keeper = _Keeper(self, started)
+        options = fit_kwargs | {
+            "initial_epoch": values["tuner/initial_epoch"],
+            "epochs": values["tuner/epochs"],
+            "callbacks": [*self._deepcopy_callbacks(fit_kwargs.get("callbacks", [])), keeper],
+            "seed": seed,
+        }
+        if isinstance(self.hypermodel, Space):
+            options = self.hypermodel.options(trial.hyperparameters, options)
         try:
-            history = training.fit(
-                model,
-                x,
-                y,
-                initial_epoch=values["tuner/initial_epoch"],
-                epochs=values["tuner/epochs"],
-                callbacks=[*self._deepcopy_callbacks(fit_kwargs.pop("callbacks", [])), keeper],
-                seed=seed,
-                **fit_kwargs,
-            )
+            history = training.fit(model, x, y, **options)
         finally:
             runs.write_history(
                 self.folder(trial.trial_id) / "history.csv",

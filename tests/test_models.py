@@ -1,12 +1,16 @@
 """Search spaces, recipes, and the replay of published hyperparameters."""
 
+import re
+
 import keras
 import keras_tuner
 import numpy as np
 import pytest
 
+from shared_keras import keras_model
 from shared_keras.errors import BadInput
 from shared_keras.replay import replay
+from shared_keras.task import Replay
 from tests.conftest import FASHION, MNIST, TASKS
 
 UNITS = {"min_value": 24, "max_value": 576, "step": 24}
@@ -39,8 +43,20 @@ SPACES = {  # DESIGN 5
         **{f"drop_{i}": {"min_value": 0.2, "max_value": 0.35, "step": 0.05} for i in range(5)},
     },
 }
+BATCHNORM = {
+    "base_lr": {"min_value": 5e-4, "max_value": 5e-2, "sampling": "log"},
+    "batch_size": {"values": [512, 1024]},
+    "l1_size": {"min_value": 250, "max_value": 349},
+    **{f"l{i}_size": {"min_value": 450, "max_value": 649} for i in (2, 3)},
+    **{f"l{i}_drop": {"min_value": 0.25, "max_value": 0.35, "sampling": "log"} for i in (1, 3)},
+    "l2_drop": {"min_value": 0.05, "max_value": 0.15, "sampling": "log"},
+    "l2_rate": {"min_value": 5e-5, "max_value": 5e-3, "sampling": "log"},
+    "t_max": {"min_value": 8, "max_value": 14},
+}
+SPACES |= {("fashion", "batchnorm"): BATCHNORM, ("mnist", "batchnorm"): BATCHNORM}
 RECIPES = [(task, name) for task in TASKS for name in task.recipes]
 RECIPE_IDS = [f"{task.name}-{name}" for task, name in RECIPES]
+REPLAYED = [(task, name) for task, name in RECIPES if isinstance(task.recipes[name].what, Replay)]
 
 
 def hidden(model):
@@ -62,19 +78,20 @@ def test_published_budgets():
     assert {k: (b.max_epochs, b.factor) for k, b in FASHION.spaces.items()} == {
         "dense": (15, 2),
         "regularized": (20, 2),
+        "batchnorm": (80, 3),
     }
     assert {k: (b.max_epochs, b.factor) for k, b in MNIST.spaces.items()} == {
         "dense": (10, 2),
         "regularized": (15, 2),
+        "batchnorm": (80, 3),
     }
 
 
 @pytest.mark.every_backend
 def test_model_takes_raw_pixels(task, full):
     """A recipe's model, in NumPy: pixels over 255, ReLU, softmax."""
-    recipe = next(iter(task.recipes.values()))
-    build = task.builder(recipe.space)
-    model = build(replay(build, recipe.hyperparameters))
+    recipe = {"fashion": "accuracy", "mnist": "dense"}[task.name]
+    model = keras_model.build(task.system(task.recipes[recipe].what))
     x = full[task.name][1].x[:64]
     a = x.reshape(len(x), -1) / 255.0
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
@@ -97,18 +114,14 @@ def test_model_takes_raw_pixels(task, full):
     ],
 )
 def test_recipe_replays(task, recipe, units, rate):
-    recipe = task.recipes[recipe]
-    build = task.builder(recipe.space)
-    model = build(replay(build, recipe.hyperparameters))
+    model = keras_model.build(task.system(task.recipes[recipe].what))
     assert [layer.units for layer in hidden(model)] == units
     assert float(model.optimizer.learning_rate) == pytest.approx(rate)
     assert isinstance(model.optimizer, keras.optimizers.Adam)
 
 
 def test_regularized_recipe_replays_penalties_and_dropout():
-    recipe = MNIST.recipes["regularized"]
-    build = MNIST.builder("regularized")
-    model = build(replay(build, recipe.hyperparameters))
+    model = keras_model.build(MNIST.system(MNIST.recipes["regularized"].what))
     penalties = [float(layer.kernel_regularizer.l2) for layer in hidden(model)]
     np.testing.assert_allclose(penalties, [1e-2, 1e-4, 1e-4], rtol=1e-6)
     rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
@@ -130,18 +143,18 @@ def test_regularized_recipe_replays_penalties_and_dropout():
     ],
 )
 def test_bad_values_are_refused(change, message):
-    values = dict(MNIST.recipes["regularized"].hyperparameters) | change
+    values = dict(MNIST.recipes["regularized"].what.hyperparameters) | change
     with pytest.raises(BadInput, match=message):
         replay(MNIST.builder("regularized"), values)
 
 
-@pytest.mark.parametrize(("task", "recipe"), RECIPES, ids=RECIPE_IDS)
+@pytest.mark.parametrize(("task", "recipe"), REPLAYED)
 def test_only_what_the_model_uses_must_be_there(task, recipe):
-    recipe = task.recipes[recipe]
-    build = task.builder(recipe.space)
-    depth = next(v for k, v in recipe.hyperparameters.items() if k.endswith("_layers"))
-    for name in recipe.hyperparameters:
-        values = {k: v for k, v in recipe.hyperparameters.items() if k != name}
+    what = task.recipes[recipe].what
+    build = task.builder(what.space).describe
+    depth = next((v for k, v in what.hyperparameters.items() if k.endswith("_layers")), None)
+    for name in what.hyperparameters:
+        values = {k: v for k, v in what.hyperparameters.items() if k != name}
         last = name.rpartition("_")[2]
         beyond = last.isdigit() and int(last) >= depth
         if beyond or name.startswith("tuner/"):
@@ -158,6 +171,7 @@ def test_stock_tuner_takes_our_builders(task_name, space, tmp_path):
     trial = tuner.oracle.create_trial("tuner0")
     values = {k: v for k, v in trial.hyperparameters.values.items() if k[:6] != "tuner/"}
     model = task.builder(space)(trial.hyperparameters)
-    widths = [v for k, v in sorted(values.items()) if "units" in k]
+    is_width = re.compile(r".*units.*|l\d_size").fullmatch
+    widths = [v for k, v in sorted(values.items()) if is_width(k)]
     assert [layer.units for layer in hidden(model)] == widths
     replay(task.builder(space), values)

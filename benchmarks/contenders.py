@@ -1,0 +1,73 @@
+"""Time contenders side by side: each lives in a process, and only one works at a time.
+
+A contender trains one epoch for each line on its stdin and answers with the seconds.
+Rounds go through all contenders in turn, so that a change of the machine's speed
+meets all of them. The first epoch of each, which compiles, does not count.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+
+def measure(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each contender in each round.
+
+    Args:
+        commands: By name, the arguments of the Python that runs it; those with a "="
+            at the front are environment variables.
+        rounds: How many epochs of each count.
+    """
+    contenders = {}
+    for name, words in commands.items():
+        variables = dict(word.split("=", 1) for word in words if "=" in word)
+        contenders[name] = subprocess.Popen(
+            [sys.executable, *(word for word in words if "=" not in word)],
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        _epoch(contenders[name])  # compiles
+    seconds = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, process in contenders.items():
+            seconds[name].append(_epoch(process))
+    for process in contenders.values():
+        process.communicate()
+    return seconds
+
+
+def _epoch(process: subprocess.Popen) -> float:
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
+
+
+def show(seconds: Mapping[str, Sequence[float]], ours: str, wanted: Mapping[str, float]) -> None:
+    """Print medians, and ratios to `ours` taken within a round, with their range."""
+    for name, column in seconds.items():
+        ratios = [theirs / own for theirs, own in zip(column, seconds[ours])]
+        line = f"  {name:30} median {statistics.median(column):6.2f}"
+        line += f"   / ours {statistics.median(ratios):5.2f}"
+        line += f"  ({min(ratios):.2f} to {max(ratios):.2f})"
+        if name in wanted:
+            line += f"   wanted at least {wanted[name]}"
+        print(line, flush=True)
+
+
+class Gate:
+    """Waits for a line before each epoch and prints the seconds after it."""
+
+    def begin(self) -> None:
+        """Wait."""
+        sys.stdin.readline()
+        self.started = time.perf_counter()
+
+    def end(self) -> None:
+        """Answer."""
+        print(time.perf_counter() - self.started, flush=True)

@@ -1,0 +1,105 @@
+"""Seconds per epoch: the Keras port beside its PyTorch twin, in one run.
+
+    python benchmarks/twin.py [--rounds N]
+
+The system is Fashion-PyTorch's best, 342-580-491 with BatchNorm, Mish and dropout, on
+the 48,000 training images of the holdout split, without validation. The twin reads its
+batches with a DataLoader, as the original does; "batches by index" is the same loop
+over slices of a permuted tensor, which is the fastest that plain PyTorch offers here.
+See contenders.py for how it is timed. Needs PyTorch.
+"""
+
+import argparse
+import sys
+
+from benchmarks.contenders import Gate, measure, show
+
+RECIPE = "pytorch-tuned-2"
+OURS = "port, JAX"
+CONTENDERS = {
+    OURS: "jax",
+    "twin, DataLoader": "dataloader",
+    "twin, batches by index": "index",
+}
+WANTED = {1024: 2.0, 32: 3.0}
+
+
+def main() -> None:
+    """Run the contenders in turn, for each batch size, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    for batch_size, wanted in WANTED.items():
+        print(f"\n342-580-491, batch {batch_size}, seconds per epoch of 48,000 images")
+        commands = {
+            name: ["-m", "benchmarks.twin", "--contender", how, str(batch_size), str(rounds)]
+            for name, how in CONTENDERS.items()
+        }
+        show(measure(commands, rounds), OURS, {"twin, DataLoader": wanted})
+
+
+def contend(how: str, batch_size: int, rounds: int) -> None:
+    """Train, an epoch for each line on stdin, with its seconds on stdout."""
+    from fashion_keras.task import TASK
+    from shared_keras import datasets
+
+    described = TASK.system(TASK.recipes[RECIPE].what)
+    train = datasets.split(TASK, *datasets.load(TASK), "holdout").train
+    if how == "jax":
+        train_port(described, train, batch_size, rounds + 1)
+    else:
+        train_twin(described, train, batch_size, rounds + 1, how)
+
+
+def train_port(described, train, batch_size, epochs):
+    """Train the Keras model."""
+    import keras
+
+    from shared_keras import keras_model, training
+
+    class Timed(keras.callbacks.Callback):
+        gate = Gate()
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.gate.begin()
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.gate.end()
+
+    training.fit(
+        keras_model.build(described),
+        train.x,
+        train.y,
+        batch_size=batch_size,
+        epochs=epochs,
+        callbacks=[*keras_model.callbacks(described), Timed()],
+    )
+
+
+def train_twin(described, train, batch_size, epochs, how):
+    """Train the PyTorch network."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from shared_keras import twin
+
+    network = twin.module(described)
+    moved = twin.optimizer(described, network)
+    schedule = twin.scheduler(described, moved)
+    x, y = twin.normalized(described, train.x), torch.as_tensor(train.y, dtype=torch.long)
+    loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=True)
+    gate = Gate()
+    for _ in range(epochs):
+        gate.begin()
+        batches = loader
+        if how == "index":
+            batches = ((x[i], y[i]) for i in torch.randperm(len(x)).split(batch_size))
+        twin.train_epoch(described, network, moved, schedule, batches)
+        gate.end()
+
+
+if __name__ == "__main__":
+    if "--contender" in sys.argv:
+        contend(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()

@@ -1,0 +1,117 @@
+"""From a system to a compiled Keras model."""
+
+import math
+
+import keras
+
+from shared_keras import optimizers, system
+from shared_keras.layers import BatchNorm, mish
+from shared_keras.system import System
+
+SIDE = 28
+
+
+def build(described: System) -> keras.Model:
+    """Build and compile the Keras model of a system.
+
+    Args:
+        described: The system.
+
+    Returns:
+        A model from raw images, shape (n, 28, 28), 0...255, of any dtype, to
+        logits or probabilities, float32 (n, classes). A learning rate that moves
+        epoch by epoch is not in it but in `callbacks`.
+    """
+    scale, offset = 1 / (255 * described.std), -described.mean / described.std
+    model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])
+    if isinstance(described.layers[0], system.Conv):
+        model.add(keras.layers.Reshape((SIDE, SIDE, 1)))
+    last = len(described.layers) - 1
+    for i, layer in enumerate(described.layers):
+        model.add(_layer(layer, model.output_shape, dtype="float32" if i == last else None))
+    model.compile(
+        optimizer=_optimizer(described.optimizer),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not described.probabilities),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def callbacks(described: System) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that belong to the training of a system."""
+    schedule = described.optimizer.schedule
+    if schedule is None or schedule.per == "batch":
+        return []
+    rate = described.optimizer.learning_rate
+
+    def cosine(epoch, _):
+        return rate * (1 + math.cos(math.pi * epoch / schedule.t_max)) / 2
+
+    return [keras.callbacks.LearningRateScheduler(cosine)]
+
+
+def _layer(layer: system.Layer, shape, dtype) -> keras.layers.Layer:
+    match layer:
+        case system.Flatten():
+            return keras.layers.Flatten(dtype=dtype)
+        case system.Dense(units, init, l2, bias):
+            return keras.layers.Dense(
+                units,
+                use_bias=bias,
+                kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
+                dtype=dtype,
+                **_initializers(init, shape[-1]),
+            )
+        case system.Conv(filters, kernel, stride, init, bias):
+            return keras.layers.Conv2D(
+                filters,
+                kernel,
+                strides=stride,
+                padding="same",
+                use_bias=bias,
+                **_initializers(init, shape[-1] * kernel**2),
+            )
+        case system.MaxPool(size):
+            return keras.layers.MaxPooling2D(size)
+        case system.BatchNorm():
+            return BatchNorm()
+        case system.Activation("mish"):
+            return keras.layers.Activation(mish, dtype=dtype)
+        case system.Activation(name):
+            return keras.layers.Activation(name, dtype=dtype)
+        case system.Dropout(rate):
+            return keras.layers.Dropout(rate)
+
+
+def _initializers(init: str, fan_in: int) -> dict:
+    bound = 1 / math.sqrt(fan_in)
+    match init:
+        case "keras":
+            return {}
+        case "torch":
+            return {
+                "kernel_initializer": keras.initializers.RandomUniform(-bound, bound),
+                "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
+            }
+        case "he":
+            return {
+                "kernel_initializer": keras.initializers.VarianceScaling(
+                    2, "fan_in", "untruncated_normal"
+                ),
+                "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
+            }
+
+
+def _optimizer(described: system.Optimizer) -> keras.optimizers.Optimizer:
+    rate, schedule = described.learning_rate, described.schedule
+    if schedule is not None and schedule.per == "batch":
+        rate = optimizers.CosineAnnealing(rate, schedule.t_max)
+    match described.name:
+        case "adam":
+            return optimizers.Adam(rate, l2=described.l2)
+        case "rmsprop":
+            return optimizers.RMSprop(rate, momentum=described.momentum, l2=described.l2)
+        case "sgd":
+            return keras.optimizers.SGD(rate)
+        case "keras adam":
+            return keras.optimizers.Adam(rate)

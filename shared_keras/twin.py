@@ -1,0 +1,229 @@
+"""The plain PyTorch version of every system, and its training.
+
+Written as a good PyTorch user would: a `Sequential`, an optimizer from `torch.optim`,
+a `DataLoader`, a loop. It is what the Keras port is compared with, so nothing of
+Keras is in it. PyTorch is the optional extra `torch`.
+"""
+
+import copy
+import math
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from shared_keras import system
+from shared_keras.datasets import SIDE, Images
+from shared_keras.system import System
+
+VALIDATION_BATCH = 1000
+
+
+def module(described: System) -> nn.Sequential:
+    """Return the network: from normalized images, float (n, 28, 28), to logits (n, classes).
+
+    A softmax at the end is left out, because `CrossEntropyLoss` takes logits. The
+    modules are named by kind and number: dense_1, norm_1, mish_1, ...
+    """
+    shape = (1, SIDE, SIDE)
+    parts, counts = OrderedDict(), Counter()
+    if isinstance(described.layers[0], system.Conv):
+        parts["channel"] = nn.Unflatten(1, (1, SIDE))
+    for layer in described.layers:
+        if layer == system.Activation("softmax"):
+            continue
+        kind, part = _part(layer, shape)
+        counts[kind] += 1
+        parts[f"{kind}_{counts[kind]}"] = part
+        with torch.no_grad():
+            part.eval()
+            shape = tuple(part(torch.zeros(1, *shape)).shape[1:])
+    return nn.Sequential(parts).train()
+
+
+def _part(layer: system.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
+    match layer:
+        case system.Flatten():
+            return "flatten", nn.Flatten()
+        case system.Dense(units, init, _, bias):
+            return "dense", _initialized(nn.Linear(shape[0], units, bias), init)
+        case system.Conv(filters, kernel, stride, init, bias):
+            padding = (kernel - stride) // 2
+            conv = nn.Conv2d(shape[0], filters, kernel, stride, padding, bias=bias)
+            return "conv", _initialized(conv, init)
+        case system.MaxPool(size):
+            return "pool", nn.MaxPool2d(size)
+        case system.BatchNorm():
+            return "norm", (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0])
+        case system.Activation(name):
+            return name, {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "mish": nn.Mish}[name]()
+        case system.Dropout(rate):
+            return "dropout", nn.Dropout(rate)
+
+
+def _initialized(part, init: str):
+    if init == "he":
+        nn.init.kaiming_normal_(part.weight, nonlinearity="leaky_relu")
+    elif init == "keras":
+        nn.init.xavier_uniform_(part.weight)
+        nn.init.zeros_(part.bias)
+    return part
+
+
+def optimizer(described: System, network: nn.Sequential) -> torch.optim.Optimizer:
+    """Return the optimizer of the network's parameters."""
+    o = described.optimizer
+    groups = _groups(described, network)
+    match o.name:
+        case "adam":
+            return torch.optim.Adam(groups, lr=o.learning_rate, weight_decay=o.l2)
+        case "rmsprop":
+            return torch.optim.RMSprop(
+                groups, lr=o.learning_rate, momentum=o.momentum, weight_decay=o.l2
+            )
+        case "sgd":
+            return torch.optim.SGD(groups, lr=o.learning_rate)
+        case "keras adam":
+            adam = torch.optim.Adam(groups, lr=o.learning_rate)
+            adam.register_step_pre_hook(_keras_epsilon())
+            return adam
+
+
+def _groups(described, network):
+    """Give each kernel with a penalty c * sum(w**2) the weight decay 2c of its gradient."""
+    dense = [layer for layer in described.layers if isinstance(layer, system.Dense)]
+    linear = [part for part in network if isinstance(part, nn.Linear)]
+    decays = {part.weight: 2 * layer.l2 for layer, part in zip(dense, linear) if layer.l2}
+    rest = [p for p in network.parameters() if p not in decays]
+    return [{"params": rest}] + [
+        {"params": [weight], "weight_decay": decay} for weight, decay in decays.items()
+    ]
+
+
+def _keras_epsilon():
+    """Make PyTorch's Adam Keras's, whose epsilon acts before the bias is corrected."""
+    steps = 0
+
+    def hook(adam, args, kwargs):
+        nonlocal steps
+        steps += 1
+        for group in adam.param_groups:
+            group["eps"] = 1e-7 / math.sqrt(1 - group["betas"][1] ** steps)
+
+    return hook
+
+
+def scheduler(described: System, moved: torch.optim.Optimizer):
+    """Return the scheduler of the learning rate, or None."""
+    schedule = described.optimizer.schedule
+    if schedule is None:
+        return None
+    return torch.optim.lr_scheduler.CosineAnnealingLR(moved, T_max=schedule.t_max)
+
+
+def normalized(described: System, x: np.ndarray) -> torch.Tensor:
+    """Return raw images, uint8 (n, 28, 28), as the network takes them."""
+    pixels = torch.tensor(x, dtype=torch.get_default_dtype())
+    return (pixels / 255 - described.mean) / described.std
+
+
+def train_epoch(described, network, moved, schedule, batches: Iterable) -> tuple[float, float]:
+    """Train on (inputs, labels) batches; return mean loss and accuracy of the epoch."""
+    network.train()
+    criterion = nn.CrossEntropyLoss()
+    loss_sum = correct = n = 0
+    for x, y in batches:
+        logits = network(x)
+        loss = criterion(logits, y)
+        moved.zero_grad()
+        loss.backward()
+        moved.step()
+        if schedule is not None and described.optimizer.schedule.per == "batch":
+            schedule.step()
+        loss_sum += loss.item() * len(y)
+        correct += (logits.argmax(1) == y).sum().item()
+        n += len(y)
+    if schedule is not None and described.optimizer.schedule.per == "epoch":
+        schedule.step()
+    return loss_sum / n, correct / n
+
+
+@torch.no_grad()
+def logits(described: System, network: nn.Module, x: np.ndarray) -> np.ndarray:
+    """Return the logits of raw images in eval mode, shape (n, classes)."""
+    network.eval()
+    batches = normalized(described, x).split(VALIDATION_BATCH)
+    return torch.cat([network(batch) for batch in batches]).numpy()
+
+
+def evaluate(described: System, network: nn.Module, images: Images) -> tuple[float, float]:
+    """Return loss and accuracy in eval mode, over all images at once."""
+    outputs = torch.from_numpy(logits(described, network, images.x))
+    y = torch.tensor(images.y, dtype=torch.long)
+    loss = nn.functional.cross_entropy(outputs, y).item()
+    return loss, (outputs.argmax(1) == y).double().mean().item()
+
+
+def fit(
+    described: System,
+    train: Images,
+    validation: Images,
+    *,
+    batch_size: int,
+    epochs: int,
+    patience: int | None,
+    seed: int,
+    after_epoch: Callable[[int, dict], None] = lambda epoch, logs: None,
+) -> tuple[nn.Sequential, dict[str, list[float]], int]:
+    """Train a new network.
+
+    Args:
+        described: The system.
+        train: Images to train on.
+        validation: Images to evaluate after each epoch.
+        batch_size: Images per step.
+        epochs: At most how many epochs.
+        patience: Epochs without a better validation accuracy before it stops, and
+            the best epoch is restored; None to keep the last of all epochs.
+        seed: Decides initialisation, order and dropout.
+        after_epoch: Called with the epoch, counted from zero, and its values.
+
+    Returns:
+        The network, the history as Keras would name it, and the epoch, counted from
+        zero, whose weights it has.
+    """
+    torch.manual_seed(seed)
+    network = module(described)
+    moved = optimizer(described, network)
+    schedule = scheduler(described, moved)
+    images = TensorDataset(normalized(described, train.x), torch.tensor(train.y, dtype=torch.long))
+    batches = DataLoader(images, batch_size=batch_size, shuffle=True)
+    history: dict[str, list[float]] = {}
+    best_epoch, best_weights = 0, None
+    for epoch in range(epochs):
+        started = time.perf_counter()
+        loss, accuracy = train_epoch(described, network, moved, schedule, batches)
+        val_loss, val_accuracy = evaluate(described, network, validation)
+        logs = {
+            "accuracy": accuracy,
+            "loss": loss,
+            "val_accuracy": val_accuracy,
+            "val_loss": val_loss,
+            "seconds": time.perf_counter() - started,
+        }
+        after_epoch(epoch, logs)
+        for name, value in logs.items():
+            history.setdefault(name, []).append(value)
+        if patience is None:
+            best_epoch = epoch
+        elif val_accuracy > max(history["val_accuracy"][:-1], default=-1):
+            best_epoch, best_weights = epoch, copy.deepcopy(network.state_dict())
+        elif epoch - best_epoch >= patience:
+            break
+    if best_weights is not None:
+        network.load_state_dict(best_weights)
+    return network, history, best_epoch

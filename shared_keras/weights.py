@@ -1,0 +1,217 @@
+"""Weights both ways: PyTorch state dicts and Keras models of the same system.
+
+The k-th Linear, Conv2d or BatchNorm of a state dict, in its own order, belongs to the
+k-th Dense, Conv2D or BatchNormalization of the model, whatever the modules are called:
+`layers.0`, `hl1` and `capas.1` are all a first layer. A kernel is transposed; that of a
+Dense layer which follows a Flatten of feature maps is also put in Keras's order, because
+PyTorch keeps channels first.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+import numpy as np
+
+from shared_keras.errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
+
+NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+class _Slot(NamedTuple):
+    """A Keras layer with weights: its kind, and the feature maps before a Flatten."""
+
+    layer: keras.layers.Layer
+    kind: str
+    maps: tuple[int, int, int] | None
+
+
+def load(model: keras.Model, state: Mapping[str, "torch.Tensor"]) -> None:
+    """Put the weights of a state dict into a Keras model.
+
+    Args:
+        model: A model of the same system.
+        state: Tensors by name, in the order in which the modules were registered.
+
+    Raises:
+        BadInput: naming the first key that does not fit; the model is unchanged.
+    """
+    slots = _slots(model)
+    values = []
+    for slot, (name, tensors) in _matched(slots, _modules(state)):
+        values.append([_to_keras(slot, name, part, tensors) for part in _parts(slot)])
+    for slot, arrays in zip(slots, values):
+        slot.layer.set_weights(arrays)
+
+
+def state_dict(
+    model: keras.Model, like: Mapping[str, "torch.Tensor"] | None = None
+) -> dict[str, "torch.Tensor"]:
+    """Return the weights of a Keras model as PyTorch takes them.
+
+    Args:
+        model: A model of one of our systems.
+        like: A state dict whose names and order to use, such as that of your own
+            module; without it those of the twin: dense_1.weight, norm_1.bias, ...
+
+    Raises:
+        BadInput: naming the first key of `like` that does not fit.
+    """
+    import torch
+
+    slots = _slots(model)
+    if like is None:
+        names, counts = [], {}
+        for slot in slots:
+            counts[slot.kind] = counts.get(slot.kind, 0) + 1
+            names.append(f"{slot.kind}_{counts[slot.kind]}")
+    else:
+        matched = _matched(slots, _modules(like))
+        for slot, (name, tensors) in matched:
+            for part in _parts(slot):
+                _to_keras(slot, name, part, tensors)
+        names = [name for _, (name, _) in matched]
+    state = {}
+    for slot, name in zip(slots, names):
+        for part, array in zip(_parts(slot), slot.layer.get_weights()):
+            state[f"{name}.{part}"] = torch.from_numpy(_to_torch(slot, part, array).copy())
+        if slot.kind == "norm":
+            state[f"{name}.num_batches_tracked"] = torch.tensor(0)
+    return state if like is None else {key: state[key] for key in like}
+
+
+def read(path: Path) -> dict[str, "torch.Tensor"]:
+    """Read a state dict from a file that may hold nothing but tensors.
+
+    Raises:
+        BadInput: if it is no state dict, or would run code.
+    """
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise BadInput(
+            f"{path}: refused, it holds more than tensors, which could run code; expected a "
+            "state dict, as torch.save(model.state_dict(), ...) writes it"
+        ) from None
+    except Exception as error:  # whatever a broken file provokes
+        sentence = str(error).strip().split("\n")[0][:200]
+        raise BadInput(f"{path}: cannot be read as a PyTorch checkpoint ({sentence})") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise BadInput(f"{path}: expected a state dict, names to tensors, got something else")
+    return dict(state)
+
+
+def _slots(model) -> list[_Slot]:
+    kinds = {
+        keras.layers.Dense: "dense",
+        keras.layers.Conv2D: "conv",
+        keras.layers.BatchNormalization: "norm",
+    }
+    slots, maps = [], None
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Flatten):
+            shape = layer.input.shape[1:]
+            maps = tuple(shape) if len(shape) == 3 else None
+        kind = next((name for cls, name in kinds.items() if isinstance(layer, cls)), None)
+        if kind is not None:
+            slots.append(_Slot(layer, kind, maps if kind == "dense" else None))
+            maps = None
+    return slots
+
+
+def _modules(state) -> dict[str, dict]:
+    """Group tensors by module, and drop what counts batches."""
+    modules = {}
+    for key, tensor in state.items():
+        name, _, part = key.rpartition(".")
+        if part != "num_batches_tracked":
+            modules.setdefault(name, {})[part] = tensor
+    return modules
+
+
+def _kind(name: str, tensors: Mapping) -> str:
+    if "running_mean" in tensors:
+        return "norm"
+    dimensions = getattr(tensors.get("weight"), "ndim", None)
+    if dimensions not in (2, 4):
+        part = next(iter(tensors))
+        raise BadInput(
+            f"state dict: '{name}.{part}' belongs to no Linear, Conv2d or BatchNorm, expected "
+            "only those"
+        )
+    return {2: "dense", 4: "conv"}[dimensions]
+
+
+def _matched(slots, modules) -> list[tuple[_Slot, tuple[str, Mapping]]]:
+    """Pair each layer with the next module of its kind."""
+    queues = {"dense": [], "conv": [], "norm": []}
+    for name, tensors in modules.items():
+        kind = _kind(name, tensors)
+        queues[kind].append((name, tensors))
+        wanted = sum(slot.kind == kind for slot in slots)
+        if len(queues[kind]) > wanted:
+            raise BadInput(
+                f"state dict: '{name}.{next(iter(tensors))}' has no place in the model, which "
+                f"has {wanted} {kind} layers"
+            )
+    pairs = []
+    for slot in slots:
+        if not queues[slot.kind]:
+            raise BadInput(
+                f"state dict: nothing in it fits '{slot.layer.name}', a {slot.kind} layer of the "
+                f"model; it has {', '.join(f'{name}.weight' for name in modules) or 'no keys'}"
+            )
+        pairs.append((slot, queues[slot.kind].pop(0)))
+    return pairs
+
+
+def _parts(slot) -> tuple[str, ...]:
+    if slot.kind == "norm":
+        return NORM
+    return ("weight", "bias") if slot.layer.use_bias else ("weight",)
+
+
+def _to_keras(slot, name, part, tensors) -> np.ndarray:
+    """Return one tensor as the layer takes it, or refuse it by name."""
+    key = f"{name}.{part}"
+    if part not in tensors:
+        raise BadInput(f"state dict: '{key}' is missing, the model needs it")
+    spare = set(tensors) - set(_parts(slot))
+    if spare:
+        raise BadInput(f"state dict: '{name}.{sorted(spare)[0]}' has no place in the model")
+    place = slot.layer.get_weights()[_parts(slot).index(part)]
+    array = tensors[part].detach().cpu().numpy()
+    expected = _to_torch(slot, part, place).shape
+    if array.shape != expected:
+        raise BadInput(f"state dict: '{key}' has the shape {array.shape}, expected {expected}")
+    if part == "weight" and slot.kind == "conv":
+        return array.transpose(2, 3, 1, 0)
+    if part == "weight" and slot.kind == "dense":
+        if slot.maps:
+            height, width, channels = slot.maps
+            array = array.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+            array = array.reshape(len(array), -1)
+        return array.T
+    return array
+
+
+def _to_torch(slot, part, array) -> np.ndarray:
+    """Return one array of the layer as PyTorch takes it."""
+    if part == "weight" and slot.kind == "conv":
+        return array.transpose(3, 2, 0, 1)
+    if part == "weight" and slot.kind == "dense":
+        array = array.T
+        if slot.maps:
+            array = array.reshape(-1, *slot.maps).transpose(0, 3, 1, 2)
+            array = array.reshape(len(array), -1)
+    return array
