@@ -84,6 +84,14 @@ RECIPES = {
         for name, layers in GRID.items()
         for rate in RATES
     },
-    "lab4-ffv3": _recipe(FFV3, 0.1, 60, published={"test_accuracy": 0.87}, note="'above 87 %'"),
+    "lab4-ffv3": _recipe(
+        FFV3,
+        0.1,
+        60,
+        published={"test_accuracy": 0.87},
+        classes=FFV3_CLASSES,
+        note="'above 87 %'",
+    ),
     "lab4-cnn": _recipe(CNN, 0.1, 10, published={"test_accuracy": 0.89}, note="'almost 89 %'"),
 }
+GRID_RECIPES = tuple(tuple(f"lab4-{name}-{rate}" for rate in RATES) for name in GRID)

@@ -1,6 +1,6 @@
 """What is true of MNIST only, as one value."""
 
-from mnist_keras.recipes import RECIPES
+from mnist_keras.recipes import PIXELS, RECIPES
 from shared_keras.task import Budget, Task
 
 TASK = Task(
@@ -25,6 +25,7 @@ TASK = Task(
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     },
+    pixels=PIXELS,
     published_test_fraction=0.5,
     published_test_first=True,
     spaces={"dense": Budget(10, 2), "regularized": Budget(15, 2), "batchnorm": Budget(80, 3)},

@@ -1,7 +1,5 @@
 """Evaluate a model on the test images; `run` is what the command does."""
 
-from pathlib import Path
-
 from shared_keras import cli, datasets, runs
 from shared_keras.task import Task
 
@@ -33,7 +31,7 @@ def run(task: Task, args) -> None:
 
     path = saved_models.find(task, args.results_dir, args.run)
     model = saved_models.load(task, path)
-    trained = _settings(path)
+    trained = saved_models.settings(path)
     protocol = args.split or trained.get("split", "holdout")
     images = datasets.load(task, args.data_dir)
     split = datasets.split(task, *images, protocol)
@@ -62,12 +60,6 @@ def run(task: Task, args) -> None:
     say(f"accuracy {accuracy(scores)}")
     say(f"loss     {scores['loss']:.4f}")
     say(f"wrote {folder}: evaluation.json, environment.json, confusion.png, hardest.png")
-
-
-def _settings(model: Path) -> dict:
-    """Return the settings of the run that a model is of, or none without a run."""
-    path = model.with_name("settings.json")
-    return runs.read_json(path) if path.exists() else {}
 
 
 def _hardest(task, images, probabilities, hardest):

@@ -9,6 +9,13 @@ from sklearn import metrics
 BATCH = 1000
 
 
+def outputs(model, x: np.ndarray) -> np.ndarray:
+    """Return what a Keras model makes of raw images, (n, 28, 28): float32 (n, classes)."""
+    # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
+    batches = [model.predict_on_batch(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+    return np.concatenate(batches)
+
+
 def probabilities(model, x: np.ndarray) -> np.ndarray:
     """Return the class probabilities of images.
 
@@ -19,13 +26,11 @@ def probabilities(model, x: np.ndarray) -> np.ndarray:
     Returns:
         float64 (n, classes), rows summing to one.
     """
-    # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
-    batches = [model.predict_on_batch(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
-    outputs = np.concatenate(batches).astype(np.float64)
-    sums = outputs.sum(axis=1, keepdims=True)
-    if (outputs >= 0).all() and np.allclose(sums, 1, atol=1e-3):
-        return outputs / sums
-    return special.softmax(outputs, axis=1)
+    given = outputs(model, x).astype(np.float64)
+    sums = given.sum(axis=1, keepdims=True)
+    if (given >= 0).all() and np.allclose(sums, 1, atol=1e-3):
+        return given / sums
+    return special.softmax(given, axis=1)
 
 
 def scores(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> dict:

@@ -76,6 +76,20 @@ def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int
     write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])
 
 
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Read what `write_history` wrote, without the number of the epoch.
+
+    Raises:
+        BadInput: naming the file, if it is missing or no history.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path).drop(columns="epoch").to_dict("list")
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{path}: cannot be read as a history ({error})") from None
+
+
 def read_settings(kind: type, path: Path):
     """Read back the settings that were written as JSON from a dataclass `kind`.
 
@@ -127,6 +141,19 @@ def new_folder(parent: Path, label: str) -> Path:
         except FileExistsError:
             continue
     raise BadInput(f"argument --results-dir: {parent / name} exists 999 times")
+
+
+def comparison_folder(task, args, label: str) -> Path:
+    """Create the folder of a comparison: `--out`, or one below the results folder."""
+    if args.out is None:
+        return new_folder(args.results_dir / task.name / "comparisons", label)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"argument --out: expected a new folder, but {args.out}: {error.strerror}"
+        ) from None
+    return args.out
 
 
 def environment() -> dict:

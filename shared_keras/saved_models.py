@@ -10,7 +10,7 @@ import keras
 from shared_keras.datasets import SIDE
 from shared_keras.errors import BadInput
 from shared_keras.layers import portable
-from shared_keras.runs import replacing
+from shared_keras.runs import read_json, replacing
 from shared_keras.task import Task
 
 MODEL = "model.keras"
@@ -82,6 +82,12 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
             f"{', '.join(known) or '(none yet)'}"
         )
     return models[0]
+
+
+def settings(path: Path) -> dict:
+    """Return the settings of the run that a model is of, or none without a run."""
+    file = path.with_name("settings.json")
+    return read_json(file) if path.name == MODEL and file.exists() else {}
 
 
 def describe(path: Path) -> str:

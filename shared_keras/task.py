@@ -35,6 +35,7 @@ class Recipe:
             the best epoch is restored; None to train to the end and keep the last.
         split: The protocol that the figures were published under.
         published: Reported scores by name: accuracies as fractions of one, losses.
+        classes: Published precision, recall and F1 of each class.
         source: Where the figures were published.
         note: What one must know to compare the scores.
     """
@@ -46,6 +47,7 @@ class Recipe:
     patience: int | None = None
     split: str = "published"
     published: Mapping[str, float] = field(default_factory=dict)
+    classes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     note: str = ""
 
 
@@ -59,6 +61,7 @@ class Task:
         package: Python package of the task. It holds `data/` and `models.py`.
         classes: Class names; the label is the index.
         digests: SHA-256 of each uncompressed IDX file, by file name.
+        pixels: `mean` and `std` of the training pixels, as shares of 255.
         published_test_fraction: Share of the test images that the published
             protocol keeps for testing; the rest is its validation set.
         published_test_first: Whether the original unpacked `train_test_split`
@@ -67,6 +70,7 @@ class Task:
             of a space is the function of that name in `models.py`.
         default_space: The space that `search` takes if none is named.
         recipes: Published settings by name.
+        grid: Names of recipes that were published as a grid, row by row.
     """
 
     name: str
@@ -74,11 +78,13 @@ class Task:
     package: str
     classes: tuple[str, ...]
     digests: Mapping[str, str]
+    pixels: Mapping[str, float]
     published_test_fraction: float
     published_test_first: bool
     spaces: Mapping[str, Budget]
     default_space: str
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    grid: tuple[tuple[str, ...], ...] = ()
 
     def builder(self, space: str) -> Callable:
         """Return a search space, a `space.Space`: `build(hp)`. Imports Keras."""

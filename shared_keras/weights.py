@@ -84,6 +84,49 @@ def state_dict(
     return state if like is None else {key: state[key] for key in like}
 
 
+def load_module(network: "torch.nn.Module", state: Mapping[str, "torch.Tensor"]) -> None:
+    """Put the weights of a state dict into a network whose modules are called otherwise.
+
+    Args:
+        network: A module of the same system, such as the twin.
+        state: Tensors by name, in the order in which the modules were registered.
+
+    Raises:
+        RuntimeError: from PyTorch, if the shapes differ.
+    """
+    own = network.state_dict()
+    theirs = _by_kind(_modules(state))
+    named = {}
+    for kind, modules in _by_kind(_modules(own)).items():
+        for (name, _), (_, tensors) in zip(modules, theirs.get(kind, []), strict=True):
+            named |= {f"{name}.{part}": tensor for part, tensor in tensors.items()}
+    network.load_state_dict(own | named)
+
+
+def renamed(
+    state: Mapping[str, "torch.Tensor"], names: Mapping[str, str]
+) -> dict[str, "torch.Tensor"]:
+    """Return a state dict with other module names, put in the order of the new ones.
+
+    Args:
+        state: Tensors by name.
+        names: Theirs to ours, such as {"fc.in": "dense_1"}; the order is that of the
+            numbers at the end.
+    """
+    if not names:
+        return dict(state)
+
+    def number(name):
+        digits = name.rpartition("_")[2]
+        return int(digits) if digits.isdigit() else 0
+
+    new = {}
+    for key, tensor in state.items():
+        name, _, part = key.rpartition(".")
+        new[f"{names.get(name, name)}.{part}"] = tensor
+    return {key: new[key] for key in sorted(new, key=lambda k: number(k.rpartition(".")[0]))}
+
+
 def read(path: Path) -> dict[str, "torch.Tensor"]:
     """Read a state dict from a file that may hold nothing but tensors.
 
@@ -150,6 +193,13 @@ def _kind(name: str, tensors: Mapping) -> str:
             "only those"
         )
     return {2: "dense", 4: "conv"}[dimensions]
+
+
+def _by_kind(modules) -> dict[str, list[tuple[str, Mapping]]]:
+    kinds = {}
+    for name, tensors in modules.items():
+        kinds.setdefault(_kind(name, tensors), []).append((name, tensors))
+    return kinds
 
 
 def _matched(slots, modules) -> list[tuple[_Slot, tuple[str, Mapping]]]:

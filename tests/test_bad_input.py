@@ -41,7 +41,7 @@ def fails(capsys, verb, task, *words):
         (search, ["--batch-size", "1e9"], "--batch-size"),
         (search, ["--seed", "-1"], "--seed"),
         (search, ["--objective", "beauty"], "--objective: invalid choice: 'beauty'"),
-        (search, ["--split", "half"], "--split"),
+        (search, ["--split", "quarter"], "--split"),
         (search, ["--name", "../up"], "--name: expected a name of letters"),
         (search, ["--name", "a/b"], "--name"),
         (search, ["--name", ""], "--name"),

@@ -1,0 +1,7 @@
+"""Compare systems for MNIST: recipes, runs, Ray Tune folders."""
+
+from mnist_keras.task import TASK
+from shared_keras import compare
+
+if __name__ == "__main__":
+    raise SystemExit(compare.main(TASK))
