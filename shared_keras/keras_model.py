@@ -19,16 +19,17 @@ def build(described: System) -> keras.Model:
 
     Returns:
         A model from raw images, shape (n, 28, 28), 0...255, of any dtype, to
-        logits or probabilities, float32 (n, classes). A learning rate that moves
+        logits or probabilities, float32 (n, classes) (or float64 under that policy). A learning rate that moves
         epoch by epoch is not in it but in `callbacks`.
     """
     scale, offset = 1 / (255 * described.std), -described.mean / described.std
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])
     if isinstance(described.layers[0], system.Conv):
         model.add(keras.layers.Reshape((SIDE, SIDE, 1)))
-    last = len(described.layers) - 1
-    for i, layer in enumerate(described.layers):
-        model.add(_layer(layer, model.output_shape, dtype="float32" if i == last else None))
+    *hidden, last = described.layers
+    for layer in hidden:
+        model.add(_layer(layer, model.output_shape))
+    model.add(_layer(last, model.output_shape, dtype=_output_dtype()))
     model.compile(
         optimizer=_optimizer(described.optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not described.probabilities),
@@ -50,7 +51,13 @@ def callbacks(described: System) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.LearningRateScheduler(cosine)]
 
 
-def _layer(layer: system.Layer, shape, dtype) -> keras.layers.Layer:
+def _output_dtype() -> str:
+    """Return at least float32: in less, a softmax loses what the loss needs."""
+    compute = keras.config.dtype_policy().compute_dtype
+    return "float32" if compute in ("float16", "bfloat16") else compute
+
+
+def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
     match layer:
         case system.Flatten():
             return keras.layers.Flatten(dtype=dtype)

@@ -18,14 +18,26 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """Normalize (n, ..., channels); in training by the batch itself."""
-        before = ops.convert_to_tensor(self.moving_variance)
-        outputs = super().call(inputs, training=training, mask=mask)
-        if training and self.trainable:
-            n = ops.cast(ops.size(inputs), before.dtype) / inputs.shape[-1]
-            biased = self.moving_variance - self.momentum * before
-            unbiased = biased * n / ops.maximum(n - 1, 1)
-            self.moving_variance.assign(self.momentum * before + unbiased)
-        return outputs
+        if not training or not self.trainable:
+            return super().call(inputs, training=training, mask=mask)
+        inputs = ops.cast(inputs, self.variable_dtype)  # Keras's layer would leave float64
+        mean, variance = ops.moments(inputs, axes=self._reduction_axes)
+        n = ops.cast(ops.size(inputs), self.variable_dtype) / inputs.shape[-1]
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance * n / ops.maximum(n - 1, 1))
+        outputs = ops.batch_normalization(
+            inputs,
+            mean,
+            variance,
+            axis=self.axis,
+            offset=self.beta,
+            scale=self.gamma,
+            epsilon=self.epsilon,
+        )
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _move(self, variable, new) -> None:
+        variable.assign(self.momentum * variable + (1 - self.momentum) * new)
 
 
 @keras.saving.register_keras_serializable("shared_keras")
@@ -39,7 +51,7 @@ def mish(x):
     return x - 2 * x / (e * (e + 2) + 2)
 
 
-def portable(model: keras.Model) -> keras.Model:
+def portable(model: keras.Sequential) -> keras.Sequential:
     """Return the model with Keras's own layers only, so that anyone can load its file.
 
     A model that has none but those is returned as it is. Otherwise the copy is not
@@ -56,7 +68,8 @@ def portable(model: keras.Model) -> keras.Model:
             return keras.layers.Activation.from_config(config | {"activation": "mish"})
         return type(layer).from_config(config)
 
-    copy = keras.models.clone_model(model, clone_function=stock)
+    inputs = keras.Input(model.input_shape[1:])
+    copy = keras.Sequential([inputs, *map(stock, model.layers)])
     copy.set_weights(model.get_weights())
     return copy
 

@@ -5,9 +5,8 @@ and tests/test_torch_semantics.py holds these to `torch.optim`. `l2` is what PyT
 calls `weight_decay`: it is added to the gradient of every parameter.
 """
 
-import math
-
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -91,8 +90,11 @@ class CosineAnnealing(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         """Return the learning rate of a step, counted from zero."""
-        step = ops.cast(step, keras.config.floatx())
-        return self.learning_rate * (1 + ops.cos(math.pi * step / self.t_max)) / 2
+        # A table, because Keras's `cos` is float32 even where all else is float64.
+        steps = np.arange(2 * self.t_max)
+        rates = self.learning_rate * (1 + np.cos(np.pi * steps / self.t_max)) / 2
+        table = ops.convert_to_tensor(rates, keras.config.floatx())
+        return ops.take(table, ops.cast(step, "int32") % (2 * self.t_max))
 
     def get_config(self):
         """Return what makes an equal schedule."""

@@ -240,7 +240,7 @@ def _to_keras(slot, name, part, tensors) -> np.ndarray:
     if spare:
         raise BadInput(f"state dict: '{name}.{sorted(spare)[0]}' has no place in the model")
     place = slot.layer.get_weights()[_parts(slot).index(part)]
-    array = tensors[part].detach().cpu().numpy()
+    array = tensors[part].detach().cpu().numpy().copy()  # or JAX might share PyTorch's memory
     expected = _to_torch(slot, part, place).shape
     if array.shape != expected:
         raise BadInput(f"state dict: '{key}' has the shape {array.shape}, expected {expected}")
