@@ -19,8 +19,8 @@ def build(described: System) -> keras.Model:
 
     Returns:
         A model from raw images, shape (n, 28, 28), 0...255, of any dtype, to
-        logits or probabilities, float32 (n, classes) (or float64 under that policy). A learning rate that moves
-        epoch by epoch is not in it but in `callbacks`.
+        logits or probabilities, float32 (n, classes), or float64 under that policy.
+        A learning rate that moves epoch by epoch is not in it but in `callbacks`.
     """
     scale, offset = 1 / (255 * described.std), -described.mean / described.std
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])

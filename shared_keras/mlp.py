@@ -74,25 +74,27 @@ def normalized(
     dropout: Sequence[float],
     optimizer: Optimizer,
     *,
+    activation: str = "mish",
     input_dropout: float = 0.0,
     bias: bool = True,
     **scaling_and_batch,
 ) -> System:
     """Return the perceptron that Fashion-PyTorch ended with (seeds 000 and 001).
 
-    Each hidden layer is Dense, BatchNorm, Mish, Dropout; He initialisation; logits.
+    Each hidden layer is Dense, BatchNorm, activation, Dropout; He initialisation; logits.
 
     Args:
         units: Widths of the hidden layers.
         dropout: Their rates.
         optimizer: The optimizer.
+        activation: Its name.
         input_dropout: Rate for the pixels, which the original left whole.
         bias: Whether the layers before a BatchNorm have a bias, as the original's do.
         scaling_and_batch: `mean`, `std` and `batch_size` of the `System`.
     """
     layers = [Flatten()] + [Dropout(input_dropout)] * (input_dropout > 0)
     for width, rate in zip(units, dropout, strict=True):
-        layers += [Dense(width, init="he", bias=bias), BatchNorm(), Activation("mish")]
+        layers += [Dense(width, init="he", bias=bias), BatchNorm(), Activation(activation)]
         layers += [Dropout(rate)] * (rate > 0)
     return System((*layers, Dense(N_CLASSES, init="he")), optimizer, **scaling_and_batch)
 

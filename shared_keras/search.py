@@ -11,6 +11,7 @@ from shared_keras.errors import BadInput, RunFailed
 from shared_keras.task import Task
 
 QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
+BATCH_SIZE = 32  # as in the Keras originals
 OBJECTIVES = ("val_accuracy", "val_loss", "val_precision", "val_macro_precision")
 MISLEADING = (
     "warning: val_precision counts only outputs above 0.5, so that it rewards models that "
@@ -56,7 +57,12 @@ def main(task: Task, argv: list[str] | None = None) -> int:
     )
     add("--quick", action="store_true", help="a budget of about half a minute")
     add("--iterations", type=cli.whole(1), metavar="N", default=1, help="Hyperband runs")
-    add("--batch-size", type=cli.whole(1), metavar="N", default=32, help="images per step")
+    add(
+        "--batch-size",
+        type=cli.whole(1),
+        metavar="N",
+        help=f"images per step; without it {BATCH_SIZE}; batchnorm searches it itself",
+    )
     add("--objective", choices=OBJECTIVES, default="val_accuracy", help="what to improve")
     add("--seed", type=cli.whole(0), metavar="N", default=0, help="decides all chance")
     add(
@@ -78,12 +84,13 @@ def run(task: Task, args) -> None:
     from shared_keras import devices
 
     budget = _budget(task, args)
+    batch_size = _batch_size(task, args)
     train, test = datasets.load(task, args.data_dir)
     settings = Settings(
         task=task.name,
         space=args.space,
         iterations=args.iterations,
-        batch_size=args.batch_size,
+        batch_size=batch_size,
         objective=args.objective,
         split=args.split,
         seed=args.seed,
@@ -112,6 +119,26 @@ def _budget(task: Task, args) -> dict[str, int]:
     published = asdict(task.spaces[args.space])
     given = {"max_epochs": args.max_epochs, "factor": args.factor}
     return published | {key: value for key, value in given.items() if value is not None}
+
+
+def _batch_size(task: Task, args) -> int:
+    """Return the batch size of spaces that have none; refuse what a space decides itself."""
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    described = task.builder(args.space).describe(hp)
+    if args.batch_size is not None and "batch_size" in hp.values:
+        raise BadInput(
+            f"argument --batch-size: the space {args.space} searches it itself, so that it "
+            f"must not be given, got {args.batch_size}"
+        )
+    if args.objective == "val_precision" and not described.probabilities:
+        raise BadInput(
+            f"argument --objective: val_precision counts probabilities above 0.5, but the space "
+            f"{args.space} makes logits; expected one of "
+            f"{', '.join(o for o in OBJECTIVES if o != 'val_precision')}"
+        )
+    return args.batch_size or BATCH_SIZE
 
 
 def _default_name(args) -> str:

@@ -43,7 +43,8 @@ class Space(keras_tuner.HyperModel):
 
 def with_own(described: System, options: dict) -> dict:
     """Return the options of `training.fit` with those that a system itself sets."""
-    own = {"callbacks": [*options.get("callbacks", []), *keras_model.callbacks(described)]}
+    # Its callbacks first, so that the others see the learning rate in the logs.
+    own = {"callbacks": [*keras_model.callbacks(described), *options.get("callbacks", [])]}
     if described.batch_size is not None:
         own["batch_size"] = described.batch_size
     return options | own

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from shared_keras.devices import gpus
+
 VALIDATION_BATCH = 1000
 BATCH_HOOKS = (
     "on_batch_begin",
@@ -128,8 +130,6 @@ def fit(
 
 def convolves_on_cpu(model: keras.Model) -> bool:
     """Return whether a model has convolutions and no GPU: XLA is slow at those in loops."""
-    from shared_keras.devices import gpus
-
     convolution = keras.layers.Conv2D.__mro__[1]  # of any rank, depthwise too
     return any(isinstance(layer, convolution) for layer in model.layers) and not gpus()
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import evaluate, explore, predict, retrain, search
+from shared_keras import compare, evaluate, explore, predict, retrain, search
 from tests.conftest import TASKS, idx_bytes
 
 IMAGES = "train-images-idx3-ubyte"
@@ -63,6 +63,17 @@ def fails(capsys, verb, task, *words):
         (retrain, ["--best", "--runs", "0"], "--runs"),
         (retrain, ["--best", "--patience", "0"], "--patience"),
         (retrain, ["--best", "--precision", "float8"], "--precision"),
+        (
+            retrain,
+            ["--best", "--torch", "--precision", "mixed_bfloat16"],
+            "--precision: is a Keras policy, expected float32 beside --torch, got mixed_bfloat16",
+        ),
+        (search, ["--space", "batchnorm", "--batch-size", "64"], "searches it itself"),
+        (
+            search,
+            ["--space", "batchnorm", "--objective", "val_precision"],
+            "--objective: val_precision counts probabilities above 0.5, but the space batchnorm",
+        ),
         (evaluate, [], "holds no run"),
         (evaluate, ["absent"], "argument RUN: no run 'absent'"),
         (evaluate, ["../.."], "argument RUN: no run"),
@@ -78,6 +89,8 @@ def fails(capsys, verb, task, *words):
     ),
 )
 def test_arguments(task, capsys, tmp_path, verb, words, expected):
+    if "--torch" in words:
+        pytest.importorskip("torch")
     if "--device" in words and os.environ.get("CUDA_VISIBLE_DEVICES", "-1") != "-1":
         pytest.skip("this machine may have a GPU")
     results = tmp_path / "results"
@@ -185,3 +198,18 @@ def test_help_imports_nothing_heavy(package, verb):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"usage: python -m {package}.{verb}") and not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        (retrain, ["--recipe", "all", "--torch"]),
+        (compare, ["--ray-results", "somewhere"]),
+    ],
+)
+def test_without_pytorch(task, capsys, tmp_path, monkeypatch, verb, words):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    flag = words[-1] if verb is retrain else words[0]
+    err = fails(capsys, verb, task, *words, "--results-dir", tmp_path)
+    assert f"argument {flag}: needs PyTorch, which is not installed; `pip install" in err
+    assert not list(tmp_path.iterdir())

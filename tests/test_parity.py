@@ -60,6 +60,7 @@ SIGMOID = (Flatten(), Dense(16), Activation("sigmoid"), Dense(10))
 SYSTEMS = {
     "rmsprop": (PLAIN, Optimizer("rmsprop", 1e-4, momentum=0.9)),
     "rmsprop, l2": (PLAIN, Optimizer("rmsprop", 1e-4, momentum=0.9, l2=1e-2)),
+    "adam, cosine per epoch": (PLAIN, Optimizer("adam", 1e-3, schedule=Cosine(3))),
     "adam, l2": (NORMED, Optimizer("adam", 1e-3, l2=1e-2)),
     "adam, l2, cosine per batch": (
         NORMED,

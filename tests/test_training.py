@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import training
+from shared_keras import training, training_jax
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 pytestmark = pytest.mark.every_backend
@@ -143,3 +143,27 @@ def test_bad_arguments_are_refused(data):
         training.fit(build(), x[:0], y[:0])
     with pytest.raises(ValueError, match="must be compiled"):
         training.fit(keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)]), x, y)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
+@pytest.mark.parametrize("batch_size", [BATCH, N, 1000])
+def test_one_program_per_step_means_the_same(monkeypatch, batch_size):
+    """Models with convolutions train step by step on a CPU; here any model does."""
+    x, y = problem()
+    options = {"epochs": 3, "batch_size": batch_size, "validation_data": (x, y)}
+    histories, finals = [], []
+    for one_by_one in (False, True):
+        monkeypatch.setattr(training_jax, "convolves_on_cpu", lambda model, it=one_by_one: it)
+        model = build(norm=True, dropout=0.2)
+        histories.append(training.fit(model, x, y, **options).history)
+        finals.append(model.get_weights())
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=1e-5, err_msg=name)
+    for a, b in zip(*finals):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_convolutions_are_found():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
+    assert training.convolves_on_cpu(model) or training.gpus()
+    assert not training.convolves_on_cpu(build())

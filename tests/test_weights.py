@@ -31,11 +31,11 @@ from shared_keras import twin, weights  # noqa: E402
 
 SGD = Optimizer("sgd", 0.1)
 ARCHITECTURES = {  # one recipe of each architecture
-    "fashion": ["pytorch-1", "pytorch-3", "pytorch-7", "pytorch-tuned-2", "accuracy"]
-    + ["lab4-ffv0-0.1", "lab4-ffv1-32-0.1", "lab4-ffv2-64-0.1", "lab4-ffv3", "lab4-cnn"],
-    "mnist": ["dense", "regularized"],
+    "fashion": "pytorch-1 pytorch-3 pytorch-7 pytorch-tuned-2 accuracy lab4-ffv0-0.1 "
+    "lab4-ffv1-32-0.1 lab4-ffv2-64-0.1 lab4-ffv3 lab4-cnn",
+    "mnist": "dense regularized",
 }
-RECIPES = [(task, name) for task in TASKS for name in ARCHITECTURES[task.name]]
+RECIPES = [(task, name) for task in TASKS for name in ARCHITECTURES[task.name].split()]
 
 
 def lively(described, seed=0):
