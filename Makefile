@@ -25,4 +25,5 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/epoch.py --rounds 5
+	$(BIN)/python -m benchmarks.epoch --rounds 5
+	$(BIN)/python -m benchmarks.twin --rounds 5 # needs PyTorch

@@ -1,26 +1,23 @@
 """Seconds per epoch: our training beside stock `fit`, in one run.
 
-    python benchmarks/epoch.py [--rounds N]
+    python -m benchmarks.epoch [--rounds N]
 
-Each contender lives in a process of its own, has both cores, and trains one epoch
-when it is told to; the others wait. Rounds go through all contenders in turn, so
-that a change of the machine's speed meets all of them. The first epoch of each,
-which compiles, does not count. Ratios are taken within a round; what is printed is
-their median, with the range.
+The published winners, batch 32, 60,000 images, no validation (DESIGN 3). See
+contenders.py for how it is timed.
 """
 
 import argparse
-import os
-import statistics
-import subprocess
 import sys
-import time
 
-# DESIGN 3: the published winners, batch 32, 60,000 images, no validation.
+from benchmarks.contenders import Gate, measure, show
+
 MODELS = {"mnist": (120, 15, 75), "fashion": (504, 288, 408)}
-STOCK = ("fit, TensorFlow", "fit, JAX")
-OURS = ("training.fit, JAX", "training.fit, TensorFlow")
-TARGETS = {"mnist": (6.0, 1.4), "fashion": (3.5, 1.2)}
+OURS = "training.fit, JAX"
+CONTENDERS = (OURS, "fit, TensorFlow", "fit, JAX", "training.fit, TensorFlow")
+WANTED = {
+    "mnist": {"fit, TensorFlow": 6.0, "fit, JAX": 1.4},
+    "fashion": {"fit, TensorFlow": 3.5, "fit, JAX": 1.2},
+}
 
 
 def main() -> None:
@@ -30,49 +27,12 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     for task, units in MODELS.items():
         print(f"\n{task} {'-'.join(map(str, units))}, batch 32, seconds per epoch")
-        seconds = measure(task, rounds)
-        reference = seconds[OURS[0]]
-        for how, column in seconds.items():
-            ratios = [theirs / ours for theirs, ours in zip(column, reference)]
-            line = f"  {how:26} median {statistics.median(column):6.2f}"
-            line += f"   / ours {statistics.median(ratios):5.2f}"
-            line += f"  ({min(ratios):.2f} to {max(ratios):.2f})"
-            if how in STOCK:
-                line += f"   wanted at least {TARGETS[task][STOCK.index(how)]}"
-            print(line, flush=True)
-
-
-def measure(task: str, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each contender in each round."""
-    contenders = {}
-    for how in (*OURS[:1], *STOCK, *OURS[1:]):
-        environment = os.environ | {
-            "KERAS_BACKEND": how.rpartition(" ")[2].lower(),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
-        contenders[how] = subprocess.Popen(
-            [sys.executable, __file__, "--contender", how.partition(",")[0], task, str(rounds)],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        epoch(contenders[how])  # compiles
-    seconds = {how: [] for how in contenders}
-    for _ in range(rounds):
-        for how, process in contenders.items():
-            seconds[how].append(epoch(process))
-    for process in contenders.values():
-        process.communicate()
-    return seconds
-
-
-def epoch(process: subprocess.Popen) -> float:
-    """Let a contender train one epoch; return the seconds."""
-    process.stdin.write("go\n")
-    process.stdin.flush()
-    return float(process.stdout.readline())
+        commands = {}
+        for name in CONTENDERS:
+            how, _, backend = name.partition(", ")
+            arguments = ["-m", "benchmarks.epoch", "--contender", how, task, str(rounds)]
+            commands[name] = [f"KERAS_BACKEND={backend.lower()}", *arguments]
+        show(measure(commands, rounds), OURS, WANTED[task])
 
 
 def contend(how: str, task_name: str, rounds: int) -> None:
@@ -81,27 +41,31 @@ def contend(how: str, task_name: str, rounds: int) -> None:
 
     import keras
 
-    from shared_keras import datasets, training
-    from shared_keras.mlp import Layer, mlp
+    from shared_keras import datasets, keras_model, training
+    from shared_keras.mlp import Layer, perceptron
 
-    class Gate(keras.callbacks.Callback):
+    class Timed(keras.callbacks.Callback):
+        gate = Gate()
+
         def on_epoch_begin(self, epoch, logs=None):
-            sys.stdin.readline()
-            self.started = time.perf_counter()
+            self.gate.begin()
 
         def on_epoch_end(self, epoch, logs=None):
-            print(time.perf_counter() - self.started, flush=True)
+            self.gate.end()
 
     task = importlib.import_module(f"{task_name}_keras.task").TASK
     train, _ = datasets.load(task)
     layers = [Layer(units) for units in MODELS[task_name]]
-    model = mlp(layers, learning_rate=1e-3)
-    options = {"batch_size": 32, "epochs": rounds + 1, "callbacks": [Gate()], "verbose": 0}
+    model = keras_model.build(perceptron(layers, learning_rate=1e-3))
+    options = {"batch_size": 32, "epochs": rounds + 1, "callbacks": [Timed()], "verbose": 0}
     if how == "training.fit":
         training.fit(model, train.x, train.y, **options)
         return
-    # As the originals: pixels divided beforehand, into float64.
-    stock = keras.Sequential([keras.Input((28, 28)), *model.layers[1:]])
+    # As the originals: pixels divided beforehand, into float64; activations in the layers.
+    stock = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
+    for units in MODELS[task_name]:
+        stock.add(keras.layers.Dense(units, activation="relu"))
+    stock.add(keras.layers.Dense(10, activation="softmax"))
     stock.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     stock.fit(train.x / 255.0, train.y, **options)
 

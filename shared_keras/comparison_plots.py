@@ -57,16 +57,19 @@ def ladder(rows: Sequence[Mapping], title: str) -> Figure:
     figure = Figure(figsize=(9, 0.32 * len(rows) + 1.6), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(rows))
+    shown = [100 * row[key] for row in rows for key in ("published", "ours", "twin") if row[key]]
+    low = max(min(shown, default=0), np.median(shown or [0]) - 15) - 1
     for shift, key, marker, color, label in (
         (0.0, "published", "D", THIRD, "published"),
         (-0.15, "ours", "o", FIRST, "Keras, ours"),
         (0.15, "twin", "s", SECOND, "PyTorch twin"),
     ):
         known = [i for i, row in enumerate(rows) if row[key] is not None]
-        spread = [100 * (rows[i].get(f"{key}_sd") or 0) for i in known]
+        inside = [i for i in known if 100 * rows[i][key] >= low]
+        spread = [100 * (rows[i].get(f"{key}_sd") or 0) for i in inside]
         axes.errorbar(
-            [100 * rows[i][key] for i in known],
-            places[known] + shift,
+            [100 * rows[i][key] for i in inside],
+            places[inside] + shift,
             xerr=spread if key != "published" else None,
             fmt=marker,
             ms=5,
@@ -74,6 +77,10 @@ def ladder(rows: Sequence[Mapping], title: str) -> Figure:
             mfc="none" if key == "published" else color,
             label=label,
         )
+        for i in set(known) - set(inside):
+            text = f" < {100 * rows[i][key]:.0f}"
+            axes.text(low, i + 2 * shift, text, color=color, size=7, va="center")
+    axes.set_xlim(left=low)
     axes.set_yticks(places, [row["recipe"] for row in rows])
     axes.invert_yaxis()
     axes.set(xlabel="test accuracy, % (bars: standard deviation over seeds)", title=title)
@@ -91,7 +98,7 @@ def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], title: str) -> F
     """
     height, width = len(cells), len(cells[0])
     figure = Figure(figsize=(4.2 * width, 2.9 * height), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(f"{title} (losses above 1 are not shown)")
     all_axes = figure.subplots(height, width, sharex=True, sharey=True, squeeze=False)
     for i, row in enumerate(cells):
         for j, (name, history) in enumerate(row):
