@@ -37,11 +37,19 @@ def test_splits_are_disjoint_and_complete(task, full, protocol):
         for offset, images in ((0, train), (len(train), test))
     ]
     split = datasets.split(task, *numbered, protocol)
-    parts = [split.train.x, split.validation.x, split.test.x]
+    if protocol == "test":  # validation and test images are the same
+        np.testing.assert_array_equal(split.validation.x, split.test.x)
+        parts = [split.train.x, split.test.x]
+    else:
+        parts = [split.train.x, split.validation.x, split.test.x]
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(70000))
     from_test = split.validation.x >= len(train)
-    assert from_test.all() if protocol == "published" else not from_test.any()
+    assert not from_test.any() if protocol == "holdout" else from_test.all()
     assert (np.sort(split.test.x) >= len(train)).all()
+    expected = {"holdout": 10_000, "half": 5_000, "test": 10_000}
+    assert len(split.test) == expected.get(protocol, len(test) * task.published_test_fraction)
+    tested = datasets.tested(task, numbered[1], protocol)
+    np.testing.assert_array_equal(split.test.x, len(train) + tested)
 
 
 @pytest.mark.parametrize("protocol", datasets.SPLITS)

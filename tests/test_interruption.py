@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from shared_keras import search
+from shared_keras.space import Space
 from tests.conftest import MNIST
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -56,10 +57,11 @@ def test_the_same_command_goes_on(small_dirs, tmp_path, capsys, how, code):
 
 
 def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
+    @Space
     def hopeless(hp):
         if hp.Int("units", 1, 1000) > 1:  # KerasTuner's own look at the space succeeds
             raise RuntimeError("no luck today")
-        return MNIST.builder("dense")(hp)
+        return MNIST.builder("dense").describe(hp)
 
     monkeypatch.setitem(sys.modules, "broken", types.ModuleType("broken"))
     models = types.ModuleType("broken.models")
