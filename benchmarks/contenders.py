@@ -71,3 +71,12 @@ class Gate:
     def end(self) -> None:
         """Answer."""
         print(time.perf_counter() - self.started, flush=True)
+
+    def callback(self):
+        """Return a Keras callback that waits and answers for each epoch."""
+        import keras
+
+        return keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self.begin(),
+            on_epoch_end=lambda epoch, logs: self.end(),
+        )

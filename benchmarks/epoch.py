@@ -44,20 +44,16 @@ def contend(how: str, task_name: str, rounds: int) -> None:
     from shared_keras import datasets, keras_model, training
     from shared_keras.mlp import Layer, perceptron
 
-    class Timed(keras.callbacks.Callback):
-        gate = Gate()
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.gate.begin()
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.gate.end()
-
     task = importlib.import_module(f"{task_name}_keras.task").TASK
     train, _ = datasets.load(task)
     layers = [Layer(units) for units in MODELS[task_name]]
     model = keras_model.build(perceptron(layers, learning_rate=1e-3))
-    options = {"batch_size": 32, "epochs": rounds + 1, "callbacks": [Timed()], "verbose": 0}
+    options = {
+        "batch_size": 32,
+        "epochs": rounds + 1,
+        "callbacks": [Gate().callback()],
+        "verbose": 0,
+    }
     if how == "training.fit":
         training.fit(model, train.x, train.y, **options)
         return

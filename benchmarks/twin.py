@@ -53,18 +53,7 @@ def contend(how: str, batch_size: int, rounds: int) -> None:
 
 def train_port(described, train, batch_size, epochs):
     """Train the Keras model."""
-    import keras
-
     from shared_keras import keras_model, training
-
-    class Timed(keras.callbacks.Callback):
-        gate = Gate()
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.gate.begin()
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.gate.end()
 
     training.fit(
         keras_model.build(described),
@@ -72,7 +61,7 @@ def train_port(described, train, batch_size, epochs):
         train.y,
         batch_size=batch_size,
         epochs=epochs,
-        callbacks=[*keras_model.callbacks(described), Timed()],
+        callbacks=[*keras_model.callbacks(described), Gate().callback()],
     )
 
 
