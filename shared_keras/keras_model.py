@@ -5,7 +5,7 @@ import math
 import keras
 
 from shared_keras import optimizers, system
-from shared_keras.layers import BatchNorm, mish
+from shared_keras.layers import BatchNorm, MaxPool, mish
 from shared_keras.system import System
 
 SIDE = 28
@@ -24,7 +24,7 @@ def build(described: System) -> keras.Model:
     """
     scale, offset = 1 / (255 * described.std), -described.mean / described.std
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])
-    if isinstance(described.layers[0], system.Conv):
+    if any(isinstance(layer, system.Conv) for layer in described.layers):
         model.add(keras.layers.Reshape((SIDE, SIDE, 1)))
     *hidden, last = described.layers
     for layer in hidden:
@@ -79,9 +79,11 @@ def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
                 **_initializers(init, shape[-1] * kernel**2),
             )
         case system.MaxPool(size):
-            return keras.layers.MaxPooling2D(size)
+            return MaxPool(size)
         case system.BatchNorm():
             return BatchNorm()
+        case system.Flip():
+            return keras.layers.RandomFlip("horizontal")
         case system.Activation("mish"):
             return keras.layers.Activation(mish, dtype=dtype)
         case system.Activation(name):

@@ -108,7 +108,7 @@ def _import(task, args, ported: Ported, split, digest: str) -> None:
         system=described.to_json(),
         epochs=trial.config.get("max_epochs") or len(trial.results),
         patience=None,
-        batch_size=described.batch_size or 0,
+        batch_size=described.batch_size,
         split=args.split or "holdout",
         seed=None,
         precision="float32",

@@ -25,6 +25,7 @@ class Settings:
         space: The search space that the hyperparameters belong to, if any.
         system: `System.to_json()` of what was trained.
         patience: None: no early stopping, the last epoch is kept.
+        batch_size: None, as the seed: not known, of a trial that was imported.
         data: A digest of the images.
     """
 
@@ -37,7 +38,7 @@ class Settings:
     system: dict
     epochs: int
     patience: int | None
-    batch_size: int
+    batch_size: int | None
     split: str
     seed: int | None
     precision: str

@@ -71,6 +71,11 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
+class Flip:
+    """Mirrors half of the images, left for right, in training only. Stands first."""
+
+
+@dataclass(frozen=True)
 class Activation:
     """One of "relu", "sigmoid", "mish", or "softmax" at the end."""
 
@@ -84,7 +89,7 @@ class Dropout:
     rate: float
 
 
-Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Activation | Dropout
+Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Flip | Activation | Dropout
 
 
 @dataclass(frozen=True)

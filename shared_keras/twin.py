@@ -31,7 +31,7 @@ def module(described: System) -> nn.Sequential:
     """
     shape = (1, SIDE, SIDE)
     parts, counts = OrderedDict(), Counter()
-    if isinstance(described.layers[0], system.Conv):
+    if any(isinstance(layer, system.Conv) for layer in described.layers):
         parts["channel"] = nn.Unflatten(1, (1, SIDE))
     for layer in described.layers:
         if layer == system.Activation("softmax"):
@@ -59,10 +59,22 @@ def _part(layer: system.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
             return "pool", nn.MaxPool2d(size)
         case system.BatchNorm():
             return "norm", (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0])
+        case system.Flip():
+            return "flip", _Flip()
         case system.Activation(name):
             return name, {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "mish": nn.Mish}[name]()
         case system.Dropout(rate):
             return "dropout", nn.Dropout(rate)
+
+
+class _Flip(nn.Module):
+    """Mirrors half of the images in training."""
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        mirrored = torch.rand(len(x), 1, 1, 1) < 0.5
+        return torch.where(mirrored, x.flip(-1), x)
 
 
 def _initialized(part, init: str):

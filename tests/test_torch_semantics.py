@@ -198,3 +198,33 @@ def test_what_an_optimizer_would_ignore_is_refused(wrong):
         Optimizer("sgd", 0.1, **wrong)
     with pytest.raises(ValueError, match="odd or even"):
         system.Conv(8, kernel=3, stride=2)
+
+
+@pytest.mark.every_backend
+@pytest.mark.parametrize("side", [4, 5, 7])
+def test_pooling_is_kerass_and_torchs(side):
+    x = rng().normal(size=(3, side, side, 2)).astype("float32")
+    ours = keras.ops.convert_to_numpy(layers.MaxPool(2)(x))
+    stock = keras.ops.convert_to_numpy(keras.layers.MaxPooling2D(2)(x))
+    theirs = torch.nn.MaxPool2d(2)(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
+    np.testing.assert_array_equal(ours, stock)
+    np.testing.assert_array_equal(ours, theirs.numpy().transpose(0, 2, 3, 1))
+
+
+@pytest.mark.every_backend
+def test_flip_mirrors_half_of_the_images_in_training_only():
+    described = System((system.Flip(), system.Conv(1), Flatten(), Dense(10)), Optimizer("sgd", 0.1))
+    flip = next(p for p in keras_model.build(described).layers if p.name.startswith("random_flip"))
+    twins = twin.module(described)[1]
+    x = rng().normal(size=(400, 28, 28, 1)).astype("float32")
+    tensor = torch.from_numpy(x).permute(0, 3, 1, 2)
+    torch.manual_seed(0)
+    for outputs in (
+        keras.ops.convert_to_numpy(flip(x, training=True)),
+        twins.train()(tensor).permute(0, 2, 3, 1).numpy(),
+    ):
+        mirrored = (outputs == x[:, :, ::-1]).all(axis=(1, 2, 3))
+        same = (outputs == x).all(axis=(1, 2, 3))
+        assert (mirrored ^ same).all() and 140 < mirrored.sum() < 260
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(flip(x, training=False)), x)
+    assert torch.equal(twins.eval()(tensor), tensor)
