@@ -5,7 +5,7 @@ import math
 import keras
 
 from shared_keras import optimizers, system
-from shared_keras.layers import BatchNorm, MaxPool, mish
+from shared_keras.layers import BatchNorm, Dropout, MaxPool, mish
 from shared_keras.system import System
 
 SIDE = 28
@@ -89,7 +89,7 @@ def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
         case system.Activation(name):
             return keras.layers.Activation(name, dtype=dtype)
         case system.Dropout(rate):
-            return keras.layers.Dropout(rate)
+            return Dropout(rate)
 
 
 def _initializers(init: str, fan_in: int) -> dict:

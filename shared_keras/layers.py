@@ -41,6 +41,19 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable("shared_keras")
+class Dropout(keras.layers.Dropout):
+    """Keras's dropout, from half as many random bits on JAX."""
+
+    def call(self, inputs, training=False):
+        """Drop a share of (n, ...) in training."""
+        if not training or self.rate == 0 or keras.backend.backend() != "jax":
+            return super().call(inputs, training=training)
+        from shared_keras.dropout_jax import dropout
+
+        return dropout(inputs, self.rate, self.seed_generator.next())
+
+
+@keras.saving.register_keras_serializable("shared_keras")
 class MaxPool(keras.layers.MaxPooling2D):
     """The largest value of each square, for squares that do not overlap.
 
@@ -69,21 +82,26 @@ def mish(x):
     return x - 2 * x / (e * (e + 2) + 2)
 
 
+STOCK = {
+    BatchNorm: keras.layers.BatchNormalization,
+    Dropout: keras.layers.Dropout,
+    MaxPool: keras.layers.MaxPooling2D,
+}
+
+
 def portable(model: keras.Sequential) -> keras.Sequential:
     """Return the model with Keras's own layers only, so that anyone can load its file.
 
-    A model that has none but those is returned as it is. Otherwise the copy is not
-    compiled, because its optimizer would be one of ours, too.
+    A model that has none but those is returned as it is. A copy is compiled and has the
+    state of the optimizer only if that is Keras's own, too.
     """
     if not any(map(_is_ours, [model.optimizer, *model.layers])):
         return model
 
     def stock(layer):
         config = layer.get_config()
-        if isinstance(layer, BatchNorm):
-            return keras.layers.BatchNormalization.from_config(config)
-        if isinstance(layer, MaxPool):
-            return keras.layers.MaxPooling2D.from_config(config)
+        if type(layer) in STOCK:
+            return STOCK[type(layer)].from_config(config)
         if getattr(layer, "activation", None) is mish:
             return keras.layers.Activation.from_config(config | {"activation": "mish"})
         return type(layer).from_config(config)
@@ -91,6 +109,11 @@ def portable(model: keras.Sequential) -> keras.Sequential:
     inputs = keras.Input(model.input_shape[1:])
     copy = keras.Sequential([inputs, *map(stock, model.layers)])
     copy.set_weights(model.get_weights())
+    if not _is_ours(model.optimizer):
+        copy.compile_from_config(model.get_compile_config())
+        copy.optimizer.build(copy.trainable_variables)
+        for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
+            new.assign(old)
     return copy
 
 

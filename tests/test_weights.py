@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_keras import evaluation, keras_model, saved_models
+from shared_keras import evaluation, keras_model, saved_models, training
 from shared_keras.errors import BadInput
 from shared_keras.mlp import normalized
 from shared_keras.system import (
@@ -233,3 +233,18 @@ def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
     expected = evaluation.outputs(model, x)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-5)
+
+
+def test_a_saved_keras_system_keeps_its_optimizer(tmp_path, full):
+    """It goes on in stock Keras where it stopped."""
+    task = TASKS[1]
+    model = keras_model.build(task.system(task.recipes["regularized"].what))
+    train = full["mnist"][0]
+    training.fit(model, train.x[:200], train.y[:200])
+    saved_models.save(model, tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert {type(layer).__module__.partition(".")[0] for layer in again.layers} == {"keras"}
+    for a, b in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    first = again.evaluate(train.x[:200], train.y[:200], verbose=0)
+    assert first == pytest.approx(model.evaluate(train.x[:200], train.y[:200], verbose=0))
