@@ -10,7 +10,17 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from shared_keras import datasets, evaluate, explore, predict, retrain, runs, search, searches
+from shared_keras import (
+    datasets,
+    evaluate,
+    explore,
+    ladder,
+    predict,
+    retrain,
+    runs,
+    search,
+    searches,
+)
 from tests.conftest import TASKS
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
@@ -174,6 +184,18 @@ def test_committed_reference_is_complete(task):
     assert len(table) == {"fashion": 92, "mnist": 46}[task.name]
     best = json.loads((folder / "best.json").read_text())
     assert best["score"] == table[table.epochs == budget.max_epochs].score.max()
+
+
+def test_committed_runs_fill_the_ladder(task, full):
+    """Each recipe as published, over three seeds, and its twin."""
+    digest = datasets.digest(*full[task.name])
+    folder = searches.REFERENCE / task.name / "runs"
+    found, set_aside = ladder.collect(task, folder, digest)
+    assert set_aside == 0
+    for name in task.recipes:
+        assert len(found[name, "ours"]) >= 3, name
+        assert (name, "twin") in found or task.recipes[name].source == "ours", name
+    assert not list(folder.rglob("*.keras"))
 
 
 def test_trial_of_a_search(task, small, tmp_path, capsys):
