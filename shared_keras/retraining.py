@@ -1,5 +1,6 @@
 """One training run: from settings to a folder that explains itself."""
 
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +74,7 @@ def run(task, settings, described: System, split: Split, folder: Path) -> dict:
         "epochs_trained": len(history["loss"]),
         "stopped_early_by": None if settings.patience is None else "val_accuracy",
         "seconds": seconds,
-        "seconds_per_epoch": sum(history["seconds"][1:]) / max(len(history["seconds"]) - 1, 1),
+        "seconds_per_epoch": statistics.median(history["seconds"]),
         "parameters": trained.model.count_params(),
         "validation": scores(task, trained.probabilities, split.validation),
         "test": scores(task, trained.probabilities, split.test),

@@ -186,15 +186,14 @@ def test_committed_reference_is_complete(task):
     assert best["score"] == table[table.epochs == budget.max_epochs].score.max()
 
 
-def test_committed_runs_fill_the_ladder(task, full):
-    """Each recipe as published, over three seeds, and its twin."""
+def test_committed_runs_are_as_published(task, full):
+    """Those that stand in on the ladder: over three seeds, without their models."""
     digest = datasets.digest(*full[task.name])
     folder = searches.REFERENCE / task.name / "runs"
     found, set_aside = ladder.collect(task, folder, digest)
-    assert set_aside == 0
-    for name in task.recipes:
-        assert len(found[name, "ours"]) >= 3, name
-        assert (name, "twin") in found or task.recipes[name].source == "ours", name
+    assert found and set_aside == 0
+    for (name, kind), results in found.items():
+        assert len(results) >= {"ours": 3, "twin": 1}[kind], name
     assert not list(folder.rglob("*.keras"))
 
 
@@ -216,7 +215,9 @@ def test_other_settings_under_the_same_name_are_refused(user, capsys):
     assert (user.folder("searches") / "once" / "trials.csv").read_bytes() == before
 
 
-def test_precision_misleads_and_says_so_before_it_starts(user, capsys):
+def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, capsys):
+    """As it misled the search of seed 002, on Fashion-MNIST."""
+    user = User(TASKS[0], small_dirs["fashion"], tmp_path)
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
     words = ["--max-epochs", "1", "--objective"]
     for objective in ("val_precision", "val_macro_precision"):
