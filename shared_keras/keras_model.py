@@ -5,10 +5,9 @@ import math
 import keras
 
 from shared_keras import optimizers, system
+from shared_keras.datasets import SIDE
 from shared_keras.layers import BatchNorm, Dropout, MaxPool, mish
 from shared_keras.system import System
-
-SIDE = 28
 
 
 def build(described: System) -> keras.Model:
@@ -46,7 +45,7 @@ def callbacks(described: System) -> list[keras.callbacks.Callback]:
     rate = described.optimizer.learning_rate
 
     def cosine(epoch, _):
-        return rate * (1 + math.cos(math.pi * epoch / schedule.t_max)) / 2
+        return float(optimizers.cosine(rate, epoch, schedule.t_max))
 
     return [keras.callbacks.LearningRateScheduler(cosine)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared_keras import datasets, runs
 from shared_keras.comparison_plots import grid, ladder
-from shared_keras.report import say
+from shared_keras.report import say, wrote
 from shared_keras.searches import REFERENCE
 from shared_keras.task import Recipe
 
@@ -45,7 +45,7 @@ def run(task, args) -> None:
         )
     if set_aside:
         say(f"{set_aside} runs of recipes set aside: other settings or other images than published")
-    say(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    wrote(folder)
 
 
 def collect(task, folder: Path, digest: str) -> tuple[dict[tuple[str, str], list[dict]], int]:
@@ -82,7 +82,7 @@ def collect(task, folder: Path, digest: str) -> tuple[dict[tuple[str, str], list
 
 def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> bool:
     expected = {
-        "system": _jsonable(system),
+        "system": system,
         "epochs": recipe.epochs,
         "patience": recipe.patience,
         "batch_size": recipe.batch_size,
@@ -91,13 +91,6 @@ def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: st
         "data": digest,
     }
     return all(settings.get(key) == value for key, value in expected.items())
-
-
-def _jsonable(value):
-    """Return what comes back when `value` is written as JSON: tuples become lists."""
-    import json
-
-    return json.loads(json.dumps(value))
 
 
 def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) -> list[dict]:

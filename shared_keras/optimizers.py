@@ -78,6 +78,11 @@ class RMSprop(keras.optimizers.RMSprop):
         return super().get_config() | {"l2": self.l2}
 
 
+def cosine(rate: float, step, t_max: int):
+    """Return the learning rate of a step, or of an array of steps, counted from zero."""
+    return rate * (1 + np.cos(np.pi * step / t_max)) / 2
+
+
 @keras.saving.register_keras_serializable("shared_keras")
 class CosineAnnealing(keras.optimizers.schedules.LearningRateSchedule):
     """`CosineAnnealingLR` with `eta_min=0`: periodic, it rises again after `t_max`.
@@ -91,8 +96,7 @@ class CosineAnnealing(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         """Return the learning rate of a step, counted from zero."""
         # A table, because Keras's `cos` is float32 even where all else is float64.
-        steps = np.arange(2 * self.t_max)
-        rates = self.learning_rate * (1 + np.cos(np.pi * steps / self.t_max)) / 2
+        rates = cosine(self.learning_rate, np.arange(2 * self.t_max), self.t_max)
         table = ops.convert_to_tensor(rates, keras.config.floatx())
         return ops.take(table, ops.cast(step, "int32") % (2 * self.t_max))
 

@@ -2,13 +2,11 @@
 
 import shutil
 
-import numpy as np
-
 from shared_keras import datasets, ray_comparison, ray_results, runs, saved_models
 from shared_keras.comparison_plots import claimed
 from shared_keras.errors import BadInput
 from shared_keras.ray_comparison import Ported
-from shared_keras.report import say
+from shared_keras.report import say, wrote
 from shared_keras.retrain import Settings
 from shared_keras.retraining import CHECKPOINT, scores
 
@@ -40,7 +38,7 @@ def run(task, args) -> None:
     runs.write_json(folder / "leaderboard.json", {"trials": rows, "left_out": left_out})
     if any(row["claimed_val"] is not None for row in rows):
         runs.write_figure(folder / "claimed.png", claimed(rows, task.title))
-    say(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    wrote(folder)
     if wanted is not None:
         if imported is None:
             reason = next(row["reason"] for row in left_out if row["trial"] == wanted.name)
@@ -92,8 +90,6 @@ def _show(rows, left_out, n_trials) -> None:
 
 def _import(task, args, ported: Ported, split, digest: str) -> None:
     """Write the ported model as a run that `evaluate` and `predict` find."""
-    from scipy import special
-
     from shared_keras import devices, twin
 
     trial, described = ported.trial, ported.system
@@ -127,8 +123,7 @@ def _import(task, args, ported: Ported, split, digest: str) -> None:
     shutil.copyfile(trial.checkpoint, folder / CHECKPOINT)
 
     def probabilities(x):
-        logits = twin.logits(described, ported.network, x).astype(np.float64)
-        return special.softmax(logits, axis=1)
+        return twin.probabilities(described, ported.network, x)
 
     runs.write_json(
         folder / "metrics.json",
@@ -139,7 +134,7 @@ def _import(task, args, ported: Ported, split, digest: str) -> None:
             "test": scores(task, probabilities, split.test),
         },
     )
-    say(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    wrote(folder)
 
 
 def _label(name: str) -> str:

@@ -12,6 +12,12 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def wrote(folder: Path) -> None:
+    """Say which files a folder holds."""
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    say(f"wrote {folder}: {', '.join(files)}")
+
+
 def protocol(name: str, split: Split) -> str:
     """Say where the validation images come from."""
     source = {
@@ -54,8 +60,7 @@ def finished(result: Mapping, folder: Path) -> None:
         )
     say(f"validation accuracy {accuracy(result['validation'])}")
     say(f"test accuracy       {accuracy(result['test'])}")
-    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    say(f"wrote {folder}: {', '.join(files)}")
+    wrote(folder)
 
 
 def summary(results: Sequence[Mapping]) -> dict:

@@ -127,11 +127,12 @@ def run(task: Task, args) -> None:
             )
     choices = _choose(task, args)
     images = datasets.load(task, args.data_dir)
+    digest = datasets.digest(*images)
     for choice in choices:
-        _train(task, args, _with_flags(choice, args), images)
+        _train(task, args, _with_flags(choice, args), images, digest)
 
 
-def _train(task: Task, args, choice: Choice, images) -> None:
+def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
     """Train one choice with each seed."""
     import keras
 
@@ -140,7 +141,6 @@ def _train(task: Task, args, choice: Choice, images) -> None:
     described = task.system(choice.what)
     split = datasets.split(task, *images, choice.split)
     keras.config.set_dtype_policy(args.precision)
-    digest = datasets.digest(*images)
     prefix = "twin-" if args.torch else ""
     folder = runs.new_folder(args.results_dir / task.name / "runs", prefix + choice.label)
     report.say(f"{task.title}: {choice.source}" + ", as PyTorch twin" * args.torch)

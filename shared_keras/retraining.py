@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from scipy import special
 
 from shared_keras import evaluation, keras_model, plots, report, runs, saved_models, training
 from shared_keras.datasets import Images, Split
@@ -140,10 +139,7 @@ def _train_twin(settings, described: System, split: Split, folder: Path) -> Trai
     model = keras_model.build(described)
     weights.load(model, network.state_dict())
 
-    def probabilities(x: np.ndarray) -> np.ndarray:
-        return special.softmax(twin.logits(described, network, x).astype(np.float64), axis=1)
-
-    return Trained(model, probabilities, history, best + 1)
+    return Trained(model, lambda x: twin.probabilities(described, network, x), history, best + 1)
 
 
 def _keep(history, folder: Path) -> None:

@@ -9,7 +9,7 @@ from scipy import stats
 from shared_keras import datasets, evaluation, plots, runs, saved_models
 from shared_keras.comparison_plots import curves
 from shared_keras.errors import BadInput
-from shared_keras.report import accuracy, say
+from shared_keras.report import accuracy, say, wrote
 
 SHOWN = 30
 
@@ -80,7 +80,7 @@ def run(task, args) -> None:
         f"{b.name} {result['only_second']:,}, both wrong {result['both_wrong']:,}"
     )
     say(f"exact McNemar test: p = {result['p_value']:.3g}{_verdict(result, a, b)}")
-    say(f"wrote {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    wrote(folder)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:

@@ -84,13 +84,13 @@ def run(task: Task, args) -> None:
     from shared_keras import devices
 
     budget = _budget(task, args)
-    batch_size = _batch_size(task, args)
+    _check_space(task, args)
     train, test = datasets.load(task, args.data_dir)
     settings = Settings(
         task=task.name,
         space=args.space,
         iterations=args.iterations,
-        batch_size=batch_size,
+        batch_size=args.batch_size or BATCH_SIZE,
         objective=args.objective,
         split=args.split,
         seed=args.seed,
@@ -121,8 +121,8 @@ def _budget(task: Task, args) -> dict[str, int]:
     return published | {key: value for key, value in given.items() if value is not None}
 
 
-def _batch_size(task: Task, args) -> int:
-    """Return the batch size of spaces that have none; refuse what a space decides itself."""
+def _check_space(task: Task, args) -> None:
+    """Refuse a batch size that the space searches, and an objective that it cannot have."""
     import keras_tuner
 
     hp = keras_tuner.HyperParameters()
@@ -138,7 +138,6 @@ def _batch_size(task: Task, args) -> int:
             f"{args.space} makes logits; expected one of "
             f"{', '.join(o for o in OBJECTIVES if o != 'val_precision')}"
         )
-    return args.batch_size or BATCH_SIZE
 
 
 def _default_name(args) -> str:

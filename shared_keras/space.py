@@ -34,17 +34,13 @@ class Space(keras_tuner.HyperModel):
 
     def options(self, hp, options: dict) -> dict:
         """Return the options of a training with those that the system itself sets."""
-        return with_own(self.describe(hp), options)
+        described = self.describe(hp)
+        # Its callbacks first, so that the others see the learning rate in the logs.
+        own = {"callbacks": [*keras_model.callbacks(described), *options.get("callbacks", [])]}
+        if described.batch_size is not None:
+            own["batch_size"] = described.batch_size
+        return options | own
 
     def fit(self, hp, model, *args, **kwargs):
         """Train with `Model.fit`, as a stock tuner does."""
         return model.fit(*args, **self.options(hp, kwargs))
-
-
-def with_own(described: System, options: dict) -> dict:
-    """Return the options of `training.fit` with those that a system itself sets."""
-    # Its callbacks first, so that the others see the learning rate in the logs.
-    own = {"callbacks": [*keras_model.callbacks(described), *options.get("callbacks", [])]}
-    if described.batch_size is not None:
-        own["batch_size"] = described.batch_size
-    return options | own

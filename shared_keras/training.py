@@ -130,7 +130,7 @@ def fit(
 
 def convolves_on_cpu(model: keras.Model) -> bool:
     """Return whether a model has convolutions and no GPU: XLA is slow at those in loops."""
-    convolution = keras.layers.Conv2D.__mro__[1]  # of any rank, depthwise too
+    convolution = keras.layers.Conv2D.__mro__[1]  # of any rank
     return any(isinstance(layer, convolution) for layer in model.layers) and not gpus()
 
 

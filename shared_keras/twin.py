@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from scipy import special
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -170,6 +171,11 @@ def logits(described: System, network: nn.Module, x: np.ndarray) -> np.ndarray:
     network.eval()
     batches = normalized(described, x).split(VALIDATION_BATCH)
     return torch.cat([network(batch) for batch in batches]).numpy()
+
+
+def probabilities(described: System, network: nn.Module, x: np.ndarray) -> np.ndarray:
+    """Return the class probabilities of raw images in eval mode, float64 (n, classes)."""
+    return special.softmax(logits(described, network, x).astype(np.float64), axis=1)
 
 
 def evaluate(described: System, network: nn.Module, images: Images) -> tuple[float, float]:

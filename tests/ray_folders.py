@@ -37,6 +37,12 @@ class OriginalMLP(torch.nn.Module):
         self.drops = torch.nn.ModuleList(torch.nn.Dropout(rate) for rate in rates)
         self.out_layer = torch.nn.Linear(sizes[-1], 10)
 
+    def forward(self, x):
+        x = x.flatten(1)
+        for layer, norm, drop in zip(self.layers, self.bns, self.drops):
+            x = drop(torch.nn.functional.mish(norm(layer(x))))
+        return self.out_layer(x)
+
 
 def trained(task, split, config, seed=0):
     """Train the original's network; return its state dict and the accuracy it would claim.

@@ -28,6 +28,7 @@ from tests.conftest import TASKS
 
 torch = pytest.importorskip("torch")
 from shared_keras import twin, weights  # noqa: E402
+from tests.ray_folders import OriginalMLP  # noqa: E402
 
 SGD = Optimizer("sgd", 0.1)
 ARCHITECTURES = {  # one recipe of each architecture
@@ -112,26 +113,9 @@ def check(described, seed):
     assert_same(weights.state_dict(model), network.state_dict())
 
 
-class FashionMLP(torch.nn.Module):
-    """Linear layers in one list, norms in another, as Fashion-PyTorch keeps them."""
-
-    def __init__(self, sizes):
-        super().__init__()
-        ends = zip((784, *sizes), sizes)
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in ends)
-        self.bns = torch.nn.ModuleList(torch.nn.BatchNorm1d(size) for size in sizes)
-        self.out_layer = torch.nn.Linear(sizes[-1], 10)
-
-    def forward(self, x):
-        x = x.flatten(1)
-        for layer, norm in zip(self.layers, self.bns):
-            x = torch.nn.functional.mish(norm(layer(x)))
-        return self.out_layer(x)
-
-
 def test_modules_of_somebody_else():
     """Their names, their order; back into their module with `like`."""
-    theirs = FashionMLP((12, 11, 13)).eval()
+    theirs = OriginalMLP((12, 11, 13), (0.1, 0.1, 0.1)).eval()
     state = theirs.state_dict()
     assert "layers.0.weight" in state and "out_layer.weight" in state
     described = normalized((12, 11, 13), (0.1, 0.1, 0.1), SGD)
@@ -140,7 +124,7 @@ def test_modules_of_somebody_else():
     x = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     expected = theirs(twin.normalized(described, x)).detach().numpy()
     np.testing.assert_allclose(evaluation.outputs(model, x), expected, atol=1e-5)
-    again = FashionMLP((12, 11, 13)).eval()
+    again = OriginalMLP((12, 11, 13), (0.1, 0.1, 0.1)).eval()
     again.load_state_dict(weights.state_dict(model, like=again.state_dict()))
     np.testing.assert_array_equal(again(twin.normalized(described, x)).detach(), expected)
     network = twin.module(described)
