@@ -1,6 +1,7 @@
 """Settings published for Fashion-MNIST, with their scores, and two of our own."""
 
 from fashion_keras import lab4_recipes, pytorch_recipes
+from shared_keras.cnn import cnn
 from shared_keras.mlp import ours
 from shared_keras.task import Recipe, Replay
 
@@ -69,6 +70,13 @@ OURS = {
         what=ours(input_dropout=0.1, epochs=60),
         epochs=60,
         batch_size=256,
+        split="holdout",
+        source="ours",
+    ),
+    "cnn": Recipe(
+        what=cnn(32, flip=True, dropout=0.4, epochs=25),
+        epochs=25,
+        batch_size=128,
         split="holdout",
         source="ours",
     ),

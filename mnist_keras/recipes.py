@@ -1,5 +1,6 @@
 """Settings published for MNIST, with their scores."""
 
+from shared_keras.cnn import cnn
 from shared_keras.mlp import ours
 from shared_keras.task import Recipe, Replay
 
@@ -69,6 +70,13 @@ RECIPES = {
         what=ours(input_dropout=0.2, epochs=40),
         epochs=40,
         batch_size=256,
+        split="holdout",
+        source="ours",
+    ),
+    "cnn": Recipe(
+        what=cnn(16, flip=False, dropout=0.3, epochs=20),
+        epochs=20,
+        batch_size=128,
         split="holdout",
         source="ours",
     ),

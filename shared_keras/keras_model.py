@@ -6,6 +6,7 @@ import keras
 
 from shared_keras import optimizers, system
 from shared_keras.datasets import SIDE
+from shared_keras.initializers import RandomNormal, RandomUniform
 from shared_keras.layers import BatchNorm, Dropout, MaxPool, mish
 from shared_keras.system import System
 
@@ -66,7 +67,7 @@ def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
                 use_bias=bias,
                 kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
                 dtype=dtype,
-                **_initializers(init, shape[-1]),
+                **_initializers(init, shape[-1], units),
             )
         case system.Conv(filters, kernel, stride, init, bias):
             return keras.layers.Conv2D(
@@ -75,7 +76,7 @@ def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
                 strides=stride,
                 padding="same",
                 use_bias=bias,
-                **_initializers(init, shape[-1] * kernel**2),
+                **_initializers(init, shape[-1] * kernel**2, filters * kernel**2),
             )
         case system.MaxPool(size):
             return MaxPool(size)
@@ -83,6 +84,11 @@ def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
             return BatchNorm()
         case system.Flip():
             return keras.layers.RandomFlip("horizontal")
+        case system.Shift(pixels):
+            share = pixels / SIDE
+            return keras.layers.RandomTranslation(
+                share, share, fill_mode="nearest", interpolation="nearest"
+            )
         case system.Activation("mish"):
             return keras.layers.Activation(mish, dtype=dtype)
         case system.Activation(name):
@@ -91,22 +97,21 @@ def _layer(layer: system.Layer, shape, dtype=None) -> keras.layers.Layer:
             return Dropout(rate)
 
 
-def _initializers(init: str, fan_in: int) -> dict:
-    bound = 1 / math.sqrt(fan_in)
+def _initializers(init: str, fan_in: int, fan_out: int) -> dict:
+    torchs = 1 / math.sqrt(fan_in)
     match init:
         case "keras":
-            return {}
+            glorot = math.sqrt(6 / (fan_in + fan_out))
+            return {"kernel_initializer": RandomUniform(-glorot, glorot)}
         case "torch":
             return {
-                "kernel_initializer": keras.initializers.RandomUniform(-bound, bound),
-                "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
+                "kernel_initializer": RandomUniform(-torchs, torchs),
+                "bias_initializer": RandomUniform(-torchs, torchs),
             }
         case "he":
             return {
-                "kernel_initializer": keras.initializers.VarianceScaling(
-                    2, "fan_in", "untruncated_normal"
-                ),
-                "bias_initializer": keras.initializers.RandomUniform(-bound, bound),
+                "kernel_initializer": RandomNormal(0, math.sqrt(2 / fan_in)),
+                "bias_initializer": RandomUniform(-torchs, torchs),
             }
 
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from shared_keras.initializers import RandomNormal, RandomUniform
+
 
 @keras.saving.register_keras_serializable("shared_keras")
 class BatchNorm(keras.layers.BatchNormalization):
@@ -86,11 +88,14 @@ STOCK = {
     BatchNorm: keras.layers.BatchNormalization,
     Dropout: keras.layers.Dropout,
     MaxPool: keras.layers.MaxPooling2D,
+    RandomNormal: keras.initializers.RandomNormal,
+    RandomUniform: keras.initializers.RandomUniform,
 }
+INITIALIZERS = ("kernel_initializer", "bias_initializer")
 
 
 def portable(model: keras.Sequential) -> keras.Sequential:
-    """Return the model with Keras's own layers only, so that anyone can load its file.
+    """Return the model with Keras's own parts only, so that anyone can load its file.
 
     A model that has none but those is returned as it is. A copy is compiled and has the
     state of the optimizer only if that is Keras's own, too.
@@ -98,16 +103,16 @@ def portable(model: keras.Sequential) -> keras.Sequential:
     if not any(map(_is_ours, [model.optimizer, *model.layers])):
         return model
 
-    def stock(layer):
-        config = layer.get_config()
-        if type(layer) in STOCK:
-            return STOCK[type(layer)].from_config(config)
-        if getattr(layer, "activation", None) is mish:
-            return keras.layers.Activation.from_config(config | {"activation": "mish"})
-        return type(layer).from_config(config)
+    def stock(part):
+        if getattr(part, "activation", None) is mish:
+            return keras.layers.Activation.from_config(part.get_config() | {"activation": "mish"})
+        return STOCK.get(type(part), type(part)).from_config(part.get_config())
 
-    inputs = keras.Input(model.input_shape[1:])
-    copy = keras.Sequential([inputs, *map(stock, model.layers)])
+    copy = keras.Sequential([keras.Input(model.input_shape[1:]), *map(stock, model.layers)])
+    for layer in copy.layers:
+        for name in INITIALIZERS:
+            if initializer := getattr(layer, name, None):
+                setattr(layer, name, stock(initializer))
     copy.set_weights(model.get_weights())
     if not _is_ours(model.optimizer):
         copy.compile_from_config(model.get_compile_config())
@@ -118,5 +123,8 @@ def portable(model: keras.Sequential) -> keras.Sequential:
 
 
 def _is_ours(part) -> bool:
-    names = (type(part).__module__, getattr(getattr(part, "activation", None), "__module__", ""))
-    return any(name.startswith("shared_keras.") for name in names)
+    """Return whether a layer or an optimizer needs code from here."""
+    types = [type(part), *(type(getattr(part, name, None)) for name in INITIALIZERS)]
+    modules = [kind.__module__ for kind in types]
+    modules.append(getattr(getattr(part, "activation", None), "__module__", ""))
+    return any(module.startswith("shared_keras.") for module in modules)

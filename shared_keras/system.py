@@ -72,7 +72,17 @@ class BatchNorm:
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirrors half of the images, left for right, in training only. Stands first."""
+    """Mirrors half of the images, left for right, in training only."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Moves each image, in training only, by up to `pixels` down or up and sideways.
+
+    The shifts are real numbers, uniform, rounded; pixels at the edge are repeated.
+    """
+
+    pixels: int
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ class Dropout:
     rate: float
 
 
-Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Flip | Activation | Dropout
+Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Flip | Shift | Activation | Dropout
 
 
 @dataclass(frozen=True)

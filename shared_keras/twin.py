@@ -62,6 +62,8 @@ def _part(layer: system.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
             return "norm", (nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d)(shape[0])
         case system.Flip():
             return "flip", _Flip()
+        case system.Shift(pixels):
+            return "shift", _Shift(pixels)
         case system.Activation(name):
             return name, {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "mish": nn.Mish}[name]()
         case system.Dropout(rate):
@@ -76,6 +78,24 @@ class _Flip(nn.Module):
             return x
         mirrored = torch.rand(len(x), 1, 1, 1) < 0.5
         return torch.where(mirrored, x.flip(-1), x)
+
+
+class _Shift(nn.Module):
+    """Moves each image by up to `pixels` in both directions in training."""
+
+    def __init__(self, pixels):
+        super().__init__()
+        self.pixels = pixels
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        n, _, height, width = x.shape
+        down, right = torch.empty(2, n, 1).uniform_(-self.pixels, self.pixels).round().long()
+        rows = (torch.arange(height) - down).clamp(0, height - 1)
+        columns = (torch.arange(width) - right).clamp(0, width - 1)
+        moved = x[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        return moved.permute(0, 3, 1, 2)
 
 
 def _initialized(part, init: str):

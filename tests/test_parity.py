@@ -15,8 +15,10 @@ from shared_keras.system import (
     Dense,
     Dropout,
     Flatten,
+    Flip,
     MaxPool,
     Optimizer,
+    Shift,
     System,
 )
 from tests.conftest import FASHION, MNIST
@@ -56,6 +58,17 @@ CNN = (
     Flatten(),
     Dense(10),
 )
+NORMED_CNN = (
+    Conv(4, kernel=4, stride=2, init="he", bias=False),
+    BatchNorm(),
+    Activation("relu"),
+    MaxPool(),
+    Flatten(),
+    Dense(16, "he", bias=False),
+    BatchNorm(),
+    Activation("relu"),
+    Dense(10, "he"),
+)
 SIGMOID = (Flatten(), Dense(16), Activation("sigmoid"), Dense(10))
 SYSTEMS = {
     "rmsprop": (PLAIN, Optimizer("rmsprop", 1e-4, momentum=0.9)),
@@ -70,6 +83,7 @@ SYSTEMS = {
     "keras adam, kernel l2": (KERAS, Optimizer("keras adam", 1e-3)),
     "sgd": (SIGMOID, Optimizer("sgd", 0.1)),
     "sgd, cnn": (CNN, Optimizer("sgd", 0.1)),
+    "adam, cosine per epoch, cnn": (NORMED_CNN, Optimizer("adam", 1e-3, schedule=Cosine(3))),
 }
 
 EVERYWHERE = ("rmsprop, l2", "adam, l2, cosine per batch", "keras adam, kernel l2", "sgd, cnn")
@@ -188,7 +202,8 @@ def test_every_form_that_the_recipes_use_is_held_to_the_twin():
         return kinds, (o.name, bool(o.momentum), bool(o.l2), schedule, kernel)
 
     tested = [forms(system(name)) for name in SYSTEMS]
-    layers = set().union(*(kinds for kinds, _ in tested)) | {(Dropout, None)}
+    random = {(Dropout, None), (Flip, None), (Shift, None)}  # of no effect on the rest
+    layers = set().union(*(kinds for kinds, _ in tested)) | random
     optimizers = {optimizer for _, optimizer in tested}
     # Kernel penalties and none of them are one form of Keras's Adam.
     optimizers |= {("keras adam", False, False, None, False)}

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,9 +35,7 @@ def test_dense_kernel_is_the_transpose():
 
 def same_distribution(first, second):
     """Hold two samples of equal law against each other: two-sample Kolmogorov-Smirnov."""
-    from scipy.stats import ks_2samp
-
-    assert ks_2samp(np.ravel(first), np.ravel(second)).pvalue > 1e-4
+    assert scipy.stats.ks_2samp(np.ravel(first), np.ravel(second)).pvalue > 1e-4
 
 
 def initialized(init):
@@ -227,4 +226,34 @@ def test_flip_mirrors_half_of_the_images_in_training_only():
         same = (outputs == x).all(axis=(1, 2, 3))
         assert (mirrored ^ same).all() and 140 < mirrored.sum() < 260
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(flip(x, training=False)), x)
+    assert torch.equal(twins.eval()(tensor), tensor)
+
+
+@pytest.mark.every_backend
+def test_shift_moves_images_by_whole_pixels_in_training_only():
+    """By -2...2 in both directions, the ends half as often, with the edge repeated."""
+    n = 1600
+    layers = (system.Shift(2), system.Conv(1), Flatten(), Dense(10))
+    described = System(layers, Optimizer("sgd", 0.1))
+    shift = keras_model.build(described).layers[2]
+    twins = twin.module(described)[1]
+    x = rng().normal(size=(n, 28, 28, 1)).astype("float32")
+    tensor = torch.from_numpy(x).permute(0, 3, 1, 2)
+    torch.manual_seed(0)
+    padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    for outputs in (
+        keras.ops.convert_to_numpy(shift(x, training=True)),
+        twins.train()(tensor).permute(0, 2, 3, 1).numpy(),
+    ):
+        moved = np.zeros((5, 5), int)
+        for down in range(5):
+            for right in range(5):
+                candidate = padded[:, 4 - down : 32 - down, 4 - right : 32 - right]
+                moved[down, right] = (outputs == candidate).all(axis=(1, 2, 3)).sum()
+        assert moved.sum() == n
+        share = np.array([1, 2, 2, 2, 1]) / 8
+        assert (
+            scipy.stats.chisquare(moved.ravel(), n * np.outer(share, share).ravel()).pvalue > 1e-4
+        )
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(shift(x, training=False)), x)
     assert torch.equal(twins.eval()(tensor), tensor)
