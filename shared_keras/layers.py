@@ -116,9 +116,10 @@ def portable(model: keras.Sequential) -> keras.Sequential:
     copy.set_weights(model.get_weights())
     if not _is_ours(model.optimizer):
         copy.compile_from_config(model.get_compile_config())
-        copy.optimizer.build(copy.trainable_variables)
-        for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
-            new.assign(old)
+        if model.optimizer.built:
+            copy.optimizer.build(copy.trainable_variables)
+            for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
+                new.assign(old)
     return copy
 
 

@@ -138,7 +138,6 @@ def _train_twin(settings, described: System, split: Split, folder: Path) -> Trai
         torch.save(network.state_dict(), temporary)
     model = keras_model.build(described)
     weights.load(model, network.state_dict())
-
     return Trained(model, lambda x: twin.probabilities(described, network, x), history, best + 1)
 
 

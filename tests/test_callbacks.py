@@ -9,14 +9,13 @@ import pytest
 from shared_keras import training
 from tests.small_model import BATCH, build, problem
 
-pytestmark = pytest.mark.every_backend
-
 
 @pytest.fixture(scope="module")
 def data():
     return problem()
 
 
+@pytest.mark.every_backend
 def test_early_stopping_restores_the_best_weights(data):
     x, y = data
     stopper = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
@@ -67,6 +66,7 @@ def test_files_that_callbacks_write(data, tmp_path):
     assert list((tmp_path / "board").rglob("events*"))
 
 
+@pytest.mark.every_backend
 def test_backup_and_restore_goes_on(data, tmp_path):
     x, y = data
     whole = build()
@@ -93,6 +93,7 @@ def test_terminate_on_nan(data):
     assert len(history["loss"]) == 1
 
 
+@pytest.mark.every_backend
 def test_a_users_callback_sees_the_protocol(data):
     x, y = data
     events = []

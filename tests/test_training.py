@@ -7,7 +7,7 @@ import pytest
 from shared_keras import training, training_jax
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
-pytestmark = pytest.mark.every_backend
+ON_EVERY = pytest.mark.every_backend
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,10 @@ OPTIMIZERS = {
     "ema": lambda: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9),
 }
 CASES = [
-    ("sgd", {}),
+    pytest.param("sgd", {}, marks=ON_EVERY),
     ("adam", {"l2": 1e-2}),
     ("rmsprop", {"norm": True, "l2": 1e-2}),
-    ("adam", {"norm": True}),
+    pytest.param("adam", {"norm": True}, marks=ON_EVERY),
     ("schedule", {}),
     ("ema", {}),
 ]
@@ -74,6 +74,7 @@ class Recorder(keras.layers.Layer):
         return x
 
 
+@ON_EVERY
 def test_every_sample_once_an_epoch_in_the_seeded_order(data):
     x, y = data
     recorder = Recorder()
@@ -88,7 +89,7 @@ def test_every_sample_once_an_epoch_in_the_seeded_order(data):
     assert int(recorder.step) == 10
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("dropout", [0.0, pytest.param(0.3, marks=ON_EVERY)])
 def test_going_on_is_the_same_as_never_stopping(data, dropout):
     x, y = data
     whole, parts = (build(dropout=dropout) for _ in range(2))
@@ -99,6 +100,7 @@ def test_going_on_is_the_same_as_never_stopping(data, dropout):
         np.testing.assert_array_equal(a, b)
 
 
+@ON_EVERY
 def test_same_seed_same_bits_other_seed_other_bits(data):
     x, y = data
     results = []
@@ -110,6 +112,7 @@ def test_same_seed_same_bits_other_seed_other_bits(data):
     assert not np.array_equal(results[0], results[2])
 
 
+@ON_EVERY
 def test_dropout_draws_anew_in_each_step():
     recorder = Recorder()
     layers = [keras.layers.Dropout(0.5, seed=1), recorder, keras.layers.Dense(CLASSES)]
@@ -123,6 +126,7 @@ def test_dropout_draws_anew_in_each_step():
     assert abs(sums.mean() / BATCH - 1) < 0.2  # kept ones are scaled up
 
 
+@ON_EVERY
 def test_validation_is_on_the_whole_set(data, monkeypatch):
     monkeypatch.setattr(training, "VALIDATION_BATCH", 40)
     x, y = data
