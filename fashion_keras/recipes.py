@@ -74,8 +74,8 @@ OURS = {
         source="ours",
     ),
     "cnn": Recipe(
-        what=cnn(32, flip=True, dropout=0.4, epochs=25),
-        epochs=25,
+        what=cnn(32, flip=True, dropout=0.2, epochs=30),
+        epochs=30,
         batch_size=128,
         split="holdout",
         source="ours",
