@@ -1,5 +1,6 @@
 """Save and restore what a training is made of."""
 
+import os
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from shared_keras.runs import replacing
 
 STATE = "state.npz"
+OVERHEAD = 4096  # bytes of HDF5 beside the values of a weight
 
 
 def save(path: Path, model: keras.Model) -> None:
@@ -38,8 +40,16 @@ def load(path: Path, model: keras.Model) -> None:
 
 
 def save_weights(path: Path, model: keras.Model) -> None:
-    """Write a `.weights.h5` file, whole or not at all."""
+    """Write a `.weights.h5` file, whole or not at all.
+
+    Raises:
+        OSError: if there is no room for it. HDF5 itself may end the process then, so
+            that the room is asked for first.
+    """
+    room = sum(weight.nbytes + OVERHEAD for weight in model.get_weights()) + OVERHEAD
     with replacing(path) as temporary:
+        with open(temporary, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, room)
         model.save_weights(temporary)
 
 

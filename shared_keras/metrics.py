@@ -47,3 +47,8 @@ class MacroPrecision(keras.metrics.Metric):
     def get_config(self):
         """Return what makes an equal metric."""
         return super().get_config() | {"n_classes": self.n_classes}
+
+
+def precisions() -> list:
+    """Return what to compile a model with so that it logs accuracy and both precisions."""
+    return ["accuracy", Precision(name="precision"), MacroPrecision()]

@@ -51,42 +51,43 @@ class Progress:
         """Show the state of the search."""
         if self.epochs_before is None:
             self.epochs_before = epochs_done(tuner)
+            self.said = len(tuner.oracle.end_order)
         done, total = counts(tuner)
         left = self._time_left(tuner)
         if self.console.is_terminal:
             self.live.update(self._view(tuner, done, total, left))
-        elif tuner.running is None:
-            self.say(self._line(tuner, done, total, left))
+            return
+        for trial_id in tuner.oracle.end_order[self.said :]:
+            self.said += 1
+            self.say(self._line(tuner, trial_id, total, left))
 
     def _time_left(self, tuner) -> str:
         done = epochs_done(tuner)
         if done == self.epochs_before:
             return "?"
         rate = (time.perf_counter() - self.started) / (done - self.epochs_before)
-        return duration(rate * (total_epochs(tuner) - done))
+        return duration(rate * max(0, total_epochs(tuner) - done))
 
     def _view(self, tuner, done, total, left):
         bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         bar.add_task(f"{self.title}, trials", completed=done, total=total)
         table = Table.grid(padding=(0, 2))
-        trial = tuner.running
-        if trial is not None:
-            values = trial.hyperparameters.values
-            epoch = values["tuner/initial_epoch"] + len(tuner.history.get("loss", ()))
-            where = f"{place(values)}, epoch {epoch} of {values['tuner/epochs']}"
-            table.add_row("running", f"trial {trial.trial_id}, {where}")
-            table.add_row("", _score(tuner) or "compiling")
+        for trial_id, since in tuner.running.items():
+            values = tuner.oracle.trials[trial_id].hyperparameters.values
+            epochs = f"epochs {values['tuner/initial_epoch'] + 1} to {values['tuner/epochs']}"
+            elapsed = duration(time.perf_counter() - since)
+            table.add_row(f"trial {trial_id}", f"{place(values)}, {epochs}, for {elapsed}")
             table.add_row("", settings(values))
         table.add_row("best so far", _best(tuner))
         table.add_row("time left", left)
         return Group(bar, table)
 
-    def _line(self, tuner, done, total, left) -> str:
-        trial = tuner.oracle.trials[tuner.oracle.end_order[-1]]
+    def _line(self, tuner, trial_id, total, left) -> str:
+        trial = tuner.oracle.trials[trial_id]
         score = tuner.oracle.objective.name
         result = trial.status.lower() if trial.score is None else f"{score} {trial.score:.4f}"
         return (
-            f"{done}/{total}  trial {trial.trial_id}  "
+            f"{self.said}/{total}  trial {trial.trial_id}  "
             f"{place(trial.hyperparameters.values)}  {result}  "
             f"[{settings(trial.hyperparameters.values)}]  "
             f"best {_best(tuner)}  left {left}"
@@ -101,24 +102,21 @@ def console() -> Console:
 
 def counts(tuner) -> tuple[int, int]:
     """Return how many trials ended and how many there are to be."""
-    done = sum(t.status in ENDED for t in tuner.oracle.trials.values())
-    rungs = tuner.oracle.schedule()
-    return done, sum(r.trials for r in rungs) * tuner.oracle.hyperband_iterations
+    trials = tuner.oracle.trials
+    done = sum(t.status in ENDED for t in trials.values())
+    extra = sum("-" in trial_id for trial_id in trials)  # they stand in for failed ones
+    return done, sum(r.trials for r in tuner.oracle.schedule()) + extra
 
 
 def total_epochs(tuner) -> int:
     """Return how many epochs the whole search trains."""
-    rungs = tuner.oracle.schedule()
-    epochs = sum(r.trials * (r.epochs - r.initial_epoch) for r in rungs)
-    return epochs * tuner.oracle.hyperband_iterations
+    return sum(r.trials * (r.epochs - r.initial_epoch) for r in tuner.oracle.schedule())
 
 
 def epochs_done(tuner) -> int:
-    """Return how many epochs have been trained, those of the running trial too."""
+    """Return how many epochs the trials that ended were to train."""
     values = [t.hyperparameters.values for t in tuner.oracle.trials.values() if t.status in ENDED]
-    ended = sum(v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values)
-    running = tuner.running is not None
-    return ended + (len(tuner.history.get("loss", ())) if running else 0)
+    return sum(v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values)
 
 
 def place(values) -> str:
@@ -139,12 +137,6 @@ def duration(seconds: float) -> str:
     """Write a duration for people."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
-
-
-def _score(tuner) -> str:
-    name = tuner.oracle.objective.name
-    values = tuner.history.get(name, ())
-    return f"{name} {values[-1]:.4f}" if values else ""
 
 
 def _best(tuner) -> str:

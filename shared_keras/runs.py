@@ -32,6 +32,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Delete what processes that were killed while writing left half done."""
+    for leftover in folder.rglob(".*.tmp-*"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file, whole or not at all."""
     with replacing(path) as temporary:
@@ -88,6 +94,15 @@ def read_history(path: Path) -> dict[str, list[float]]:
         return pd.read_csv(path).drop(columns="epoch").to_dict("list")
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{path}: cannot be read as a history ({error})") from None
+
+
+def seconds(path: Path) -> float | None:
+    """Return the seconds that a history adds up to, or None before its first epoch."""
+    import pandas as pd
+
+    if not path.exists() or path.stat().st_size < 2:
+        return None
+    return float(pd.read_csv(path)["seconds"].sum())
 
 
 def read_settings(kind: type, path: Path):

@@ -1,13 +1,12 @@
 """Search hyperparameters with Hyperband; `run` is what the command does."""
 
-import contextlib
-import io
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shared_keras import cli, datasets, runs
-from shared_keras.errors import BadInput, RunFailed
+from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
 QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
@@ -64,6 +63,13 @@ def main(task: Task, argv: list[str] | None = None) -> int:
         help=f"images per step; without it {BATCH_SIZE}; batchnorm searches it itself",
     )
     add("--objective", choices=OBJECTIVES, default="val_accuracy", help="what to improve")
+    add(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        default="auto",
+        help="processes that train; auto: one for each CPU core, or one on a GPU",
+    )
     add("--seed", type=cli.whole(0), metavar="N", default=0, help="decides all chance")
     add(
         "--name",
@@ -79,11 +85,11 @@ def main(task: Task, argv: list[str] | None = None) -> int:
 
 def run(task: Task, args) -> None:
     """Search, or go on with a search, and show what came out."""
-    from filelock import FileLock, Timeout
+    from shared_keras import devices, workers
 
-    from shared_keras import devices
-
+    count = args.workers or workers.default()
     budget = _budget(task, args)
+    workers.get(count)  # they start while this process reads and imports
     _check_space(task, args)
     train, test = datasets.load(task, args.data_dir)
     settings = Settings(
@@ -100,11 +106,12 @@ def run(task: Task, args) -> None:
     )
     name = args.name or _default_name(args)
     folder = runs.make_folder(args.results_dir / task.name / "searches" / name)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            _search(task, settings, folder, datasets.split(task, train, test, args.split))
-    except Timeout:
-        raise RunFailed(f"another process is searching in {folder}") from None
+    _search(task, settings, folder, datasets.split(task, train, test, args.split), count)
+
+
+def _workers(text: str) -> int | None:
+    """Read a number of workers, None for auto."""
+    return None if text == "auto" else cli.whole(1)(text)
 
 
 def _budget(task: Task, args) -> dict[str, int]:
@@ -148,7 +155,9 @@ def _default_name(args) -> str:
     return "-".join(parts)
 
 
-def _search(task: Task, settings: Settings, folder: Path, split: datasets.Split) -> None:
+def _search(
+    task: Task, settings: Settings, folder: Path, split: datasets.Split, workers: int
+) -> None:
     from shared_keras import search_report
     from shared_keras.progress import Progress
     from shared_keras.tuner import Hyperband
@@ -158,27 +167,30 @@ def _search(task: Task, settings: Settings, folder: Path, split: datasets.Split)
         runs.write_json(folder / "environment.json", runs.environment())
         runs.write_settings(folder / "settings.json", settings)
     progress = Progress(task.title)
-    with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
-        tuner = Hyperband(
-            task.builder(settings.space),
-            settings.objective,
-            max_epochs=settings.max_epochs,
-            factor=settings.factor,
-            hyperband_iterations=settings.iterations,
-            seed=settings.seed,
-            metrics=_metrics(settings.objective),
-            directory=folder.parent,
-            project_name=folder.name,
-        )
+    tuner = Hyperband(
+        task.builder(settings.space),
+        settings.objective,
+        max_epochs=settings.max_epochs,
+        factor=settings.factor,
+        hyperband_iterations=settings.iterations,
+        seed=settings.seed,
+        metrics=_metrics(settings.objective),
+        directory=folder.parent,
+        project_name=folder.name,
+        workers=workers,
+    )
     if settings.objective == "val_precision":
         print(MISLEADING, file=sys.stderr)
     progress.announce(tuner, folder, resumed)
     if settings.split == "published":
         progress.say("Validation images come from the test set, as published.")
+    written = -1
 
     def update():
+        nonlocal written
         progress.update(tuner)
-        if tuner.running is None:
+        if (ended := len(tuner.oracle.end_order)) != written:
+            written = ended
             search_report.write_trials(tuner, folder)
 
     tuner.callback = update
@@ -194,22 +206,15 @@ def _search(task: Task, settings: Settings, folder: Path, split: datasets.Split)
         except KeyboardInterrupt:
             progress.say("Stopped. The same command goes on from here.")
             raise
-        if tuner.winner() is None:
-            trials = list(tuner.oracle.trials.values())
-            reason = search_report.reason(trials[0])
-            raise RunFailed(f"all {len(trials)} trials failed, the first: {reason}")
-        search_report.write_trials(tuner, folder)
         search_report.write_best(tuner, folder, settings)
     search_report.show(tuner, folder, progress.console)
 
 
-def _metrics(objective: str) -> list | None:
-    """Return the metrics that an objective needs beyond a model's own."""
-    from shared_keras.metrics import MacroPrecision, Precision
+def _metrics(objective: str) -> Callable[[], list] | None:
+    """Return what makes the metrics that an objective needs beyond a model's own."""
+    from shared_keras import metrics
 
-    if "precision" not in objective:
-        return None
-    return ["accuracy", Precision(name="precision"), MacroPrecision()]
+    return metrics.precisions if "precision" in objective else None
 
 
 def _same_settings(path: Path, settings: Settings) -> bool:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 from rich import box
 from rich.table import Table
 
@@ -18,10 +17,9 @@ def reason(trial) -> str:
 
 
 def rows(tuner) -> list[dict]:
-    """Return a row per trial that was begun, in the order they began."""
+    """Return a row per trial that was begun, by number."""
     table = []
-    for trial_id in tuner.oracle.start_order:
-        trial = tuner.oracle.trials[trial_id]
+    for trial_id, trial in sorted(tuner.oracle.trials.items()):
         values = dict(trial.hyperparameters.values)
         row = {
             "trial": trial_id,
@@ -31,19 +29,12 @@ def rows(tuner) -> list[dict]:
             "epochs": values.pop("tuner/epochs"),
             "parent": values.pop("tuner/trial_id", None),
             "score": trial.score,
-            "seconds": _seconds(tuner.folder(trial_id) / "history.csv"),
+            "seconds": tuner.seconds.get(trial_id),
             "status": trial.status,
             "reason": reason(trial) or None,
         }
         table.append(row | values)
     return table
-
-
-def _seconds(path: Path) -> float | None:
-    """Return the seconds that a trial took, or None before its first epoch."""
-    if not path.exists() or path.stat().st_size < 2:
-        return None
-    return round(float(pd.read_csv(path)["seconds"].sum()), 3)
 
 
 def write_trials(tuner, folder: Path) -> None:

@@ -33,11 +33,10 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
         model=model,
     )
     x, y = jax.device_put((x, y))
-    compiled = _one_by_one if convolves_on_cpu(model) else _scan
-    train = compiled(model.train_step, plan.batch_size)
+    train = _program(model, model.train_step, plan.batch_size)
     validate = None
     if plan.validation_data is not None:
-        test = compiled(model.test_step, plan.validation_batch_size)
+        test = _program(model, model.test_step, plan.validation_batch_size)
         batches = -(-len(plan.validation_data[0]) // plan.validation_batch_size)
         validate = _validation(model, test, batches, *plan.validation_data, callbacks)
 
@@ -90,6 +89,19 @@ def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str,
         return logs
 
     return validate
+
+
+def _program(model, step: Callable, batch_size: int) -> Callable:
+    """Return a program for an epoch of steps, the one of before if the model has one.
+
+    It stays with what `Model.compile` makes anew, as Keras's own do.
+    """
+    programs = vars(model._compile_loss).setdefault("programs", {})
+    key = step.__name__, batch_size
+    if key not in programs:
+        compiled = _one_by_one if convolves_on_cpu(model) else _scan
+        programs[key] = compiled(step, batch_size)
+    return programs[key]
 
 
 def _scan(step: Callable, batch_size: int) -> Callable:

@@ -1,180 +1,274 @@
-"""A `keras_tuner.Hyperband` that trains fast and that a crash cannot hurt.
+"""A `keras_tuner.Hyperband` that trains fast, on all cores, and that a crash cannot hurt.
 
 The folder it writes is KerasTuner's: a stock `keras_tuner.Hyperband` opens it. What
 differs from the stock class:
 
-- a trial trains with `shared_keras.training.fit`;
+- this process decides, worker processes train, with `shared_keras.training.fit`;
 - a promoted trial goes on exactly where its parent stopped (weights, optimizer,
   seeds of the dropout layers, order of the images); the stock class loads the
   parent's best epoch, counts from its last, and starts the optimizer afresh;
-- everything random follows from the seed, 0 included;
+- everything follows from the seed, 0 included, whatever the number of workers;
 - files are written whole or not at all, and a trial that was cut off is run again
   without its stale observations;
 - a trial that raises, or whose loss is NaN or infinite, is recorded as failed with
-  its reason; it costs its own place in the next rung, not the rung;
+  its reason; it costs its own place, not the rung;
 - checkpoints that nothing can need any more are deleted.
 """
 
-import gc
-import math
+import contextlib
+import io
 import time
-import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from pathlib import Path
+from types import SimpleNamespace
 
-import keras
 import keras_tuner
-from keras_tuner.errors import FatalError
+import pandas as pd
+from filelock import FileLock, Timeout
 
-from shared_keras import checkpoints, runs, training
-from shared_keras.oracle import COMPLETED, FAILED, Oracle, mix
+from shared_keras import checkpoints, runs, search_report, trial_job, workers
+from shared_keras.errors import RunFailed
+from shared_keras.oracle import COMPLETED, FAILED, Oracle, Place
 from shared_keras.space import Space
+
+DIED = "RuntimeError: its worker process died twice, as it does without enough memory"
 
 
 class Hyperband(keras_tuner.Hyperband):
-    """The tuner; see the module. `search` takes what `training.fit` takes.
+    """The tuner; see the module.
 
     Args:
-        hypermodel: `build(hp)`, which returns a compiled model.
-        objective: Name of a metric, such as "val_accuracy"; a loss is to fall, all
-            others are to rise.
+        hypermodel: `build(hp)`, which returns a compiled model, or a
+            `keras_tuner.HyperModel`, which may also have a `fit`.
+        objective: Name of a logged metric, such as "val_accuracy", of which a loss is
+            to fall and all others are to rise; or a `keras_tuner.Objective`.
         max_epochs: Epochs of the longest training.
         factor: Reduction factor.
         hyperband_iterations: How often to run all brackets.
         seed: Decides everything random.
-        metrics: Metrics to compile the models with instead of their own.
+        metrics: Makes the metrics to compile the models with instead of their own.
         directory: Folder that holds the project's.
         project_name: Name of the project's folder.
-        callback: Called without arguments whenever something happened: at the
-            start and the end of a trial, and after each epoch.
+        workers: How many processes train; without it one for each CPU core.
+        first: Hyperparameters to try first.
+        max_trials: Trials of a higher number are left out.
+        callback: Called without arguments whenever something happened, and once a
+            second while trials train.
+
+    Example:
+
+    ```python
+    tuner = Hyperband(build, "val_accuracy", max_epochs=9, factor=3)
+    tuner.search(x, y, validation_data=(x_val, y_val)).results()
+    ```
     """
 
     def __init__(
         self,
         hypermodel,
-        objective,
-        max_epochs,
-        factor,
+        objective="val_accuracy",
+        max_epochs=20,
+        factor=3,
         hyperband_iterations=1,
         seed=0,
-        metrics=None,
+        metrics: Callable[[], list] | None = None,
         directory=None,
         project_name=None,
-        callback=lambda: None,
+        workers: int | None = None,
+        first: Sequence[Mapping] = (),
+        max_trials: int | None = None,
+        callback: Callable[[], None] = lambda: None,
     ):
-        direction = "min" if objective.endswith("loss") else "max"
+        if isinstance(objective, str):
+            direction = "min" if objective.endswith("loss") else "max"
+            objective = keras_tuner.Objective(objective, direction)
         oracle = Oracle(
-            keras_tuner.Objective(objective, direction),
+            objective,
             seed=seed,
+            first=first,
+            max_trials=max_trials,
             max_epochs=max_epochs,
             factor=factor,
             hyperband_iterations=hyperband_iterations,
         )
-        self.callback = callback
-        self.running = None  # the trial that trains, and its history so far
-        self.history = {}
-        keras_tuner.Tuner.__init__(
-            self,
-            oracle,
-            hypermodel,
-            metrics=metrics,
-            directory=directory,
-            project_name=project_name,
-        )
+        self.callback, self.workers, self.make_metrics = callback, workers, metrics
+        self.running: dict[str, float] = {}  # since when each trial trains
+        self.seconds: dict[str, float] = {}  # that each trial took
+        self._home: dict[str, workers.Worker] = {}  # where each trial's program is warm
+        self._died: set[str] = set()
+        with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
+            keras_tuner.Tuner.__init__(
+                self, oracle, hypermodel, directory=directory, project_name=project_name
+            )
         self.oracle.verbose = 0
-        self.save()  # so that a crash in the first trial leaves what resumes
+
+    def search(self, x, y, *, timeout: float | None = None, **options) -> "Hyperband":
+        """Search, or go on with a search, and return this tuner.
+
+        Args:
+            x: Inputs to train on, shape (n, ...).
+            y: Targets, shape (n, ...).
+            timeout: Seconds after which no trial is begun any more.
+            options: `validation_data`, `batch_size`, `callbacks` and what else
+                `training.fit` takes, or the hypermodel's own `fit`.
+
+        Raises:
+            RunFailed: if every trial of a first rung failed, or another process
+                searches in the folder.
+        """
+        folder = Path(self.project_dir)
+        try:
+            with FileLock(folder / ".lock", timeout=0):
+                runs.sweep(folder)
+                self.save()
+                shared = trial_job.Search(
+                    self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
+                )
+                self._run(shared, time.monotonic() + timeout if timeout else None)
+        except Timeout:
+            raise RunFailed(f"another process is searching in {folder}") from None
+        if self.oracle.hopeless():
+            trials = self.oracle.trials.values()
+            failed = next(t for t in trials if t.status == FAILED)
+            raise RunFailed(
+                f"every trial of a first rung failed, the first: {search_report.reason(failed)}"
+            )
+        return self
+
+    def results(self) -> pd.DataFrame:
+        """Return a row per trial, the best of the longest trained first, others last."""
+        order = {trial.trial_id: i for i, trial in enumerate(self.ranked())}
+        table = pd.DataFrame(search_report.rows(self)).convert_dtypes()
+        return table.sort_values(
+            "trial", key=lambda ids: ids.map(lambda i: order.get(i, len(order))), kind="stable"
+        ).reset_index(drop=True)
+
+    def results_summary(self, num_trials=10):
+        """Print the best trials."""
+        print(self.results().head(num_trials).to_string(index=False))
+
+    def ranked(self) -> list:
+        """Return the completed trials: longest trained first, then by score."""
+        return self.oracle.get_best_trials(len(self.oracle.trials))
+
+    def winner(self):
+        """Return the best of the trials that were trained longest, or None."""
+        return next(iter(self.ranked()), None)
+
+    def folder(self, trial_id: str) -> Path:
+        """Return the folder of a trial."""
+        return Path(self.get_trial_dir(trial_id))
 
     def save(self):
         """Write the state, whole or not at all."""
         self.oracle.save()
         runs.write_json(Path(self._get_tuner_fname()), self.get_state())
 
-    def folder(self, trial_id: str) -> Path:
-        """Return the folder of a trial."""
-        return Path(self.get_trial_dir(trial_id))
+    def reload(self):
+        """Read the state of a search that was begun before."""
+        self.oracle.reload()
+        for trial_id in self.oracle.trials:
+            if seconds := runs.seconds(self.folder(trial_id) / "history.csv"):
+                self.seconds[trial_id] = seconds
 
-    def ranked(self) -> list:
-        """Return the completed trials: longest trained first, then by score."""
-        sign = -1 if self.oracle.objective.direction == "max" else 1
-        return sorted(
-            (t for t in self.oracle.trials.values() if t.status == COMPLETED),
-            key=lambda t: (-t.hyperparameters.values["tuner/epochs"], sign * t.score, t.trial_id),
-        )
-
-    def winner(self):
-        """Return the best of the trials that were trained longest, or None."""
-        return next(iter(self.ranked()), None)
-
-    def on_search_begin(self):
-        """Make the stock class's garbage collections before each trial cheap."""
-        gc.collect()
-        gc.freeze()
-
-    def on_search_end(self):
-        """Undo that."""
-        gc.unfreeze()
-
-    def on_trial_begin(self, trial):
-        """Tell the caller."""
-        self.running, self.history = trial, {}
-        self.callback()
-
-    def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
-        # The stock method prints the traceback, and ends its message with whatever
-        # the backend added below the error; here the last line is the reason.
+    def _run(self, shared: trial_job.Search, deadline: float | None) -> None:
+        """Keep all workers busy until nothing is left to do."""
+        pool = workers.get(self.workers or workers.default())
+        ready = [worker.submit(trial_job.begin, shared) for worker in pool]
+        idle, busy = list(pool), {}
         try:
-            self._run_and_update_trial(trial, *fit_args, **fit_kwargs)
-            trial.status = COMPLETED
-        except (FatalError, OSError):  # a full disk is not the trial's fault
+            while True:
+                self.callback()
+                while idle and (deadline is None or time.monotonic() < deadline):
+                    choice = self._choose(idle)
+                    if choice is None:
+                        break
+                    worker, place = choice
+                    idle.remove(worker)
+                    trial = self.oracle.begin(place, f"worker{pool.index(worker)}")
+                    self.running[trial.trial_id] = time.perf_counter()
+                    busy[worker.submit(trial_job.run, self._job(trial))] = worker, trial
+                if not busy:
+                    return
+                done, _ = wait([*busy, *ready], timeout=1, return_when=FIRST_COMPLETED)
+                for future in done & set(ready):
+                    ready.remove(future)
+                    if not _died(future):
+                        future.result()
+                for future in done & set(busy):
+                    worker, trial = busy.pop(future)
+                    if _died(future):
+                        worker.restart()
+                        ready.append(worker.submit(trial_job.begin, shared))
+                        if trial.trial_id not in self._died:
+                            self._died.add(trial.trial_id)
+                            busy[worker.submit(trial_job.run, self._job(trial))] = worker, trial
+                            continue
+                    idle.append(worker)
+                    self._end(trial, worker, future)
+        except BaseException:
+            for worker in {worker for worker, _ in busy.values()}:
+                worker.restart()
             raise
-        except Exception as error:
-            trial.status = FAILED
-            reason = " ".join(str(error).split())
-            trial.message = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
 
-    def run_trial(self, trial, x, y, **fit_kwargs):
-        """Train one trial from where its parent stopped; see `Tuner.run_trial`."""
+    def _choose(self, idle: Iterable) -> tuple[workers.Worker, Place] | None:
+        """Return a worker and what it does next: what is warm there, or new, or any."""
+        places = self.oracle.open_places()
+        learning = trial_job.own_fit(self.hypermodel) and not self.oracle.end_order
+        if not places or (learning and self.running):  # `fit` may declare hyperparameters
+            return None
+        for worker in idle:
+            for place in places:
+                if place.parent and self._home.get(place.parent) is worker:
+                    return worker, place
+        new = (place for place in places if place.parent is None)
+        return next(iter(idle)), next(new, places[0])
+
+    def _job(self, trial) -> trial_job.Job:
         values = trial.hyperparameters.values
-        started = time.perf_counter()
-        seed = self._seed_of(trial)
-        training.seed_layers(seed)
-        model = self._try_build(trial.hyperparameters)
-        if parent := values.get("tuner/trial_id"):
-            checkpoints.load(self.folder(parent) / checkpoints.STATE, model)
-        keeper = _Keeper(self, started)
-        options = fit_kwargs | {
-            "initial_epoch": values["tuner/initial_epoch"],
-            "epochs": values["tuner/epochs"],
-            "callbacks": [*self._deepcopy_callbacks(fit_kwargs.get("callbacks", [])), keeper],
-            "seed": seed,
-        }
-        if isinstance(self.hypermodel, Space):
-            options = self.hypermodel.options(trial.hyperparameters, options)
-        try:
-            history = training.fit(model, x, y, **options)
-        finally:
-            runs.write_history(
-                self.folder(trial.trial_id) / "history.csv",
-                self.history,
-                first=values["tuner/initial_epoch"] + 1,
-            )
-        if values["tuner/round"] < values["tuner/bracket"]:
-            checkpoints.save(self.folder(trial.trial_id) / checkpoints.STATE, model)
-        runs.write_json(
-            Path(self._get_build_config_fname(trial.trial_id)), model.get_build_config()
+        parent = values.get("tuner/trial_id")
+        return trial_job.Job(
+            hyperparameters=trial.hyperparameters.get_config(),
+            folder=self.folder(trial.trial_id),
+            parent=self.folder(parent) if parent else None,
+            initial_epoch=values["tuner/initial_epoch"],
+            epochs=values["tuner/epochs"],
+            seed=self._seed_of(trial),
+            resumable=values["tuner/round"] < values["tuner/bracket"],
         )
-        model.set_weights(keeper.best_weights)
-        checkpoints.save_weights(Path(self._get_checkpoint_fname(trial.trial_id)), model)
-        return history
 
-    def on_trial_end(self, trial):
-        """Record the trial, then delete the checkpoints that nobody needs."""
-        super().on_trial_end(trial)
-        self.running = None
+    def _end(self, trial, worker, future: Future) -> None:
+        """Record what came of a trial, then delete the checkpoints that nobody needs."""
+        del self.running[trial.trial_id]
+        if _died(future):
+            trial.status, trial.message = FAILED, DIED
+        else:
+            result = future.result()
+            trial.hyperparameters = keras_tuner.HyperParameters.from_config(result.hyperparameters)
+            self.seconds[trial.trial_id] = sum(result.history.get("seconds", ()))
+            if result.failure is None:
+                metrics = {name: values[result.best] for name, values in result.history.items()}
+                del metrics["seconds"]
+                step = trial.hyperparameters.values["tuner/initial_epoch"] + result.best
+                self.oracle.update_trial(trial.trial_id, metrics, step=step)
+                trial.status = COMPLETED
+                self._home[trial.trial_id] = worker
+            else:
+                trial.status, trial.message = FAILED, result.failure
+        self.oracle.end_trial(trial)
         self._prune()
-        self.callback()
+
+    def _activate_all_conditions(self):
+        if not isinstance(self.hypermodel, Space):
+            super()._activate_all_conditions()
+            return
+        space, self.hypermodel = self.hypermodel, SimpleNamespace(build=self.hypermodel.describe)
+        super()._activate_all_conditions()  # without building a model each time
+        self.hypermodel = space
 
     def _build_hypermodel(self, hp):
-        # Not Hyperband's: `run_trial` restores the parent, and all of it.
+        # Not Hyperband's, which would load the parent's weights.
         return keras_tuner.Tuner._build_hypermodel(self, hp)
 
     def _lineage(self, trial):
@@ -188,40 +282,24 @@ class Hyperband(keras_tuner.Hyperband):
 
     def _seed_of(self, trial) -> int:
         """Return the seed that a trial shares with its ancestors."""
-        first = int(self._lineage(trial)[-1].trial_id)
-        return mix(self.oracle.seed, first)
+        return self.oracle.seed_of(self._lineage(trial)[-1].trial_id)
 
     def _prune(self) -> None:
         """Keep what a promotion needs, and the best weights with their ancestors'."""
         promotable = self.oracle.promotable()
         kept = set(promotable)
-        for trial in (self.winner(), *self.oracle.get_best_trials(1)):
+        stocks = keras_tuner.Oracle.get_best_trials(self.oracle, 1)  # what a stock tuner loads
+        for trial in (self.winner(), *stocks):
             kept |= {ancestor.trial_id for ancestor in self._lineage(trial)}
         for trial_id in self.oracle.trials:
+            if trial_id in self.running:
+                continue
             if trial_id not in promotable:
                 (self.folder(trial_id) / checkpoints.STATE).unlink(missing_ok=True)
             if trial_id not in kept:
                 Path(self._get_checkpoint_fname(trial_id)).unlink(missing_ok=True)
 
 
-class _Keeper(keras.callbacks.Callback):
-    """Records each epoch, keeps the best weights in memory, stops at a bad loss."""
-
-    def __init__(self, tuner, started):
-        super().__init__()
-        self.tuner, self.started = tuner, started
-        self.best_value = self.best_weights = None
-
-    def on_epoch_end(self, epoch, logs=None):
-        objective = self.tuner.oracle.objective
-        now = time.perf_counter()
-        for name, value in (logs | {"seconds": now - self.started}).items():
-            self.tuner.history.setdefault(name, []).append(value)
-        self.started = now
-        if not all(math.isfinite(value) for value in logs.values()):
-            bad = next(name for name, value in logs.items() if not math.isfinite(value))
-            raise ArithmeticError(f"{bad} became {logs[bad]} in epoch {epoch + 1}")
-        value = objective.get_value(logs)
-        if self.best_value is None or objective.better_than(value, self.best_value):
-            self.best_value, self.best_weights = value, self.model.get_weights()
-        self.tuner.callback()
+def _died(future: Future) -> bool:
+    """Return whether the process of a job that is done died under it."""
+    return isinstance(future.exception(), BrokenExecutor)

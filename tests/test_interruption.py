@@ -1,7 +1,10 @@
 """A search that is killed goes on where it was; one that cannot succeed says why."""
 
+import contextlib
 import dataclasses
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,28 +21,58 @@ from tests.conftest import MNIST
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def trials(results, name):
-    path = results / MNIST.name / "searches" / name / "trials.csv"
-    return pd.read_csv(path, dtype=str).drop(columns="seconds")
+KILLS = int(os.environ.get("KILLS", "2"))  # KILLS=50 for the long form
+STOPS = {"ctrl-c": (signal.SIGINT, 130), "kill": (signal.SIGKILL, -signal.SIGKILL)}
 
 
-STOPS = {"kill": (signal.SIGKILL, -signal.SIGKILL), "ctrl-c": (signal.SIGINT, 130)}
+class Searcher:
+    """A user who searches on small data, with several workers."""
+
+    def __init__(self, data, results):
+        self.results = results
+        self.places = ["--data-dir", str(data), "--results-dir", str(results), "--workers", "2"]
+
+    def words(self, name):
+        return ["--quick", "--name", name, *self.places]
+
+    def start(self, name):
+        """Start a search in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "mnist_keras.search", *self.words(name)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def folder(self, name):
+        return self.results / MNIST.name / "searches" / name
+
+    def trials(self, name):
+        return pd.read_csv(self.folder(name) / "trials.csv", dtype=str).drop(columns="seconds")
+
+    def ended(self, name):
+        """Return the trials that ended, by their files."""
+        files = self.folder(name).glob("trial_*/trial.json")
+        states = [json.loads(path.read_text()) for path in files]
+        return {s["trial_id"] for s in states if s["status"] in ("COMPLETED", "FAILED")}
+
+
+@pytest.fixture(scope="module")
+def user(small_dirs, tmp_path_factory):
+    """Who has made one search without interruption."""
+    user = Searcher(small_dirs["mnist"], tmp_path_factory.mktemp("results"))
+    assert search.main(MNIST, user.words("whole")) == 0
+    return user
 
 
 @pytest.mark.parametrize(("how", "code"), STOPS.values(), ids=STOPS)
-def test_the_same_command_goes_on(small_dirs, tmp_path, capsys, how, code):
-    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
-    words = ["--quick", "--name", "cut", *places]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mnist_keras.search", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_the_same_command_goes_on(user, capsys, how, code):
+    name = f"cut-{code}"
+    process = user.start(name)
     for line in process.stdout:
         if line.startswith("2/6"):
-            time.sleep(0.3)  # into the next trial
+            time.sleep(0.3)  # into the next trials
             process.send_signal(how)
             break
     rest, err = process.communicate(timeout=60)
@@ -47,13 +80,34 @@ def test_the_same_command_goes_on(small_dirs, tmp_path, capsys, how, code):
     assert "Traceback" not in err
     if how == signal.SIGINT:
         assert "The same command goes on from here" in rest
-    assert not (tmp_path / "mnist" / "searches" / "cut" / "best.json").exists()
+    assert not (user.folder(name) / "best.json").exists()
 
-    assert search.main(MNIST, words) == 0
+    assert search.main(MNIST, user.words(name)) == 0
     out = capsys.readouterr().out
     assert "Going on with the search" in out and "of 6 trials done" in out
-    assert search.main(MNIST, ["--quick", "--name", "whole", *places]) == 0
-    pd.testing.assert_frame_equal(trials(tmp_path, "cut"), trials(tmp_path, "whole"))
+    pd.testing.assert_frame_equal(user.trials(name), user.trials("whole"))
+
+
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
+    """Killed after a random time, then again after another; then the same command ends it."""
+    name, chance = f"kill-{moment}", random.Random(moment)
+    kept: set[str] = set()
+    for _ in range(2):
+        process = user.start(name)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=chance.uniform(3, 12))
+        process.kill()
+        process.communicate()
+        assert kept <= user.ended(name)
+        kept = user.ended(name)
+    before = {i: (user.folder(name) / f"trial_{i}" / "trial.json").stat().st_mtime for i in kept}
+    assert search.main(MNIST, user.words(name)) == 0
+    capsys.readouterr()
+    pd.testing.assert_frame_equal(user.trials(name), user.trials("whole"))
+    for trial, written in before.items():  # what had ended was not run again
+        assert (user.folder(name) / f"trial_{trial}" / "trial.json").stat().st_mtime == written
+    assert not list(user.folder(name).rglob("*.tmp-*"))
 
 
 def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
@@ -71,7 +125,7 @@ def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys,
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     assert search.main(task, ["--quick", *places]) == 1
     err = capsys.readouterr().err
-    assert "trials failed, the first: RuntimeError: no luck today" in err
+    assert "every trial of a first rung failed, the first: RuntimeError: no luck today" in err
     assert "Traceback" not in err
     table = pd.read_csv(tmp_path / "mnist" / "searches" / "regularized-quick" / "trials.csv")
     assert set(table.status) == {"FAILED"}

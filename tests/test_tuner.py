@@ -1,7 +1,11 @@
 """The tuner: Hyperband's schedule, continuation, failures, files, reproducibility."""
 
 import csv
+import functools
 import json
+import os
+import resource
+import signal
 
 import keras
 import keras_tuner
@@ -9,7 +13,7 @@ import numpy as np
 import pytest
 
 from shared_keras import training
-from shared_keras.oracle import Oracle
+from shared_keras.errors import RunFailed
 from shared_keras.tuner import Hyperband
 
 X = np.random.default_rng(0).integers(0, 256, (400, 10), dtype=np.uint8)
@@ -21,7 +25,7 @@ FIT = {"validation_data": VALIDATION, "batch_size": 32}
 
 def build(hp):
     """A hypermodel of which some settings fail."""
-    trouble = hp.Choice("trouble", ["none", "raise", "nan"])
+    trouble = hp.Choice("trouble", ["none", "no", "raise", "nan"])
     if trouble == "raise":
         raise RuntimeError("out of luck")
     return healthy(hp, float("inf") if trouble == "nan" else None)
@@ -67,7 +71,7 @@ def outcome(tuner):
     """All that a search decided."""
     return [
         (t.trial_id, t.status, t.score, t.best_step, t.hyperparameters.values)
-        for t in tuner.oracle.trials.values()
+        for _, t in sorted(tuner.oracle.trials.items())
     ]
 
 
@@ -75,49 +79,6 @@ def outcome(tuner):
 def done(tmp_path_factory):
     """A finished search."""
     return search(make(tmp_path_factory.mktemp("done")))
-
-
-@pytest.mark.parametrize(
-    ("max_epochs", "trials", "epochs"), [(10, 46, 170), (15, 46, 250), (20, 92, 468)]
-)
-def test_schedule_is_the_published_one(max_epochs, trials, epochs):
-    """DESIGN 3 and the issues count these for the stock class."""
-    rungs = Oracle("val_accuracy", seed=0, max_epochs=max_epochs, factor=2).schedule()
-    assert sum(r.trials for r in rungs) == trials
-    assert sum(r.trials * (r.epochs - r.initial_epoch) for r in rungs) == epochs
-
-
-def test_the_schedule_is_what_runs(done):
-    for rung in done.oracle.schedule():
-        values = [t.hyperparameters.values for t in done.oracle.trials.values()]
-        here = [
-            v for v in values if (v["tuner/bracket"], v["tuner/round"]) == (rung.bracket, rung.rung)
-        ]
-        assert len(here) == rung.trials
-        assert {(v["tuner/initial_epoch"], v["tuner/epochs"]) for v in here} == {
-            (rung.initial_epoch, rung.epochs)
-        }
-
-
-def test_the_best_are_promoted(done):
-    trials = done.oracle.trials
-    for rung in done.oracle.schedule():
-        if rung.rung == 0:
-            continue
-        below = [
-            t
-            for t in trials.values()
-            if t.hyperparameters.values["tuner/bracket"] == rung.bracket
-            and t.hyperparameters.values["tuner/round"] == rung.rung - 1
-        ]
-        parents = {
-            t.hyperparameters.values["tuner/trial_id"]
-            for t in trials.values()
-            if t.hyperparameters.values["tuner/bracket"] == rung.bracket
-            and t.hyperparameters.values["tuner/round"] == rung.rung
-        }
-        left = max((t.score for t in below if t.trial_id not in parents), default=0)
-        assert all(trials[parent].score >= left for parent in parents)
 
 
 def test_promotion_is_continuation(done):
@@ -142,16 +103,13 @@ def test_promotion_is_continuation(done):
         assert [float(row[name]) for row in rows] == values, name
 
 
-def test_same_seed_same_search_and_zero_is_a_seed(done, tmp_path):
-    assert outcome(search(make(tmp_path / "again"))) == outcome(done)
-    first = [make(tmp_path / str(seed), seed=seed).oracle.create_trial("t") for seed in (0, 1)]
-    assert first[0].hyperparameters.values == done.oracle.trials["0000"].hyperparameters.values
-    assert first[0].hyperparameters.values != first[1].hyperparameters.values
+def test_same_seed_same_search_whatever_the_number_of_workers(done, tmp_path):
+    assert outcome(search(make(tmp_path, workers=1))) == outcome(done)
 
 
-@pytest.mark.parametrize("moment", [1, 4, 17, 30])
+@pytest.mark.parametrize("moment", [1, 3, 8, 14])
 def test_an_interrupted_search_ends_as_if_it_had_not_been(done, tmp_path, moment):
-    """Stop at the n-th event: in the first epoch, between trials, in a promotion."""
+    """Stop at the n-th event: before, in and after first trials, in a promotion."""
     events = []
 
     def stop():
@@ -161,22 +119,49 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(done, tmp_path, moment
 
     with pytest.raises(KeyboardInterrupt):
         search(make(tmp_path, callback=stop))
-    before = {i: t.status for i, t in make(tmp_path).oracle.trials.items()}
+    completed = set(make(tmp_path).oracle.trials)
     resumed = make(tmp_path)
-    begun = []
-    resumed.callback = lambda: begun.append(resumed.running and resumed.running.trial_id)
+    begun = set()
+    resumed.callback = lambda: begun.update(resumed.running)
     search(resumed)
     assert outcome(resumed) == outcome(done)
-    completed = {i for i, status in before.items() if status == "COMPLETED"}
-    assert not completed & set(begun)  # finished trials are not repeated
+    assert not completed & begun  # finished trials are not repeated
     for trial in resumed.oracle.trials.values():
         observations = trial.metrics.get_history("val_accuracy")
         assert [len(o.value) for o in observations] == [1]  # nor averaged with stale ones
-    assert len(resumed.oracle.end_order) == len(set(resumed.oracle.end_order))
+    assert sorted(resumed.oracle.end_order) == sorted(resumed.oracle.trials)
+
+
+def dies(hp, marker):
+    """Kills its process, as the system does without memory: once, or always."""
+    if hp.values["tuner/bracket"] == 1 and not marker.exists():
+        if "once" in marker.name:
+            marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return healthy(hp)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_trial_run_again(done, tmp_path):
+    hypermodel = functools.partial(dies, marker=tmp_path / "once")
+    tuner = make(tmp_path, healthy)
+    tuner.hypermodel.build = hypermodel
+    assert outcome(search(tuner)) == outcome(done)
+
+
+def test_a_trial_whose_worker_dies_twice_has_failed(tmp_path):
+    tuner = make(tmp_path, healthy, workers=1)
+    tuner.hypermodel.build = functools.partial(dies, marker=tmp_path / "never")
+    with pytest.raises(RunFailed, match="every trial of a first rung failed, .* died twice"):
+        search(tuner)
+    trials = tuner.oracle.trials.values()
+    assert {t.status for t in trials if t.hyperparameters.values["tuner/bracket"] == 1} == {
+        "FAILED"
+    }
 
 
 def test_files_are_whole_or_absent_after_a_crash_while_writing(tmp_path, monkeypatch):
     tuner = make(tmp_path)
+    tuner.save()
     before = (tuner.folder("x").parent / "oracle.json").read_text()
     monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
@@ -187,32 +172,104 @@ def test_files_are_whole_or_absent_after_a_crash_while_writing(tmp_path, monkeyp
     assert outcome(make(tmp_path)) == []
 
 
-def test_failures_are_recorded_and_the_rungs_still_fill(tmp_path):
-    tuner = search(make(tmp_path, build, seed=1))
+def test_failures_are_recorded_with_their_reason(tmp_path):
+    tuner = search(make(tmp_path, build, seed=2))
     trials = tuner.oracle.trials.values()
     troubles = {t.hyperparameters.values["trouble"] for t in trials}
-    assert troubles == {"none", "raise", "nan"}
+    assert troubles == {"none", "no", "raise", "nan"}
     for trial in trials:
         trouble = trial.hyperparameters.values["trouble"]
-        assert (trial.status == "COMPLETED") == (trouble == "none")
+        assert (trial.status == "COMPLETED") == (trouble in ("none", "no"))
         if trouble == "raise":
             assert "out of luck" in trial.message
         if trouble == "nan":
             assert "became nan in epoch" in trial.message
-    for rung in tuner.oracle.schedule():
-        values = [t.hyperparameters.values for t in trials]
-        healthy_below = [
-            v
-            for v in values
-            if (v["tuner/bracket"], v["tuner/round"]) == (rung.bracket, 0)
-            and v["trouble"] == "none"
-        ]
-        here = [
-            v for v in values if (v["tuner/bracket"], v["tuner/round"]) == (rung.bracket, rung.rung)
-        ]
-        expected = rung.trials if rung.rung == 0 else min(rung.trials, len(healthy_below))
-        assert len(here) == expected
-    assert tuner.winner().hyperparameters.values["trouble"] == "none"
+    table = tuner.results()
+    assert table.trial[0] == tuner.winner().trial_id
+    assert set(table.reason[table.status == "FAILED"]) >= {"RuntimeError: out of luck"}
+
+
+def test_two_searches_in_one_folder(tmp_path):
+    """The second is told so and leaves."""
+    first = make(tmp_path)
+    told = []
+
+    def second():
+        if not told:
+            with pytest.raises(RunFailed, match="another process is searching in"):
+                search(make(tmp_path))
+            told.append(True)
+
+    first.callback = second
+    assert len(outcome(search(first))) == 15 and told
+
+
+def test_a_timeout_ends_with_a_usable_result(done, tmp_path):
+    tuner = make(tmp_path, workers=1)
+    tuner.search(X[:300], Y[:300], timeout=0.5, **FIT)
+    assert 1 <= len(tuner.results()) < 15
+    assert tuner.winner().score is not None
+    assert outcome(search(make(tmp_path))) == outcome(done)
+
+
+class OwnFit(keras_tuner.HyperModel):
+    """A hypermodel that trains by itself, and declares a hyperparameter there."""
+
+    def build(self, hp):
+        return healthy(hp)
+
+    def fit(self, hp, model, x, y, **kwargs):
+        kwargs["batch_size"] = hp.Choice("batch_size", [16, 100])
+        return model.fit(x, y, verbose=0, **kwargs)
+
+
+def test_a_hypermodels_own_fit_is_used(tmp_path):
+    tuner = search(Hyperband(OwnFit(), max_epochs=2, factor=2, directory=tmp_path))
+    sizes = [t.hyperparameters.values["batch_size"] for t in tuner.oracle.trials.values()]
+    assert set(sizes) == {16, 100}
+    assert all(t.status == "COMPLETED" for t in tuner.oracle.trials.values())
+
+
+def test_an_objective_that_is_not_logged_is_named(tmp_path):
+    tuner = Hyperband(healthy, "val_f1", **BUDGET, directory=tmp_path)
+    with pytest.raises(RunFailed, match="objective must be one of accuracy, loss, val_accuracy"):
+        search(tuner)
+
+
+def test_any_logged_metric_can_be_the_objective(tmp_path):
+    tuner = search(Hyperband(healthy, "loss", max_epochs=2, factor=2, directory=tmp_path))
+    longest = [
+        t for t in tuner.oracle.trials.values() if t.hyperparameters.values["tuner/epochs"] == 2
+    ]
+    assert tuner.winner().score == min(t.score for t in longest)
+
+
+def full_disk(hp, marker):
+    """From the third trial on, no file may grow beyond a kilobyte, until the marker is gone."""
+    if marker.exists():
+        marker.write_text(marker.read_text() + "x")
+        if len(marker.read_text()) > 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    return healthy(hp)
+
+
+def test_a_full_disk_stops_the_search_and_nothing_is_lost(done, tmp_path):
+    marker = tmp_path / "full"
+    marker.touch()
+    tuner = make(tmp_path, workers=1)
+    tuner.hypermodel.build = functools.partial(full_disk, marker=marker)
+    with pytest.raises(OSError, match="File too large"):
+        search(tuner)
+    ended = {i for i, t in tuner.oracle.trials.items() if t.status != "RUNNING"}
+    assert len(ended) == 2
+    marker.unlink()
+    again = make(tmp_path, workers=1)
+    again.hypermodel.build = tuner.hypermodel.build
+    assert set(again.oracle.trials) == ended
+    assert outcome(search(again)) == outcome(done)
 
 
 def test_the_winner_is_among_the_longest_trained(done):

@@ -1,0 +1,205 @@
+"""What a worker process does: train one trial, from where its parent stopped."""
+
+import copy
+import gc
+import math
+import random
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from shared_keras import checkpoints, runs, training
+from shared_keras.space import Space
+
+WARM = 64  # models that stay in memory, compiled, for those that go on from them
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all trials of a search have in common.
+
+    Attributes:
+        hypermodel: `keras_tuner.HyperModel`.
+        metrics: Makes the metrics to compile the models with, or None for their own.
+        objective: `keras_tuner.Objective`.
+        x: Inputs to train on.
+        y: Targets.
+        options: Further arguments of `training.fit`.
+    """
+
+    hypermodel: keras_tuner.HyperModel
+    metrics: Callable[[], list] | None
+    objective: keras_tuner.Objective
+    x: np.ndarray
+    y: np.ndarray
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to train.
+
+    Attributes:
+        hyperparameters: `HyperParameters.get_config()`.
+        folder: Folder of the trial.
+        parent: Folder of the trial that it goes on from, if any.
+        initial_epoch: Where it starts.
+        epochs: Where it stops.
+        seed: Decides initial values, dropout and the order of the images.
+        resumable: Whether another may go on from it.
+    """
+
+    hyperparameters: Mapping
+    folder: Path
+    parent: Path | None
+    initial_epoch: int
+    epochs: int
+    seed: int
+    resumable: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        history: Values per epoch, "seconds" among them; up to the failure, if any.
+        best: Index of the best epoch in it.
+        hyperparameters: Those of the job, with what the training itself declared.
+        failure: A traceback whose last line is the reason, or None.
+    """
+
+    history: dict[str, list[float]]
+    best: int
+    hyperparameters: dict
+    failure: str | None = None
+
+
+def own_fit(hypermodel: keras_tuner.HyperModel) -> bool:
+    """Return whether a hypermodel trains its models itself."""
+    return not isinstance(hypermodel, Space) and (
+        type(hypermodel).fit is not keras_tuner.HyperModel.fit
+    )
+
+
+_search: Search
+_warm: OrderedDict[Path, keras.Model]
+
+
+def begin(search: Search) -> None:
+    """Take up a search: this process's next jobs are its trials."""
+    global _search, _warm
+    _search, _warm = search, OrderedDict()
+    gc.collect()
+    gc.freeze()  # what was imported needs no collecting
+
+
+def run(job: Job) -> Result:
+    """Train a trial; leave history.csv, a checkpoint and, if resumable, its state.
+
+    Raises:
+        OSError: if a file cannot be written, which is not the trial's fault.
+    """
+    hp = keras_tuner.HyperParameters.from_config(job.hyperparameters)
+    keeper = _Keeper(_search.objective)
+    failure = None
+    try:
+        model = _model(job, hp)
+        _fit(job, hp, model, keeper)
+    except OSError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        failure = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
+    runs.write_history(job.folder / "history.csv", keeper.history, first=job.initial_epoch + 1)
+    if failure is None:
+        _leave(job, model, keeper)
+    return Result(keeper.history, keeper.best, hp.get_config(), failure)
+
+
+def _model(job: Job, hp) -> keras.Model:
+    """Return the model as the parent left it, or a new one."""
+    if job.parent in _warm:
+        return _warm.pop(job.parent)
+    training.seed_layers(job.seed)
+    model = _search.hypermodel.build(hp)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"build must return a compiled keras.Model. Received: {model!r}")
+    if _search.metrics is not None:
+        model.compile(model.optimizer, model.loss, metrics=_search.metrics())
+    if job.parent is not None:
+        checkpoints.load(job.parent / checkpoints.STATE, model)
+    return model
+
+
+def _fit(job: Job, hp, model, keeper: "_Keeper") -> None:
+    callbacks = copy.deepcopy(list(_search.options.get("callbacks", ())))
+    options = dict(_search.options) | {
+        "initial_epoch": job.initial_epoch,
+        "epochs": job.epochs,
+        "callbacks": [*callbacks, keeper],
+    }
+    hypermodel = _search.hypermodel
+    if own_fit(hypermodel):
+        random.seed(job.seed)
+        np.random.seed(job.seed)
+        results = hypermodel.fit(hp, model, _search.x, _search.y, **options)
+        if not keeper.history:  # it has a loop of its own
+            own = results if isinstance(results, Mapping) else {_search.objective.name: results}
+            keeper.add(own, None)
+        return
+    if isinstance(hypermodel, Space):
+        options = hypermodel.options(hp, options)
+    training.fit(model, _search.x, _search.y, seed=job.seed, **options)
+
+
+def _leave(job: Job, model, keeper: "_Keeper") -> None:
+    """Write what the trial ends with."""
+    runs.write_json(job.folder / "build_config.json", model.get_build_config())
+    last = model.get_weights()
+    model.set_weights(keeper.best_weights or last)
+    checkpoints.save_weights(job.folder / "checkpoint.weights.h5", model)
+    model.set_weights(last)
+    if job.resumable:
+        checkpoints.save(job.folder / checkpoints.STATE, model)
+        _warm[job.folder] = model
+        if len(_warm) > WARM:
+            _warm.popitem(last=False)
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Records each epoch, keeps the best weights in memory, stops at a bad loss."""
+
+    def __init__(self, objective):
+        super().__init__()
+        self.objective, self.started = objective, time.perf_counter()
+        self.history: dict[str, list[float]] = {}
+        self.best, self.best_value, self.best_weights = 0, None, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.add(logs, self.model)
+        bad = [name for name, value in logs.items() if not math.isfinite(value)]
+        if bad:
+            raise ArithmeticError(f"{bad[0]} became {logs[bad[0]]} in epoch {epoch + 1}")
+
+    def add(self, logs: Mapping[str, float], model) -> None:
+        now = time.perf_counter()
+        for name, value in (logs | {"seconds": now - self.started}).items():
+            self.history.setdefault(name, []).append(float(value))
+        self.started = now
+        if self.objective.name not in logs:
+            raise ValueError(
+                f"objective must be one of {', '.join(logs)}. Received: {self.objective.name}"
+            )
+        value = self.objective.get_value(logs)
+        if self.best_value is None or self.objective.better_than(value, self.best_value):
+            self.best, self.best_value = len(self.history["seconds"]) - 1, value
+            self.best_weights = model and model.get_weights()

@@ -1,0 +1,108 @@
+"""Processes that train: the only place that knows what pool they come from.
+
+Each is a loky executor of one process, so that a job can be sent to a particular one,
+where its program is compiled already, and so that one that dies takes no other with it.
+They live as long as this process, and serve one search after the other. What a cluster's
+scheduler would have to offer instead: `submit`, which returns a future, and `restart`.
+"""
+
+import atexit
+import importlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from loky import ProcessPoolExecutor
+
+from shared_keras import devices
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+_started: list["Worker"] = []
+
+
+class Worker:
+    """A process that runs one job at a time.
+
+    Args:
+        core: The CPU core that it stays on, or None for any.
+    """
+
+    def __init__(self, core: int | None):
+        self.core = core
+        self._start()
+
+    def _start(self) -> None:
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+        self._executor = ProcessPoolExecutor(
+            1,
+            initializer=_begin,
+            initargs=(os.getpid(), self.core),
+            env={"XLA_FLAGS": flags} | ONE_THREAD | SHARED_GPU,
+        )
+        self._executor.submit(os.getpid)  # starts the process
+
+    def submit(self, function: Callable, *args) -> Future:
+        """Run `function(*args)` after all that was submitted before.
+
+        The future raises what the function raises, or `DEAD` if the process died.
+        """
+        return self._executor.submit(function, *args)
+
+    def restart(self) -> None:
+        """End the process, if it still lives, and start a new one."""
+        self.stop()
+        self._start()
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._executor.shutdown(wait=True, kill_workers=True)
+
+
+def get(count: int) -> list[Worker]:
+    """Return `count` workers, those of before as far as there are.
+
+    If there is one for each core, each stays on its own.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    pinned = count == len(cores)
+    wanted = cores if pinned else [None] * count
+    kept = [worker for worker in _started if (worker.core is not None) == pinned]
+    for worker in _started:
+        if worker not in kept[:count]:
+            worker.stop()
+    _started[:] = kept[:count] + [Worker(core) for core in wanted[len(kept) :]]
+    return list(_started)
+
+
+def default() -> int:
+    """Return how many workers there are if nobody says: one for each core, or on a GPU one."""
+    return 1 if devices.gpus() else len(os.sched_getaffinity(0))
+
+
+def _begin(parent: int, core: int | None) -> None:
+    """Prepare the process: its core, no answer to Ctrl-C, an end when the parent ends."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    importlib.import_module("shared_keras.trial_job")  # takes seconds: Keras
+
+
+@atexit.register
+def _stop() -> None:
+    for worker in _started:
+        worker.stop()
