@@ -39,7 +39,7 @@ class Progress:
     def announce(self, tuner, folder, resumed: bool) -> None:
         """Say what is about to happen."""
         done, total = counts(tuner)
-        if (folder / "best.json").exists():
+        if tuner.finished():
             self.say(f"The search in {folder} is finished: {done} trials.")
         elif resumed:
             self.say(f"Going on with the search in {folder}: {done} of {total} trials done.")

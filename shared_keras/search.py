@@ -1,27 +1,27 @@
 """Search hyperparameters with Hyperband; `run` is what the command does."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from shared_keras import cli, datasets, runs
+from shared_keras import cli, datasets, runs, searches
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
 QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
 BATCH_SIZE = 32  # as in the Keras originals
-OBJECTIVES = ("val_accuracy", "val_loss", "val_precision", "val_macro_precision")
-MISLEADING = (
-    "warning: val_precision counts only outputs above 0.5, so that it rewards models that "
-    "hardly ever answer: with it, the original search chose a learning rate of 1e-6. "
-    "--objective val_macro_precision averages the precision of all classes instead."
-)
+METRICS = ("accuracy", "loss", "precision", "macro_precision")
+OBJECTIVES = (*(f"val_{name}" for name in METRICS), *METRICS)
+BEST = "best"
+SEEDS = 3  # of --confirm
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the result of a search. `data` is a digest of the images."""
+    """All that decides the result of a search.
+
+    Attributes:
+        try_first: The recipe or the search whose settings are tried first, if any.
+        data: A digest of the images.
+    """
 
     task: str
     space: str
@@ -32,6 +32,7 @@ class Settings:
     objective: str
     split: str
     seed: int
+    try_first: str | None
     backend: str
     data: str
 
@@ -70,6 +71,27 @@ def main(task: Task, argv: list[str] | None = None) -> int:
         default="auto",
         help="processes that train; auto: one for each CPU core, or one on a GPU",
     )
+    add(
+        "--try-first",
+        choices=[*task.recipes, BEST],
+        metavar="NAME",
+        help="start with known settings: those of a recipe of the same space, or 'best', "
+        "the winner of your newest other search of it",
+    )
+    add("--timeout", type=cli.whole(1), metavar="SECONDS", help="begin no trial after that")
+    add(
+        "--max-trials",
+        type=cli.whole(1),
+        metavar="N",
+        help="only the first N trials; with more of them the same command goes on",
+    )
+    add(
+        "--confirm",
+        type=cli.whole(1),
+        metavar="K",
+        help=f"train the best K anew over {SEEDS} seeds; the best mean wins",
+    )
+    add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
     add("--seed", type=cli.whole(0), metavar="N", default=0, help="decides all chance")
     add(
         "--name",
@@ -87,8 +109,8 @@ def run(task: Task, args) -> None:
     """Search, or go on with a search, and show what came out."""
     from shared_keras import devices, workers
 
-    count = args.workers or workers.default()
     budget = _budget(task, args)
+    count = args.workers or workers.default()
     workers.get(count)  # they start while this process reads and imports
     _check_space(task, args)
     train, test = datasets.load(task, args.data_dir)
@@ -100,13 +122,20 @@ def run(task: Task, args) -> None:
         objective=args.objective,
         split=args.split,
         seed=args.seed,
+        try_first=args.try_first,
         backend=devices.backend(),
         data=datasets.digest(train, test),
         **budget,
     )
     name = args.name or _default_name(args)
+    first = searches.known(task, args.results_dir, args.try_first, args.space, but=name)
     folder = runs.make_folder(args.results_dir / task.name / "searches" / name)
-    _search(task, settings, folder, datasets.split(task, train, test, args.split), count)
+
+    from shared_keras import searching
+
+    split = datasets.split(task, train, test, args.split)
+    limits = searching.Limits(count, args.timeout, args.max_trials, args.confirm)
+    searching.run(task, settings, folder, split, first, limits, tensorboard=args.tensorboard)
 
 
 def _workers(text: str) -> int | None:
@@ -139,11 +168,11 @@ def _check_space(task: Task, args) -> None:
             f"argument --batch-size: the space {args.space} searches it itself, so that it "
             f"must not be given, got {args.batch_size}"
         )
-    if args.objective == "val_precision" and not described.probabilities:
+    if args.objective in ("precision", "val_precision") and not described.probabilities:
         raise BadInput(
-            f"argument --objective: val_precision counts probabilities above 0.5, but the space "
+            f"argument --objective: {args.objective} counts probabilities above 0.5, but the space "
             f"{args.space} makes logits; expected one of "
-            f"{', '.join(o for o in OBJECTIVES if o != 'val_precision')}"
+            f"{', '.join(o for o in OBJECTIVES if o not in ('precision', 'val_precision'))}"
         )
 
 
@@ -151,88 +180,6 @@ def _default_name(args) -> str:
     parts = [args.space]
     parts += [args.split] * (args.split != "holdout")
     parts += [args.objective] * (args.objective != "val_accuracy")
+    parts += [f"try-{args.try_first}"] * (args.try_first is not None)
     parts += ["quick"] * args.quick
     return "-".join(parts)
-
-
-def _search(
-    task: Task, settings: Settings, folder: Path, split: datasets.Split, workers: int
-) -> None:
-    from shared_keras import search_report
-    from shared_keras.progress import Progress
-    from shared_keras.tuner import Hyperband
-
-    resumed = _same_settings(folder / "settings.json", settings)
-    if not resumed:
-        runs.write_json(folder / "environment.json", runs.environment())
-        runs.write_settings(folder / "settings.json", settings)
-    progress = Progress(task.title)
-    tuner = Hyperband(
-        task.builder(settings.space),
-        settings.objective,
-        max_epochs=settings.max_epochs,
-        factor=settings.factor,
-        hyperband_iterations=settings.iterations,
-        seed=settings.seed,
-        metrics=_metrics(settings.objective),
-        directory=folder.parent,
-        project_name=folder.name,
-        workers=workers,
-    )
-    if settings.objective == "val_precision":
-        print(MISLEADING, file=sys.stderr)
-    progress.announce(tuner, folder, resumed)
-    if settings.split == "published":
-        progress.say("Validation images come from the test set, as published.")
-    written = -1
-
-    def update():
-        nonlocal written
-        progress.update(tuner)
-        if (ended := len(tuner.oracle.end_order)) != written:
-            written = ended
-            search_report.write_trials(tuner, folder)
-
-    tuner.callback = update
-    if not (folder / "best.json").exists():
-        try:
-            with progress:
-                tuner.search(
-                    split.train.x,
-                    split.train.y,
-                    validation_data=(split.validation.x, split.validation.y),
-                    batch_size=settings.batch_size,
-                )
-        except KeyboardInterrupt:
-            progress.say("Stopped. The same command goes on from here.")
-            raise
-        search_report.write_best(tuner, folder, settings)
-    search_report.show(tuner, folder, progress.console)
-
-
-def _metrics(objective: str) -> Callable[[], list] | None:
-    """Return what makes the metrics that an objective needs beyond a model's own."""
-    from shared_keras import metrics
-
-    return metrics.precisions if "precision" in objective else None
-
-
-def _same_settings(path: Path, settings: Settings) -> bool:
-    """Return whether the search was begun before; refuse other settings."""
-    if not path.exists():
-        if path.with_name("oracle.json").exists():
-            raise BadInput(
-                f"argument --name: {path.parent} holds a KerasTuner project that this "
-                "command did not make; give another --name"
-            )
-        return False
-    earlier, now = asdict(runs.read_settings(Settings, path)), asdict(settings)
-    differences = [
-        f"{key} was {earlier[key]} and is now {now[key]}" for key in now if earlier[key] != now[key]
-    ]
-    if differences:
-        raise BadInput(
-            f"argument --name: the search '{path.parent.name}' was made with other "
-            f"settings ({'; '.join(differences)}); give them again, or another --name"
-        )
-    return True

@@ -1,19 +1,35 @@
-"""What a search leaves behind: trials.csv, best.json, search.png, a table."""
+"""What a search leaves behind: trials.csv, best.json, pictures, a table."""
 
 from pathlib import Path
 
+import pandas as pd
 from rich import box
 from rich.table import Table
 
-from shared_keras import plots, runs
+from shared_keras import plots, runs, search_plots
 from shared_keras.oracle import FAILED, own
 from shared_keras.progress import place, settings
+
+WRITTEN = (
+    "settings.json",
+    "trials.csv",
+    "confirm.csv",
+    "best.json",
+    "search.png",
+    "importance.png",
+    "parallel.png",
+    "tensorboard",
+)
 
 
 def reason(trial) -> str:
     """Return in one line what made a trial fail; trial.json has the traceback."""
-    lines = (trial.message or "").strip().splitlines()
-    return lines[-1] if lines else ""
+    return last_line(trial.message or "")
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text, or nothing of none."""
+    return text.strip().rpartition("\n")[2]
 
 
 def rows(tuner) -> list[dict]:
@@ -42,26 +58,76 @@ def write_trials(tuner, folder: Path) -> None:
     runs.write_csv(folder / "trials.csv", rows(tuner))
 
 
-def write_best(tuner, folder: Path, search_settings) -> None:
-    """Write search.png, then best.json, which marks the search as finished."""
-    winner = tuner.winner()
-    figure = plots.search(rows(tuner), tuner.oracle.objective, folder.name)
-    runs.write_figure(folder / "search.png", figure)
-    runs.write_json(
-        folder / "best.json",
-        {
-            "trial": winner.trial_id,
-            "score": float(winner.score),
-            "objective": tuner.oracle.objective.name,
-            "space": search_settings.space,
-            "split": search_settings.split,
-            "batch_size": search_settings.batch_size,
-            "hyperparameters": winner.hyperparameters.values,
-        },
-    )
+def write(tuner, folder: Path, search_settings, confirmed: pd.DataFrame | None) -> None:
+    """Write the pictures, then best.json, with which a search can be used.
+
+    Args:
+        tuner: The tuner.
+        folder: Folder of the search.
+        search_settings: `search.Settings`.
+        confirmed: What `confirming.confirm` returned, if it was called.
+    """
+    table, objective = rows(tuner), tuner.oracle.objective
+    runs.write_figure(folder / "search.png", plots.search(table, objective, folder.name))
+    done = pd.DataFrame([row for row in table if row["score"] is not None])
+    names = dict.fromkeys(p.name for p in tuner.oracle.hyperparameters.space)
+    names = [name for name in names if name in done and done[name].nunique() > 1]
+    if len(done) >= search_plots.FEWEST and names:
+        shares = search_plots.importance(done, names)
+        figure = search_plots.importance_figure(shares, f"Search {folder.name}, {len(done)} trials")
+        runs.write_figure(folder / "importance.png", figure)
+        figure = search_plots.parallel_coordinates(
+            done, names, _logarithmic(tuner), objective, f"Search {folder.name}"
+        )
+        runs.write_figure(folder / "parallel.png", figure)
+    winner = _winner(tuner, confirmed)
+    best = {
+        "trial": winner.trial_id,
+        "score": float(winner.score),
+        "objective": objective.name,
+        "space": search_settings.space,
+        "split": search_settings.split,
+        "batch_size": search_settings.batch_size,
+        "hyperparameters": winner.hyperparameters.values,
+    }
+    if confirmed is not None:
+        best["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
+    runs.write_json(folder / "best.json", best)
 
 
-def show(tuner, folder: Path, console) -> None:
+def write_tensorboard(tuner, folder: Path, trial_id: str) -> None:
+    """Write the logs of a trial that ended."""
+    from shared_keras import tensorboard_logs
+
+    path, values = tuner.folder(trial_id) / "history.csv", tuner.oracle.trials[trial_id]
+    values = values.hyperparameters.values
+    if runs.seconds(path):
+        tensorboard_logs.write(
+            folder / "tensorboard" / trial_id,
+            runs.read_history(path),
+            values["tuner/initial_epoch"] + 1,
+            own(values),
+        )
+
+
+def _winner(tuner, confirmed: pd.DataFrame | None):
+    """Return the trial that won: with the best mean, if that is known."""
+    return tuner.winner() if confirmed is None else tuner.oracle.trials[confirmed.trial[0]]
+
+
+def _logarithmic(tuner) -> set[str]:
+    """Return the names of numbers that were drawn, or are spaced, by their logarithm."""
+    names = set()
+    for parameter in tuner.oracle.hyperparameters.space:
+        config = parameter.get_config()
+        values = config.get("values", ())
+        spaced = len(values) > 2 and all(isinstance(v, float) and v > 0 for v in values)
+        if config.get("sampling") == "log" or spaced:
+            names.add(parameter.name)
+    return names
+
+
+def show(tuner, folder: Path, console, confirmed: pd.DataFrame | None) -> None:
     """Print the ten best trials, the winner and the paths."""
     console.print("\nThe ten best trials, longest trained first:")
     table = Table(box=box.SIMPLE_HEAD)
@@ -77,8 +143,13 @@ def show(tuner, folder: Path, console) -> None:
             settings(values),
         )
     console.print(table)
-    winner = tuner.winner()
-    console.print(f"Winner: trial {winner.trial_id}, score {winner.score:.4f}", markup=False)
+    winner = _winner(tuner, confirmed)
+    line = f"Winner: trial {winner.trial_id}, score {winner.score:.4f}"
+    if confirmed is not None:
+        _show_confirmed(confirmed, console)
+        mean, sd, n = (confirmed[key][0] for key in ("mean", "sd", "n"))
+        line += f", over {n} other seeds {mean:.4f} ± {sd:.4f}"
+    console.print(line, markup=False)
     for name, value in own(winner.hyperparameters.values).items():
         console.print(f"  {name} = {value}", markup=False)
     failed = [t for t in tuner.oracle.trials.values() if t.status == FAILED]
@@ -88,5 +159,17 @@ def show(tuner, folder: Path, console) -> None:
             f"trials.csv has the reasons, the first: {reason(failed[0])}",
             markup=False,
         )
-    for name in ("settings.json", "trials.csv", "best.json", "search.png"):
-        console.print(f"wrote {folder / name}", markup=False)
+    for name in WRITTEN:
+        if (folder / name).exists():
+            console.print(f"wrote {folder / name}", markup=False)
+
+
+def _show_confirmed(confirmed: pd.DataFrame, console) -> None:
+    """Print the trials that were trained anew."""
+    console.print("Trained anew, the best mean first:")
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("trial", "score in the search", "mean", "sd", "n"):
+        table.add_column(column)
+    for row in confirmed.itertuples(index=False):
+        table.add_row(row.trial, f"{row.score:.4f}", f"{row.mean:.4f}", f"{row.sd:.4f}", str(row.n))
+    console.print(table)

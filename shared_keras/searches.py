@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shared_keras import runs
 from shared_keras.errors import BadInput
-from shared_keras.task import Task
+from shared_keras.task import Replay, Task
 
 REFERENCE = Path(__file__).parents[1] / "tuner_results" / "reference"
 
@@ -42,6 +42,50 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
             f"`python -m {task.package}.search` makes one"
         )
     return folder
+
+
+def known(
+    task: Task, results_dir: Path, name: str | None, space: str, but: str
+) -> list[dict[str, int | float | str]]:
+    """Return the settings that a search of `space` is to try first. Imports Keras.
+
+    Args:
+        task: Whose search.
+        results_dir: Where the user's results lie.
+        name: A recipe, or "best", the winner of the newest finished search of the space,
+            or else of the committed one; None for none.
+        space: The search space.
+        but: A search that does not count, because it is the one that is to begin.
+
+    Raises:
+        BadInput: if there are none of this space.
+    """
+    from shared_keras.replay import replay
+
+    if name is None:
+        return []
+    if name != "best":
+        replays = {n: r.what for n, r in task.recipes.items() if isinstance(r.what, Replay)}
+        fitting = [n for n, what in replays.items() if what.space == space]
+        if name not in fitting:
+            raise BadInput(
+                f"argument --try-first: the recipe '{name}' is not of the space {space}, "
+                f"expected one of {', '.join([*fitting, 'best'])}"
+            )
+        values = replays[name].hyperparameters
+    else:
+        own = (results_dir / task.name / "searches").glob("*/best.json")
+        newest = sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)
+        found = [path for path in newest if path.parent.name != but]
+        found += (REFERENCE / task.name).glob("**/best.json")
+        states = [runs.read_json(path) for path in found]
+        values = next((s["hyperparameters"] for s in states if s["space"] == space), None)
+        if values is None:
+            raise BadInput(
+                f"argument --try-first: best needs a finished search of the space {space}, "
+                f"found none in {results_dir / task.name / 'searches'}"
+            )
+    return [replay(task.builder(space).describe, values).values]
 
 
 def describe(folder: Path) -> str:

@@ -136,6 +136,10 @@ class Hyperband(keras_tuner.Hyperband):
             )
         return self
 
+    def finished(self) -> bool:
+        """Return whether there is nothing left to train, as far as `max_trials` goes."""
+        return bool(self.oracle.end_order) and not self.oracle.open_places()
+
     def results(self) -> pd.DataFrame:
         """Return a row per trial, the best of the longest trained first, others last."""
         order = {trial.trial_id: i for i, trial in enumerate(self.ranked())}

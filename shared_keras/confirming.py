@@ -1,0 +1,97 @@
+"""Train a search's best settings again, so that the winner is not the luckiest."""
+
+from concurrent.futures import FIRST_COMPLETED, wait
+from pathlib import Path
+
+import pandas as pd
+
+from shared_keras import checkpoints, runs, search_report, trial_job, workers
+from shared_keras.errors import RunFailed
+from shared_keras.oracle import mix
+from shared_keras.search import SEEDS
+
+
+def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> pd.DataFrame:
+    """Train the `count` best trials of a search anew with each of three seeds.
+
+    What was trained before is not trained again. Seeds differ from those of the search
+    and from each other, but are the same for all trials.
+
+    Args:
+        tuner: A `Hyperband` that has searched.
+        count: How many trials.
+        x: Inputs to train on, as for `Hyperband.search`.
+        y: Targets.
+        report: Called with a line for each training that ended.
+        options: As for `Hyperband.search`.
+
+    Returns:
+        A row per trial, the best first: trial, score in the search, and mean, sd and n
+        of the new ones.
+
+    Raises:
+        RunFailed: if a training fails or its process dies.
+    """
+    folder = Path(tuner.project_dir) / "confirm"
+    shared = trial_job.Search(
+        tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options
+    )
+    pool = workers.get(tuner.workers or workers.default())
+    for worker in pool:
+        worker.submit(trial_job.begin, shared).result()
+    trials = tuner.ranked()[:count]
+    waiting = [(t, s) for t in trials for s in range(SEEDS) if not _file(folder, t, s).exists()]
+    idle, busy = list(pool), {}
+    while waiting or busy:
+        while waiting and idle:
+            (trial, seed), worker = waiting.pop(0), idle.pop()
+            job = _job(tuner, trial, seed, _file(folder, trial, seed).parent)
+            busy[worker.submit(trial_job.run, job)] = worker, trial, seed
+        done, _ = wait(busy, return_when=FIRST_COMPLETED)
+        for future in done:
+            worker, trial, seed = busy.pop(future)
+            idle.append(worker)
+            result = future.result()
+            if result.failure is not None:
+                reason = search_report.last_line(result.failure)
+                raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {reason}")
+            score = result.history[tuner.oracle.objective.name][result.best]
+            runs.write_json(_file(folder, trial, seed), {"score": score})
+            report(f"trial {trial.trial_id}, seed {seed}: {score:.4f}")
+            for leftover in ("checkpoint.weights.h5", "build_config.json", checkpoints.STATE):
+                (_file(folder, trial, seed).parent / leftover).unlink(missing_ok=True)
+    table = pd.DataFrame([_row(folder, trial) for trial in trials])
+    falling = tuner.oracle.objective.direction == "min"
+    table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)
+    runs.write_csv(folder.with_name("confirm.csv"), table.to_dict("records"))
+    return table
+
+
+def _file(folder: Path, trial, seed: int) -> Path:
+    return folder / f"trial_{trial.trial_id}" / f"seed-{seed}" / "score.json"
+
+
+def _job(tuner, trial, seed: int, folder: Path) -> trial_job.Job:
+    folder.mkdir(parents=True, exist_ok=True)
+    return trial_job.Job(
+        hyperparameters=trial.hyperparameters.get_config(),
+        folder=folder,
+        parent=None,
+        initial_epoch=0,
+        epochs=trial.hyperparameters.values["tuner/epochs"],
+        seed=mix(tuner.oracle.seed, 0, 0, seed),
+        resumable=False,
+    )
+
+
+def _row(folder: Path, trial) -> dict:
+    scores = pd.Series(
+        [runs.read_json(_file(folder, trial, seed))["score"] for seed in range(SEEDS)]
+    )
+    return {
+        "trial": trial.trial_id,
+        "score": float(trial.score),
+        "mean": scores.mean(),
+        "sd": scores.std(),
+        "n": len(scores),
+    }
