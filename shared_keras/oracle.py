@@ -10,6 +10,7 @@ All of that follows from the seed and from the trials that ended, and nothing el
 when a search goes on.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 
 from shared_keras import runs
+from shared_keras.errors import BadInput
 
 RUNNING, COMPLETED, FAILED = "RUNNING", "COMPLETED", "FAILED"
 ENDED = (COMPLETED, FAILED)
@@ -291,6 +293,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             "brackets": [{"bracket_num": kinds[n], "rounds": r} for n, r in brackets.items()],
             "current_bracket": 0,
             "current_iteration": self.hyperband_iterations - 1,
+            "objective": [self.objective.name, self.objective.direction],
             "first": self.first,
         }
 
@@ -303,14 +306,43 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         runs.write_json(path, trial.get_state())
 
     def reload(self):
-        """Take up the trials that ended; those that were cut off are begun anew."""
+        """Take up the trials that ended; those that were cut off are begun anew.
+
+        Raises:
+            BadInput: if the search there was begun with other settings.
+        """
+        state = runs.read_json(Path(self._get_oracle_fname()))
+        self._refuse_others(state)
         super().reload()
-        self.first = runs.read_json(Path(self._get_oracle_fname()))["first"]
+        self.first = state["first"]
         ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
         self.trials, self._retry_queue, self._drawn = ended, [], {}
         for order in (self.start_order, self.end_order):
             known = [trial_id for trial_id in dict.fromkeys(order) if trial_id in ended]
             order[:] = known + [trial_id for trial_id in ended if trial_id not in known]
+
+    def _refuse_others(self, state: Mapping) -> None:
+        """Compare what decides a search with what it was begun with."""
+        now = self.get_state()
+        for name in ("objective", "max_epochs", "factor", "hyperband_iterations", "seed"):
+            if state.get(name) != now[name]:
+                raise BadInput(
+                    f"{name} was {state.get(name)} when the search in {self._project_dir} was "
+                    f"begun and is now {now[name]}; give it again, or another project_name"
+                )
+        earlier = {_identity(hp): hp["config"] for hp in state["hyperparameters"]["space"]}
+        for hp in now["hyperparameters"]["space"]:
+            if earlier.get(_identity(hp)) != hp["config"]:
+                raise BadInput(
+                    f"hyperparameter {hp['config']['name']} was "
+                    f"{earlier.get(_identity(hp))} when the search in {self._project_dir} was "
+                    f"begun and is now {hp['config']}; give another project_name"
+                )
+
+
+def _identity(hp: Mapping) -> str:
+    """Tell hyperparameters of one name apart by the conditions that they are active on."""
+    return json.dumps([hp["config"]["name"], hp["config"]["conditions"]])
 
 
 def own(values: Mapping) -> dict:

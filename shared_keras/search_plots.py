@@ -69,7 +69,8 @@ def parallel_coordinates(
         values = np.log10(numbers[name]) if name in logarithmic else numbers[name]
         low, high = values.min(), values.max()
         scaled[name] = (values - low) / (high - low) if high > low else values * 0 + 0.5
-        for end, value in ((0, table[name].min()), (1, table[name].max())):
+        active = table[name].dropna()
+        for end, value in ((0, active.min()), (1, active.max())):
             label = f"{value:.3g}" if isinstance(value, float) else str(value)
             axes.text(
                 place,
@@ -102,7 +103,7 @@ def parallel_coordinates(
     axes.set_yticks([])
     axes.set_ylim(-0.1, 1.1)
     axes.set_title(
-        f"{title}: {len(table)} settings; thick and red: the winner; "
+        f"{title}: {len(table)} settings; thick and red: the best; "
         "thicker: trained longer; a gap: not active",
         size=9,
         loc="left",

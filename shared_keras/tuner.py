@@ -17,6 +17,7 @@ differs from the stock class:
 
 import contextlib
 import io
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
@@ -28,7 +29,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from shared_keras import checkpoints, runs, search_report, trial_job, workers
-from shared_keras.errors import RunFailed
+from shared_keras.errors import BadInput, RunFailed
 from shared_keras.oracle import COMPLETED, FAILED, Oracle, Place
 from shared_keras.space import Space
 
@@ -92,6 +93,11 @@ class Hyperband(keras_tuner.Hyperband):
             factor=factor,
             hyperband_iterations=hyperband_iterations,
         )
+        if "KERASTUNER_ORACLE_IP" in os.environ:
+            raise BadInput(
+                "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
+                "they hang when one dies; unset it and give workers=N"
+            )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
         self.running: dict[str, float] = {}  # since when each trial trains
         self.seconds: dict[str, float] = {}  # that each trial took
@@ -170,7 +176,8 @@ class Hyperband(keras_tuner.Hyperband):
         runs.write_json(Path(self._get_tuner_fname()), self.get_state())
 
     def reload(self):
-        """Read the state of a search that was begun before."""
+        """Read the state of a search that was begun before, with the same settings."""
+        self._populate_initial_space()
         self.oracle.reload()
         for trial_id in self.oracle.trials:
             if seconds := runs.seconds(self.folder(trial_id) / "history.csv"):
