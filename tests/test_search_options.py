@@ -1,0 +1,168 @@
+"""What a search can be told: known settings first, limits, confirmation, logs, pictures."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from shared_keras import search, search_plots, tensorboard_logs
+from shared_keras.oracle import own
+from shared_keras.runs import read_history
+from tests.conftest import MNIST
+
+QUICK = ["--space", "dense", "--max-epochs", "2", "--factor", "2"]  # 5 trials
+
+
+@pytest.fixture(scope="module")
+def places(small_dirs, tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    return ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(results)], results
+
+
+def run(places, capsys, *words, code=0):
+    assert search.main(MNIST, [*QUICK, *words, *places[0]]) == code
+    return capsys.readouterr()
+
+
+def read(places, name):
+    folder = places[1] / "mnist" / "searches" / name
+    table = pd.read_csv(folder / "trials.csv", dtype={"trial": str, "parent": str})
+    return folder, table, json.loads((folder / "best.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(places):
+    """A search without limits, with logs."""
+    assert search.main(MNIST, [*QUICK, "--name", "whole", "--tensorboard", *places[0]]) == 0
+    return read(places, "whole")
+
+
+def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
+    out = run(places, capsys, "--max-trials", 3 * "1", "--name", "cut").out
+    assert "Stopped after" not in out  # 111 are more than there are
+    out = run(places, capsys, "--max-trials", "2", "--name", "short").out
+    assert "Winner: trial" in out
+    _, table, best = read(places, "short")
+    assert list(table.trial) == ["0000", "0001"] and best["trial"] in set(table.trial)
+    assert (
+        "is finished: 2 trials" in run(places, capsys, "--max-trials", "2", "--name", "short").out
+    )
+    out = run(places, capsys, "--name", "short").out
+    assert "Going on with the search" in out and "2 of 5 trials done" in out
+    for name in ("short", "cut"):
+        pd.testing.assert_frame_equal(
+            read(places, name)[1].drop(columns="seconds"), whole[1].drop(columns="seconds")
+        )
+
+
+def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
+    words = ["--max-epochs", "10", "--timeout", "1", "--workers", "1", "--name", "timed"]
+    out = run(places, capsys, *words).out
+    done = len(read(places, "timed")[1])
+    assert done < 46 and f"Stopped after {done} of 46 trials" in out and "Winner: trial" in out
+
+
+def test_known_settings_are_the_first_trial(places, whole, capsys):
+    run(places, capsys, "--try-first", "dense", "--max-trials", "1")
+    _, table, best = read(places, "dense-try-dense")
+    recipe = own(MNIST.recipes["dense"].what.hyperparameters)
+    assert own(best["hyperparameters"]).items() <= recipe.items()
+    assert table.num_units_0[0] == 120
+    run(places, capsys, "--try-first", "best", "--max-trials", "1", "--name", "after")
+    assert own(read(places, "after")[2]["hyperparameters"]) == own(best["hyperparameters"])
+
+
+@pytest.mark.parametrize("name", ["regularized", "mlp"])
+def test_known_settings_of_another_space_are_refused(places, capsys, name):
+    err = run(places, capsys, "--try-first", name, code=2).err
+    assert f"--try-first: the recipe '{name}' is not of the space dense" in err
+    assert "expected one of dense, best" in err
+
+
+def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, capsys):
+    words = ["--name", "whole", "--confirm", "2"]
+    out = run(places, capsys, *words).out
+    assert out.count(", seed ") == 6 and "over 3 other seeds" in out
+    folder, _, best = read(places, "whole")
+    table = pd.read_csv(folder / "confirm.csv", dtype={"trial": str})
+    assert len(table) == 2 and best["trial"] == table.trial[table["mean"].argmax()]
+    for row in table.itertuples():
+        scores = [
+            json.loads(path.read_text())["score"]
+            for path in folder.glob(f"confirm/trial_{row.trial}/seed-*/score.json")
+        ]
+        assert len(scores) == row.n == 3 and len(set(scores)) > 1
+        assert row.mean == pytest.approx(np.mean(scores))
+        assert row.sd == pytest.approx(np.std(scores, ddof=1))
+    assert best["confirmed"]["mean"] == pytest.approx(table["mean"].max())
+    assert ", seed " not in run(places, capsys, *words).out  # nothing is trained twice
+
+
+def test_pictures(whole):
+    for name in ("search.png", "parallel.png", "importance.png"):
+        exists = (whole[0] / name).exists()
+        assert exists == (name == "search.png")  # five trials are too few for the others
+        assert not exists or Image.open(whole[0] / name).size[0] > 500
+
+
+def test_tensorboard_logs_are_the_histories(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, table, _ = whole
+    for row in table.itertuples():
+        events = EventAccumulator(str(folder / "tensorboard" / row.trial)).Reload()
+        history = read_history(folder / f"trial_{row.trial}" / "history.csv")
+        assert set(events.Tags()["scalars"]) == set(history)
+        scalars = events.Scalars("val_accuracy")
+        assert [s.step for s in scalars] == list(range(row.initial_epoch + 1, row.epochs + 1))
+        assert [s.value for s in scalars] == pytest.approx(history["val_accuracy"])
+
+
+def test_tensorboard_needs_no_tensorflow(tmp_path):
+    tensorboard_logs.write(tmp_path / "run", {"loss": [1.0]}, 1, {"kind": "a", "rate": 0.1})
+    assert len(list((tmp_path / "run").iterdir())) == 1
+
+
+def results(n=60, seed=0):
+    """Trials whose score depends on `rate` and the epochs, and on nothing else."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "epochs": rng.choice([1, 2, 4], n),
+            "rate": 10 ** rng.uniform(-4, -1, n),
+            "units": rng.integers(10, 100, n),
+            "kind": rng.choice(["relu", "tanh"], n),
+        }
+    )
+    table["deep"] = pd.Series(rng.integers(1, 9, n)).where(rng.random(n) < 0.5)
+    table["score"] = -np.abs(np.log10(table.rate) + 2) / 10 + table.epochs / 20
+    return table
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_importance_finds_what_matters(seed):
+    shares = search_plots.importance(results(seed=seed), ["units", "kind", "deep", "rate"])
+    assert shares.index[0] == "rate" and shares["rate"] > 0.8
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_parallel_coordinates_draw_each_setting_once():
+    import keras_tuner
+
+    table = results(20)
+    table = pd.concat([table, table[:5].assign(epochs=9)])  # five were promoted
+    figure = search_plots.parallel_coordinates(
+        table,
+        ["rate", "units", "kind", "deep"],
+        {"rate"},
+        keras_tuner.Objective("val_accuracy", "max"),
+        "a search",
+    )
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 4]
+    assert len(lines) == 20
+    ends = [text.get_text() for text in figure.axes[0].texts]
+    assert {"relu", "tanh"} <= set(ends)
+    rates = table.rate
+    assert {f"{rates.min():.3g}", f"{rates.max():.3g}"} <= set(ends)
