@@ -1,0 +1,148 @@
+"""Seconds of whole searches: ours beside stock Hyperband, and beside the arithmetic.
+
+    python -m benchmarks.search [--cases CASE ...] [--rounds N]
+
+Each search is a process of its own, from its start to its end, and they take turns.
+Stock is `keras_tuner.Hyperband` with its defaults, on the space, the schedule, the seed
+and the images of ours; it draws other trials from them. The arithmetic limit is what the
+products of matrices of a search's own trials take at the rate that this machine reaches
+on all cores with large ones.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+OURS = "ours, JAX"
+STOCK = ("stock, TensorFlow", "stock, JAX")
+CASES = {  # task, space, max_epochs, how many times as fast as each of STOCK is wanted
+    "mnist-dense": ("mnist", "dense", 10, (10.0, 6.0)),
+    "mnist-regularized": ("mnist", "regularized", 15, (8.0, None)),
+    "fashion-regularized": ("fashion", "regularized", 4, (6.0, 2.5)),  # 20 takes stock an hour
+}
+PIXELS, CLASSES = 784, 10
+
+
+def main() -> None:
+    """Run the searches in turn and print a table for each case."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--rounds", type=int, default=1)
+    args = parser.parse_args()
+    for case in args.cases:
+        _compare(case, args.rounds)
+
+
+def _compare(case: str, rounds: int) -> None:
+    task, space, max_epochs, wanted = CASES[case]
+    rate = matmul_rate()
+    print(
+        f"\n{case}, max_epochs {max_epochs}, factor 2; products at {rate:.0f} GFLOP/s", flush=True
+    )
+    results = {name: [] for name in (OURS, *STOCK)}
+    for _ in range(rounds):
+        for name, column in results.items():
+            column.append(_search(name, task, space, max_epochs))
+    print(f"  {'':18} seconds  trials  epochs  / ours   limit, seconds and times it")
+    for name, column in results.items():
+        seconds = statistics.median(r["seconds"] for r in column)
+        pairs = zip(column, results[OURS])
+        ratio = statistics.median(theirs["seconds"] / own["seconds"] for theirs, own in pairs)
+        limit = column[0]["gflop"] / rate
+        line = f"  {name:18} {seconds:7.1f}  {column[0]['trials']:6}  {column[0]['epochs']:6}"
+        line += f"  {ratio:6.2f}   {limit:6.1f}  {seconds / limit:5.2f}"
+        least = dict(zip(STOCK, wanted)).get(name)
+        if least is not None:
+            line += f"   wanted at least {least:g} times ours"
+        if name == OURS:
+            line += "   wanted at most 3 times the limit"
+        print(line, flush=True)
+
+
+def _search(name: str, task: str, space: str, max_epochs: int) -> dict:
+    """Run a search in a process; return its seconds, trials, epochs and GFLOP."""
+    how, _, backend = name.partition(", ")
+    with tempfile.TemporaryDirectory() as folder:
+        budget = ["--max-epochs", str(max_epochs), "--factor", "2"]
+        words = ["-m", f"{task}_keras.search", "--space", space, *budget, "--results-dir", folder]
+        if how == "stock":
+            words = ["-m", "benchmarks.search", "--stock", task, space, str(max_epochs), folder]
+        environment = os.environ | {"KERAS_BACKEND": backend.lower(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, *words], env=environment, capture_output=True, text=True
+        )
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            sys.exit(f"{name}: {done.stderr[-3000:]}")
+        trials = [json.loads(path.read_text()) for path in Path(folder).rglob("trial.json")]
+    values = [trial["hyperparameters"]["values"] for trial in trials]
+    epochs = [v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values]
+    gflop = sum(n * _gflop_per_epoch(v) for n, v in zip(epochs, values))
+    return {"seconds": seconds, "trials": len(trials), "epochs": sum(epochs), "gflop": gflop}
+
+
+def _gflop_per_epoch(values: dict) -> float:
+    """Return 10^9 operations of the products of an epoch: training, then validation."""
+    depth = next(values[name] for name in ("num_layers", "n_hidden_layers") if name in values)
+    prefix = "num_units" if "num_layers" in values else "layer_units"
+    widths = [PIXELS, *(values[f"{prefix}_{i}"] for i in range(depth)), CLASSES]
+    products = [2 * a * b for a, b in itertools.pairwise(widths)]
+    training = 3 * sum(products) - products[0]  # no gradient for the pixels
+    return (48_000 * training + 12_000 * sum(products)) / 1e9
+
+
+def matmul_rate(size: int = 2048, repeats: int = 20) -> float:
+    """Return 10^9 operations per second of large products, float32, on all cores."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(size, size)).astype(np.float32) for _ in range(2))
+    a @ b
+    started = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    return 2 * size**3 * repeats / (time.perf_counter() - started) / 1e9
+
+
+def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
+    """Search as a user of KerasTuner would."""
+    import importlib
+
+    import keras_tuner
+
+    from shared_keras import datasets
+
+    task = importlib.import_module(f"{task_name}_keras.task").TASK
+    split = datasets.split(task, *datasets.load(task), "holdout")
+    tuner = keras_tuner.Hyperband(
+        task.builder(space),
+        "val_accuracy",
+        max_epochs=max_epochs,
+        factor=2,
+        seed=1,  # 0 is none there
+        directory=folder,
+        project_name="stock",
+    )
+    tuner.search(
+        split.train.x,
+        split.train.y,
+        validation_data=(split.validation.x, split.validation.y),
+        batch_size=32,
+        verbose=0,
+    )
+
+
+if __name__ == "__main__":
+    if "--stock" in sys.argv:
+        task_name, space, max_epochs, folder = sys.argv[2:]
+        stock(task_name, space, int(max_epochs), folder)
+    else:
+        main()
