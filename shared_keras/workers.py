@@ -19,6 +19,14 @@ from loky import ProcessPoolExecutor
 
 from shared_keras import devices
 
+# One thread, and programs that compile in two thirds of the time and are not slower:
+# benchmarks/trial.py shows it, benchmarks/NOTES.md tells.
+XLA_FLAGS = (
+    "--xla_cpu_multi_thread_eigen=false --xla_backend_extra_options="
+    "xla_cpu_disable_loop_unrolling=true,"
+    "xla_cpu_use_multi_output_fusion=true,"
+    "xla_cpu_flatten_after_fusion=true"
+)
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -40,7 +48,7 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
         self._executor = ProcessPoolExecutor(
             1,
             initializer=_begin,

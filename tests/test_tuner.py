@@ -12,7 +12,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from shared_keras import training
+from shared_keras import training, workers
 from shared_keras.errors import RunFailed
 from shared_keras.tuner import Hyperband
 
@@ -81,6 +81,13 @@ def done(tmp_path_factory):
     return search(make(tmp_path_factory.mktemp("done")))
 
 
+def uninterrupted(hp, seed):
+    """Train to the end without a stop and return the history."""
+    training.seed_layers(seed)
+    epochs = BUDGET["max_epochs"]
+    return training.fit(healthy(hp), X[:300], Y[:300], epochs=epochs, seed=seed, **FIT).history
+
+
 def test_promotion_is_continuation(done):
     """Three rungs, bit by bit what one uninterrupted training gives."""
     last = next(
@@ -89,11 +96,9 @@ def test_promotion_is_continuation(done):
     lineage = done._lineage(last)[::-1]
     assert len(lineage) == 3
     seed = done._seed_of(last)
-    training.seed_layers(seed)
-    model = healthy(last.hyperparameters)
-    expected = training.fit(
-        model, X[:300], Y[:300], epochs=BUDGET["max_epochs"], seed=seed, **FIT
-    ).history
+    # In a process like those that trained the trials, with the same settings of XLA.
+    worker = workers.get(2)[0]
+    expected = worker.submit(uninterrupted, last.hyperparameters, seed).result()
     rows = []
     for trial in lineage:
         with open(done.folder(trial.trial_id) / "history.csv") as file:

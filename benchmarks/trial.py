@@ -1,0 +1,99 @@
+"""Where the seconds of one trial go: building, tracing, compiling, training, writing.
+
+    python -m benchmarks.trial [--task mnist] [--space dense] [--trials N]
+
+On JAX, on one core and in one thread, as a worker does it: medians over trials of a search,
+without the first. `XLA_FLAGS`, if set, take the place of a worker's.
+"""
+
+import argparse
+import importlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ |= {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
+BATCH = 32
+
+
+def main() -> None:
+    """Go through trials and print the median of each step."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--task", choices=["mnist", "fashion"], default="mnist")
+    parser.add_argument("--space", choices=["dense", "regularized"], default="dense")
+    parser.add_argument("--trials", type=int, default=6)
+    args = parser.parse_args()
+
+    from shared_keras import datasets, workers
+
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    os.environ.setdefault("XLA_FLAGS", workers.XLA_FLAGS)
+
+    task = importlib.import_module(f"{args.task}_keras.task").TASK
+    split = datasets.split(task, *datasets.load(task), "holdout")
+    space = task.builder(args.space)
+    rows = [_trial(space, hp, split) for hp in _draws(space, args.trials + 1)]
+    for name in rows[0]:
+        print(f"  {name:28} {1000 * statistics.median(row[name] for row in rows[1:]):6.0f} ms")
+
+
+def _draws(space, count: int) -> Iterator:
+    """Yield the hyperparameters of the first trials of a search."""
+    import keras_tuner
+
+    from shared_keras.tuner import Hyperband
+
+    with tempfile.TemporaryDirectory() as folder:
+        tuner = Hyperband(space, max_epochs=2**7, factor=2, directory=folder)
+        for i in range(count):
+            values = tuner.oracle.create_trial(f"worker{i}").hyperparameters.values
+            hp = keras_tuner.HyperParameters()
+            hp.values = values
+            yield hp
+
+
+def _trial(space, hp, split) -> dict[str, float]:
+    """Return the seconds of each step of a trial."""
+    import jax
+    import numpy as np
+
+    from shared_keras import checkpoints, training, training_jax
+
+    seconds = {}
+
+    def step(name, work, *arguments):
+        started = time.perf_counter()
+        result = jax.block_until_ready(work(*arguments))
+        seconds[name] = time.perf_counter() - started
+        return result
+
+    training.seed_layers(0)
+    model = step("build the model", space.build, hp)
+    step(
+        "build what trains it", model._symbolic_build, None, (split.train.x[:1], split.train.y[:1])
+    )
+    state = (model.trainable_variables, model.non_trainable_variables)
+    training_state = (*state, model.optimizer.variables, model.metrics_variables)
+    for kind, variables, of_a_batch, size, images in (
+        ("training", training_state, model.train_step, BATCH, split.train),
+        ("validation", (*state, model.metrics_variables), model.test_step, 1000, split.validation),
+    ):
+        order = np.arange(len(images), dtype=np.int32)
+        arguments = (training_jax._read(variables), *jax.device_put((images.x, images.y)), order)
+        program = training_jax._scan(of_a_batch, size)
+        lowered = step(f"{kind}: trace and lower", program.lower, *arguments)
+        compiled = step(f"{kind}: compile", lowered.compile)
+        copies = jax.tree.map(jax.numpy.array, arguments)  # the state is donated
+        step(f"{kind}: an epoch", compiled, *copies)
+    with tempfile.TemporaryDirectory() as folder:
+        step("write the state", checkpoints.save, Path(folder, "state.npz"), model)
+        path = Path(folder, "checkpoint.weights.h5")
+        step("write the checkpoint", checkpoints.save_weights, path, model)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
