@@ -219,8 +219,8 @@ class Hyperband(keras_tuner.Hyperband):
                     idle.append(worker)
                     self._end(trial, worker, future)
         except BaseException:
-            for worker in {worker for worker, _ in busy.values()}:
-                worker.restart()
+            for worker, _ in busy.values():
+                worker.stop()
             raise
 
     def _choose(self, idle: Iterable) -> tuple[workers.Worker, Place] | None:

@@ -66,11 +66,12 @@ class Worker:
 
     def restart(self) -> None:
         """End the process, if it still lives, and start a new one."""
-        self.stop()
+        self._executor.shutdown(wait=True, kill_workers=True)
         self._start()
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does, for good."""
+        _started.remove(self)
         self._executor.shutdown(wait=True, kill_workers=True)
 
 
@@ -80,13 +81,13 @@ def get(count: int) -> list[Worker]:
     If there is one for each core, each stays on its own.
     """
     cores = sorted(os.sched_getaffinity(0))
-    pinned = count == len(cores)
-    wanted = cores if pinned else [None] * count
-    kept = [worker for worker in _started if (worker.core is not None) == pinned]
-    for worker in _started:
-        if worker not in kept[:count]:
+    missing = cores if count == len(cores) else [None] * count
+    for worker in list(_started):
+        if worker.core in missing:
+            missing.remove(worker.core)
+        else:
             worker.stop()
-    _started[:] = kept[:count] + [Worker(core) for core in wanted[len(kept) :]]
+    _started.extend(Worker(core) for core in missing)
     return list(_started)
 
 
@@ -112,5 +113,5 @@ def _begin(parent: int, core: int | None) -> None:
 
 @atexit.register
 def _stop() -> None:
-    for worker in _started:
+    for worker in list(_started):
         worker.stop()

@@ -1,0 +1,48 @@
+"""The processes that train: kept, pinned, replaced."""
+
+import os
+import signal
+
+import pytest
+
+from shared_keras import workers
+
+
+def pids(pool):
+    return [worker.submit(os.getpid).result() for worker in pool]
+
+
+def test_workers_are_kept_from_one_search_to_the_next():
+    cores = os.sched_getaffinity(0)
+    pool = workers.get(len(cores))
+    before = pids(pool)
+    assert len(set(before)) == len(cores) and os.getpid() not in before
+    assert pids(workers.get(len(cores))) == before
+    where = [worker.submit(os.sched_getaffinity, 0).result() for worker in pool]
+    assert sorted(map(list, where)) == [[core] for core in sorted(cores)]  # each on its own
+    pool[0].stop()
+    again = workers.get(len(cores))
+    assert sorted(worker.core for worker in again) == sorted(cores)
+    assert set(before[1:]) <= set(pids(again))
+
+
+def test_with_another_number_than_cores_none_is_pinned():
+    cores = os.sched_getaffinity(0)
+    count = len(cores) + 1
+    where = [worker.submit(os.sched_getaffinity, 0).result() for worker in workers.get(count)]
+    assert where == [cores] * count
+
+
+def test_a_worker_that_died_is_replaced():
+    (worker,) = workers.get(1)
+    pid = worker.submit(os.getpid).result()
+    with pytest.raises(RuntimeError, match="SIGKILL"):
+        worker.submit(os.kill, pid, signal.SIGKILL).result()
+    worker.restart()
+    assert worker.submit(os.getpid).result() != pid
+
+
+def test_one_thread_each():
+    (worker,) = workers.get(1)
+    assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+    assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
