@@ -1,6 +1,9 @@
 """What a search can be told: known settings first, limits, confirmation, logs, pictures."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -166,3 +169,37 @@ def test_parallel_coordinates_draw_each_setting_once():
     assert {"relu", "tanh"} <= set(ends)
     rates = table.rate
     assert {f"{rates.min():.3g}", f"{rates.max():.3g}"} <= set(ends)
+
+
+NOTEBOOK = """
+import keras, numpy as np
+
+def build(hp):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 2, 9))])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"])
+    return model
+
+x, y = np.random.rand(60, 4), np.arange(60) % 2
+from shared_keras.tuner import Hyperband
+
+tuner = Hyperband(build, "val_accuracy", max_epochs=2, factor=2, project_name="mine")
+trials = tuner.search(x, y, validation_data=(x, y), batch_size=32).results()
+best = tuner.get_best_models()[0]
+print(len(trials), set(trials.status), trials.epochs[0], best.count_params() in range(10, 55))
+"""
+
+
+def test_from_a_notebook(tmp_path):
+    """Functions that are defined where no module is; no guard around the search."""
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "5 {'COMPLETED'} 2 True"
+    assert (tmp_path / "mine" / "oracle.json").exists()
