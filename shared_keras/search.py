@@ -1,10 +1,11 @@
 """Search hyperparameters with Hyperband; `run` is what the command does."""
 
+import argparse
 from dataclasses import asdict, dataclass
 
 from shared_keras import cli, datasets, runs, searches
 from shared_keras.errors import BadInput
-from shared_keras.task import Task
+from shared_keras.task import Replay, Task
 
 QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
 BATCH_SIZE = 32  # as in the Keras originals
@@ -42,6 +43,7 @@ def main(task: Task, argv: list[str] | None = None) -> int:
     parser = cli.Parser(task, "search", f"Search hyperparameters for {task.title}.")
     add = parser.add_argument
     add("--space", choices=task.spaces, default=task.default_space, help="what to vary")
+    factors = ", ".join(f"{b.factor} ({name})" for name, b in task.spaces.items())
     budgets = ", ".join(f"{b.max_epochs} ({name})" for name, b in task.spaces.items())
     add(
         "--max-epochs",
@@ -53,7 +55,7 @@ def main(task: Task, argv: list[str] | None = None) -> int:
         "--factor",
         type=cli.whole(2),
         metavar="N",
-        help="of how many trials one is promoted; without it as published: 2",
+        help=f"of how many trials one is promoted; without it as published: {factors}",
     )
     add("--quick", action="store_true", help="a budget of about half a minute")
     add("--iterations", type=cli.whole(1), metavar="N", default=1, help="Hyperband runs")
@@ -73,7 +75,7 @@ def main(task: Task, argv: list[str] | None = None) -> int:
     )
     add(
         "--try-first",
-        choices=[*task.recipes, BEST],
+        choices=[*(n for n, r in task.recipes.items() if isinstance(r.what, Replay)), BEST],
         metavar="NAME",
         help="start with known settings: those of a recipe of the same space, or 'best', "
         "the winner of your newest other search of it",
@@ -140,7 +142,14 @@ def run(task: Task, args) -> None:
 
 def _workers(text: str) -> int | None:
     """Read a number of workers, None for auto."""
-    return None if text == "auto" else cli.whole(1)(text)
+    if text == "auto":
+        return None
+    try:
+        return cli.whole(1)(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected auto or a whole number of at least 1, got '{text}'"
+        ) from None
 
 
 def _budget(task: Task, args) -> dict[str, int]:

@@ -77,10 +77,9 @@ def test_known_settings_are_the_first_trial(places, whole, capsys):
     assert own(read(places, "after")[2]["hyperparameters"]) == own(best["hyperparameters"])
 
 
-@pytest.mark.parametrize("name", ["regularized", "mlp"])
-def test_known_settings_of_another_space_are_refused(places, capsys, name):
-    err = run(places, capsys, "--try-first", name, code=2).err
-    assert f"--try-first: the recipe '{name}' is not of the space dense" in err
+def test_known_settings_of_another_space_are_refused(places, capsys):
+    err = run(places, capsys, "--try-first", "regularized", code=2).err
+    assert "--try-first: the recipe 'regularized' is not of the space dense" in err
     assert "expected one of dense, best" in err
 
 
