@@ -15,7 +15,6 @@ def data():
     return problem()
 
 
-@pytest.mark.every_backend
 def test_early_stopping_restores_the_best_weights(data):
     x, y = data
     stopper = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
@@ -66,7 +65,6 @@ def test_files_that_callbacks_write(data, tmp_path):
     assert list((tmp_path / "board").rglob("events*"))
 
 
-@pytest.mark.every_backend
 def test_backup_and_restore_goes_on(data, tmp_path):
     x, y = data
     whole = build()

@@ -29,7 +29,6 @@ def split(small_dirs):
     return datasets.split(FASHION, *datasets.load(FASHION, str(small_dirs["fashion"])), "holdout")
 
 
-@pytest.mark.every_backend
 def test_a_stock_fit_follows_the_system(split):
     """`fit` is what a stock tuner calls: its batches and learning rates are the system's."""
     batch_size = 512
