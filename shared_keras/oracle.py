@@ -13,65 +13,17 @@ when a search goes on.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial
 
-from shared_keras import runs
+from shared_keras import places, runs
 from shared_keras.errors import BadInput
+from shared_keras.places import COMPLETED, ENDED, RUNNING, Place, Rung, ranked
 
-RUNNING, COMPLETED, FAILED = "RUNNING", "COMPLETED", "FAILED"
-ENDED = (COMPLETED, FAILED)
 DRAWS = 100  # until one is accepted that was drawn before
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One rung of one bracket: how many trials it holds, and what they train.
-
-    Attributes:
-        key: Number of the bracket since the search began, and of the rung in it.
-        bracket: KerasTuner's number of the bracket, which counts down to 0.
-        first: Number of its first trial.
-        trials: How many trials it is to hold.
-        initial_epoch: Where they start.
-        epochs: Where they stop.
-    """
-
-    key: tuple[int, int]
-    bracket: int
-    first: int
-    trials: int
-    initial_epoch: int
-    epochs: int
-
-    @property
-    def most(self) -> int:
-        """How many trials it holds at most, those that stand in for failed ones included."""
-        return 2 * self.trials + 8
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a trial belongs: a rung, the index in it, and the trial it goes on from."""
-
-    rung: Rung
-    index: int
-    parent: str | None = None
-
-    @property
-    def number(self) -> int:
-        """The number of the trial; those beyond the rung's size share the last one."""
-        return self.rung.first + min(self.index, self.rung.trials - 1)
-
-    @property
-    def trial_id(self) -> str:
-        """The trial's name: its number, with a suffix beyond the rung's size."""
-        extra = self.index - self.rung.trials + 1
-        return f"{self.number:04d}-{extra}" if extra > 0 else f"{self.number:04d}"
 
 
 class Oracle(keras_tuner.oracles.HyperbandOracle):
@@ -126,65 +78,16 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def open_places(self) -> list[Place]:
         """Return the places that can be filled now, those of lower numbers first."""
-        if self.hopeless():
-            return []
-        places = [place for number in self._brackets_planned() for place in self._open(number)]
-        return [place for place in places if place.number < self.limit]
+        open_now = places.open_places(self.rungs, self.trials, self.objective)
+        return [place for place in open_now if place.number < self.limit]
 
     def hopeless(self) -> bool:
         """Return whether every trial of a first rung failed."""
-        for rung in self._first_rungs():
-            here = self._here(rung)
-            if len(here) >= rung.trials and all(t.status == FAILED for t in here.values()):
-                return True
-        return False
+        return places.hopeless(self.rungs, self.trials)
 
-    def _open(self, bracket: int) -> list[Place]:
-        """Return the places of the lowest rung of a bracket that is not complete.
-
-        A trial that failed costs its place. Only if fewer completed than the next rung
-        takes are there further ones.
-        """
-        rungs = [rung for key, rung in self.rungs.items() if key[0] == bracket]
-        for i, rung in enumerate(rungs):
-            here = self._here(rung)
-            missing = rung.trials - sum(index < rung.trials for index in here)
-            if not missing and _any_running(here):
-                return []
-            needed = rungs[i + 1].trials if i + 1 < len(rungs) else 1
-            short = needed - sum(t.status == COMPLETED for t in here.values())
-            if places := self._fill(rung, missing or short):
-                return places
-            if _any_running(here) or (i and _any_running(self._here(rungs[i - 1]))):
-                return []
-        return []
-
-    def _fill(self, rung: Rung, count: int) -> list[Place]:
-        """Return up to `count` places: with the best from below, or one more there."""
-        number, level = rung.key
-        here = self._here(rung)
-        indices = [i for i in range(rung.most) if i not in here][: max(count, 0)]
-        if level == 0 or not indices:
-            return [Place(rung, index) for index in indices]
-        taken = {t.hyperparameters.values["tuner/trial_id"] for t in here.values()}
-        lower = self.rungs[number, level - 1]
-        below = self._here(lower)
-        free = [t for t in below.values() if t.status == COMPLETED and t.trial_id not in taken]
-        if free:
-            parents = (t.trial_id for t in ranked(free, self.objective))
-            return [Place(rung, index, parent) for index, parent in zip(indices, parents)]
-        return [] if _any_running(below) or _any_running(here) else self._fill(lower, 1)
-
-    def _here(self, rung: Rung) -> dict[int, Trial]:
-        """Return the trials of a rung that were begun, by index."""
-        ids = {index: Place(rung, index).trial_id for index in range(rung.most)}
-        return {index: self.trials[i] for index, i in ids.items() if i in self.trials}
-
-    def _brackets_planned(self) -> list[int]:
-        return list(dict.fromkeys(number for number, _ in self.rungs))
-
-    def _first_rungs(self) -> list[Rung]:
-        return [rung for (_, level), rung in self.rungs.items() if level == 0]
+    def promotable(self) -> set[str]:
+        """Return the ids of completed trials that a promotion may still need."""
+        return places.promotable(self.rungs, self.trials, self.objective)
 
     def begin(self, place: Place, tuner_id: str) -> Trial:
         """Create the trial of a place and write it down."""
@@ -213,8 +116,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Begin the next trial; see `keras_tuner.Oracle.create_trial`."""
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
-        if places := self.open_places():
-            return self.begin(places[0], tuner_id)
+        if open_now := self.open_places():
+            return self.begin(open_now[0], tuner_id)
         status = "IDLE" if self.ongoing_trials else "STOPPED"
         return Trial(hyperparameters=self.get_space(), trial_id=None, status=status)
 
@@ -223,7 +126,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         if place not in self._drawn:
             self._drawn = {}
             given = iter(self.first)
-            for rung in self._first_rungs():
+            for rung in places.first_rungs(self.rungs):
                 for each in (Place(rung, index) for index in range(rung.trials)):
                     self._drawn[each] = next(given, None) or self._draw(each)
             if place not in self._drawn:  # instead of one that failed
@@ -263,29 +166,13 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         best = ranked(done, self.objective)
         return sorted(best, key=lambda t: -t.hyperparameters.values["tuner/epochs"])[:num_trials]
 
-    def promotable(self) -> set[str]:
-        """Return the ids of completed trials that a promotion may still need."""
-        ids = set()
-        for (bracket, level), rung in self.rungs.items():
-            above = self.rungs.get((bracket, level + 1))
-            if above is None or self._finished(bracket):
-                continue
-            ended = [t for t in self._here(above).values() if t.status in ENDED]
-            used = {t.hyperparameters.values["tuner/trial_id"] for t in ended}
-            ids |= {t.trial_id for t in self._here(rung).values() if t.status == COMPLETED} - used
-        return ids
-
-    def _finished(self, bracket: int) -> bool:
-        rungs = [rung for key, rung in self.rungs.items() if key[0] == bracket]
-        return not self._open(bracket) and not any(_any_running(self._here(r)) for r in rungs)
-
     def get_state(self):
         """Return what a stock oracle reads back, and what only this one needs."""
         brackets: dict[int, list] = {}
         for (number, _), rung in self.rungs.items():
             entries = [
                 {"past_id": t.hyperparameters.values.get("tuner/trial_id"), "id": t.trial_id}
-                for t in self._here(rung).values()
+                for t in places.here(rung, self.trials).values()
             ]
             brackets.setdefault(number, []).append(entries)
         kinds = {number: rung.bracket for (number, _), rung in self.rungs.items()}
@@ -353,13 +240,3 @@ def own(values: Mapping) -> dict:
 def mix(*seeds: int) -> int:
     """Return a seed that is unlike those of other arguments, in 0...2**31-1."""
     return int(np.random.SeedSequence(seeds).generate_state(1)[0] >> 1)
-
-
-def _any_running(here: Mapping[int, Trial]) -> bool:
-    return any(trial.status not in ENDED for trial in here.values())
-
-
-def ranked(trials, objective) -> list[Trial]:
-    """Return trials by score, the best first, and by number among equals."""
-    sign = -1 if objective.direction == "max" else 1
-    return sorted(trials, key=lambda t: (sign * t.score, t.trial_id))

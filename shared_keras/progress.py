@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from shared_keras.oracle import ENDED, own
+from shared_keras.oracle import own
+from shared_keras.places import ENDED
 
 LAYER = re.compile(r"_\d+$")
 

@@ -7,7 +7,8 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import plots, runs, search_plots
-from shared_keras.oracle import FAILED, own
+from shared_keras.oracle import own
+from shared_keras.places import FAILED
 from shared_keras.progress import place, settings
 
 WRITTEN = (

@@ -30,7 +30,8 @@ from filelock import FileLock, Timeout
 
 from shared_keras import checkpoints, runs, search_report, trial_job, workers
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.oracle import COMPLETED, FAILED, Oracle, Place
+from shared_keras.oracle import Oracle
+from shared_keras.places import COMPLETED, FAILED, Place
 from shared_keras.space import Space
 
 DIED = "RuntimeError: its worker process died twice, as it does without enough memory"

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_keras.oracle import COMPLETED, FAILED, Oracle, own
+from shared_keras import places
+from shared_keras.oracle import Oracle, own
+from shared_keras.places import COMPLETED, FAILED
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 BUDGETS = [(4, 2), (10, 2), (27, 3)]
@@ -72,7 +74,10 @@ def outcome(oracle):
 
 def rungs(oracle):
     """Return the trials of each rung that was planned."""
-    return {key: (rung, list(oracle._here(rung).values())) for key, rung in oracle.rungs.items()}
+    return {
+        key: (rung, list(places.here(rung, oracle.trials).values()))
+        for key, rung in oracle.rungs.items()
+    }
 
 
 @pytest.mark.parametrize(
