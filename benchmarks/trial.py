@@ -79,7 +79,13 @@ def _trial(space, hp, split) -> dict[str, float]:
     training_state = (*state, model.optimizer.variables, model.metrics_variables)
     for kind, variables, of_a_batch, size, images in (
         ("training", training_state, model.train_step, BATCH, split.train),
-        ("validation", (*state, model.metrics_variables), model.test_step, 1000, split.validation),
+        (
+            "validation",
+            (*state, model.metrics_variables),
+            model.test_step,
+            training.VALIDATION_BATCH,
+            split.validation,
+        ),
     ):
         order = np.arange(len(images), dtype=np.int32)
         arguments = (training_jax._read(variables), *jax.device_put((images.x, images.y)), order)

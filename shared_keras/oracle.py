@@ -13,6 +13,7 @@ when a search goes on.
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
@@ -72,9 +73,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     def schedule(self) -> list[Rung]:
         """Return all rungs, without the trials beyond `max_trials`."""
         cut = [(r, min(r.trials, self.limit - r.first)) for r in self.rungs.values()]
-        return [
-            Rung(r.key, r.bracket, r.first, n, r.initial_epoch, r.epochs) for r, n in cut if n > 0
-        ]
+        return [replace(r, trials=n) for r, n in cut if n > 0]
 
     def open_places(self) -> list[Place]:
         """Return the places that can be filled now, those of lower numbers first."""
