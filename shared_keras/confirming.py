@@ -1,11 +1,10 @@
 """Train a search's best settings again, so that the winner is not the luckiest."""
 
-from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 import pandas as pd
 
-from shared_keras import checkpoints, runs, search_report, trial_job, workers
+from shared_keras import checkpoints, job_pool, runs, search_report, trial_job, workers
 from shared_keras.errors import RunFailed
 from shared_keras.oracle import mix
 from shared_keras.search import SEEDS
@@ -30,36 +29,37 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
         of the new ones.
 
     Raises:
-        RunFailed: if a training fails or its process dies.
+        RunFailed: if a training fails or its process dies twice.
     """
     folder = Path(tuner.project_dir) / "confirm"
     shared = trial_job.Search(
         tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options
     )
-    pool = workers.get(tuner.workers or workers.default())
-    for worker in pool:
-        worker.submit(trial_job.begin, shared).result()
     trials = tuner.ranked()[:count]
     waiting = [(t, s) for t in trials for s in range(SEEDS) if not _file(folder, t, s).exists()]
-    idle, busy = list(pool), {}
-    while waiting or busy:
-        while waiting and idle:
-            (trial, seed), worker = waiting.pop(0), idle.pop()
-            job = _job(tuner, trial, seed, _file(folder, trial, seed).parent)
-            busy[worker.submit(trial_job.run, job)] = worker, trial, seed
-        done, _ = wait(busy, return_when=FIRST_COMPLETED)
-        for future in done:
-            worker, trial, seed = busy.pop(future)
-            idle.append(worker)
-            result = future.result()
-            if result.failure is not None:
-                reason = search_report.last_line(result.failure)
-                raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {reason}")
-            score = result.history[tuner.oracle.objective.name][result.best]
-            runs.write_json(_file(folder, trial, seed), {"score": score})
-            report(f"trial {trial.trial_id}, seed {seed}: {score:.4f}")
-            for leftover in ("checkpoint.weights.h5", "build_config.json", checkpoints.STATE):
-                (_file(folder, trial, seed).parent / leftover).unlink(missing_ok=True)
+    begun = {}
+
+    def choose(idle):
+        if not waiting:
+            return None
+        trial, seed = waiting.pop(0)
+        job = _job(tuner, trial, seed, _file(folder, trial, seed).parent)
+        begun[job.folder] = trial, seed
+        return idle[0], job
+
+    def end(worker, job, result):
+        trial, seed = begun[job.folder]
+        failure = job_pool.DIED if result is None else result.failure
+        if failure is not None:
+            reason = search_report.last_line(failure)
+            raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {reason}")
+        score = result.history[tuner.oracle.objective.name][result.best]
+        runs.write_json(_file(folder, trial, seed), {"score": score})
+        report(f"trial {trial.trial_id}, seed {seed}: {score:.4f}")
+        for leftover in ("checkpoint.weights.h5", "build_config.json", checkpoints.STATE):
+            (job.folder / leftover).unlink(missing_ok=True)
+
+    job_pool.run(workers.get(tuner.workers or workers.default()), shared, choose, end)
     table = pd.DataFrame([_row(folder, trial) for trial in trials])
     falling = tuner.oracle.objective.direction == "min"
     table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)

@@ -100,12 +100,11 @@ def write_tensorboard(tuner, folder: Path, trial_id: str) -> None:
     """Write the logs of a trial that ended."""
     from shared_keras import tensorboard_logs
 
-    path, values = tuner.folder(trial_id) / "history.csv", tuner.oracle.trials[trial_id]
-    values = values.hyperparameters.values
-    if runs.seconds(path):
+    values = tuner.oracle.trials[trial_id].hyperparameters.values
+    if tuner.seconds.get(trial_id):  # not if it failed before its first epoch ended
         tensorboard_logs.write(
             folder / "tensorboard" / trial_id,
-            runs.read_history(path),
+            runs.read_history(tuner.folder(trial_id) / "history.csv"),
             values["tuner/initial_epoch"] + 1,
             own(values),
         )

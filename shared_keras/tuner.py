@@ -20,7 +20,6 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,13 +27,11 @@ import keras_tuner
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from shared_keras import checkpoints, runs, search_report, trial_job, workers
+from shared_keras import checkpoints, job_pool, runs, search_report, trial_job, workers
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.oracle import Oracle
 from shared_keras.places import COMPLETED, FAILED, Place
 from shared_keras.space import Space
-
-DIED = "RuntimeError: its worker process died twice, as it does without enough memory"
 
 
 class Hyperband(keras_tuner.Hyperband):
@@ -103,7 +100,6 @@ class Hyperband(keras_tuner.Hyperband):
         self.running: dict[str, float] = {}  # since when each trial trains
         self.seconds: dict[str, float] = {}  # that each trial took
         self._home: dict[str, workers.Worker] = {}  # where each trial's program is warm
-        self._died: set[str] = set()
         with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
             keras_tuner.Tuner.__init__(
                 self, oracle, hypermodel, directory=directory, project_name=project_name
@@ -185,44 +181,27 @@ class Hyperband(keras_tuner.Hyperband):
                 self.seconds[trial_id] = seconds
 
     def _run(self, shared: trial_job.Search, deadline: float | None) -> None:
-        """Keep all workers busy until nothing is left to do."""
+        """Train what is open, and record what comes of it."""
         pool = workers.get(self.workers or workers.default())
-        ready = [worker.submit(trial_job.begin, shared) for worker in pool]
-        idle, busy = list(pool), {}
-        try:
-            while True:
-                self.callback()
-                while idle and (deadline is None or time.monotonic() < deadline):
-                    choice = self._choose(idle)
-                    if choice is None:
-                        break
-                    worker, place = choice
-                    idle.remove(worker)
-                    trial = self.oracle.begin(place, f"worker{pool.index(worker)}")
-                    self.running[trial.trial_id] = time.perf_counter()
-                    busy[worker.submit(trial_job.run, self._job(trial))] = worker, trial
-                if not busy:
-                    return
-                done, _ = wait([*busy, *ready], timeout=1, return_when=FIRST_COMPLETED)
-                for future in done & set(ready):
-                    ready.remove(future)
-                    if not _died(future):
-                        future.result()
-                for future in done & set(busy):
-                    worker, trial = busy.pop(future)
-                    if _died(future):
-                        worker.restart()
-                        ready.append(worker.submit(trial_job.begin, shared))
-                        if trial.trial_id not in self._died:
-                            self._died.add(trial.trial_id)
-                            busy[worker.submit(trial_job.run, self._job(trial))] = worker, trial
-                            continue
-                    idle.append(worker)
-                    self._end(trial, worker, future)
-        except BaseException:
-            for worker, _ in busy.values():
-                worker.stop()
-            raise
+        trials = {}
+
+        def choose(idle):
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            choice = self._choose(idle)
+            if choice is None:
+                return None
+            worker, place = choice
+            trial = self.oracle.begin(place, f"worker{pool.index(worker)}")
+            self.running[trial.trial_id] = time.perf_counter()
+            job = self._job(trial)
+            trials[job.folder] = trial
+            return worker, job
+
+        def end(worker, job, result):
+            self._end(trials.pop(job.folder), worker, result)
+
+        job_pool.run(pool, shared, choose, end, self.callback)
 
     def _choose(self, idle: Iterable) -> tuple[workers.Worker, Place] | None:
         """Return a worker and what it does next: what is warm there, or new, or any."""
@@ -250,13 +229,12 @@ class Hyperband(keras_tuner.Hyperband):
             resumable=values["tuner/round"] < values["tuner/bracket"],
         )
 
-    def _end(self, trial, worker, future: Future) -> None:
+    def _end(self, trial, worker, result: trial_job.Result | None) -> None:
         """Record what came of a trial, then delete the checkpoints that nobody needs."""
         del self.running[trial.trial_id]
-        if _died(future):
-            trial.status, trial.message = FAILED, DIED
+        if result is None:
+            trial.status, trial.message = FAILED, job_pool.DIED
         else:
-            result = future.result()
             trial.hyperparameters = keras_tuner.HyperParameters.from_config(result.hyperparameters)
             self.seconds[trial.trial_id] = sum(result.history.get("seconds", ()))
             if result.failure is None:
@@ -310,8 +288,3 @@ class Hyperband(keras_tuner.Hyperband):
                 (self.folder(trial_id) / checkpoints.STATE).unlink(missing_ok=True)
             if trial_id not in kept:
                 Path(self._get_checkpoint_fname(trial_id)).unlink(missing_ok=True)
-
-
-def _died(future: Future) -> bool:
-    """Return whether the process of a job that is done died under it."""
-    return isinstance(future.exception(), BrokenExecutor)
