@@ -187,13 +187,14 @@ def test_committed_reference_is_complete(task):
 
 
 def test_committed_runs_are_as_published(task, full):
-    """Those that stand in on the ladder: over three seeds, without their models."""
+    """Those that stand in on the ladder: all recipes, three seeds, twins, no models."""
     digest = datasets.digest(*full[task.name])
     folder = searches.REFERENCE / task.name / "runs"
     found, set_aside = ladder.collect(task, folder, digest)
-    assert found and set_aside == 0
-    for (name, kind), results in found.items():
-        assert len(results) >= {"ours": 3, "twin": 1}[kind], name
+    assert set_aside == 0
+    for name, recipe in task.recipes.items():
+        assert len(found[name, "ours"]) >= 3, name
+        assert recipe.source == "ours" or found[name, "twin"], name
     assert not list(folder.rglob("*.keras"))
 
 
