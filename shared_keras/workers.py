@@ -7,7 +7,6 @@ scheduler would have to offer instead: `submit`, which returns a future, and `re
 """
 
 import atexit
-import importlib
 import os
 import signal
 import threading
@@ -17,7 +16,7 @@ from concurrent.futures import Future
 
 from loky import ProcessPoolExecutor
 
-from shared_keras import devices
+from shared_keras import devices, quick_import
 
 # One thread, and programs that compile in two thirds of the time and are not slower:
 # benchmarks/trial.py shows it, benchmarks/NOTES.md tells.
@@ -108,7 +107,7 @@ def _begin(parent: int, core: int | None) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    importlib.import_module("shared_keras.trial_job")  # takes seconds: Keras
+    quick_import.keras()  # takes seconds, before the first job comes
 
 
 @atexit.register

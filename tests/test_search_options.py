@@ -61,7 +61,7 @@ def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
 
 
 def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
-    words = ["--max-epochs", "10", "--timeout", "1", "--workers", "1", "--name", "timed"]
+    words = ["--max-epochs", "10", "--timeout", "1", "--name", "timed"]
     out = run(places, capsys, *words).out
     done = len(read(places, "timed")[1])
     assert done < 46 and f"Stopped after {done} of 46 trials" in out and "Winner: trial" in out

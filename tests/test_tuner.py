@@ -207,7 +207,7 @@ def test_two_searches_in_one_folder(tmp_path):
 
 
 def test_a_timeout_ends_with_a_usable_result(tmp_path):
-    tuner = make(tmp_path, workers=1)
+    tuner = make(tmp_path)
     tuner.search(X[:300], Y[:300], timeout=0.5, **FIT)
     assert 1 <= len(tuner.results()) < 15
     assert tuner.winner().score is not None

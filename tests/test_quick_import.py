@@ -1,0 +1,27 @@
+"""Keras without what it wraps."""
+
+import os
+import subprocess
+import sys
+
+CODE = """
+import sys
+from shared_keras import quick_import
+quick_import.keras()
+print(*("keras_tuner" in sys.modules, "sklearn" in sys.modules, "matplotlib.pyplot" in sys.modules))
+from sklearn import metrics
+import matplotlib.pyplot
+import keras
+keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).compile("adam", "mse")
+print(metrics.accuracy_score([1], [1]))
+"""
+
+
+def test_what_keras_wraps_is_left_out_and_can_be_imported_afterwards():
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env=os.environ | {"PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["True", "False", "False", "1.0"], done.stderr
