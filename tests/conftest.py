@@ -6,7 +6,12 @@ import os
 import numpy as np
 import pytest
 
+from shared_keras import workers
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As in a search: a test process for each core, with one thread and programs that compile fast.
+os.environ |= workers.ONE_THREAD
+os.environ.setdefault("XLA_FLAGS", workers.XLA_FLAGS)
 # Searches repeat over and over here; compile each program once.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".pytest_cache/jax-programs")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

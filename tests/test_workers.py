@@ -35,8 +35,11 @@ def test_a_worker_that_died_is_replaced():
     assert worker.submit(os.getpid).result() != pid
 
 
-def test_one_thread_each():
+def test_one_thread_each(monkeypatch):
+    for name in ("XLA_FLAGS", *workers.ONE_THREAD):  # they are inherited
+        monkeypatch.delenv(name)
     worker = workers.get(len(os.sched_getaffinity(0)))[0]
+    worker.restart()
     assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
 
