@@ -108,10 +108,6 @@ def test_promotion_is_continuation(done):
         assert [float(row[name]) for row in rows] == values, name
 
 
-def test_same_seed_same_search_whatever_the_number_of_workers(done, tmp_path):
-    assert outcome(search(make(tmp_path, workers=1))) == outcome(done)
-
-
 @pytest.mark.parametrize("moment", [1, 8, 14])
 def test_an_interrupted_search_ends_as_if_it_had_not_been(done, tmp_path, moment):
     """Stop at the n-th event: before, in and after first trials, in a promotion."""
@@ -154,7 +150,7 @@ def test_a_worker_that_dies_is_replaced_and_its_trial_run_again(done, tmp_path):
 
 
 def test_a_trial_whose_worker_dies_twice_has_failed(tmp_path):
-    tuner = Hyperband(healthy, max_epochs=1, factor=2, workers=1, directory=tmp_path)
+    tuner = Hyperband(healthy, max_epochs=1, factor=2, directory=tmp_path)
     tuner.hypermodel.build = functools.partial(dies, marker=tmp_path / "never")
     with pytest.raises(RunFailed, match="every trial of a first rung failed, .* died twice"):
         search(tuner)
@@ -255,6 +251,10 @@ def full_disk(hp, marker):
     else:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     return healthy(hp)
+
+
+def test_same_seed_same_search_whatever_the_number_of_workers(done, tmp_path):
+    assert outcome(search(make(tmp_path, workers=1))) == outcome(done)
 
 
 def test_a_full_disk_stops_the_search_and_nothing_is_lost(done, tmp_path):

@@ -42,10 +42,11 @@ def test_one_thread_each(monkeypatch):
     worker.restart()
     assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
+    worker.stop()  # its flags are not those of the others
 
 
 def test_with_another_number_than_cores_none_is_pinned():
     cores = os.sched_getaffinity(0)
-    count = len(cores) + 1
+    count = 1 if len(cores) > 1 else 2
     where = [worker.submit(os.sched_getaffinity, 0).result() for worker in workers.get(count)]
     assert where == [cores] * count
