@@ -32,6 +32,14 @@ def user(request, small_dirs, tmp_path_factory):
     return User(request.param, small_dirs[request.param.name], tmp_path_factory.mktemp("results"))
 
 
+@pytest.fixture
+def trained(user, capsys):
+    """That user, with at least one run."""
+    if not user.folder("runs").exists():
+        user.run(capsys, retrain, "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
+    return user
+
+
 class User:
     """Runs commands with the small data, and remembers the exit code and the output."""
 
@@ -118,13 +126,12 @@ def test_the_whole_way(user, capsys):
     assert Image.open(user.newest("explorations") / "examples.png")
 
 
-def test_predict_files(user, capsys, tmp_path):
+def test_predict_files(trained, capsys, tmp_path):
     """Good files are answered, the broken one is named, and the exit code is 1."""
-    image = datasets.load(user.task, str(user.data))[1].x[0]
+    user, image = trained, datasets.load(trained.task, str(trained.data))[1].x[0]
     Image.fromarray(image).save(tmp_path / "light.png")
     Image.fromarray(255 - image).resize((280, 280)).save(tmp_path / "dark.jpg")
     (tmp_path / "broken.png").write_bytes(b"not a picture")
-    user.run(capsys, retrain, "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
     files = [str(tmp_path / name) for name in ("light.png", "broken.png", "dark.jpg")]
     code = predict.main(user.task, [*files, "--results-dir", str(user.results)])
     out, err = capsys.readouterr()
@@ -164,10 +171,9 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     assert "note: the search saw other images than these" in out
 
 
-def test_evaluating_on_other_images_is_noted(user, capsys):
-    user.run(capsys, retrain, "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
-    assert "note:" not in user.run(capsys, evaluate)
-    assert evaluate.main(user.task, ["--results-dir", str(user.results)]) == 0
+def test_evaluating_on_other_images_is_noted(trained, capsys):
+    assert "note:" not in trained.run(capsys, evaluate)
+    assert evaluate.main(trained.task, ["--results-dir", str(trained.results)]) == 0
     assert "note: the model was trained on other images" in capsys.readouterr().out
 
 
