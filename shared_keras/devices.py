@@ -2,7 +2,6 @@
 
 import os
 
-from shared_keras import quick_import
 from shared_keras.errors import BadInput
 
 BACKENDS = ("jax", "tensorflow", "torch")
@@ -10,9 +9,9 @@ DEVICES = ("auto", "cpu", "gpu")
 
 
 def choose(backend: str | None, device: str) -> None:
-    """Set the backend and the device of this process, and import Keras.
+    """Set the backend and the device of this process.
 
-    Must run before anything else imports it. Without `backend` the variable
+    Must run before Keras is imported. Without `backend` the variable
     KERAS_BACKEND decides, and without that JAX.
 
     Raises:
@@ -35,7 +34,6 @@ def choose(backend: str | None, device: str) -> None:
         raise BadInput(
             f"argument --backend: '{name}' is not installed; `{hint}` brings it"
         ) from None
-    quick_import.keras()
     if device == "gpu" and not gpus():
         install = {
             "jax": "pip install '.[gpu]'",

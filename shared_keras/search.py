@@ -109,11 +109,12 @@ def main(task: Task, argv: list[str] | None = None) -> int:
 
 def run(task: Task, args) -> None:
     """Search, or go on with a search, and show what came out."""
-    from shared_keras import devices, workers
+    from shared_keras import devices, quick_import, workers
 
     budget = _budget(task, args)
     count = args.workers or workers.default()
     workers.get(count)  # they start while this process reads and imports
+    quick_import.keras()
     _check_space(task, args)
     train, test = datasets.load(task, args.data_dir)
     settings = Settings(
