@@ -60,7 +60,7 @@ def _trial(space, hp, split) -> dict[str, float]:
     import jax
     import numpy as np
 
-    from shared_keras import checkpoints, training, training_jax
+    from shared_keras import checkpoints, initializers, training, training_jax
 
     seconds = {}
 
@@ -72,24 +72,25 @@ def _trial(space, hp, split) -> dict[str, float]:
 
     training.seed_layers(0)
     model = step("build the model", space.build, hp)
-    step(
-        "build what trains it", model._symbolic_build, None, (split.train.x[:1], split.train.y[:1])
-    )
+    with initializers.constants():
+        a_batch = split.train.x[:1], split.train.y[:1]
+        step("build what trains it", model._symbolic_build, None, a_batch)
     state = (model.trainable_variables, model.non_trainable_variables)
     training_state = (*state, model.optimizer.variables, model.metrics_variables)
-    for kind, variables, of_a_batch, size, images in (
-        ("training", training_state, model.train_step, BATCH, split.train),
+    for kind, variables, of_a_batch, size, options, images in (
+        ("training", training_state, model.train_step, BATCH, None, split.train),
         (
             "validation",
             (*state, model.metrics_variables),
             model.test_step,
             training.VALIDATION_BATCH,
+            training_jax.validation_options(model),
             split.validation,
         ),
     ):
         order = np.arange(len(images), dtype=np.int32)
         arguments = (training_jax._read(variables), *jax.device_put((images.x, images.y)), order)
-        program = training_jax._scan(of_a_batch, size)
+        program = training_jax._scan(of_a_batch, size, options)
         lowered = step(f"{kind}: trace and lower", program.lower, *arguments)
         compiled = step(f"{kind}: compile", lowered.compile)
         copies = jax.tree.map(jax.numpy.array, arguments)  # the state is donated

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from shared_keras.runs import replacing
+from shared_keras.tensors import assign
 
 STATE = "state.npz"
 OVERHEAD = 4096  # bytes of HDF5 beside the values of a weight
@@ -35,8 +36,7 @@ def load(path: Path, model: keras.Model) -> None:
             raise ValueError(
                 f"{path} holds {len(arrays)} variables, but the model has {len(variables)}"
             )
-        for i, variable in enumerate(variables):
-            variable.assign(arrays[str(i)])
+        assign(variables, [arrays[str(i)] for i in range(len(arrays))])
 
 
 def save_weights(path: Path, model: keras.Model) -> None:

@@ -1,13 +1,14 @@
-"""Keras's initial values, drawn by NumPy.
+"""Keras's initial values, made by NumPy.
 
-JAX compiles a program per shape to draw them, in 0.1 s and more: a small model would take
-longer to build than to train for an epoch. With NumPy, a seed also means the same values
-on every backend.
+JAX compiles a program per shape to draw them, in 0.1 s and more, and to make zeros: a small
+model would take longer to build than to train for an epoch. With NumPy, a seed also means
+the same values on every backend.
 """
 
 import keras
 import numpy as np
-from keras import ops
+
+from shared_keras.tensors import tensor
 
 
 @keras.saving.register_keras_serializable("shared_keras")
@@ -17,7 +18,7 @@ class RandomUniform(keras.initializers.RandomUniform):
     def __call__(self, shape, dtype=None):
         """Draw values of any shape."""
         values = np.random.default_rng(self.seed).uniform(self.minval, self.maxval, shape)
-        return ops.convert_to_tensor(values.astype(dtype))
+        return tensor(values.astype(dtype))
 
 
 @keras.saving.register_keras_serializable("shared_keras")
@@ -27,4 +28,27 @@ class RandomNormal(keras.initializers.RandomNormal):
     def __call__(self, shape, dtype=None):
         """Draw values of any shape."""
         values = np.random.default_rng(self.seed).normal(self.mean, self.stddev, shape)
-        return ops.convert_to_tensor(values.astype(dtype))
+        return tensor(values.astype(dtype))
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class Zeros(keras.initializers.Zeros):
+    """Keras's class of this name."""
+
+    def __call__(self, shape, dtype=None):
+        """Make zeros of any shape."""
+        return tensor(np.zeros(shape, dtype))
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class Ones(keras.initializers.Ones):
+    """Keras's class of this name."""
+
+    def __call__(self, shape, dtype=None):
+        """Make ones of any shape."""
+        return tensor(np.ones(shape, dtype))
+
+
+def constants() -> keras.saving.CustomObjectScope:
+    """Return a scope in which "zeros" and "ones" mean those of here."""
+    return keras.saving.custom_object_scope({"zeros": Zeros, "ones": Ones})

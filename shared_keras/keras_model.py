@@ -6,7 +6,7 @@ import keras
 
 from shared_keras import optimizers, system
 from shared_keras.datasets import SIDE
-from shared_keras.initializers import RandomNormal, RandomUniform
+from shared_keras.initializers import RandomNormal, RandomUniform, constants
 from shared_keras.layers import BatchNorm, Dropout, MaxPool, mish
 from shared_keras.system import System
 
@@ -27,9 +27,10 @@ def build(described: System) -> keras.Model:
     if any(isinstance(layer, system.Conv) for layer in described.layers):
         model.add(keras.layers.Reshape((SIDE, SIDE, 1)))
     *hidden, last = described.layers
-    for layer in hidden:
-        model.add(_layer(layer, model.output_shape))
-    model.add(_layer(last, model.output_shape, dtype=_output_dtype()))
+    with constants():
+        for layer in hidden:
+            model.add(_layer(layer, model.output_shape))
+        model.add(_layer(last, model.output_shape, dtype=_output_dtype()))
     model.compile(
         optimizer=_optimizer(described.optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not described.probabilities),

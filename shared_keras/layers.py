@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from shared_keras.initializers import RandomNormal, RandomUniform
+from shared_keras.initializers import Ones, RandomNormal, RandomUniform, Zeros
 
 
 @keras.saving.register_keras_serializable("shared_keras")
@@ -90,8 +90,13 @@ STOCK = {
     MaxPool: keras.layers.MaxPooling2D,
     RandomNormal: keras.initializers.RandomNormal,
     RandomUniform: keras.initializers.RandomUniform,
+    Zeros: keras.initializers.Zeros,
+    Ones: keras.initializers.Ones,
 }
-INITIALIZERS = ("kernel_initializer", "bias_initializer")
+INITIALIZERS = tuple(
+    f"{name}_initializer"
+    for name in ("kernel", "bias", "beta", "gamma", "moving_mean", "moving_variance")
+)
 
 
 def portable(model: keras.Sequential) -> keras.Sequential:

@@ -16,12 +16,19 @@ import jax
 import keras
 import numpy as np
 
+from shared_keras import initializers
 from shared_keras.training import Plan, convolves_on_cpu
+
+# XLA's older code generator compiles in half the time. What works in place, such as an
+# optimizer, and what takes exponentials of much, is slow with it: benchmarks/NOTES.md.
+OLDER = {"xla_cpu_use_fusion_emitters": False}
+QUICK_THERE = (keras.activations.linear, keras.activations.relu, keras.activations.softmax)
 
 
 def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
     """Train as `shared_keras.training.fit` describes."""
-    model._symbolic_build(data_batch=(x[:1], y[:1]))
+    with initializers.constants():
+        model._symbolic_build(data_batch=(x[:1], y[:1]))
     steps = -(-len(x) // plan.batch_size)
     callbacks = keras.callbacks.CallbackList(
         plan.callbacks,
@@ -36,7 +43,8 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
     train = _program(model, model.train_step, plan.batch_size)
     validate = None
     if plan.validation_data is not None:
-        test = _program(model, model.test_step, plan.validation_batch_size)
+        options = validation_options(model)
+        test = _program(model, model.test_step, plan.validation_batch_size, options)
         batches = -(-len(plan.validation_data[0]) // plan.validation_batch_size)
         validate = _validation(model, test, batches, *plan.validation_data, callbacks)
 
@@ -91,7 +99,14 @@ def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str,
     return validate
 
 
-def _program(model, step: Callable, batch_size: int) -> Callable:
+def validation_options(model) -> dict | None:
+    """Return how to compile the validation of a model on this device."""
+    activations = [getattr(layer, "activation", None) for layer in model.layers]
+    quick = all(a is None or a in QUICK_THERE for a in activations)
+    return OLDER if quick and jax.default_backend() == "cpu" else None
+
+
+def _program(model, step: Callable, batch_size: int, options: dict | None = None) -> Callable:
     """Return a program for an epoch of steps, the one of before if the model has one.
 
     It stays with what `Model.compile` makes anew, as Keras's own do.
@@ -99,12 +114,14 @@ def _program(model, step: Callable, batch_size: int) -> Callable:
     programs = vars(model._compile_loss).setdefault("programs", {})
     key = step.__name__, batch_size
     if key not in programs:
-        compiled = _one_by_one if convolves_on_cpu(model) else _scan
-        programs[key] = compiled(step, batch_size)
+        if convolves_on_cpu(model):
+            programs[key] = _one_by_one(step, batch_size)
+        else:
+            programs[key] = _scan(step, batch_size, options)
     return programs[key]
 
 
-def _scan(step: Callable, batch_size: int) -> Callable:
+def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
     """Compile `step(state, batch)` to run over all batches that an order makes."""
     one = _gather(step)
 
@@ -114,7 +131,7 @@ def _scan(step: Callable, batch_size: int) -> Callable:
         state, _ = jax.lax.scan(lambda s, indices: (one(s, x, y, indices), None), state, batches)
         return one(state, x, y, order[whole:]) if whole < len(order) else state
 
-    return jax.jit(program, donate_argnums=0)
+    return jax.jit(program, donate_argnums=0, compiler_options=options)
 
 
 def _one_by_one(step: Callable, batch_size: int) -> Callable:

@@ -18,6 +18,7 @@ import numpy as np
 
 from shared_keras import checkpoints, runs, training
 from shared_keras.space import Space
+from shared_keras.tensors import assign
 
 WARM = 64  # models that stay in memory, compiled, for those that go on from them
 
@@ -165,9 +166,9 @@ def _leave(job: Job, model, keeper: "_Keeper") -> None:
     """Write what the trial ends with."""
     runs.write_json(job.folder / "build_config.json", model.get_build_config())
     last = model.get_weights()
-    model.set_weights(keeper.best_weights or last)
+    assign(model.weights, keeper.best_weights or last)
     checkpoints.save_weights(job.folder / "checkpoint.weights.h5", model)
-    model.set_weights(last)
+    assign(model.weights, last)
     if job.resumable:
         checkpoints.save(job.folder / checkpoints.STATE, model)
         _warm[job.folder] = model

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from shared_keras import keras_model, training
-from shared_keras.initializers import RandomNormal, RandomUniform
+from shared_keras.initializers import Ones, RandomNormal, RandomUniform, Zeros, constants
 from shared_keras.system import Conv, Dense, Flatten, Optimizer, System
 
 PAIRS = [
@@ -31,6 +31,19 @@ def test_law(ours, stock):
     assert values.shape == (90, 110) and values.dtype == np.float32
     assert same_law(values, array(stock((90, 110), dtype="float32")))
     assert not same_law(values + 0.05, array(stock((90, 110), dtype="float32")))
+
+
+@pytest.mark.every_backend
+@pytest.mark.parametrize(("ours", "word"), [(Zeros, "zeros"), (Ones, "ones")])
+def test_constants(ours, word):
+    with constants():
+        made = keras.initializers.get(word)
+    stock = keras.initializers.get(word)
+    assert type(made) is ours and type(stock) is not ours
+    for dtype in ("float32", "int32"):
+        values, expected = array(made((3, 5), dtype)), array(stock((3, 5), dtype))
+        np.testing.assert_array_equal(values, expected)
+        assert values.dtype == expected.dtype
 
 
 @pytest.mark.parametrize("ours", [pair[0] for pair in PAIRS], ids=IDS)

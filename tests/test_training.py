@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import training, training_jax
+from shared_keras import keras_model, mlp, tensors, training, training_jax
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -165,6 +165,33 @@ def test_one_program_per_step_means_the_same(monkeypatch, batch_size):
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-5, err_msg=name)
     for a, b in zip(*finals):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
+def test_a_new_shape_takes_two_programs():
+    """One to train, one to validate; none for initial values, slots, and weights put back."""
+    from jax import monitoring
+
+    x, y = np.zeros((50, 28, 28), np.uint8), np.zeros(50, np.int64)
+    compiled = []
+
+    def listen(event, seconds, **_):
+        if event.endswith("backend_compile_duration"):
+            compiled.append(seconds)
+
+    def train(units):
+        layers = [mlp.Layer(n, dropout=0.1) for n in units]
+        model = keras_model.build(mlp.perceptron(layers, learning_rate=0.01))
+        training.fit(model, x, y, batch_size=16, validation_data=(x, y))
+        tensors.assign(model.weights, model.get_weights())
+
+    train((11, 13))  # and what all models share
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        train((17, 19))
+    finally:
+        monitoring.unregister_event_duration_listener(listen)
+    assert len(compiled) == 2
 
 
 def test_convolutions_are_found():
