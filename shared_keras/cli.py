@@ -1,6 +1,7 @@
 """What the commands have in common: flags, checks, and how they end."""
 
 import argparse
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -138,6 +139,8 @@ def run(
         return 1
     except Exception as error:
         return _fail(parser, f"{type(error).__name__}: {error}", 1)
+    finally:
+        gc.freeze()  # otherwise Python looks at all of it again as it leaves, for half a second
 
 
 def _fail(parser: Parser, error: Exception | str, code: int) -> int:
