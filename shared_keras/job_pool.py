@@ -33,11 +33,11 @@ def run(
     idle, busy, died = list(pool), {}, set()
     try:
         while True:
-            report()
             while idle and (choice := choose(idle)):
                 worker, job = choice
                 idle.remove(worker)
                 busy[_submit(worker, search, job)] = worker, job
+            report()
             if not busy:
                 return
             done, _ = wait([*busy, *ready], timeout=1, return_when=FIRST_COMPLETED)

@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
 FEWEST = 8  # completed trials, below which importance would be nothing but noise
+TREES = 64  # as many as Optuna's evaluator has
 
 
 def importance(table: pd.DataFrame, names: list[str]) -> pd.Series:
@@ -27,7 +28,7 @@ def importance(table: pd.DataFrame, names: list[str]) -> pd.Series:
     """
     features = _numbers(table[names]).assign(**{"tuner/epochs": table.epochs})
     score = table.score.to_numpy(float)
-    forest = RandomForestRegressor(200, min_samples_leaf=2, random_state=0, n_jobs=1)
+    forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)
     forest.fit(features, score)
     grown = permutation_importance(
         forest, features, score, scoring="neg_mean_squared_error", n_repeats=10, random_state=0

@@ -1,4 +1,4 @@
-"""What a search leaves behind: trials.csv, best.json, pictures, a table."""
+"""What a search leaves behind: trials.csv, best.json, a table."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from shared_keras import plots, runs, search_plots
+from shared_keras import runs
 from shared_keras.oracle import own
 from shared_keras.places import FAILED
 from shared_keras.progress import place, settings
@@ -60,7 +60,7 @@ def write_trials(tuner, folder: Path) -> None:
 
 
 def write(tuner, folder: Path, search_settings, confirmed: pd.DataFrame | None) -> None:
-    """Write the pictures, then best.json, with which a search can be used.
+    """Write best.json, with which a search can be used.
 
     Args:
         tuner: The tuner.
@@ -68,24 +68,11 @@ def write(tuner, folder: Path, search_settings, confirmed: pd.DataFrame | None) 
         search_settings: `search.Settings`.
         confirmed: What `confirming.confirm` returned, if it was called.
     """
-    table, objective = rows(tuner), tuner.oracle.objective
-    runs.write_figure(folder / "search.png", plots.search(table, objective, folder.name))
-    done = pd.DataFrame([row for row in table if row["score"] is not None])
-    names = dict.fromkeys(p.name for p in tuner.oracle.hyperparameters.space)
-    names = [name for name in names if name in done and done[name].nunique() > 1]
-    if len(done) >= search_plots.FEWEST and names:
-        shares = search_plots.importance(done, names)
-        figure = search_plots.importance_figure(shares, f"Search {folder.name}, {len(done)} trials")
-        runs.write_figure(folder / "importance.png", figure)
-        figure = search_plots.parallel_coordinates(
-            done, names, _logarithmic(tuner), objective, f"Search {folder.name}"
-        )
-        runs.write_figure(folder / "parallel.png", figure)
     winner = _winner(tuner, confirmed)
     best = {
         "trial": winner.trial_id,
         "score": float(winner.score),
-        "objective": objective.name,
+        "objective": tuner.oracle.objective.name,
         "space": search_settings.space,
         "split": search_settings.split,
         "batch_size": search_settings.batch_size,
@@ -113,18 +100,6 @@ def write_tensorboard(tuner, folder: Path, trial_id: str) -> None:
 def _winner(tuner, confirmed: pd.DataFrame | None):
     """Return the trial that won: with the best mean, if that is known."""
     return tuner.winner() if confirmed is None else tuner.oracle.trials[confirmed.trial[0]]
-
-
-def _logarithmic(tuner) -> set[str]:
-    """Return the names of numbers that were drawn, or are spaced, by their logarithm."""
-    names = set()
-    for parameter in tuner.oracle.hyperparameters.space:
-        config = parameter.get_config()
-        values = config.get("values", ())
-        spaced = len(values) > 2 and all(isinstance(v, float) and v > 0 for v in values)
-        if config.get("sampling") == "log" or spaced:
-            names.add(parameter.name)
-    return names
 
 
 def show(tuner, folder: Path, console, confirmed: pd.DataFrame | None) -> None:

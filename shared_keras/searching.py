@@ -108,6 +108,7 @@ def run(
     done, total = counts(tuner)
     if done < total:
         progress.say(f"Stopped after {done} of {total} trials. The same command goes on from here.")
+    _pictures().write(tuner, folder)
     search_report.write(tuner, folder, settings, confirmed)
     search_report.show(tuner, folder, progress.console, confirmed)
 
@@ -125,8 +126,17 @@ def _reporter(tuner, folder: Path, progress: Progress, tensorboard: bool) -> Cal
         for trial_id in new * tensorboard:
             search_report.write_tensorboard(tuner, folder, trial_id)
         written += len(new)
+        if tuner.running and not tuner.oracle.open_places():
+            _pictures()  # now that there is a core for it
 
     return report
+
+
+def _pictures():
+    """Return what draws; importing it, with Matplotlib and scikit-learn, takes a second."""
+    from shared_keras import search_pictures
+
+    return search_pictures
 
 
 def _metrics(objective: str) -> Callable[[], list] | None:
