@@ -3,10 +3,10 @@
     python -m benchmarks.search [--cases CASE ...] [--rounds N]
 
 Each search is a process of its own, from its start to its end, and they take turns.
-Stock is `keras_tuner.Hyperband` with its defaults, on the space, the schedule, the seed
-and the images of ours; it draws other trials from them. The arithmetic limit is what the
-products of matrices of a search's own trials take at the rate that this machine reaches
-on all cores with large ones.
+Stock is `keras_tuner.Hyperband` with its defaults, on the schedule and the images of ours,
+and with the settings that ours drew, so that both train the same networks, but for those
+that they promote. The arithmetic limit is what the products of matrices of a search's own
+trials take at the rate that this machine reaches on all cores with large ones.
 """
 
 import argparse
@@ -28,6 +28,7 @@ CASES = {  # task, space, max_epochs, how many times as fast as each of STOCK is
     "fashion-regularized": ("fashion", "regularized", 4, (6.0, 2.5)),  # published: 20
 }
 PIXELS, CLASSES = 784, 10
+SETTINGS = "settings.json"
 
 
 def main() -> None:
@@ -47,9 +48,11 @@ def _compare(case: str, rounds: int) -> None:
         f"\n{case}, max_epochs {max_epochs}, factor 2; products at {rate:.0f} GFLOP/s", flush=True
     )
     results = {name: [] for name in (OURS, *STOCK)}
+    settings = None
     for _ in range(rounds):
         for name, column in results.items():
-            column.append(_search(name, task, space, max_epochs))
+            column.append(_search(name, task, space, max_epochs, settings))
+            settings = settings or column[0]["settings"]
     print(f"  {'':18} seconds  trials  epochs  / ours   limit, seconds and times it")
     for name, column in results.items():
         seconds = statistics.median(r["seconds"] for r in column)
@@ -66,14 +69,15 @@ def _compare(case: str, rounds: int) -> None:
         print(line, flush=True)
 
 
-def _search(name: str, task: str, space: str, max_epochs: int) -> dict:
-    """Run a search in a process; return its seconds, trials, epochs and GFLOP."""
+def _search(name: str, task: str, space: str, max_epochs: int, settings: list | None) -> dict:
+    """Run a search in a process; return its seconds, trials, epochs, GFLOP and settings."""
     how, _, backend = name.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
         budget = ["--max-epochs", str(max_epochs), "--factor", "2"]
         words = ["-m", f"{task}_keras.search", "--space", space, *budget, "--results-dir", folder]
         if how == "stock":
             words = ["-m", "benchmarks.search", "--stock", task, space, str(max_epochs), folder]
+            Path(folder, SETTINGS).write_text(json.dumps(settings))
         environment = os.environ | {"KERAS_BACKEND": backend.lower(), "TF_CPP_MIN_LOG_LEVEL": "3"}
         started = time.perf_counter()
         done = subprocess.run(
@@ -83,10 +87,14 @@ def _search(name: str, task: str, space: str, max_epochs: int) -> dict:
         if done.returncode:
             sys.exit(f"{name}: {done.stderr[-3000:]}")
         trials = [json.loads(path.read_text()) for path in Path(folder).rglob("trial.json")]
+    trials.sort(key=lambda trial: trial["trial_id"])
     values = [trial["hyperparameters"]["values"] for trial in trials]
     epochs = [v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values]
     gflop = sum(n * _gflop_per_epoch(v) for n, v in zip(epochs, values))
-    return {"seconds": seconds, "trials": len(trials), "epochs": sum(epochs), "gflop": gflop}
+    drawn = [v for v in values if v["tuner/round"] == 0]
+    settings = [{k: x for k, x in v.items() if not k.startswith("tuner/")} for v in drawn]
+    counts = {"trials": len(trials), "epochs": sum(epochs)}
+    return counts | {"seconds": seconds, "gflop": gflop, "settings": settings}
 
 
 def _gflop_per_epoch(values: dict) -> float:
@@ -113,7 +121,7 @@ def matmul_rate(size: int = 2048, repeats: int = 20) -> float:
 
 
 def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
-    """Search as a user of KerasTuner would."""
+    """Search as a user of KerasTuner would, among given settings."""
     import importlib
 
     import keras_tuner
@@ -131,6 +139,8 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
         directory=folder,
         project_name="stock",
     )
+    settings = json.loads(Path(folder, SETTINGS).read_text())
+    tuner.oracle._random_values = map(dict, settings).__next__
     tuner.search(
         split.train.x,
         split.train.y,
