@@ -44,7 +44,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class Dropout(keras.layers.Dropout):
-    """Keras's dropout, from half as many random bits on JAX."""
+    """Keras's dropout, from quicker random bits on JAX."""
 
     def call(self, inputs, training=False):
         """Drop a share of (n, ...) in training."""

@@ -10,6 +10,7 @@ metrics, seeds of the dropout layers) is donated from epoch to epoch and put bac
 into the model's variables after each, where callbacks find and may change it.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -17,6 +18,7 @@ import keras
 import numpy as np
 
 from shared_keras import initializers
+from shared_keras.adam_jax import one_pass
 from shared_keras.training import Plan, convolves_on_cpu
 
 # XLA's older code generator compiles in half the time. What works in place, such as an
@@ -40,7 +42,7 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
         model=model,
     )
     x, y = jax.device_put((x, y))
-    train = _program(model, model.train_step, plan.batch_size)
+    train = _program(model, train_step(model), plan.batch_size)
     validate = None
     if plan.validation_data is not None:
         options = validation_options(model)
@@ -97,6 +99,17 @@ def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str,
         return logs
 
     return validate
+
+
+def train_step(model: keras.Model) -> Callable:
+    """Return `model.train_step`, with Adam in one pass."""
+
+    @functools.wraps(model.train_step)
+    def step(state, data):
+        with one_pass(model.optimizer):
+            return model.train_step(state, data)
+
+    return step
 
 
 def validation_options(model) -> dict | None:

@@ -40,14 +40,16 @@ def same_or_not(first, second):
 
 
 def test_independent():
-    """Of neighbours, of the step before, and of the other half of the same word."""
-    first, second = masks(0.3)
-    half = -(-len(first) // 2)
+    """Of neighbours, of the steps before, and of a layer with a similar seed."""
+    first, second, third = masks(0.3, steps=3)
+    one, two = (layers.Dropout(0.3, seed=seed) for seed in (1, 2))
+    ones = np.ones(first.shape, "float32")
     pairs = [
         (first[:-1], first[1:]),
         (first[:, :-1], first[:, 1:]),
         (first, second),
-        (first[: len(first) - half], first[half:]),
+        (first, third),
+        [keras.ops.convert_to_numpy(layer(ones, training=True)) > 0 for layer in (one, two)],
     ]
     for a, b in pairs:
         assert same_or_not(a, b) > 1e-4

@@ -1,10 +1,13 @@
 """`training.fit` means what `keras.Model.fit` means."""
 
+import contextlib
+import os
+
 import keras
 import numpy as np
 import pytest
 
-from shared_keras import keras_model, mlp, tensors, training, training_jax
+from shared_keras import adam_jax, keras_model, mlp, tensors, training, training_jax
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -165,6 +168,54 @@ def test_one_program_per_step_means_the_same(monkeypatch, batch_size):
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-5, err_msg=name)
     for a, b in zip(*finals):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+ONE_PASS = pytest.mark.skipif(
+    keras.backend.backend() != "jax" or adam_jax.MULTI_OUTPUT not in os.environ["XLA_FLAGS"],
+    reason="needs JAX and the workers' XLA_FLAGS",
+)
+ADAMS = {
+    "adam": lambda: keras.optimizers.Adam(0.01, weight_decay=1e-3, clipnorm=1.0),
+    "amsgrad": lambda: keras.optimizers.Adam(schedule(), amsgrad=True),
+    "accumulated": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
+}
+
+
+@ONE_PASS
+@pytest.mark.parametrize("optimizer", ADAMS)
+def test_adam_in_one_pass_means_the_same(monkeypatch, optimizer):
+    """To the bit: weights, slots, history."""
+    x, y = problem()
+    results = []
+    for one_pass in (training_jax.one_pass, contextlib.nullcontext):
+        monkeypatch.setattr(training_jax, "one_pass", one_pass)
+        model = build(ADAMS[optimizer](), norm=True, dropout=0.2)
+        history = training.fit(model, x, y, epochs=3, batch_size=BATCH).history
+        assert "stateless_apply" not in vars(model.optimizer)
+        arrays = [*model.get_weights(), *map(np.array, model.optimizer.variables)]
+        results.append([*arrays, *history.values()])
+    for a, b in zip(*results):
+        np.testing.assert_array_equal(a, b)
+
+
+@ONE_PASS
+def test_adam_is_one_loop_per_variable():
+    """Otherwise it would be two, and all of this for nothing."""
+    import jax
+
+    x, y = problem()
+    model = build()
+    model._symbolic_build(data_batch=(x[:1], y[:1]))
+    variables = (model.trainable_variables, model.non_trainable_variables)
+    state = training_jax._read((*variables, model.optimizer.variables, model.metrics_variables))
+    order = np.arange(len(x), dtype=np.int32)
+
+    def loops(step):
+        program = training_jax._scan(step, BATCH, None).lower(state, *jax.device_put((x, y)), order)
+        return program.compile().as_text().count(" fusion(")
+
+    saved = loops(model.train_step) - loops(training_jax.train_step(model))
+    assert saved >= len(model.trainable_variables)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
