@@ -78,7 +78,7 @@ def _trial(space, hp, split) -> dict[str, float]:
     state = (model.trainable_variables, model.non_trainable_variables)
     training_state = (*state, model.optimizer.variables, model.metrics_variables)
     for kind, variables, of_a_batch, size, options, images in (
-        ("training", training_state, model.train_step, BATCH, None, split.train),
+        ("training", training_state, training_jax.train_step(model), BATCH, None, split.train),
         (
             "validation",
             (*state, model.metrics_variables),
