@@ -71,6 +71,8 @@ def _compare(case: str, rounds: int) -> None:
 
 def _search(name: str, task: str, space: str, max_epochs: int, settings: list | None) -> dict:
     """Run a search in a process; return its seconds, trials, epochs, GFLOP and settings."""
+    from shared_keras.oracle import own
+
     how, _, backend = name.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
         budget = ["--max-epochs", str(max_epochs), "--factor", "2"]
@@ -92,9 +94,13 @@ def _search(name: str, task: str, space: str, max_epochs: int, settings: list | 
     epochs = [v["tuner/epochs"] - v["tuner/initial_epoch"] for v in values]
     gflop = sum(n * _gflop_per_epoch(v) for n, v in zip(epochs, values))
     drawn = [v for v in values if v["tuner/round"] == 0]
-    settings = [{k: x for k, x in v.items() if not k.startswith("tuner/")} for v in drawn]
-    counts = {"trials": len(trials), "epochs": sum(epochs)}
-    return counts | {"seconds": seconds, "gflop": gflop, "settings": settings}
+    return {
+        "seconds": seconds,
+        "trials": len(trials),
+        "epochs": sum(epochs),
+        "gflop": gflop,
+        "settings": [own(v) for v in drawn],
+    }
 
 
 def _gflop_per_epoch(values: dict) -> float:
