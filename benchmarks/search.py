@@ -1,6 +1,6 @@
 """Seconds of whole searches: ours beside stock Hyperband, and beside the arithmetic.
 
-    python -m benchmarks.search [--cases CASE ...] [--rounds N]
+    python -m benchmarks.search [--cases CASE ...] [--max-epochs N] [--rounds N]
 
 Each search is a process of its own, from its start to its end, and they take turns.
 Stock is `keras_tuner.Hyperband` with its defaults, on the schedule and the images of ours,
@@ -33,16 +33,19 @@ SETTINGS = "settings.json"
 
 def main() -> None:
     """Run the searches in turn and print a table for each case."""
+    from shared_keras import cli
+
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--max-epochs", type=cli.whole(1), help="instead of each case's own")
+    parser.add_argument("--rounds", type=cli.whole(1), default=1)
     args = parser.parse_args()
     for case in args.cases:
-        _compare(case, args.rounds)
+        task, space, max_epochs, wanted = CASES[case]
+        _compare(case, task, space, args.max_epochs or max_epochs, wanted, args.rounds)
 
 
-def _compare(case: str, rounds: int) -> None:
-    task, space, max_epochs, wanted = CASES[case]
+def _compare(case, task, space, max_epochs: int, wanted: tuple, rounds: int) -> None:
     rate = matmul_rate()
     print(
         f"\n{case}, max_epochs {max_epochs}, factor 2; products at {rate:.0f} GFLOP/s", flush=True
