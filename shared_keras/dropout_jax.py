@@ -24,7 +24,8 @@ def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
         position = position * size + jax.lax.broadcasted_iota("uint32", x.shape, axis)
     bits = _mix(_mix(position + _mix(key[0])) ^ key[1])
     least = jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
-    return x * jnp.where(bits >= least, jnp.asarray(1 / (1 - rate), x.dtype), 0)
+    scaled = x * jnp.asarray(1 / (1 - rate), x.dtype)
+    return jax.lax.select(bits >= least, scaled, jnp.zeros_like(x))  # jnp.where is not inlined
 
 
 def _mix(bits: jax.Array) -> jax.Array:
