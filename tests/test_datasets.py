@@ -10,6 +10,7 @@ from shared_keras import datasets
 from shared_keras.datasets import Images
 from shared_keras.errors import BadInput
 from tests.conftest import write_idx
+from tests.make_holdout import holdout
 
 
 def test_embedded_data(task, full):
@@ -67,6 +68,18 @@ def test_sizes(task, full):
     split = datasets.split(task, *full[task.name], "published")
     expected = {"fashion": [60000, 6000, 4000], "mnist": [60000, 5000, 5000]}
     assert [len(p) for p in (split.train, split.validation, split.test)] == expected[task.name]
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_holdout_is_scikit_learns(task, full, embedded):
+    """Of the embedded images it comes from a file, of others from scikit-learn itself."""
+    train, test = full[task.name]
+    labels = train.y if embedded else train.y[::-1]
+    rest, validation = holdout(labels)
+    split = datasets.split(task, Images(train.x, labels), test, "holdout")
+    for images, indices in ((split.train, rest), (split.validation, validation)):
+        np.testing.assert_array_equal(images.x, train.x[indices])
+        np.testing.assert_array_equal(images.y, labels[indices])
 
 
 def test_published_split_is_the_originals(task, full):
