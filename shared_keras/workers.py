@@ -22,7 +22,7 @@ from shared_keras import devices, quick_import
 # benchmarks/trial.py shows it, benchmarks/NOTES.md tells.
 XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false --xla_cpu_parallel_codegen_split_count=1 "
-    "--xla_backend_optimization_level=1 --xla_backend_extra_options="
+    "--xla_backend_extra_options="
     "xla_cpu_disable_loop_unrolling=true,"
     "xla_cpu_disable_tiled_emitter=true,"
     "xla_cpu_use_multi_output_fusion=true,"
