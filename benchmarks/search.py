@@ -5,8 +5,9 @@
 Each search is a process of its own, from its start to its end, and they take turns.
 Stock is `keras_tuner.Hyperband` with its defaults, on the schedule and the images of ours,
 and with the settings that ours drew, so that both train the same networks, but for those
-that they promote. The arithmetic limit is what the products of matrices of a search's own
-trials take at the rate that this machine reaches on all cores with large ones.
+that they promote; its models are of Keras's own layers and initializers. The arithmetic limit
+is what the products of matrices of a search's own trials take at the rate that this machine
+reaches on all cores with large ones.
 """
 
 import argparse
@@ -139,8 +140,9 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
 
     task = importlib.import_module(f"{task_name}_keras.task").TASK
     split = datasets.split(task, *datasets.load(task), "holdout")
+    describe = task.builder(space).describe
     tuner = keras_tuner.Hyperband(
-        task.builder(space),
+        lambda hp: plain(describe(hp)),
         "val_accuracy",
         max_epochs=max_epochs,
         factor=2,
@@ -157,6 +159,31 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
         batch_size=32,
         verbose=0,
     )
+
+
+def plain(described):
+    """Return the compiled model as a user of Keras writes it, of Keras's own parts only."""
+    import keras
+
+    from shared_keras import system
+
+    model = keras.Sequential([keras.Input((28, 28)), keras.layers.Rescaling(1 / 255)])
+    for layer in described.layers:
+        match layer:
+            case system.Flatten():
+                model.add(keras.layers.Flatten())
+            case system.Dense(units, l2=l2):
+                penalty = keras.regularizers.L2(l2) if l2 else None
+                model.add(keras.layers.Dense(units, kernel_regularizer=penalty))
+            case system.Activation(name):
+                model.add(keras.layers.Activation(name))
+            case system.Dropout(rate):
+                model.add(keras.layers.Dropout(rate))
+            case _:
+                raise ValueError(f"{layer} is not written out here")
+    adam = keras.optimizers.Adam(described.optimizer.learning_rate)
+    model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
 
 
 if __name__ == "__main__":
