@@ -129,9 +129,11 @@ def tested(task: Task, test: Images, protocol: str) -> np.ndarray:
 def _holdout(task, train) -> tuple[np.ndarray, np.ndarray]:
     """Cut a fifth off; of the embedded images as a file says, because importing scikit-learn
     takes longer than all else that a search does before it trains."""
-    with np.load(embedded(task) / HOLDOUT, allow_pickle=False) as file:
-        if np.array_equal(file["labels"], train.y):
-            return file["rest"], file["validation"]
+    path = embedded(task) / HOLDOUT
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            if np.array_equal(file["labels"], train.y):
+                return file["rest"], file["validation"]
     return _cut(train, HOLDOUT_FRACTION)
 
 

@@ -1,6 +1,5 @@
 """Carry out a search: begin it or go on with it, show it, write what it leaves."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -117,7 +116,6 @@ def run(
 def _reporter(tuner, folder: Path, progress: Progress, tensorboard: bool) -> Callable[[], None]:
     """Return what the tuner calls: it shows the search and writes trials.csv."""
     written = len(tuner.oracle.end_order)
-    cores = len(os.sched_getaffinity(0))
 
     def report():
         nonlocal written
@@ -128,7 +126,7 @@ def _reporter(tuner, folder: Path, progress: Progress, tensorboard: bool) -> Cal
         for trial_id in new * tensorboard:
             search_report.write_tensorboard(tuner, folder, trial_id)
         written += len(new)
-        if 0 < len(tuner.running) < cores and not tuner.oracle.open_places():
+        if tuner.running and not tuner.oracle.open_places():
             _pictures()  # now that there is a core for it
 
     return report

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import os
 import random
@@ -114,7 +115,10 @@ def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys,
             raise RuntimeError("no luck today")
         return MNIST.builder("dense").describe(hp)
 
-    monkeypatch.setitem(sys.modules, "broken", types.ModuleType("broken"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "broken", importlib.import_module("broken"))
     models = types.ModuleType("broken.models")
     models.regularized = hopeless
     monkeypatch.setitem(sys.modules, "broken.models", models)
