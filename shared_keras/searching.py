@@ -1,7 +1,9 @@
 """Carry out a search: begin it or go on with it, show it, write what it leaves."""
 
+import contextlib
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -134,9 +136,23 @@ def _reporter(tuner, folder: Path, progress: Progress, tensorboard: bool) -> Cal
 
 def _pictures():
     """Return what draws; importing it, with Matplotlib and scikit-learn, takes a second."""
-    from shared_keras import search_pictures
+    with late_interrupt():
+        from shared_keras import search_pictures
 
     return search_pictures
+
+
+@contextlib.contextmanager
+def late_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait: some libraries swallow it while they are imported."""
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _metrics(objective: str) -> Callable[[], list] | None:

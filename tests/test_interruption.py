@@ -15,7 +15,7 @@ import types
 import pandas as pd
 import pytest
 
-from shared_keras import search
+from shared_keras import search, searching
 from shared_keras.space import Space
 from tests.conftest import MNIST
 
@@ -106,6 +106,15 @@ def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     for trial, written in before.items():  # what had ended was not run again
         assert (user.folder(name) / f"trial_{trial}" / "trial.json").stat().st_mtime == written
     assert not list(user.folder(name).rglob("*.tmp-*"))
+
+
+def test_ctrl_c_is_not_lost_in_an_import():
+    """As it is if the library that is imported catches everything."""
+    before = signal.getsignal(signal.SIGINT)
+    swallowed = contextlib.suppress(BaseException)
+    with pytest.raises(KeyboardInterrupt), searching.late_interrupt(), swallowed:
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
