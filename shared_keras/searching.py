@@ -152,7 +152,7 @@ def late_interrupt() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
     if pressed:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 def _metrics(objective: str) -> Callable[[], list] | None:
