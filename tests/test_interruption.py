@@ -25,6 +25,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long form: fifty moments
 
 
+def hear_ctrl_c():
+    """As a command in a terminal does, also if the tests run in a background job that does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Searcher:
     """A user who searches on small data, with several workers."""
 
@@ -43,6 +48,7 @@ class Searcher:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=hear_ctrl_c,
         )
 
     def folder(self, name):
@@ -110,11 +116,14 @@ def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
 
 def test_ctrl_c_is_not_lost_in_an_import():
     """As it is if the library that is imported catches everything."""
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     swallowed = contextlib.suppress(BaseException)
-    with pytest.raises(KeyboardInterrupt), searching.late_interrupt(), swallowed:
-        signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    try:
+        with pytest.raises(KeyboardInterrupt), searching.late_interrupt(), swallowed:
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
