@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from shared_keras import datasets
 from tests.conftest import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -25,5 +26,6 @@ def test_the_wheel_holds_code_and_data(tmp_path):
     for task in TASKS:
         for name in task.digests:
             assert f"{task.package}/data/{name}.gz" in names
+        assert f"{task.package}/data/{datasets.HOLDOUT}" in names
         assert f"{task.package}/search.py" in names
     assert not any(name.startswith(("tests/", "tuner_results/")) for name in names)
