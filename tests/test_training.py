@@ -204,8 +204,8 @@ def test_adam_and_relu_mean_the_same(monkeypatch, name, optimizer):
 
 
 @ONE_PASS
-@pytest.mark.parametrize("name,loops_saved", [("one_pass", 4), ("by_result", 1)])
-def test_adam_and_relu_are_one_loop_each(monkeypatch, name, loops_saved):
+@pytest.mark.parametrize("name", ["one_pass", "by_result"])
+def test_adam_and_relu_are_one_loop_each(monkeypatch, name):
     """Adam one for each variable; otherwise it would be two, and all of this for nothing."""
     import jax
 
@@ -223,7 +223,8 @@ def test_adam_and_relu_are_one_loop_each(monkeypatch, name, loops_saved):
 
     quicker = loops()
     monkeypatch.setattr(training_jax, name, nothing_quicker)
-    assert loops() - quicker >= loops_saved
+    relus = 1  # in the model
+    assert loops() - quicker >= {"one_pass": len(variables[0]), "by_result": relus}[name]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
