@@ -44,12 +44,12 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
             return None
         trial, seed = waiting.pop(0)
         job = _job(tuner, trial, seed, _file(folder, trial, seed).parent)
-        begun[job.folder] = trial, seed
+        begun[job] = trial, seed
         return idle[0], job
 
     def end(worker, job, result):
-        trial, seed = begun[job.folder]
-        failure = job_pool.DIED if result is None else result.failure
+        trial, seed = begun[job]
+        failure = str(result) if isinstance(result, job_pool.Died) else result.failure
         if failure is not None:
             reason = search_report.last_line(failure)
             raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {reason}")
@@ -59,7 +59,8 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
         for leftover in ("checkpoint.weights.h5", "build_config.json", checkpoints.STATE):
             (job.folder / leftover).unlink(missing_ok=True)
 
-    job_pool.run(workers.get(tuner.workers or workers.default()), shared, choose, end)
+    pool = workers.get(tuner.workers or workers.default())
+    job_pool.run(pool, shared, trial_job.run, choose, end)
     table = pd.DataFrame([_row(folder, trial) for trial in trials])
     falling = tuner.oracle.objective.direction == "min"
     table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)

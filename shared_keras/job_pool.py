@@ -1,42 +1,65 @@
-"""Run jobs on the worker processes: keep them busy, replace those that die."""
+"""Run jobs on worker processes: keep them busy, replace those that die.
 
-from collections.abc import Callable, Sequence
+What all jobs of a run have in common is sent to each process once. Whoever replaces a
+process, this module or loky itself, the new one says that it was never given that, and
+gets it together with its job.
+"""
+
+import gc
+import re
+import uuid
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from typing import Any
 
-from shared_keras import trial_job
-from shared_keras.trial_job import Job, Result
+import cloudpickle
+
+from shared_keras.errors import RunFailed
 from shared_keras.workers import Worker
 
-DIED = "RuntimeError: its worker process died twice, as it does without enough memory"
+
+class Died(Exception):
+    """The process of a job died under it, twice."""
 
 
 def run(
     pool: Sequence[Worker],
-    search: trial_job.Search,
-    choose: Callable[[list[Worker]], tuple[Worker, Job] | None],
-    end: Callable[[Worker, Job, Result | None], None],
+    shared: Any,
+    work: Callable[[Any, Any], Any],
+    choose: Callable[[list[Worker]], tuple[Worker, Hashable] | None],
+    end: Callable[[Worker, Any, Any], None],
     report: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train until nothing runs and nothing is left to choose.
+    """Work until nothing runs and nothing is left to choose.
 
     A worker that dies is replaced, and its job run once more. If this is left by an
-    exception, Ctrl-C included, the workers that train are ended.
+    exception, Ctrl-C included, the workers that are busy are ended.
 
     Args:
         pool: The workers.
-        search: What all jobs have in common.
+        shared: What all jobs have in common.
+        work: Called in a worker as `work(shared, job)`.
         choose: Given the idle workers, returns one of them and its next job, or None.
-        end: Called with what came of a job, or None if its worker died twice.
+        end: Called with the worker, the job, and what `work` returned or, if the worker
+            died twice, a `Died`.
         report: Called whenever something happened, and once a second.
+
+    Raises:
+        RunFailed: if `shared` cannot be sent to another process.
     """
-    ready = [_begin(worker, search) for worker in pool]
+    parcel = _Parcel(shared, work)
+    ready = [_submit(worker, parcel.hold) for worker in pool]
     idle, busy, died = list(pool), {}, set()
+
+    def start(worker, job, call=parcel.work):
+        busy[_submit(worker, call, job)] = worker, job
+
     try:
         while True:
             while idle and (choice := choose(idle)):
                 worker, job = choice
                 idle.remove(worker)
-                busy[_submit(worker, search, job)] = worker, job
+                start(worker, job)
             report()
             if not busy:
                 return
@@ -47,39 +70,99 @@ def run(
                     future.result()
             for future in done & set(busy):
                 worker, job = busy.pop(future)
-                if _died(future) and job.folder not in died:
-                    died.add(job.folder)
-                    busy[_revive(worker, search, job)] = worker, job
+                if _died(future):
+                    if job not in died:
+                        died.add(job)
+                        start(worker, job, parcel.hold_and_work)
+                        continue
+                    result = _obituary(future)
+                else:
+                    result = future.result()
+                if isinstance(result, _NotGiven):  # loky has replaced the process
+                    start(worker, job, parcel.hold_and_work)
                     continue
                 idle.append(worker)
-                end(worker, job, None if _died(future) else future.result())
+                end(worker, job, result)
     except BaseException:
         for worker, _ in busy.values():
             worker.stop()
         raise
 
 
-def _begin(worker: Worker, search: trial_job.Search) -> Future:
+class _NotGiven:
+    """What a process answers that was never given what its job needs."""
+
+
+_held: dict[str, Any] = {}  # in a worker: what its jobs have in common, by key
+
+
+class _Parcel:
+    """What all jobs have in common, pickled once, and the calls that workers get."""
+
+    def __init__(self, shared, work):
+        self.key, self.function = uuid.uuid4().hex, work
+        try:
+            self.data = cloudpickle.dumps(shared)
+        except Exception as error:
+            raise _cannot_be_sent(error) from error
+
+    @property
+    def hold(self):
+        return _hold, self.key, self.data
+
+    @property
+    def work(self):
+        return _work, self.key, self.function
+
+    @property
+    def hold_and_work(self):
+        return _hold_and_work, self.key, self.data, self.function
+
+
+def _hold(key: str, data: bytes) -> None:
+    _held.clear()
     try:
-        return worker.submit(trial_job.begin, search)
-    except BrokenExecutor:  # it died since it was last used
+        _held[key] = cloudpickle.loads(data)
+    except Exception as error:
+        raise _cannot_be_sent(error) from error
+    gc.collect()
+    gc.freeze()  # what was imported needs no collecting
+
+
+def _work(key: str, function: Callable, job):
+    return function(_held[key], job) if key in _held else _NotGiven()
+
+
+def _hold_and_work(key: str, data: bytes, function: Callable, job):
+    _hold(key, data)
+    return _work(key, function, job)
+
+
+def _cannot_be_sent(error: Exception) -> RunFailed:
+    return RunFailed(
+        "the hypermodel, the data or an option of the search cannot be sent to a worker "
+        f"process: {type(error).__name__}: {error}"
+    )
+
+
+def _submit(worker: Worker, call: tuple, *args) -> Future:
+    """Submit to a worker, to a new process if the old one has died."""
+    try:
+        return worker.submit(*call, *args)
+    except BrokenExecutor:
         worker.restart()
-        return worker.submit(trial_job.begin, search)
-
-
-def _submit(worker: Worker, search: trial_job.Search, job: Job) -> Future:
-    try:
-        return worker.submit(trial_job.run, job)
-    except BrokenExecutor:  # it died while it was idle
-        return _revive(worker, search, job)
-
-
-def _revive(worker: Worker, search: trial_job.Search, job: Job) -> Future:
-    worker.restart()
-    worker.submit(trial_job.begin, search)
-    return worker.submit(trial_job.run, job)
+        return worker.submit(*call, *args)
 
 
 def _died(future: Future) -> bool:
     """Return whether the process of a job that is done died under it."""
     return isinstance(future.exception(), BrokenExecutor)
+
+
+def _obituary(future: Future) -> Died:
+    """Return how the process of a job died."""
+    codes = re.search(r"{(.*)}", str(future.exception()))
+    how = f" ({codes[1]})" if codes else ""
+    return Died(
+        f"its worker process died twice{how}; without enough memory the system sends SIGKILL"
+    )

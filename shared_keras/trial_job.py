@@ -1,14 +1,13 @@
 """What a worker process does: train one trial, from where its parent stopped."""
 
 import copy
-import gc
 import math
 import random
 import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ class Search:
         x: Inputs to train on.
         y: Targets.
         options: Further arguments of `training.fit`.
+        warm: In a worker, the models that others may go on from, by the folder of their trial.
     """
 
     hypermodel: keras_tuner.HyperModel
@@ -42,9 +42,10 @@ class Search:
     x: np.ndarray
     y: np.ndarray
     options: Mapping[str, Any]
+    warm: OrderedDict[Path, keras.Model] = field(default_factory=OrderedDict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """A trial to train.
 
@@ -91,30 +92,18 @@ def own_fit(hypermodel: keras_tuner.HyperModel) -> bool:
     )
 
 
-_search: Search
-_warm: OrderedDict[Path, keras.Model]
-
-
-def begin(search: Search) -> None:
-    """Take up a search: this process's next jobs are its trials."""
-    global _search, _warm
-    _search, _warm = search, OrderedDict()
-    gc.collect()
-    gc.freeze()  # what was imported needs no collecting
-
-
-def run(job: Job) -> Result:
+def run(search: Search, job: Job) -> Result:
     """Train a trial; leave history.csv, a checkpoint and, if resumable, its state.
 
     Raises:
         OSError: if a file cannot be written, which is not the trial's fault.
     """
     hp = keras_tuner.HyperParameters.from_config(job.hyperparameters)
-    keeper = _Keeper(_search.objective)
+    keeper = _Keeper(search.objective)
     failure = None
     try:
-        model = _model(job, hp)
-        _fit(job, hp, model, keeper)
+        model = _model(search, job, hp)
+        _fit(search, job, hp, model, keeper)
     except OSError:
         raise
     except Exception as error:
@@ -122,47 +111,47 @@ def run(job: Job) -> Result:
         failure = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
     runs.write_history(job.folder / "history.csv", keeper.history, first=job.initial_epoch + 1)
     if failure is None:
-        _leave(job, model, keeper)
+        _leave(search, job, model, keeper)
     return Result(keeper.history, keeper.best, hp.get_config(), failure)
 
 
-def _model(job: Job, hp) -> keras.Model:
+def _model(search: Search, job: Job, hp) -> keras.Model:
     """Return the model as the parent left it, or a new one."""
-    if job.parent in _warm:
-        return _warm.pop(job.parent)
+    if job.parent in search.warm:
+        return search.warm.pop(job.parent)
     training.seed_layers(job.seed)
-    model = _search.hypermodel.build(hp)
+    model = search.hypermodel.build(hp)
     if not isinstance(model, keras.Model):
         raise TypeError(f"build must return a compiled keras.Model. Received: {model!r}")
-    if _search.metrics is not None:
-        model.compile(model.optimizer, model.loss, metrics=_search.metrics())
+    if search.metrics is not None:
+        model.compile(model.optimizer, model.loss, metrics=search.metrics())
     if job.parent is not None:
         checkpoints.load(job.parent / checkpoints.STATE, model)
     return model
 
 
-def _fit(job: Job, hp, model, keeper: "_Keeper") -> None:
-    callbacks = copy.deepcopy(list(_search.options.get("callbacks", ())))
-    options = dict(_search.options) | {
+def _fit(search: Search, job: Job, hp, model, keeper: "_Keeper") -> None:
+    callbacks = copy.deepcopy(list(search.options.get("callbacks", ())))
+    options = dict(search.options) | {
         "initial_epoch": job.initial_epoch,
         "epochs": job.epochs,
         "callbacks": [*callbacks, keeper],
     }
-    hypermodel = _search.hypermodel
+    hypermodel = search.hypermodel
     if own_fit(hypermodel):
         random.seed(job.seed)
         np.random.seed(job.seed)
-        results = hypermodel.fit(hp, model, _search.x, _search.y, **options)
+        results = hypermodel.fit(hp, model, search.x, search.y, **options)
         if not keeper.history:  # it has a loop of its own
-            own = results if isinstance(results, Mapping) else {_search.objective.name: results}
+            own = results if isinstance(results, Mapping) else {search.objective.name: results}
             keeper.add(own, None)
         return
     if isinstance(hypermodel, Space):
         options = hypermodel.options(hp, options)
-    training.fit(model, _search.x, _search.y, seed=job.seed, **options)
+    training.fit(model, search.x, search.y, seed=job.seed, **options)
 
 
-def _leave(job: Job, model, keeper: "_Keeper") -> None:
+def _leave(search: Search, job: Job, model, keeper: "_Keeper") -> None:
     """Write what the trial ends with."""
     runs.write_json(job.folder / "build_config.json", model.get_build_config())
     last = model.get_weights()
@@ -171,9 +160,9 @@ def _leave(job: Job, model, keeper: "_Keeper") -> None:
     assign(model.weights, last)
     if job.resumable:
         checkpoints.save(job.folder / checkpoints.STATE, model)
-        _warm[job.folder] = model
-        if len(_warm) > WARM:
-            _warm.popitem(last=False)
+        search.warm[job.folder] = model
+        if len(search.warm) > WARM:
+            search.warm.popitem(last=False)
 
 
 class _Keeper(keras.callbacks.Callback):

@@ -195,13 +195,13 @@ class Hyperband(keras_tuner.Hyperband):
             trial = self.oracle.begin(place, f"worker{pool.index(worker)}")
             self.running[trial.trial_id] = time.perf_counter()
             job = self._job(trial)
-            trials[job.folder] = trial
+            trials[job] = trial
             return worker, job
 
         def end(worker, job, result):
-            self._end(trials.pop(job.folder), worker, result)
+            self._end(trials.pop(job), worker, result)
 
-        job_pool.run(pool, shared, choose, end, self.callback)
+        job_pool.run(pool, shared, trial_job.run, choose, end, self.callback)
 
     def _choose(self, idle: Iterable) -> tuple[workers.Worker, Place] | None:
         """Return a worker and what it does next: what is warm there, or new, or any."""
@@ -229,11 +229,11 @@ class Hyperband(keras_tuner.Hyperband):
             resumable=values["tuner/round"] < values["tuner/bracket"],
         )
 
-    def _end(self, trial, worker, result: trial_job.Result | None) -> None:
+    def _end(self, trial, worker, result: trial_job.Result | job_pool.Died) -> None:
         """Record what came of a trial, then delete the checkpoints that nobody needs."""
         del self.running[trial.trial_id]
-        if result is None:
-            trial.status, trial.message = FAILED, job_pool.DIED
+        if isinstance(result, job_pool.Died):
+            trial.status, trial.message = FAILED, f"RuntimeError: {result}"
         else:
             trial.hyperparameters = keras_tuner.HyperParameters.from_config(result.hyperparameters)
             self.seconds[trial.trial_id] = sum(result.history.get("seconds", ()))

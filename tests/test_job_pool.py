@@ -6,34 +6,40 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil  # noqa: F401 - with it, loky replaces processes that grow
 import pytest
 
-from shared_keras import job_pool, trial_job, workers
+from shared_keras import job_pool, workers
+from shared_keras.errors import RunFailed
 
 
-def prepare(search):
-    """What `trial_job.begin` is here."""
-    global begun
-    begun = search
+class Job(SimpleNamespace):
+    """A job by its identity."""
+
+    __hash__ = object.__hash__
 
 
-def work(job):
-    """What `trial_job.run` is here: die as often as asked, then return."""
-    assert begun == "a search"
+def work(shared, job):
+    """Die as often as asked, or grow, then return."""
+    assert shared == "what they share"
     with open(job.folder, "a") as file:
         file.write("x")
     if job.folder.stat().st_size <= job.deaths:
         os.kill(os.getpid(), signal.SIGKILL)
+    if job.grow:
+        time.sleep(1.1)  # loky looks once a second
+        kept.append(b"x" * 2_000_000)
     return job.folder.name
 
 
+kept = []
+
+
 @pytest.fixture
-def jobs(monkeypatch, tmp_path):
+def jobs(tmp_path):
     """Make jobs that die so many times each."""
-    monkeypatch.setattr(trial_job, "begin", prepare)
-    monkeypatch.setattr(trial_job, "run", work)
-    return lambda *deaths: [
-        SimpleNamespace(folder=Path(tmp_path, str(i)), deaths=n) for i, n in enumerate(deaths)
+    return lambda *deaths, grow=False: [
+        Job(folder=Path(tmp_path, str(i)), deaths=n, grow=grow) for i, n in enumerate(deaths)
     ]
 
 
@@ -57,13 +63,53 @@ def run(pool, waiting, *, end=lambda worker, name: None):
         results[job.folder.name] = result
         end(worker, job.folder.name)
 
-    job_pool.run(pool, "a search", choose, ended)
+    job_pool.run(pool, "what they share", work, choose, ended)
     return results
 
 
 def test_a_job_whose_worker_dies_runs_once_more_and_no_third_time(jobs):
     pool = workers.get(2)
-    assert run(pool, jobs(0, 1, 5, 0)) == {"0": "0", "1": "1", "2": None, "3": "3"}
+    results = run(pool, jobs(0, 1, 5, 0))
+    assert "SIGKILL" in str(results.pop("2"))
+    assert results == {"0": "0", "1": "1", "3": "3"}
+
+
+def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypatch):
+    """Where psutil is installed, loky ends a process that grew and starts another."""
+    monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "1e6")
+    worker = workers.get(1)[0]
+    worker.restart()
+    before = worker.submit(os.getpid).result()
+    assert run([worker], jobs(0, 0, 0, grow=True)) == {i: i for i in "012"}
+    assert worker.submit(os.getpid).result() != before
+    worker.stop()
+
+
+def test_a_worker_that_grows_is_kept(jobs, monkeypatch):
+    """It holds compiled programs and models, which loky takes for a leak."""
+    monkeypatch.delenv("LOKY_MAX_MEMORY_LEAK_SIZE", raising=False)
+    worker = workers.get(1)[0]
+    worker.restart()
+    assert float(worker.submit(os.getenv, "LOKY_MAX_MEMORY_LEAK_SIZE").result()) > 1e12
+    worker.stop()
+
+
+class Unwelcome:
+    """Can be pickled, but not read back."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+@pytest.mark.parametrize("shared", [Unwelcome(), (i for i in range(3))], ids=["there", "here"])
+def test_what_cannot_be_sent_is_said_in_one_sentence(jobs, shared):
+    waiting = jobs(0)
+
+    def choose(idle):
+        return (idle[0], waiting.pop()) if waiting else None
+
+    with pytest.raises(RunFailed, match="cannot be sent to a worker process: (Value|Type)Error"):
+        job_pool.run(workers.get(1), shared, work, choose, lambda *_: None)
 
 
 def test_workers_that_die_while_idle_are_replaced(jobs):
