@@ -1,6 +1,7 @@
 """Backend and device: chosen before Keras is imported, described afterwards."""
 
 import os
+import sys
 
 from shared_keras.errors import BadInput
 
@@ -62,7 +63,9 @@ def gpus() -> list[str]:
 
 
 def backend() -> str:
-    """Return the name of the backend."""
+    """Return the name of the backend: Keras's, or before Keras is imported the one it will have."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"].config.backend()
     return os.environ["KERAS_BACKEND"]
 
 

@@ -12,15 +12,17 @@ when a search goes on.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
 import numpy as np
+from keras_tuner.engine.hyperparameters import serialize
 from keras_tuner.engine.trial import Trial
 
-from shared_keras import places, runs
+from shared_keras import objectives, places, runs
 from shared_keras.errors import BadInput
 from shared_keras.places import COMPLETED, ENDED, RUNNING, Place, Rung, ranked
 
@@ -31,7 +33,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     """The stock oracle with what the module promises.
 
     Args:
-        objective: `keras_tuner.Objective`.
+        objective: As for `HyperbandOracle`; see `objectives.check`.
         seed: Decides every value that is drawn; 0 is a seed like any other.
         first: Hyperparameters that the first trials try instead of drawn ones.
         max_trials: Trials of a higher number are left out.
@@ -47,11 +49,14 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         max_trials: int | None = None,
         **kwargs,
     ):
+        objectives.check(objective)
         super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
         self.seed = seed  # the stock class takes 0 for "none"
         self.first = [dict(values) for values in first]
         self.limit = max_trials or math.inf
         self.rungs = self._plan()
+        self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
+        self._known_first: list | None = None
         self._drawn: dict[Place, dict] = {}
 
     def _plan(self) -> dict[tuple[int, int], Rung]:
@@ -91,19 +96,18 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     def begin(self, place: Place, tuner_id: str) -> Trial:
         """Create the trial of a place and write it down."""
         if place.parent is None:
+            hyperparameters = keras_tuner.HyperParameters()
+            hyperparameters.merge(self.known_first())
             values = self._values(place)
         else:
-            values = self.trials[place.parent].hyperparameters.values | {
-                "tuner/trial_id": place.parent
-            }
-        values = values | {
+            hyperparameters = self.trials[place.parent].hyperparameters.copy()
+            values = hyperparameters.values | {"tuner/trial_id": place.parent}
+        hyperparameters.values = values | {
             "tuner/epochs": place.rung.epochs,
             "tuner/initial_epoch": place.rung.initial_epoch,
             "tuner/bracket": place.rung.bracket,
             "tuner/round": place.rung.key[1],
         }
-        hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = values
         trial = Trial(hyperparameters=hyperparameters, trial_id=place.trial_id, status=RUNNING)
         self.trials[trial.trial_id] = self.ongoing_trials[tuner_id] = trial
         self.start_order.append(trial.trial_id)
@@ -136,7 +140,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Draw hyperparameters that are unlike all earlier ones, if that can be had."""
         for attempt in range(DRAWS):
             hp = keras_tuner.HyperParameters()
-            for i, parameter in enumerate(self.hyperparameters.space):
+            for i, parameter in enumerate(self.known_first()):
                 hp.merge([parameter])
                 if hp.is_active(parameter):
                     seed = mix(self.seed_of(place.trial_id), attempt, i)
@@ -145,16 +149,23 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
                 break
         return hp.values
 
-    def update_space(self, hyperparameters):
-        """Add new hyperparameters; what is drawn from now on has values of them, too."""
-        before = len(self.hyperparameters.space)
-        super().update_space(hyperparameters)
-        if len(self.hyperparameters.space) > before:
-            self._drawn = {}
+    def known_first(self) -> list:
+        """Return the hyperparameters that were known before the first trial.
+
+        Only these are drawn here, so that a draw does not depend on which trials have
+        ended; `drawn` does the same for those that a trial itself declares.
+        """
+        if self._known_first is None:
+            self._known_first = self.hyperparameters.copy().space
+        return self._known_first
 
     def seed_of(self, trial_id: str) -> int:
         """Return the seed of a trial that does not go on from another."""
         return mix(self.seed, *map(int, trial_id.split("-")))
+
+    def seed_of_training(self, trial) -> int:
+        """Return the seed that a trial shares with those that it goes on from."""
+        return self.seed_of(places.lineage(self.trials, trial)[-1].trial_id)
 
     def get_best_trials(self, num_trials=1):
         """Return completed trials: longest trained first, then by score.
@@ -179,8 +190,10 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             "brackets": [{"bracket_num": kinds[n], "rounds": r} for n, r in brackets.items()],
             "current_bracket": 0,
             "current_iteration": self.hyperband_iterations - 1,
-            "objective": [self.objective.name, self.objective.direction],
+            "objective": objectives.state(self.objective),
             "first": self.first,
+            "known_first": [serialize(hp) for hp in self.known_first()],
+            "begun_with": self.begun_with,
         }
 
     def save(self):
@@ -198,9 +211,14 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             BadInput: if the search there was begun with other settings.
         """
         state = runs.read_json(Path(self._get_oracle_fname()))
+        paths = Path(self._get_oracle_fname()).parent.glob("trial_*/trial.json")
+        if not any(runs.read_json(path)["status"] in ENDED for path in paths):
+            return  # nothing that other settings could be at odds with
+        self.known_first()  # now, because the state may have what was found later
         self._refuse_others(state)
         super().reload()
         self.first = state["first"]
+        self.begun_with = state.get("begun_with", {})  # before 0.4.0 there was none
         ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
         self.trials, self._retry_queue, self._drawn = ended, [], {}
         for order in (self.start_order, self.end_order):
@@ -211,24 +229,43 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Compare what decides a search with what it was begun with."""
         now = self.get_state()
         for name in ("objective", "max_epochs", "factor", "hyperband_iterations", "seed"):
-            if state.get(name) != now[name]:
-                raise BadInput(
-                    f"{name} was {state.get(name)} when the search in {self._project_dir} was "
-                    f"begun and is now {now[name]}; give it again, or another project_name"
-                )
-        earlier = {_identity(hp): hp["config"] for hp in state["hyperparameters"]["space"]}
-        for hp in now["hyperparameters"]["space"]:
-            if earlier.get(_identity(hp)) != hp["config"]:
-                raise BadInput(
-                    f"hyperparameter {hp['config']['name']} was "
-                    f"{earlier.get(_identity(hp))} when the search in {self._project_dir} was "
-                    f"begun and is now {hp['config']}; give another project_name"
-                )
+            self._refuse(name, state.get(name), now[name])
+        earlier, present = (_by_identity(each) for each in (state, now))
+        for identity in sorted(earlier.keys() | present.keys()):
+            name = f"hyperparameter {json.loads(identity)[0]}"
+            self._refuse(name, earlier.get(identity), present.get(identity))
+
+    def take_up(self, begun_with: Mapping) -> None:
+        """Record what the search trains, or compare it with what was recorded.
+
+        Args:
+            begun_with: What `fingerprint.of` returns, by the name of each argument.
+
+        Raises:
+            BadInput: naming what is not as it was.
+        """
+        earlier = self.begun_with or begun_with
+        for name in earlier.keys() | begun_with.keys():
+            self._refuse(name, earlier.get(name), begun_with.get(name))
+        self.begun_with = dict(begun_with)
+
+    def _refuse(self, name: str, earlier, now) -> None:
+        if earlier != now:
+            raise BadInput(
+                f"{name} was {_short(earlier)} when the search in {self._project_dir} was begun "
+                f"and is now {_short(now)}; give it again, or another project_name"
+            )
 
 
-def _identity(hp: Mapping) -> str:
-    """Tell hyperparameters of one name apart by the conditions that they are active on."""
-    return json.dumps([hp["config"]["name"], hp["config"]["conditions"]])
+def _by_identity(state: Mapping) -> dict[str, Mapping]:
+    """Return the hyperparameters that a search began with; some differ in conditions only."""
+    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had but the latter
+    return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
+
+
+def _short(value) -> str:
+    """Write a value for a message, with the first digits of digests."""
+    return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))
 
 
 def own(values: Mapping) -> dict:

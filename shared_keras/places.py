@@ -107,6 +107,15 @@ def ranked(trials, objective) -> list:
     return sorted(trials, key=lambda t: (sign * t.score, t.trial_id))
 
 
+def lineage(trials: Mapping, trial) -> list:
+    """Return a trial, its parent, its parent's parent, and so on."""
+    line = []
+    while trial is not None:
+        line.append(trial)
+        trial = trials.get(trial.hyperparameters.values.get("tuner/trial_id"))
+    return line
+
+
 def _rungs(plan: Plan, bracket: int) -> list[Rung]:
     return [rung for (number, _), rung in plan.items() if number == bracket]
 

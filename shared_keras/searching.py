@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import keras_tuner
+
 from shared_keras import metrics, runs, search_report
 from shared_keras.confirming import confirm
 from shared_keras.datasets import Split
@@ -71,7 +73,9 @@ def run(
     progress = Progress(task.title)
     tuner = Hyperband(
         task.builder(settings.space),
-        settings.objective,
+        keras_tuner.Objective(
+            settings.objective, "min" if settings.objective.endswith("loss") else "max"
+        ),
         max_epochs=settings.max_epochs,
         factor=settings.factor,
         hyperband_iterations=settings.iterations,

@@ -1,6 +1,7 @@
 """What a worker process does: train one trial, from where its parent stopped."""
 
 import copy
+import errno
 import math
 import random
 import time
@@ -15,11 +16,17 @@ import keras
 import keras_tuner
 import numpy as np
 
-from shared_keras import checkpoints, runs, training
+from shared_keras import checkpoints, drawn, keras_settings, runs, training
+from shared_keras.errors import BadInput
 from shared_keras.space import Space
 from shared_keras.tensors import assign
 
-WARM = 64  # models that stay in memory, compiled, for those that go on from them
+WARM = 2**29  # bytes of models that stay in memory, compiled, for those that go on from them
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NotLogged(BadInput):
+    """The objective is not among the logs of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Search:
         x: Inputs to train on.
         y: Targets.
         options: Further arguments of `training.fit`.
+        keras_settings: What the user has set for all of Keras, such as a dtype policy.
         warm: In a worker, the models that others may go on from, by the folder of their trial.
     """
 
@@ -42,6 +50,7 @@ class Search:
     x: np.ndarray
     y: np.ndarray
     options: Mapping[str, Any]
+    keras_settings: Mapping = field(default_factory=keras_settings.read)
     warm: OrderedDict[Path, keras.Model] = field(default_factory=OrderedDict)
 
 
@@ -97,16 +106,18 @@ def run(search: Search, job: Job) -> Result:
 
     Raises:
         OSError: if a file cannot be written, which is not the trial's fault.
+        BadInput: if the objective is not logged, which no other trial would do.
     """
-    hp = keras_tuner.HyperParameters.from_config(job.hyperparameters)
+    keras_settings.apply(search.keras_settings)
+    hp = drawn.of(job.hyperparameters, job.seed)
     keeper = _Keeper(search.objective)
     failure = None
     try:
         model = _model(search, job, hp)
         _fit(search, job, hp, model, keeper)
-    except OSError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, NotLogged) or getattr(error, "errno", None) in NO_ROOM:
+            raise
         reason = " ".join(str(error).split())
         failure = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
     runs.write_history(job.folder / "history.csv", keeper.history, first=job.initial_epoch + 1)
@@ -161,8 +172,14 @@ def _leave(search: Search, job: Job, model, keeper: "_Keeper") -> None:
     if job.resumable:
         checkpoints.save(job.folder / checkpoints.STATE, model)
         search.warm[job.folder] = model
-        if len(search.warm) > WARM:
+        while len(search.warm) > 1 and sum(map(_size, search.warm.values())) > WARM:
             search.warm.popitem(last=False)
+
+
+def _size(model) -> int:
+    """Return the bytes of a model's weights and of its optimizer's state, as if float32."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return 4 * sum(math.prod(variable.shape) for variable in variables)
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -185,9 +202,9 @@ class _Keeper(keras.callbacks.Callback):
         for name, value in (logs | {"seconds": now - self.started}).items():
             self.history.setdefault(name, []).append(float(value))
         self.started = now
-        if self.objective.name not in logs:
-            raise ValueError(
-                f"objective must be one of {', '.join(logs)}. Received: {self.objective.name}"
+        if not self.objective.has_value(logs):
+            raise NotLogged(
+                f"objective: expected one of {', '.join(logs)}, got {self.objective.name}"
             )
         value = self.objective.get_value(logs)
         if self.best_value is None or self.objective.better_than(value, self.best_value):

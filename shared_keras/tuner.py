@@ -19,18 +19,28 @@ import contextlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import keras_tuner
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from shared_keras import checkpoints, job_pool, runs, search_report, trial_job, workers
+from shared_keras import (
+    checkpoints,
+    fingerprint,
+    job_pool,
+    runs,
+    search_report,
+    trial_job,
+    workers,
+)
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.oracle import Oracle
-from shared_keras.places import COMPLETED, FAILED, Place
+from shared_keras.places import COMPLETED, FAILED, Place, lineage
+from shared_keras.progress import Progress
 from shared_keras.space import Space
 
 
@@ -40,8 +50,8 @@ class Hyperband(keras_tuner.Hyperband):
     Args:
         hypermodel: `build(hp)`, which returns a compiled model, or a
             `keras_tuner.HyperModel`, which may also have a `fit`.
-        objective: Name of a logged metric, such as "val_accuracy", of which a loss is
-            to fall and all others are to rise; or a `keras_tuner.Objective`.
+        objective: Name of a metric of Keras, such as "val_accuracy", whose direction
+            KerasTuner knows; or a `keras_tuner.Objective`, or a list of them.
         max_epochs: Epochs of the longest training.
         factor: Reduction factor.
         hyperband_iterations: How often to run all brackets.
@@ -52,8 +62,11 @@ class Hyperband(keras_tuner.Hyperband):
         workers: How many processes train; without it one for each CPU core.
         first: Hyperparameters to try first.
         max_trials: Trials of a higher number are left out.
+        keep_checkpoints: Of how many of the best trials the weights stay on disk, for
+            `get_best_models`, or "all". A checkpoint takes three times the size of a
+            network that Adam trains; those of the trials that it goes on from stay, too.
         callback: Called without arguments whenever something happened, and once a
-            second while trials train.
+            second while trials train; without it progress is printed.
 
     Example:
 
@@ -77,11 +90,9 @@ class Hyperband(keras_tuner.Hyperband):
         workers: int | None = None,
         first: Sequence[Mapping] = (),
         max_trials: int | None = None,
-        callback: Callable[[], None] = lambda: None,
+        keep_checkpoints: int | Literal["all"] = 10,
+        callback: Callable[[], None] | None = None,
     ):
-        if isinstance(objective, str):
-            direction = "min" if objective.endswith("loss") else "max"
-            objective = keras_tuner.Objective(objective, direction)
         oracle = Oracle(
             objective,
             seed=seed,
@@ -97,6 +108,8 @@ class Hyperband(keras_tuner.Hyperband):
                 "they hang when one dies; unset it and give workers=N"
             )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
+        self.keep_checkpoints = keep_checkpoints
+        self._first_model = None  # a digest of what the default hyperparameters make
         self.running: dict[str, float] = {}  # since when each trial trains
         self.seconds: dict[str, float] = {}  # that each trial took
         self._home: dict[str, workers.Worker] = {}  # where each trial's program is warm
@@ -106,42 +119,66 @@ class Hyperband(keras_tuner.Hyperband):
             )
         self.oracle.verbose = 0
 
-    def search(self, x, y, *, timeout: float | None = None, **options) -> "Hyperband":
+    def search(
+        self, x, y, *, timeout: float | None = None, verbose: int = 1, **options
+    ) -> "Hyperband":
         """Search, or go on with a search, and return this tuner.
 
         Args:
             x: Inputs to train on, shape (n, ...).
             y: Targets, shape (n, ...).
             timeout: Seconds after which no trial is begun any more.
+            verbose: 0 for silence; otherwise progress is printed, unless there is a
+                callback.
             options: `validation_data`, `batch_size`, `callbacks` and what else
                 `training.fit` takes, or the hypermodel's own `fit`.
 
         Raises:
+            BadInput: if the search in the folder was begun with other data, options or
+                models, or if the objective is not logged.
             RunFailed: if every trial of a first rung failed, or another process
                 searches in the folder.
         """
+        if timeout is not None and not timeout >= 0:
+            raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
         folder = Path(self.project_dir)
+        begun_with = fingerprint.of({"x": x, "y": y, **options, "model": self._first_model})
+        shared = trial_job.Search(
+            self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
+        )
+        deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            with FileLock(folder / ".lock", timeout=0):
+            with FileLock(folder / ".lock", timeout=0), self._progress(verbose) as report:
                 runs.sweep(folder)
+                self.oracle.take_up(begun_with)
                 self.save()
-                shared = trial_job.Search(
-                    self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
-                )
-                self._run(shared, time.monotonic() + timeout if timeout else None)
+                self._run(shared, deadline, report)
         except Timeout:
             raise RunFailed(f"another process is searching in {folder}") from None
         if self.oracle.hopeless():
             trials = self.oracle.trials.values()
             failed = next(t for t in trials if t.status == FAILED)
             raise RunFailed(
-                f"every trial of a first rung failed, the first: {search_report.reason(failed)}"
+                f"every trial of a first rung failed, the first: {search_report.reason(failed)}; "
+                f"mend that, then delete {folder} or give another name"
             )
         return self
 
+    @contextlib.contextmanager
+    def _progress(self, verbose: int) -> Iterator[Callable[[], None]]:
+        """Give what is to be called whenever something happened."""
+        if self.callback is not None or not verbose:
+            yield self.callback or (lambda: None)
+            return
+        progress = Progress(self.project_name)
+        progress.announce(self, Path(self.project_dir), bool(self.oracle.end_order))
+        with progress:
+            yield lambda: progress.update(self)
+
     def finished(self) -> bool:
         """Return whether there is nothing left to train, as far as `max_trials` goes."""
-        return bool(self.oracle.end_order) and not self.oracle.open_places()
+        tried = bool(self.oracle.end_order) and not self.oracle.hopeless()
+        return tried and not self.oracle.open_places()
 
     def results(self) -> pd.DataFrame:
         """Return a row per trial, the best of the longest trained first, others last."""
@@ -180,7 +217,9 @@ class Hyperband(keras_tuner.Hyperband):
             if seconds := runs.seconds(self.folder(trial_id) / "history.csv"):
                 self.seconds[trial_id] = seconds
 
-    def _run(self, shared: trial_job.Search, deadline: float | None) -> None:
+    def _run(
+        self, shared: trial_job.Search, deadline: float | None, report: Callable[[], None]
+    ) -> None:
         """Train what is open, and record what comes of it."""
         pool = workers.get(self.workers or workers.default())
         trials = {}
@@ -201,13 +240,12 @@ class Hyperband(keras_tuner.Hyperband):
         def end(worker, job, result):
             self._end(trials.pop(job), worker, result)
 
-        job_pool.run(pool, shared, trial_job.run, choose, end, self.callback)
+        job_pool.run(pool, shared, trial_job.run, choose, end, report)
 
     def _choose(self, idle: Iterable) -> tuple[workers.Worker, Place] | None:
         """Return a worker and what it does next: what is warm there, or new, or any."""
         places = self.oracle.open_places()
-        learning = trial_job.own_fit(self.hypermodel) and not self.oracle.end_order
-        if not places or (learning and self.running):  # `fit` may declare hyperparameters
+        if not places:
             return None
         for worker in idle:
             for place in places:
@@ -225,7 +263,7 @@ class Hyperband(keras_tuner.Hyperband):
             parent=self.folder(parent) if parent else None,
             initial_epoch=values["tuner/initial_epoch"],
             epochs=values["tuner/epochs"],
-            seed=self._seed_of(trial),
+            seed=self.oracle.seed_of_training(trial),
             resumable=values["tuner/round"] < values["tuner/bracket"],
         )
 
@@ -240,6 +278,7 @@ class Hyperband(keras_tuner.Hyperband):
             if result.failure is None:
                 metrics = {name: values[result.best] for name, values in result.history.items()}
                 del metrics["seconds"]
+                metrics[self.oracle.objective.name] = self.oracle.objective.get_value(metrics)
                 step = trial.hyperparameters.values["tuner/initial_epoch"] + result.best
                 self.oracle.update_trial(trial.trial_id, metrics, step=step)
                 trial.status = COMPLETED
@@ -250,40 +289,34 @@ class Hyperband(keras_tuner.Hyperband):
         self._prune()
 
     def _activate_all_conditions(self):
-        if not isinstance(self.hypermodel, Space):
+        hypermodel = self.hypermodel
+        # A space need not build a model each time.
+        make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
+
+        def build(hp):
+            model = make(hp)
+            self._first_model = self._first_model or fingerprint.of_model(model)
+
+        self.hypermodel = SimpleNamespace(build=build)
+        try:
             super()._activate_all_conditions()
-            return
-        space, self.hypermodel = self.hypermodel, SimpleNamespace(build=self.hypermodel.describe)
-        super()._activate_all_conditions()  # without building a model each time
-        self.hypermodel = space
+        finally:
+            self.hypermodel = hypermodel
 
     def _build_hypermodel(self, hp):
         # Not Hyperband's, which would load the parent's weights.
         return keras_tuner.Tuner._build_hypermodel(self, hp)
 
-    def _lineage(self, trial):
-        """Return a trial, its parent, its parent's parent, and so on."""
-        lineage = []
-        while trial is not None:
-            lineage.append(trial)
-            parent = trial.hyperparameters.values.get("tuner/trial_id")
-            trial = self.oracle.trials.get(parent)
-        return lineage
-
-    def _seed_of(self, trial) -> int:
-        """Return the seed that a trial shares with its ancestors."""
-        return self.oracle.seed_of(self._lineage(trial)[-1].trial_id)
-
     def _prune(self) -> None:
-        """Keep what a promotion needs, and the best weights with their ancestors'."""
+        """Keep what a promotion needs, and the weights of the best with their ancestors'."""
         promotable = self.oracle.promotable()
         kept = set(promotable)
-        stocks = keras_tuner.Oracle.get_best_trials(self.oracle, 1)  # what a stock tuner loads
-        for trial in (self.winner(), *stocks):
-            kept |= {ancestor.trial_id for ancestor in self._lineage(trial)}
-        for trial_id in self.oracle.trials:
-            if trial_id in self.running:
-                continue
+        trials = self.oracle.trials
+        count = len(trials) if self.keep_checkpoints == "all" else self.keep_checkpoints
+        stocks = keras_tuner.Oracle.get_best_trials(self.oracle, count)  # what a stock tuner loads
+        for trial in (*self.ranked()[:count], *stocks):
+            kept |= {ancestor.trial_id for ancestor in lineage(trials, trial)}
+        for trial_id in trials.keys() - self.running.keys():
             if trial_id not in promotable:
                 (self.folder(trial_id) / checkpoints.STATE).unlink(missing_ok=True)
             if trial_id not in kept:

@@ -52,13 +52,17 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
+        self.backend = devices.backend()
         flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
         memory = {name: os.environ.get(name, value) for name, value in NEVER_TOO_LARGE.items()}
         self._executor = ProcessPoolExecutor(
             1,
             initializer=_begin,
             initargs=(os.getpid(), self.core),
-            env={"XLA_FLAGS": flags} | ONE_THREAD | SHARED_GPU | memory,
+            env={"XLA_FLAGS": flags, "KERAS_BACKEND": self.backend}
+            | ONE_THREAD
+            | SHARED_GPU
+            | memory,
         )
         self._executor.submit(os.getpid)  # starts the process
 
@@ -89,7 +93,7 @@ def get(count: int) -> list[Worker]:
     cores = sorted(os.sched_getaffinity(0))
     missing = cores if count == len(cores) else [None] * count
     for worker in list(_started):
-        if worker.core in missing:
+        if worker.core in missing and worker.backend == devices.backend():
             missing.remove(worker.core)
         else:
             worker.stop()

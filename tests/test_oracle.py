@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_keras import places
+from shared_keras import drawn, places
 from shared_keras.oracle import Oracle, own
 from shared_keras.places import COMPLETED, FAILED
 
@@ -154,13 +154,15 @@ def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
 def test_seeds(tmp_path):
     searches = [outcome(play(make(tmp_path / str(seed), seed))) for seed in range(4)]
     assert outcome(play(make(tmp_path / "again", 0))) == searches[0]  # 0 is a seed
-    drawn = [
+    settings = [
         own(values)
         for search in searches
         for _, _, values in search.values()
         if values["tuner/round"] == 0
     ]
-    assert len({repr(d) for d in drawn}) == len(drawn)  # and neighbours have nothing in common
+    assert len({repr(each) for each in settings}) == len(
+        settings
+    )  # and neighbours have nothing in common
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -217,13 +219,28 @@ def test_known_settings_come_first(tmp_path):
     assert again.first == known
 
 
-def test_a_later_found_hyperparameter_is_drawn_from_then_on(tmp_path):
-    oracle = make(tmp_path)
-    oracle.create_trial("t")
-    hp = keras_tuner.HyperParameters()
-    hp.Int("late", 1, 1000)
-    oracle.update_space(hp)
-    assert "late" in oracle.create_trial("u").hyperparameters.values
+def test_a_hyperparameter_found_late_changes_no_other_draw(tmp_path):
+    configs = []
+    for late in (False, True):
+        oracle = make(tmp_path / str(late))
+        oracle.create_trial("t")
+        if late:
+            hp = keras_tuner.HyperParameters()
+            hp.Int("late", 1, 1000)
+            oracle.update_space(hp)
+        configs.append(oracle.create_trial("u").hyperparameters.get_config())
+    assert configs[0] == configs[1]
+
+
+def test_a_late_value_follows_from_the_seed_and_the_name():
+    def ask(seed, *names):
+        hp = drawn.of(space().get_config(), seed)
+        return {name: hp.Int(name, 1, 10**6) for name in names}
+
+    both = ask(1, "a", "b")
+    assert ask(1, "b", "a") == both and both["a"] != both["b"]
+    assert ask(2, "a")["a"] != both["a"]
+    assert drawn.of({"space": [], "values": {"a": 7}}, 1).Int("a", 1, 10**6) == 7
 
 
 def test_what_a_promotion_needs_is_kept(tmp_path):

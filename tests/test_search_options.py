@@ -200,5 +200,7 @@ def test_from_a_notebook(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "5 {'COMPLETED'} 2 True"
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("mine: 5 trials, 7 epochs") and lines[5].startswith("5/5  trial ")
+    assert lines[6:] == ["5 {'COMPLETED'} 2 True"]
     assert (tmp_path / "mine" / "oracle.json").exists()

@@ -14,6 +14,7 @@ import pytest
 
 from shared_keras import training, workers
 from shared_keras.errors import RunFailed
+from shared_keras.places import lineage
 from shared_keras.tuner import Hyperband
 
 X = np.random.default_rng(0).integers(0, 256, (400, 10), dtype=np.uint8)
@@ -78,7 +79,7 @@ def outcome(tuner):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A finished search."""
-    return search(make(tmp_path_factory.mktemp("done")))
+    return search(make(tmp_path_factory.mktemp("done"), keep_checkpoints=1))
 
 
 def uninterrupted(hp, seed):
@@ -93,14 +94,14 @@ def test_promotion_is_continuation(done):
     last = next(
         t for t in done.oracle.trials.values() if t.hyperparameters.values["tuner/round"] == 2
     )
-    lineage = done._lineage(last)[::-1]
-    assert len(lineage) == 3
-    seed = done._seed_of(last)
+    line = lineage(done.oracle.trials, last)[::-1]
+    assert len(line) == 3
+    seed = done.oracle.seed_of_training(last)
     # In a process like those that trained the trials, with the same settings of XLA.
     worker = workers.get(2)[0]
     expected = worker.submit(uninterrupted, last.hyperparameters, seed).result()
     rows = []
-    for trial in lineage:
+    for trial in line:
         with open(done.folder(trial.trial_id) / "history.csv") as file:
             rows += csv.DictReader(file)
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
@@ -216,21 +217,15 @@ class OwnFit(keras_tuner.HyperModel):
         return healthy(hp)
 
     def fit(self, hp, model, x, y, **kwargs):
-        kwargs["batch_size"] = hp.Choice("batch_size", [16, 100])
+        kwargs["batch_size"] = hp.Int("batch_size", 16, 100)
         return model.fit(x, y, verbose=0, **kwargs)
 
 
 def test_a_hypermodels_own_fit_is_used(tmp_path):
     tuner = search(Hyperband(OwnFit(), max_epochs=2, factor=2, directory=tmp_path))
     sizes = [t.hyperparameters.values["batch_size"] for t in tuner.oracle.trials.values()]
-    assert set(sizes) == {16, 100}
+    assert len(set(sizes)) > 2
     assert all(t.status == "COMPLETED" for t in tuner.oracle.trials.values())
-
-
-def test_an_objective_that_is_not_logged_is_named(tmp_path):
-    tuner = Hyperband(healthy, "val_f1", **BUDGET, directory=tmp_path)
-    with pytest.raises(RunFailed, match="objective must be one of accuracy, loss, val_accuracy"):
-        search(tuner)
 
 
 def test_any_logged_metric_can_be_the_objective(tmp_path):
@@ -306,7 +301,7 @@ def test_only_needed_checkpoints_stay(done):
     needed = {
         t.trial_id
         for best in (done.winner(), done.oracle.get_best_trials(1)[0])
-        for t in done._lineage(best)
+        for t in lineage(done.oracle.trials, best)
     }
     assert folders == needed
     assert not list(done.folder("0000").parent.rglob("state.npz"))

@@ -1,0 +1,54 @@
+"""What a search improves, and in which direction."""
+
+import keras_tuner
+from keras_tuner.engine.metrics_tracking import infer_metric_direction
+
+from shared_keras.errors import BadInput
+
+# Keras's metrics that are better when larger, which KerasTuner takes for losses.
+MISJUDGED = {
+    "BinaryIoU",
+    "ConcordanceCorrelation",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "IoU",
+    "MeanIoU",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
+    "PrecisionAtRecall",
+    "R2Score",
+    "RecallAtPrecision",
+}
+_MISJUDGED = {name.lower() for name in MISJUDGED}
+
+
+def check(objective) -> None:
+    """Refuse names of metrics whose direction the stock class does not know, or has wrong.
+
+    Args:
+        objective: What `keras_tuner.Hyperband` takes: a name, a `keras_tuner.Objective`, a
+            list of these, or None.
+
+    Raises:
+        BadInput: naming the metric.
+    """
+    if isinstance(objective, list):
+        for each in objective:
+            check(each)
+    if not isinstance(objective, str):
+        return
+    plain = objective.removeprefix("val_").removeprefix("weighted_").replace("_", "").lower()
+    if plain in _MISJUDGED or infer_metric_direction(objective) is None:
+        raise BadInput(
+            f"objective: '{objective}' does not tell whether it is to rise or to fall; "
+            f"expected keras_tuner.Objective('{objective}', 'max') or (..., 'min')"
+        )
+
+
+def state(objective: keras_tuner.Objective) -> list:
+    """Return name and direction as JSON, of several objectives those of each."""
+    if hasattr(objective, "objectives"):
+        return [state(each) for each in objective.objectives]
+    return [objective.name, objective.direction]
