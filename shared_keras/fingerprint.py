@@ -37,7 +37,12 @@ def of_model(model: keras.Model | System) -> str:
     """Return a digest of a model's layers and of how it is compiled, not of its weights.
 
     Names that Keras counts up, such as "dense_3", count as "dense".
+
+    Raises:
+        TypeError: if it is no model.
     """
+    if not isinstance(model, keras.Model | System):
+        raise TypeError(f"build must return a compiled keras.Model. Received: {model!r}")
     if isinstance(model, System):
         return _digest(json.dumps(model.to_json()).encode())
     parts = [type(model).__qualname__]

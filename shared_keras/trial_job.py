@@ -137,6 +137,8 @@ def _model(search: Search, job: Job, hp) -> keras.Model:
     if search.metrics is not None:
         model.compile(model.optimizer, model.loss, metrics=search.metrics())
     if job.parent is not None:
+        if not model.built:  # it learns the shape of its inputs from the data
+            model.build_from_config(runs.read_json(job.parent / "build_config.json"))
         checkpoints.load(job.parent / checkpoints.STATE, model)
     return model
 

@@ -193,6 +193,37 @@ def test_models_that_stay_warm_are_bounded_by_bytes(monkeypatch, tmp_path):
     assert [path.name for path in shared.warm] == ["2", "3", "4"]
 
 
+def unbuilt(hp):
+    model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 9)), keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_model_without_an_input_goes_on_in_any_process(tmp_path, warm):
+    objective = keras_tuner.Objective("loss", "min")
+    options = {"validation_data": DATA["validation_data"]}
+    hypermodel = make(tmp_path, unbuilt).hypermodel
+    shared = trial_job.Search(hypermodel, None, objective, X, Y, options)
+    histories = []
+    for i, parent in enumerate((None, tmp_path / "0")):
+        (tmp_path / str(i)).mkdir()
+        config = {"space": [], "values": {"units": 4}}
+        job = trial_job.Job(config, tmp_path / str(i), parent, i, i + 1, 0, resumable=True)
+        result = trial_job.run(shared, job)
+        assert result.failure is None
+        histories += result.history["loss"]
+        if not warm:
+            shared.warm.clear()
+    assert histories[1] < histories[0]
+
+
+def test_what_is_no_model_is_said_before_the_first_trial(tmp_path):
+    with pytest.raises(TypeError, match="must return a compiled keras.Model. Received: 3"):
+        make(tmp_path, lambda hp: 3)
+
+
 @pytest.mark.parametrize(
     ("objective", "direction"),
     [("val_mae", "min"), ("val_mean_squared_error", "min"), ("loss", "min"), ("val_auc", "max")],
