@@ -1,15 +1,19 @@
-"""What a user has set for all of Keras, so that worker processes can be set alike."""
+"""What a user has set for all of Keras: kept over `clear_session`, and sent to workers."""
 
 import keras
 
 
 def read() -> dict:
     """Return the settings of this process: plain values that can be pickled."""
+    config = keras.config
     settings = {
-        "floatx": keras.config.floatx(),
-        "epsilon": keras.config.epsilon(),
-        "image_data_format": keras.config.image_data_format(),
-        "dtype_policy": keras.dtype_policies.serialize(keras.config.dtype_policy()),
+        "floatx": config.floatx(),
+        "epsilon": config.epsilon(),
+        "image_data_format": config.image_data_format(),
+        "dtype_policy": keras.dtype_policies.serialize(config.dtype_policy()),
+        "interactive_logging": config.is_interactive_logging_enabled(),
+        "traceback_filtering": config.is_traceback_filtering_enabled(),
+        "flash_attention": config.is_flash_attention_enabled(),
     }
     if keras.backend.backend() == "jax":
         import jax
@@ -19,12 +23,17 @@ def read() -> dict:
 
 
 def apply(settings: dict) -> None:
-    """Set this process as another was when it called `read`."""
-    keras.config.set_floatx(settings["floatx"])
-    keras.config.set_epsilon(settings["epsilon"])
-    keras.config.set_image_data_format(settings["image_data_format"])
-    keras.config.set_dtype_policy(keras.dtype_policies.deserialize(settings["dtype_policy"]))
+    """Set this process as one was when it called `read`."""
+    config = keras.config
+    config.set_floatx(settings["floatx"])
+    config.set_epsilon(settings["epsilon"])
+    config.set_image_data_format(settings["image_data_format"])
+    config.set_dtype_policy(keras.dtype_policies.deserialize(settings["dtype_policy"]))
+    for name in ("interactive_logging", "traceback_filtering", "flash_attention"):
+        if settings[name] is not None:  # flash attention may be left to Keras
+            getattr(config, f"{'enable' if settings[name] else 'disable'}_{name}")()
     if "x64" in settings:
         import jax
 
-        jax.config.update("jax_enable_x64", settings["x64"])
+        if jax.config.jax_enable_x64 != settings["x64"]:
+            jax.config.update("jax_enable_x64", settings["x64"])

@@ -80,6 +80,9 @@ def mish(x):
     Equal to `keras.activations.mish` but for rounding, of less than 1e-6 in float32.
     Training the system of benchmarks/twin.py takes an eighth less time with it.
     """
+    kind = keras.backend.standardize_dtype(x.dtype)
+    if kind in ("float16", "bfloat16"):  # 20 is too large for one, the digits too few in both
+        return ops.cast(mish(ops.cast(x, "float32")), kind)
     e = ops.exp(ops.minimum(x, 20.0))  # beyond, mish(x) is x
     return x - 2 * x / (e * (e + 2) + 2)
 
@@ -122,7 +125,8 @@ def portable(model: keras.Sequential) -> keras.Sequential:
     if not _is_ours(model.optimizer):
         copy.compile_from_config(model.get_compile_config())
         if model.optimizer.built:
-            copy.optimizer.build(copy.trainable_variables)
+            if not copy.optimizer.built:  # one with a scaled loss would have its variables twice
+                copy.optimizer.build(copy.trainable_variables)
             for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
                 new.assign(old)
     return copy
@@ -130,6 +134,7 @@ def portable(model: keras.Sequential) -> keras.Sequential:
 
 def _is_ours(part) -> bool:
     """Return whether a layer or an optimizer needs code from here."""
+    part = getattr(part, "inner_optimizer", part)  # mixed_float16 wraps optimizers
     types = [type(part), *(type(getattr(part, name, None)) for name in INITIALIZERS)]
     modules = [kind.__module__ for kind in types]
     modules.append(getattr(getattr(part, "activation", None), "__module__", ""))

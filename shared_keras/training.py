@@ -14,6 +14,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from shared_keras import keras_settings
 from shared_keras.devices import gpus
 
 VALIDATION_BATCH = 1000
@@ -48,7 +49,9 @@ def seed_layers(seed: int) -> None:
     Python's `random`. `keras.utils.set_random_seed` would do, too, but it
     imports TensorFlow, which takes seconds, whatever the backend.
     """
-    keras.utils.clear_session(free_memory=False)
+    settings = keras_settings.read()
+    keras.utils.clear_session(free_memory=False)  # names of layers are counted anew
+    keras_settings.apply(settings)  # clear_session forgets a dtype policy
     random.seed(seed)
 
 

@@ -245,12 +245,19 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(user, capsys, precision):
+@pytest.mark.parametrize("recipe", [None, "mlp"], ids=["keras", "mlp"])
+def test_mixed_precision(user, capsys, precision, recipe):
+    """The model that is saved computes as asked, and stock Keras reads it."""
     try:
-        name = KERAS_RECIPE[user.task.name]
+        name = recipe or KERAS_RECIPE[user.task.name]
         words = ("--recipe", name, "--epochs", 1, "--precision", precision)
         user.run(capsys, retrain, *words)
     finally:
         keras.config.set_dtype_policy("float32")
     metrics = json.loads((user.newest("runs") / "metrics.json").read_text())
     assert np.isfinite(metrics["test"]["loss"])
+    model = keras.saving.load_model(user.newest("runs") / "model.keras")
+    hidden = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][:-1]
+    assert {layer.compute_dtype for layer in hidden} == {precision.removeprefix("mixed_")}
+    assert {layer.variable_dtype for layer in hidden} == {"float32"}
+    assert model.outputs[0].dtype == "float32"

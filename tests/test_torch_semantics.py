@@ -183,6 +183,19 @@ def test_loss_takes_logits():
 
 
 @pytest.mark.every_backend
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_mish_in_half_precision_is_the_rounded_one(dtype):
+    x = np.concatenate([np.linspace(-30, 30, 2001), [-1e-3, 0, 1e-3, 200, -200]])
+    half = keras.ops.cast(keras.ops.convert_to_tensor(x.astype("float32")), dtype)
+    exact = layers.mish(keras.ops.cast(half, "float32"))
+    ours = layers.mish(half)
+    assert keras.backend.standardize_dtype(ours.dtype) == dtype
+    difference = keras.ops.cast(ours, "float32") - keras.ops.cast(
+        keras.ops.cast(exact, dtype), "float32"
+    )
+    assert np.all(keras.ops.convert_to_numpy(difference) == 0)
+
+
 def test_mish_is_mish():
     x = np.linspace(-60, 60, 2001).astype("float32")
     tensor = torch.from_numpy(x).requires_grad_()
