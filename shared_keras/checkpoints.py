@@ -1,5 +1,6 @@
 """Save and restore what a training is made of."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -48,9 +49,19 @@ def save_weights(path: Path, model: keras.Model) -> None:
     """
     room = sum(weight.nbytes + OVERHEAD for weight in model.get_weights()) + OVERHEAD
     with replacing(path) as temporary:
-        with open(temporary, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, room)
+        _ask_for(room, temporary)
         model.save_weights(temporary)
+
+
+def _ask_for(room: int, path: Path) -> None:
+    """Make a file of so many bytes, where the system and the disk's format can."""
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, room)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                    raise
 
 
 def _variables(model):

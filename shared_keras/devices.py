@@ -72,7 +72,22 @@ def backend() -> str:
 def describe() -> str:
     """Name the device that training runs on."""
     found = gpus()
-    return found[0] if found else f"CPU, {len(os.sched_getaffinity(0))} cores"
+    return found[0] if found else f"CPU, {core_count()} cores"
+
+
+def cores() -> list[int]:
+    """Return the CPU cores that this process may run on, or none where the system hides them."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def core_count() -> int:
+    """Return on how many cores this process may run at a time.
+
+    Besides the cores, a container's quota and `LOKY_MAX_CPU_COUNT` count.
+    """
+    from loky import cpu_count
+
+    return cpu_count()
 
 
 def need_torch(argument: str) -> None:

@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")  # of the same suffix
     try:
         yield temporary
-        with open(temporary, "rb") as file:
+        with open(temporary, "rb+") as file:  # Windows syncs only what can be written
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:

@@ -88,9 +88,9 @@ class Worker:
 def get(count: int) -> list[Worker]:
     """Return `count` workers, those of before as far as there are.
 
-    If there is one for each core, each stays on its own.
+    If there is one for each core, each stays on its own, where the system lets it.
     """
-    cores = sorted(os.sched_getaffinity(0))
+    cores = devices.cores()
     missing = cores if count == len(cores) else [None] * count
     for worker in list(_started):
         if worker.core in missing and worker.backend == devices.backend():
@@ -103,7 +103,7 @@ def get(count: int) -> list[Worker]:
 
 def default() -> int:
     """Return how many workers there are if nobody says: one for each core, or on a GPU one."""
-    return 1 if devices.gpus() else len(os.sched_getaffinity(0))
+    return 1 if devices.gpus() else devices.core_count()
 
 
 def _begin(parent: int, core: int | None) -> None:

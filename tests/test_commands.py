@@ -1,6 +1,7 @@
 """Each command, as a user types it, on small real data, for both tasks."""
 
 import json
+import os
 import re
 
 import keras
@@ -242,6 +243,14 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
         words = ["--quick", "--name", "busy", "--results-dir", str(user.results)]
         assert search.main(user.task, words) == 1
     assert "another process is searching" in capsys.readouterr().err
+
+
+def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
+    for name in ("sched_getaffinity", "sched_setaffinity", "posix_fallocate"):
+        monkeypatch.delattr(os, name)
+    user.run(capsys, retrain, "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
+    user.run(capsys, evaluate)
+    user.run(capsys, search, "--quick", "--max-trials", 1, "--name", "elsewhere")
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from shared_keras import workers
+from shared_keras import devices, workers
 
 
 def pids(pool):
@@ -43,6 +43,19 @@ def test_one_thread_each(monkeypatch):
     assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
     worker.stop()  # its flags are not those of the others
+
+
+def test_a_containers_quota_counts(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert workers.default() == 1
+
+
+def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
+    """As on macOS and Windows."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    pool = workers.get(2)
+    assert [worker.core for worker in pool] == [None, None] and len(set(pids(pool))) == 2
+    assert workers.default() >= 1 and "cores" in devices.describe()
 
 
 def test_with_another_number_than_cores_none_is_pinned():
