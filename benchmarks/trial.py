@@ -82,7 +82,7 @@ def _trial(space, hp, split) -> dict[str, float]:
         (
             "validation",
             (*state, model.metrics_variables),
-            model.test_step,
+            training_jax.test_step(model),
             training.VALIDATION_BATCH,
             training_jax.validation_options(model),
             split.validation,

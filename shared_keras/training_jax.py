@@ -8,6 +8,10 @@ and labels are arguments, never constants; they stay on the device in their own
 dtype and are gathered by index inside the program. The state (weights, optimizer,
 metrics, seeds of the dropout layers) is donated from epoch to epoch and put back
 into the model's variables after each, where callbacks find and may change it.
+
+A step also returns logs. They are the results of the model's metrics, which are read from
+the variables after the epoch, unless the model has a step of its own that logs something
+else: then the epoch's logs are those of its last step, as in `Model.fit`.
 """
 
 import functools
@@ -47,7 +51,7 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
     validate = None
     if plan.validation_data is not None:
         options = validation_options(model)
-        test = _program(model, model.test_step, plan.validation_batch_size, options)
+        test = _program(model, test_step(model), plan.validation_batch_size, options)
         batches = -(-len(plan.validation_data[0]) // plan.validation_batch_size)
         validate = _validation(model, test, batches, *plan.validation_data, callbacks)
 
@@ -65,8 +69,9 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
             model.optimizer.variables,
             model.metrics_variables,
         )
-        _write(variables, train(_read(variables), x, y, plan.order(epoch)))
-        logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+        state, own = train(_read(variables), x, y, plan.order(epoch))
+        _write(variables, state)
+        logs = _logs(model, own)
         callbacks.on_train_batch_end(steps - 1, logs)
         if validate is not None:
             logs = logs | {f"val_{name}": value for name, value in validate().items()}
@@ -93,8 +98,9 @@ def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str,
             model.non_trainable_variables,
             model.metrics_variables,
         )
-        _write(variables, test(_read(variables), x, y, indices))
-        logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+        state, own = test(_read(variables), x, y, indices)
+        _write(variables, state)
+        logs = _logs(model, own)
         callbacks.on_test_batch_end(batches - 1, logs)
         callbacks.on_test_end(logs)
         return logs
@@ -103,14 +109,46 @@ def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str,
 
 
 def train_step(model: keras.Model) -> Callable:
-    """Return `model.train_step`, with Adam in one pass and a quicker ReLU."""
+    """Return `model.train_step` for a program, with Adam in one pass and a quicker ReLU."""
 
     @functools.wraps(model.train_step)
     def step(state, data):
         with one_pass(model.optimizer), by_result():
-            return model.train_step(state, data)
+            return _own(model, *model.train_step(state, data))
 
     return step
+
+
+def test_step(model: keras.Model) -> Callable:
+    """Return `model.test_step` for a program."""
+
+    @functools.wraps(model.test_step)
+    def step(state, data):
+        return _own(model, *model.test_step(state, data))
+
+    return step
+
+
+def _own(model, logs, state):
+    """Return the state in its form, and what the step logs other than the model's metrics."""
+    ordinary = jax.eval_shape(model.get_metrics_result)
+    if isinstance(logs, dict) and logs.keys() == ordinary.keys():
+        logs = None
+    elif not isinstance(logs, dict):
+        raise TypeError(f"A step must return (logs, state), logs a dict. Received: {logs!r}")
+    return tuple(list(group) for group in state), logs
+
+
+def _logs(model, own: dict | None) -> dict[str, float]:
+    """Return the logs of an epoch: single numbers as such, others as arrays."""
+    logs = {}
+    for name, value in (model.get_metrics_result() if own is None else own).items():
+        if isinstance(value, dict):
+            logs |= _logs(model, value)
+        else:
+            array = np.asarray(value)
+            logs[name] = array.item() if array.size == 1 else array
+    return logs
 
 
 def validation_options(model) -> dict | None:
@@ -125,7 +163,7 @@ def _program(model, step: Callable, batch_size: int, options: dict | None = None
 
     It stays with what `Model.compile` makes anew, as Keras's own do.
     """
-    programs = vars(model._compile_loss).setdefault("programs", {})
+    programs = vars(model._loss_tracker).setdefault("programs", {})
     key = step.__name__, batch_size
     if key not in programs:
         if convolves_on_cpu(model):
@@ -136,26 +174,31 @@ def _program(model, step: Callable, batch_size: int, options: dict | None = None
 
 
 def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
-    """Compile `step(state, batch)` to run over all batches that an order makes."""
+    """Compile a step to run over all batches that an order makes.
+
+    The program returns the state and the logs of the last step, if they are its own.
+    """
     one = _gather(step)
 
     def program(state, x, y, order):
         whole = len(order) // batch_size * batch_size
         batches = order[:whole].reshape(-1, batch_size)
-        state, _ = jax.lax.scan(lambda s, indices: (one(s, x, y, indices), None), state, batches)
-        return one(state, x, y, order[whole:]) if whole < len(order) else state
+        state, logs = jax.lax.scan(lambda s, indices: one(s, x, y, indices), state, batches)
+        if whole < len(order):
+            return one(state, x, y, order[whole:])
+        return state, jax.tree.map(lambda of_each: of_each[-1], logs)
 
     return jax.jit(program, donate_argnums=0, compiler_options=options)
 
 
 def _one_by_one(step: Callable, batch_size: int) -> Callable:
-    """Compile `step(state, batch)` for a batch, and run it for each that an order makes."""
+    """Compile a step for a batch, and run it for each that an order makes."""
     one = jax.jit(_gather(step), donate_argnums=0)
 
     def program(state, x, y, order):
         for start in range(0, len(order), batch_size):
-            state = one(state, x, y, order[start : start + batch_size])
-        return state
+            state, logs = one(state, x, y, order[start : start + batch_size])
+        return state, logs
 
     return program
 
@@ -164,7 +207,7 @@ def _gather(step: Callable) -> Callable:
     """Return a step that takes its batch from all samples by index."""
 
     def one(state, x, y, indices):
-        return step(state, (x[indices], y[indices]))[1]
+        return step(state, (x[indices], y[indices]))
 
     return one
 

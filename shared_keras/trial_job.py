@@ -195,19 +195,19 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.add(logs, self.model)
-        bad = [name for name, value in logs.items() if not math.isfinite(value)]
+        bad = [name for name, value in logs.items() if not np.isfinite(value).all()]
         if bad:
             raise ArithmeticError(f"{bad[0]} became {logs[bad[0]]} in epoch {epoch + 1}")
 
     def add(self, logs: Mapping[str, float], model) -> None:
         now = time.perf_counter()
         for name, value in (logs | {"seconds": now - self.started}).items():
-            self.history.setdefault(name, []).append(float(value))
+            if np.size(value) == 1:  # not what a metric logs per class
+                self.history.setdefault(name, []).append(float(value))
         self.started = now
-        if not self.objective.has_value(logs):
-            raise NotLogged(
-                f"objective: expected one of {', '.join(logs)}, got {self.objective.name}"
-            )
+        if not self.objective.has_value(self.history):
+            single = ", ".join(name for name in self.history if name != "seconds")
+            raise NotLogged(f"objective: expected one of {single}, got {self.objective.name}")
         value = self.objective.get_value(logs)
         if self.best_value is None or self.objective.better_than(value, self.best_value):
             self.best, self.best_value = len(self.history["seconds"]) - 1, value
