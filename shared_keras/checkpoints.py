@@ -65,7 +65,8 @@ def _ask_for(room: int, path: Path) -> None:
 
 
 def _variables(model):
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # or some would begin anew
+        model.optimizer.build(model.trainable_variables)
     return [
         *model.trainable_variables,
         *model.non_trainable_variables,

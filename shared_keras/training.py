@@ -83,7 +83,9 @@ def fit(
         batch_size: Samples per optimizer step. The last batch of an epoch
             holds what is left.
         epochs: The epoch after which to stop, counted from zero, as in Keras.
-        initial_epoch: The epoch at which to start.
+        initial_epoch: The epoch at which to start. The training goes on from the
+            model as it is, of which Keras makes the averages at the end if its
+            optimizer has `use_ema`; callbacks begin anew.
         validation_data: Inputs and targets to evaluate after each epoch.
         callbacks: Keras callbacks. They see each epoch as one execution of
             all its steps.

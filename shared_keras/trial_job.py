@@ -21,6 +21,7 @@ from shared_keras.errors import BadInput
 from shared_keras.space import Space
 from shared_keras.tensors import assign
 
+BUILD_CONFIG = "build_config.json"  # KerasTuner's name
 WARM = 2**29  # bytes of models that stay in memory, compiled, for those that go on from them
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -137,8 +138,8 @@ def _model(search: Search, job: Job, hp) -> keras.Model:
     if search.metrics is not None:
         model.compile(model.optimizer, model.loss, metrics=search.metrics())
     if job.parent is not None:
-        if not model.built:  # it learns the shape of its inputs from the data
-            model.build_from_config(runs.read_json(job.parent / "build_config.json"))
+        if not model.built:  # as its first batch would have done
+            model.build_from_config(runs.read_json(job.parent / BUILD_CONFIG))
         checkpoints.load(job.parent / checkpoints.STATE, model)
     return model
 
@@ -165,9 +166,14 @@ def _fit(search: Search, job: Job, hp, model, keeper: "_Keeper") -> None:
 
 
 def _leave(search: Search, job: Job, model, keeper: "_Keeper") -> None:
-    """Write what the trial ends with."""
-    runs.write_json(job.folder / "build_config.json", model.get_build_config())
-    last = model.get_weights()
+    """Write what the trial ends with: its best weights, and what another goes on from.
+
+    The latter are the weights of its last epoch. Those that the end of a training leaves,
+    such as an optimizer's averages or what `EarlyStopping` restores, an uninterrupted one
+    would not have seen.
+    """
+    runs.write_json(job.folder / BUILD_CONFIG, model.get_build_config())
+    last = keeper.last_weights or model.get_weights()
     assign(model.weights, keeper.best_weights or last)
     checkpoints.save_weights(job.folder / "checkpoint.weights.h5", model)
     assign(model.weights, last)
@@ -185,13 +191,14 @@ def _size(model) -> int:
 
 
 class _Keeper(keras.callbacks.Callback):
-    """Records each epoch, keeps the best weights in memory, stops at a bad loss."""
+    """Records each epoch, keeps the best and the last weights in memory, stops at a bad loss."""
 
     def __init__(self, objective):
         super().__init__()
         self.objective, self.started = objective, time.perf_counter()
         self.history: dict[str, list[float]] = {}
         self.best, self.best_value, self.best_weights = 0, None, None
+        self.last_weights = None
 
     def on_epoch_end(self, epoch, logs=None):
         self.add(logs, self.model)
@@ -208,7 +215,8 @@ class _Keeper(keras.callbacks.Callback):
         if not self.objective.has_value(self.history):
             single = ", ".join(name for name in self.history if name != "seconds")
             raise NotLogged(f"objective: expected one of {single}, got {self.objective.name}")
+        self.last_weights = model and model.get_weights()
         value = self.objective.get_value(logs)
         if self.best_value is None or self.objective.better_than(value, self.best_value):
             self.best, self.best_value = len(self.history["seconds"]) - 1, value
-            self.best_weights = model and model.get_weights()
+            self.best_weights = self.last_weights
