@@ -46,13 +46,20 @@ def seed_layers(seed: int) -> None:
     """Make the models built from here on start alike.
 
     Keras draws the seed of each initializer and of each dropout layer from
-    Python's `random`. `keras.utils.set_random_seed` would do, too, but it
-    imports TensorFlow, which takes seconds, whatever the backend.
+    Python's `random`; what builds a model may draw from NumPy's global generator,
+    too. `keras.utils.set_random_seed` would do as well, but it imports TensorFlow,
+    which takes seconds, whatever the backend.
     """
     settings = keras_settings.read()
     keras.utils.clear_session(free_memory=False)  # names of layers are counted anew
     keras_settings.apply(settings)  # clear_session forgets a dtype policy
+    seed_globals(seed)
+
+
+def seed_globals(seed: int) -> None:
+    """Seed the global generators of Python and NumPy, the latter with 32 bits of it."""
     random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def fit(

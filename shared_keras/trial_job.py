@@ -3,7 +3,6 @@
 import copy
 import errno
 import math
-import random
 import time
 import traceback
 from collections import OrderedDict
@@ -153,8 +152,7 @@ def _fit(search: Search, job: Job, hp, model, keeper: "_Keeper") -> None:
     }
     hypermodel = search.hypermodel
     if own_fit(hypermodel):
-        random.seed(job.seed)
-        np.random.seed(job.seed)
+        training.seed_globals(job.seed)
         results = hypermodel.fit(hp, model, search.x, search.y, **options)
         if not keeper.history:  # it has a loop of its own
             own = results if isinstance(results, Mapping) else {search.objective.name: results}

@@ -112,3 +112,25 @@ def test_saving_leaves_the_loss_scale_alone(tmp_path):
     checkpoints.save(tmp_path / "state.npz", model)
     for a, b in zip(model.optimizer.variables, before, strict=True):
         np.testing.assert_array_equal(np.array(a), b)
+
+
+class Drawn(keras_tuner.HyperModel):
+    """Begins with weights from NumPy's global generator."""
+
+    def build(self, hp):
+        model = build()
+        model.set_weights([np.random.normal(size=w.shape) for w in model.get_weights()])
+        return model
+
+
+def test_numpys_generator_is_seeded_before_a_model_is_built(tmp_path):
+    objective = keras_tuner.Objective("val_loss", "min")
+    trial_job.begin(trial_job.Search(Drawn(), None, objective, X, Y, FIT))
+    losses = []
+    for i, seed in enumerate((7, 7, 8)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        values = keras_tuner.HyperParameters().get_config()
+        job = trial_job.Job(values, folder, None, 0, 1, seed, resumable=False)
+        losses.append(trial_job.run(job).history["loss"])
+    assert losses[0] == losses[1] != losses[2]
