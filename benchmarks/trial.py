@@ -73,7 +73,7 @@ def _trial(space, hp, split) -> dict[str, float]:
     training.seed_layers(0)
     model = step("build the model", space.build, hp)
     with initializers.constants():
-        a_batch = split.train.x[:1], split.train.y[:1]
+        a_batch = split.train.x[:BATCH], split.train.y[:BATCH]
         step("build what trains it", model._symbolic_build, None, a_batch)
     state = (model.trainable_variables, model.non_trainable_variables)
     training_state = (*state, model.optimizer.variables, model.metrics_variables)
@@ -89,7 +89,7 @@ def _trial(space, hp, split) -> dict[str, float]:
         ),
     ):
         order = np.arange(len(images), dtype=np.int32)
-        arguments = (training_jax._read(variables), *jax.device_put((images.x, images.y)), order)
+        arguments = (training_jax._read(variables), jax.device_put((images.x, images.y)), order)
         program = training_jax._scan(of_a_batch, size, options)
         lowered = step(f"{kind}: trace and lower", program.lower, *arguments)
         compiled = step(f"{kind}: compile", lowered.compile)

@@ -1,21 +1,24 @@
 """Train a compiled Keras model: one contract, the fastest way on each backend.
 
-`fit` means what `keras.Model.fit` means, and tests/test_training.py holds it to
-that, with three differences. The order of the images depends on the seed and the
-epoch alone, so that a training that goes on from `initial_epoch` sees the images
-that an uninterrupted one would have seen. An epoch is one unit: callbacks that
-work batch by batch are refused. And validation uses batches of 1,000 images.
+`fit` means what `keras.Model.fit` means, and tests/test_training.py and
+tests/test_fit_arguments.py hold it to that, with three differences. The order of the samples
+depends on the seed and the epoch alone, so that a training that goes on from
+`initial_epoch` sees what an uninterrupted one would have seen. An epoch is one unit:
+callbacks that work batch by batch are refused. And validation uses batches of 1,000
+samples, where nothing depends on their size.
 """
 
+import numbers
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from shared_keras import keras_settings
-from shared_keras.devices import gpus
+from shared_keras.fit_data import Arrays, length, training_data
+from shared_keras.model_kinds import any_batch_will_do, compiles
 
 VALIDATION_BATCH = 1000
 BATCH_HOOKS = (
@@ -29,17 +32,17 @@ BATCH_HOOKS = (
 
 
 class Plan(NamedTuple):
-    """The arguments of `fit` that a backend's own `fit(model, x, y, plan)` takes."""
+    """How to train: what a backend's own `fit(model, data, plan)` takes."""
 
     batch_size: int
     epochs: int
     initial_epoch: int
-    validation_data: tuple[np.ndarray, np.ndarray] | None
+    validation_data: tuple[Arrays, ...] | None  # (x, y), perhaps with weights
     validation_batch_size: int
     callbacks: list[keras.callbacks.Callback]
     order: Callable[[int], np.ndarray]  # of an epoch: which samples, int32 (n,)
     seed: int
-    verbose: int
+    verbose: int | str
 
 
 def seed_layers(seed: int) -> None:
@@ -64,36 +67,56 @@ def seed_globals(seed: int) -> None:
 
 def fit(
     model: keras.Model,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Arrays,
+    y: Arrays | None = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     epochs: int = 1,
     initial_epoch: int = 0,
-    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
-    callbacks: list[keras.callbacks.Callback] | None = None,
+    validation_data: tuple | None = None,
+    validation_split: float = 0.0,
+    validation_batch_size: int | None = None,
+    sample_weight: Arrays | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    callbacks: list[keras.callbacks.Callback] | keras.callbacks.Callback | None = None,
     shuffle: bool = True,
     seed: int = 0,
-    verbose: int = 0,
+    verbose: int | str = 0,
 ) -> keras.callbacks.History:
     """Train `model` and return its history.
 
     On JAX an epoch is one compiled program. On TensorFlow and PyTorch it is
     `Model.fit`, with the settings measured best there, which stay set on the
-    model.
+    model. `Model.fit` it is everywhere for a model that is not to be compiled
+    (`run_eagerly`, `jit_compile=False`) or whose class has a `fit` or `evaluate` of its
+    own.
+
+    Of the arguments of `Model.fit`, `steps_per_epoch`, `validation_steps` and
+    `validation_freq` are not taken, and of its data neither datasets nor generators.
 
     Args:
         model: A compiled model.
-        x: Inputs, shape (n, ...), of any dtype that the model takes. They are
-            copied to the device as they are.
-        y: Targets, shape (n, ...).
-        batch_size: Samples per optimizer step. The last batch of an epoch
-            holds what is left.
+        x: Inputs, shape (n, ...), of any dtype of numbers: NumPy arrays, or what
+            NumPy can read, pandas frames and tensors among them; for several inputs
+            a list, tuple or dict of such. Floats become `keras.config.floatx()`. Others
+            are copied to the device as they are.
+        y: Targets, shape (n, ...), in the same forms, or None for a model that needs
+            none.
+        batch_size: Samples per optimizer step, without it 32. The last batch of an
+            epoch holds what is left.
         epochs: The epoch after which to stop, counted from zero, as in Keras.
         initial_epoch: The epoch at which to start. The training goes on from the
             model as it is, of which Keras makes the averages at the end if its
             optimizer has `use_ema`; callbacks begin anew.
-        validation_data: Inputs and targets to evaluate after each epoch.
+        validation_data: What to evaluate after each epoch: `(x, y)` or
+            `(x, y, sample_weight)`.
+        validation_split: Without `validation_data`, the fraction of the samples, from
+            their end, to evaluate instead of training on them.
+        validation_batch_size: Samples per step of the evaluation. Without it 1,000; or
+            `batch_size`, as in Keras, where a result may depend on it: with steps, layers,
+            losses or metrics that are not Keras's, with states or penalties of activations.
+        sample_weight: A weight for each sample, or one such array for each output.
+        class_weight: A weight for each class, a number from zero.
         callbacks: Keras callbacks. They see each epoch as one execution of
             all its steps.
         shuffle: Whether to permute the samples in each epoch.
@@ -104,25 +127,38 @@ def fit(
         The `History` that Keras would have returned.
 
     Raises:
-        ValueError: if a callback needs batches, or an argument is out of range.
+        ValueError: if a callback needs batches, or an argument is not what it should be.
     """
-    callbacks = list(callbacks or [])
-    for callback in callbacks:
-        _refuse_batches(callback)
+    callbacks = _callbacks(callbacks)
     if not model.compiled:
         raise ValueError("The model must be compiled before it is trained.")
-    if len(x) != len(y):
-        raise ValueError(f"x and y must be equally long. Received: {len(x)}, {len(y)}")
-    for name, value in (("batch_size", batch_size), ("len(x)", len(x))):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1. Received: {value}")
+    data, validation_data = training_data(
+        x, y, sample_weight, class_weight, validation_split, validation_data
+    )
+    n = length(data)
+    batch_size = 32 if batch_size is None else batch_size
+    if validation_batch_size is None:
+        validation_batch_size = VALIDATION_BATCH if any_batch_will_do(model) else batch_size
+    for name, value, least in (
+        ("batch_size", batch_size, 1),
+        ("validation_batch_size", validation_batch_size, 1),
+        ("epochs", epochs, 0),
+        ("initial_epoch", initial_epoch, 0),
+        ("len(x)", n, 1),
+    ):
+        if not isinstance(value, numbers.Integral):
+            raise ValueError(f"{name} must be a whole number. Received: {value!r}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}. Received: {value}")
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise ValueError(f"shuffle must be True or False. Received: {shuffle!r}")
 
     def order(epoch: int) -> np.ndarray:
         if not shuffle:
-            return np.arange(len(x), dtype=np.int32)
-        return np.random.default_rng([seed, epoch]).permutation(len(x)).astype(np.int32)
+            return np.arange(n, dtype=np.int32)
+        return np.random.default_rng([seed, epoch]).permutation(n).astype(np.int32)
 
-    if keras.backend.backend() == "jax":
+    if keras.backend.backend() == "jax" and compiles(model):
         from shared_keras import training_jax as backend
     else:
         from shared_keras import training_stock as backend
@@ -131,19 +167,25 @@ def fit(
         epochs=epochs,
         initial_epoch=initial_epoch,
         validation_data=validation_data,
-        validation_batch_size=VALIDATION_BATCH,
+        validation_batch_size=validation_batch_size,
         callbacks=callbacks,
         order=order,
         seed=seed,
         verbose=verbose,
     )
-    return backend.fit(model, x, y, plan)
+    return backend.fit(model, data, plan)
 
 
-def convolves_on_cpu(model: keras.Model) -> bool:
-    """Return whether a model has convolutions and no GPU: XLA is slow at those in loops."""
-    convolution = keras.layers.Conv2D.__mro__[1]  # of any rank
-    return any(isinstance(layer, convolution) for layer in model.layers) and not gpus()
+def _callbacks(callbacks) -> list[keras.callbacks.Callback]:
+    """Return callbacks as a list, if they are some and need no batches."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        raise ValueError("callbacks must be a list. Received: a keras.callbacks.CallbackList")
+    callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(f"callbacks must be Keras callbacks. Received: {callback!r}")
+        _refuse_batches(callback)
+    return callbacks
 
 
 def _refuse_batches(callback: keras.callbacks.Callback) -> None:

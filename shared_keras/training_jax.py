@@ -23,8 +23,10 @@ import numpy as np
 
 from shared_keras import initializers
 from shared_keras.adam_jax import one_pass
+from shared_keras.fit_data import Arrays, length, select
+from shared_keras.model_kinds import convolves_on_cpu, layers
 from shared_keras.relu_jax import by_result
-from shared_keras.training import Plan, convolves_on_cpu
+from shared_keras.training import Plan
 
 # XLA's older code generator compiles in half the time. What works in place, such as an
 # optimizer, and what takes exponentials of much, is slow with it: benchmarks/NOTES.md.
@@ -32,11 +34,11 @@ OLDER = {"xla_cpu_use_fusion_emitters": False}
 QUICK_THERE = (keras.activations.linear, keras.activations.relu, keras.activations.softmax)
 
 
-def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
+def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callbacks.History:
     """Train as `shared_keras.training.fit` describes."""
     with initializers.constants():
-        model._symbolic_build(data_batch=(x[:1], y[:1]))
-    steps = -(-len(x) // plan.batch_size)
+        model._symbolic_build(data_batch=select(data, slice(0, plan.batch_size)))
+    steps = -(-length(data) // plan.batch_size)
     callbacks = keras.callbacks.CallbackList(
         plan.callbacks,
         add_history=True,
@@ -46,14 +48,13 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
         steps=steps,
         model=model,
     )
-    x, y = jax.device_put((x, y))
+    data = jax.device_put(keras.utils.pack_x_y_sample_weight(*data))
     train = _program(model, train_step(model), plan.batch_size)
     validate = None
     if plan.validation_data is not None:
         options = validation_options(model)
         test = _program(model, test_step(model), plan.validation_batch_size, options)
-        batches = -(-len(plan.validation_data[0]) // plan.validation_batch_size)
-        validate = _validation(model, test, batches, *plan.validation_data, callbacks)
+        validate = _validation(model, test, plan, callbacks)
 
     model.stop_training = False
     logs = {}
@@ -69,7 +70,7 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
             model.optimizer.variables,
             model.metrics_variables,
         )
-        state, own = train(_read(variables), x, y, plan.order(epoch))
+        state, own = train(_read(variables), data, plan.order(epoch))
         _write(variables, state)
         logs = _logs(model, own)
         callbacks.on_train_batch_end(steps - 1, logs)
@@ -84,10 +85,11 @@ def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.c
     return model.history
 
 
-def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str, float]]:
-    """Return a function that evaluates the model on the whole of `x`, `y`."""
-    x, y = jax.device_put((x, y))
-    indices = np.arange(len(x), dtype=np.int32)
+def _validation(model, test, plan, callbacks) -> Callable[[], dict[str, float]]:
+    """Return a function that evaluates the model on the whole of a plan's validation data."""
+    indices = np.arange(length(plan.validation_data), dtype=np.int32)
+    batches = -(-len(indices) // plan.validation_batch_size)
+    data = jax.device_put(keras.utils.pack_x_y_sample_weight(*plan.validation_data))
 
     def validate():
         model.reset_metrics()
@@ -98,7 +100,7 @@ def _validation(model, test, batches, x, y, callbacks) -> Callable[[], dict[str,
             model.non_trainable_variables,
             model.metrics_variables,
         )
-        state, own = test(_read(variables), x, y, indices)
+        state, own = test(_read(variables), data, indices)
         _write(variables, state)
         logs = _logs(model, own)
         callbacks.on_test_batch_end(batches - 1, logs)
@@ -153,7 +155,7 @@ def _logs(model, own: dict | None) -> dict[str, float]:
 
 def validation_options(model) -> dict | None:
     """Return how to compile the validation of a model on this device."""
-    activations = [getattr(layer, "activation", None) for layer in model.layers]
+    activations = [getattr(layer, "activation", None) for layer in layers(model)]
     quick = all(a is None or a in QUICK_THERE for a in activations)
     return OLDER if quick and jax.default_backend() == "cpu" else None
 
@@ -180,12 +182,12 @@ def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
     """
     one = _gather(step)
 
-    def program(state, x, y, order):
+    def program(state, data, order):
         whole = len(order) // batch_size * batch_size
         batches = order[:whole].reshape(-1, batch_size)
-        state, logs = jax.lax.scan(lambda s, indices: one(s, x, y, indices), state, batches)
+        state, logs = jax.lax.scan(lambda s, indices: one(s, data, indices), state, batches)
         if whole < len(order):
-            return one(state, x, y, order[whole:])
+            return one(state, data, order[whole:])
         return state, jax.tree.map(lambda of_each: of_each[-1], logs)
 
     return jax.jit(program, donate_argnums=0, compiler_options=options)
@@ -195,9 +197,9 @@ def _one_by_one(step: Callable, batch_size: int) -> Callable:
     """Compile a step for a batch, and run it for each that an order makes."""
     one = jax.jit(_gather(step), donate_argnums=0)
 
-    def program(state, x, y, order):
+    def program(state, data, order):
         for start in range(0, len(order), batch_size):
-            state, logs = one(state, x, y, order[start : start + batch_size])
+            state, logs = one(state, data, order[start : start + batch_size])
         return state, logs
 
     return program
@@ -206,8 +208,8 @@ def _one_by_one(step: Callable, batch_size: int) -> Callable:
 def _gather(step: Callable) -> Callable:
     """Return a step that takes its batch from all samples by index."""
 
-    def one(state, x, y, indices):
-        return step(state, (x[indices], y[indices]))
+    def one(state, data, indices):
+        return step(state, select(data, indices))
 
     return one
 

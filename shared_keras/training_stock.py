@@ -8,7 +8,9 @@ order is the one that every backend uses.
 import keras
 import numpy as np
 
-from shared_keras.training import Plan, convolves_on_cpu
+from shared_keras.fit_data import Arrays, length, select
+from shared_keras.model_kinds import convolves_on_cpu, layers
+from shared_keras.training import Plan
 
 STEPS_PER_EXECUTION = 125
 
@@ -16,18 +18,17 @@ STEPS_PER_EXECUTION = 125
 class _Batches(keras.utils.PyDataset):
     """The batches of an epoch, in the order that `_Order` sets."""
 
-    def __init__(self, x, y, batch_size):
+    def __init__(self, data, batch_size):
         super().__init__()
-        self.x, self.y, self.batch_size = x, y, batch_size
-        self.indices = np.arange(len(x))
+        self.data, self.batch_size = data, batch_size
+        self.indices = np.arange(length(data))
 
     def __len__(self):
-        return -(-len(self.x) // self.batch_size)
+        return -(-len(self.indices) // self.batch_size)
 
     def __getitem__(self, step):
         start = step * self.batch_size
-        batch = self.indices[start : start + self.batch_size]
-        return self.x[batch], self.y[batch]
+        return select(self.data, self.indices[start : start + self.batch_size])
 
 
 class _Order(keras.callbacks.Callback):
@@ -45,12 +46,13 @@ class _Order(keras.callbacks.Callback):
             torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
 
 
-def fit(model: keras.Model, x: np.ndarray, y: np.ndarray, plan: Plan) -> keras.callbacks.History:
+def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callbacks.History:
     """Train as `shared_keras.training.fit` describes."""
-    if keras.backend.backend() == "tensorflow":
-        model.jit_compile = not convolves_on_cpu(model)
+    if keras.backend.backend() == "tensorflow" and not model.run_eagerly:
+        supported = all(layer.supports_jit for layer in layers(model))
+        model.jit_compile = supported and not convolves_on_cpu(model)
         model.steps_per_execution = STEPS_PER_EXECUTION
-    batches = _Batches(x, y, plan.batch_size)
+    batches = _Batches(data, plan.batch_size)
     return model.fit(
         batches,
         shuffle=False,  # or Keras would shuffle the batches once more

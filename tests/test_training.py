@@ -7,7 +7,16 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import adam_jax, keras_model, mlp, tensors, training, training_jax
+from shared_keras import (
+    adam_jax,
+    devices,
+    keras_model,
+    mlp,
+    model_kinds,
+    tensors,
+    training,
+    training_jax,
+)
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -211,14 +220,14 @@ def test_adam_and_relu_are_one_loop_each(monkeypatch, name):
 
     x, y = problem()
     model = build()
-    model._symbolic_build(data_batch=(x[:1], y[:1]))
+    model._symbolic_build(data_batch=(x[:BATCH], y[:BATCH]))
     variables = (model.trainable_variables, model.non_trainable_variables)
     state = training_jax._read((*variables, model.optimizer.variables, model.metrics_variables))
     order = np.arange(len(x), dtype=np.int32)
 
     def loops():
         program = training_jax._scan(training_jax.train_step(model), BATCH, None)
-        compiled = program.lower(state, *jax.device_put((x, y)), order).compile()
+        compiled = program.lower(state, jax.device_put((x, y)), order).compile()
         return compiled.as_text().count(" fusion(")
 
     quicker = loops()
@@ -254,7 +263,14 @@ def test_a_new_shape_takes_two_programs():
     assert len(compiled) == 2
 
 
-def test_convolutions_are_found():
-    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
-    assert training.convolves_on_cpu(model) or training.gpus()
-    assert not training.convolves_on_cpu(build())
+@pytest.mark.parametrize(
+    "kind", ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]
+)
+def test_convolutions_are_found(kind):
+    kind = getattr(keras.layers, kind)
+    inner = keras.Sequential(
+        [kind(kernel_size=3, **({} if "Depth" in kind.__name__ else {"filters": 2}))]
+    )
+    model = keras.Sequential([keras.Input((8, 8, 1)), inner])
+    assert model_kinds.convolves_on_cpu(model) or devices.gpus()
+    assert not model_kinds.convolves_on_cpu(build())

@@ -1,0 +1,136 @@
+"""What `training.fit` takes its samples from: arrays, alone or nested, as Keras takes them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+Arrays = Any  # an array, or a list, tuple or dict of such, of as many samples each
+
+
+def training_data(
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Mapping[int, float] | None,
+    validation_split: float,
+    validation_data: Any,
+) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...] | None]:
+    """Return what to train on and what to validate on, each `(x,)`, `(x, y)` or with weights.
+
+    The arguments are those of `training.fit`, floats become `keras.config.floatx()`.
+
+    Raises:
+        ValueError: if an argument is not what its name says.
+    """
+    if class_weight is not None:
+        if sample_weight is not None:
+            raise ValueError("class_weight and sample_weight cannot be given together.")
+        sample_weight = _of_classes(y, class_weight)
+    data = _pack(("x", "y", "sample_weight"), (x, y, sample_weight))
+    if validation_data is not None:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise ValueError(
+                "validation_data must be (x, y) or (x, y, sample_weight). "
+                f"Received: {_short(validation_data)}"
+            )
+        names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
+        return data, _pack(names, validation_data)
+    if not validation_split:
+        return data, None
+    n = length(data)
+    first = math.floor(n * (1 - validation_split))
+    if not 0 < first < n:
+        raise ValueError(
+            f"validation_split must leave samples on both sides of it, of {n}. "
+            f"Received: {validation_split}"
+        )
+    return select(data, slice(0, first)), select(data, slice(first, n))
+
+
+def length(data: Arrays) -> int:
+    """Return the number of samples."""
+    return len(keras.tree.flatten(data)[0])
+
+
+def select(data: Arrays, indices: slice | np.ndarray) -> Arrays:
+    """Return the samples of some indices."""
+    return keras.tree.map_structure(lambda array: array[indices], data)
+
+
+def arrays(name: str, values: Any) -> Arrays:
+    """Return values as NumPy arrays, floats as `keras.config.floatx()`.
+
+    Lists of numbers become arrays; lists of arrays stay lists, as Keras means them. A pandas
+    series becomes a column, as it does there.
+
+    Raises:
+        ValueError: if they are no arrays of numbers.
+    """
+    if isinstance(values, Mapping):
+        return {key: arrays(f"{name}[{key!r}]", value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)) and any(map(_is_nested, values)):
+        kind = list if isinstance(values, list) else tuple
+        return kind(arrays(f"{name}[{i}]", value) for i, value in enumerate(values))
+    if not isinstance(values, (list, tuple)) and not hasattr(values, "__array__"):
+        raise ValueError(
+            f"{name} must be an array, or a list or dict of arrays; keras.Model.fit takes "
+            f"datasets and generators. Received: {_short(values)}"
+        )
+    try:
+        if hasattr(values, "detach"):  # of PyTorch, perhaps with a gradient or on a GPU
+            values = values.detach().cpu()
+        array = np.asarray(values)
+        dtype = keras.backend.standardize_dtype(array.dtype)
+    except (TypeError, ValueError):
+        array, dtype = None, "string"
+    if array is None or array.ndim == 0 or dtype == "string":
+        raise ValueError(f"{name} must be an array of numbers. Received: {_short(values)}")
+    if "float" in dtype:
+        array = array.astype(keras.config.floatx(), copy=False)
+    return array[:, None] if hasattr(values, "to_frame") and array.ndim == 1 else array
+
+
+def _is_nested(value) -> bool:
+    """Return whether a list that holds this is one of arrays, not of numbers."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_nested, value))
+    return np.ndim(value) > 0 if hasattr(value, "__array__") else isinstance(value, Mapping)
+
+
+def _pack(names, parts) -> tuple[Arrays, ...]:
+    """Return the parts that are given as arrays of as many samples each."""
+    if parts[1] is None and any(part is not None for part in parts[2:]):
+        raise ValueError(f"{names[2]} needs {names[1]}, which is None.")
+    packed = [arrays(name, part) for name, part in zip(names, parts) if part is not None]
+    if len(packed) == 3 and keras.tree.is_nested(packed[1]) and not keras.tree.is_nested(packed[2]):
+        packed[2] = keras.tree.map_structure(lambda _: packed[2], packed[1])  # one for all outputs
+    lengths = [len(array) for part in packed for array in keras.tree.flatten(part)]
+    if len(set(lengths)) != 1:
+        given = " and ".join(names[: len(packed)])
+        received = ", ".join(map(str, lengths))
+        raise ValueError(f"{given} must be equally long. Received: {received}")
+    return tuple(packed)
+
+
+def _of_classes(y, class_weight) -> np.ndarray:
+    """Return a weight for each sample, float (n,); classes that have none weigh 1."""
+    y = arrays("y", y)
+    if keras.tree.is_nested(y):
+        raise ValueError("class_weight works for models with one output only.")
+    if not isinstance(class_weight, Mapping):
+        raise ValueError(f"class_weight must be a dict. Received: {_short(class_weight)}")
+    if y.ndim > 1:
+        y = y.argmax(-1) if y.shape[-1] != 1 else y[..., 0]
+    if y.ndim > 1:
+        raise ValueError("class_weight needs a class per sample; sample_weight takes more.")
+    classes, of_each = np.unique(np.round(y).astype(np.int64), return_inverse=True)
+    weights = np.array([class_weight.get(int(c), 1.0) for c in classes], keras.config.floatx())
+    return weights[of_each]
+
+
+def _short(value) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) < 100 else f"{text[:80]}… ({type(value).__name__})"

@@ -1,0 +1,197 @@
+"""What `training.fit` is given: it means what it means to `Model.fit`, or is refused."""
+
+import collections
+import re
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared_keras import training
+from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
+
+X, Y = problem()
+F = X / np.float64(255)
+WEIGHTS = np.random.default_rng(1).uniform(0, 2, N)
+VALIDATION = (X[:70], Y[:70])
+
+
+def several(optimizer=None):
+    """Two inputs and two outputs."""
+    training.seed_layers(1)
+    inputs = [keras.Input((FEATURES,), name="left"), keras.Input((3,), name="right")]
+    both = keras.layers.Concatenate()([keras.layers.Rescaling(1 / 255)(i) for i in inputs])
+    outputs = {
+        "kind": keras.layers.Dense(CLASSES, activation="softmax", name="kind")(both),
+        "size": keras.layers.Dense(1, name="size")(both),
+    }
+    model = keras.Model(inputs, outputs)
+    losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
+    weights = {"kind": 1.0, "size": 0.5}
+    metrics = {"kind": ["accuracy"], "size": ["mae"]}
+    model.compile("adam", losses, loss_weights=weights, metrics=metrics, weighted_metrics=metrics)
+    return model
+
+
+def without_targets():
+    """Learns to give back what it gets, by a loss of its own."""
+
+    class GivesBack(keras.layers.Layer):
+        def call(self, x, given):
+            self.add_loss(keras.ops.mean((x - given) ** 2))
+            return x
+
+    training.seed_layers(1)
+    given = keras.Input((FEATURES,))
+    scaled = keras.layers.Rescaling(1 / 255)(given)
+    back = keras.layers.Dense(FEATURES)(keras.layers.Dense(3)(scaled))
+    model = keras.Model(given, GivesBack()(back, scaled))
+    model.compile("adam")
+    return model
+
+
+def weighed():
+    model = build()
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, metrics=["accuracy"], weighted_metrics=["accuracy"])
+    return model
+
+
+def one_hot():
+    model = build()
+    model.compile("adam", "categorical_crossentropy", weighted_metrics=["accuracy"])
+    return model
+
+
+def column():
+    """A regression whose targets' rank matters."""
+    training.seed_layers(1)
+    model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae", keras.metrics.R2Score()])
+    return model
+
+
+LEFT_RIGHT = {"left": X, "right": X[:, :3]}
+KIND_SIZE = {"kind": Y, "size": F[:, :1]}
+TAKEN = {
+    "float64": (build, F, Y, {}),
+    "float16": (build, F.astype(np.float16), Y, {"validation_data": (F[:70], Y[:70])}),
+    "int64": (build, X.astype(np.int64), Y.astype(np.int64), {}),
+    "bool": (build, X > 99, Y, {}),
+    "columns of labels": (build, X, Y[:, None], {"validation_data": (X, Y[:, None])}),
+    "pandas": (column, pd.DataFrame(F), pd.Series(F[:, 0]), {}),
+    "frame of whole numbers": (build, pd.DataFrame(X), pd.DataFrame(Y), {}),
+    "tensors": (build, keras.ops.convert_to_tensor(X), keras.ops.convert_to_tensor(Y), {}),
+    "list of validation": (build, X, Y, {"validation_data": list(VALIDATION)}),
+    "weighed validation": (weighed, X, Y, {"validation_data": (*VALIDATION, WEIGHTS[:70])}),
+    "validation split": (weighed, X, Y, {"validation_split": 0.3, "sample_weight": WEIGHTS}),
+    "batches of validation": (
+        build,
+        X,
+        Y,
+        {"validation_data": VALIDATION, "validation_batch_size": 7},
+    ),
+    "sample weight": (weighed, X, Y, {"sample_weight": WEIGHTS}),
+    "series of weights": (weighed, X, Y, {"sample_weight": pd.Series(WEIGHTS)}),
+    "class weight": (weighed, X, Y, {"class_weight": {0: 3.0, 2: 0.5}}),
+    "class weight, one-hot": (one_hot, X, np.eye(4)[Y], {"class_weight": {0: 3.0, 2: 0.5}}),
+    "dicts": (several, LEFT_RIGHT, KIND_SIZE, {"validation_data": (LEFT_RIGHT, KIND_SIZE)}),
+    "lists": (several, [X, X[:, :3]], KIND_SIZE, {"validation_split": 0.2}),
+    "weights of outputs": (several, LEFT_RIGHT, KIND_SIZE, {"sample_weight": WEIGHTS}),
+    "no targets": (without_targets, X, None, {}),
+    "no batch size": (build, X, Y, {"batch_size": None}),
+    "one callback": (build, X, Y, {"callbacks": keras.callbacks.EarlyStopping("loss")}),
+    "no epochs": (build, X, Y, {"epochs": 1, "initial_epoch": 2}),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_taken_as_keras_takes_it(case):
+    make, x, y, options = TAKEN[case]
+    options = {"epochs": 2, "batch_size": BATCH, "shuffle": False} | options
+    ours, theirs = make(), make()
+    history = training.fit(ours, x, y, **options).history
+    expected = theirs.fit(x, y, verbose=0, **options).history
+    assert list(history) == list(expected) and (history or case == "no epochs")
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+    for a, b in zip(ours.get_weights(), theirs.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_lists_of_numbers_are_arrays():
+    """Which Keras refuses."""
+    models = build(), build()
+    training.fit(models[0], X, Y)
+    training.fit(models[1], X.tolist(), Y.tolist())
+    for a, b in zip(*(model.get_weights() for model in models)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_progress_is_shown_on_demand(capsys):
+    training.fit(build(), X, Y, verbose="auto")
+    assert "loss" in capsys.readouterr().out
+    training.fit(build(), X, Y)
+    assert not capsys.readouterr().out
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return X, Y
+
+
+REFUSED = {
+    "x must be an array, or a list or dict of arrays; keras.Model.fit takes datasets": (
+        {"x": Batches(), "y": None},
+        {"x": iter([(X, Y)]), "y": None},
+        {"x": 3},
+    ),
+    "x must be an array of numbers": (
+        {"x": np.array([["a"]] * N)},
+        {"x": [[1.0], [1.0, 2.0]]},
+        {"x": pd.DataFrame({"a": ["b"] * N})},
+        {"x": np.float32(3)},
+    ),
+    "x and y must be equally long. Received: 150, 149": ({"y": Y[1:]},),
+    "x and y and sample_weight must be equally long": ({"sample_weight": WEIGHTS[1:]},),
+    "validation_data[0] and validation_data[1] must be": ({"validation_data": (X, Y[1:])},),
+    "validation_data must be (x, y) or (x, y, sample_weight)": (
+        {"validation_data": X},
+        {"validation_data": {"x": X, "y": Y}},
+        {"validation_data": (X,)},
+        {"validation_data": (X, Y, WEIGHTS, WEIGHTS)},
+        {"validation_data": Batches()},
+    ),
+    "validation_split must leave samples on both sides": (
+        {"validation_split": 1.0},
+        {"validation_split": 1.5},
+    ),
+    "class_weight and sample_weight cannot": ({"sample_weight": WEIGHTS, "class_weight": {}},),
+    "class_weight must be a dict": ({"class_weight": [1.0, 2.0]},),
+    "sample_weight needs y": ({"y": None, "sample_weight": WEIGHTS},),
+    "callbacks must be a list": ({"callbacks": keras.callbacks.CallbackList()},),
+    "callbacks must be Keras callbacks. Received: 'stop'": ({"callbacks": ["stop"]},),
+    "batch_size must be a whole number. Received: 32.5": ({"batch_size": 32.5},),
+    "epochs must be a whole number": ({"epochs": "2"},),
+    "epochs must be at least 0": ({"epochs": -1},),
+    "shuffle must be True or False. Received: 'batch'": ({"shuffle": "batch"},),
+}
+CASES = [(message, options) for message, cases in REFUSED.items() for options in cases]
+
+
+@pytest.mark.parametrize(("message", "options"), CASES)
+def test_refused_in_one_sentence(message, options):
+    options = collections.ChainMap(options, {"x": X, "y": Y})
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        training.fit(build(), **options)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("name", ["steps_per_epoch", "validation_steps", "validation_freq"])
+def test_what_it_does_not_take_is_named(name):
+    with pytest.raises(TypeError, match=name):
+        training.fit(build(), X, Y, **{name: 2})
