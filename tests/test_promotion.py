@@ -79,14 +79,14 @@ CASES = [(kind, warm) for kind in MODELS for warm in (True, False)]
 def test_three_rungs_are_one_training(tmp_path, kind, warm):
     objective = keras_tuner.Objective("val_loss", "min")
     options = FIT | {"callbacks": CALLBACKS.get(kind, [])}
-    trial_job.begin(trial_job.Search(Kind(kind), None, objective, X, Y, options))
+    search = trial_job.Search(Kind(kind), None, objective, X, Y, options)
     rows, parent = [], None
     for first, last in itertools.pairwise(RUNGS):
         folder = tmp_path / str(last)
         folder.mkdir()
         values = keras_tuner.HyperParameters().get_config()
         job = trial_job.Job(values, folder, parent, first, last, SEED, resumable=True)
-        result = trial_job.run(job)
+        result = trial_job.run(search, job)
         assert result.failure is None, result.failure
         rows += rows_of(folder)
         # What the best epoch was scored with is what is kept of it.
@@ -97,7 +97,7 @@ def test_three_rungs_are_one_training(tmp_path, kind, warm):
         assert loss == pytest.approx(result.history["val_loss"][result.best], rel=1e-4)
         parent = folder
         if not warm:
-            trial_job._warm.clear()
+            search.warm.clear()
     training.seed_layers(SEED)
     expected = training.fit(MODELS[kind](), X, Y, epochs=4, seed=SEED, **FIT).history
     for name, values in expected.items():
@@ -125,12 +125,12 @@ class Drawn(keras_tuner.HyperModel):
 
 def test_numpys_generator_is_seeded_before_a_model_is_built(tmp_path):
     objective = keras_tuner.Objective("val_loss", "min")
-    trial_job.begin(trial_job.Search(Drawn(), None, objective, X, Y, FIT))
+    search = trial_job.Search(Drawn(), None, objective, X, Y, FIT)
     losses = []
     for i, seed in enumerate((7, 7, 8)):
         folder = tmp_path / str(i)
         folder.mkdir()
         values = keras_tuner.HyperParameters().get_config()
         job = trial_job.Job(values, folder, None, 0, 1, seed, resumable=False)
-        losses.append(trial_job.run(job).history["loss"])
+        losses.append(trial_job.run(search, job).history["loss"])
     assert losses[0] == losses[1] != losses[2]
