@@ -60,27 +60,29 @@ def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callb
     logs = {}
     callbacks.on_train_begin()
     initial_epoch = model._initial_epoch or plan.initial_epoch  # BackupAndRestore sets it
-    for epoch in range(initial_epoch, plan.epochs):
-        model.reset_metrics()
-        callbacks.on_epoch_begin(epoch)
-        callbacks.on_train_batch_begin(0)
-        variables = (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            model.optimizer.variables,
-            model.metrics_variables,
-        )
-        state, own = train(_read(variables), data, plan.order(epoch))
-        _write(variables, state)
-        logs = _logs(model, own)
-        callbacks.on_train_batch_end(steps - 1, logs)
-        if validate is not None:
-            logs = logs | {f"val_{name}": value for name, value in validate().items()}
-        callbacks.on_epoch_end(epoch, logs)
-        if model.stop_training:
-            break
-    if plan.epochs > initial_epoch:
-        model.optimizer.finalize_variable_values(model.trainable_weights)
+    try:
+        for epoch in range(initial_epoch, plan.epochs):
+            model.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            callbacks.on_train_batch_begin(0)
+            variables = (
+                model.trainable_variables,
+                model.non_trainable_variables,
+                model.optimizer.variables,
+                model.metrics_variables,
+            )
+            state, own = train(_read(variables), data, plan.order(epoch))
+            _write(variables, state)
+            logs = _logs(model, own)
+            callbacks.on_train_batch_end(steps - 1, logs)
+            if validate is not None:
+                logs = logs | {f"val_{name}": value for name, value in validate().items()}
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:  # however it ends
+        if plan.epochs > initial_epoch:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
     callbacks.on_train_end(logs)
     return model.history
 
@@ -215,7 +217,17 @@ def _gather(step: Callable) -> Callable:
 
 
 def _read(variables):
-    return tuple([variable.value for variable in group] for group in variables)
+    """Return the values of groups of variables, each in a buffer of its own to be donated."""
+    seen = set()
+
+    def value(variable):
+        array = variable.value
+        if id(array) in seen:  # one was assigned to another, such as an average to its weight
+            return jax.numpy.array(array, copy=True)
+        seen.add(id(array))
+        return array
+
+    return tuple([value(variable) for variable in group] for group in variables)
 
 
 def _write(variables, values) -> None:

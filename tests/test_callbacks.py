@@ -83,6 +83,27 @@ def test_backup_and_restore_goes_on(data, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+class Fails(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_ends_as_keras_ends_it(data):
+    """With the averages in place, and a model that can be trained on."""
+    x, y = data
+    finals = []
+    for fit in (training.fit, lambda model, *data, **kw: model.fit(*data, verbose=0, **kw)):
+        model = build(keras.optimizers.SGD(0.1, use_ema=True))
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, x, y, epochs=3, batch_size=BATCH, shuffle=False, callbacks=[Fails()])
+        finals.append(model.get_weights())
+        training.fit(model, x, y, epochs=2, batch_size=BATCH)
+        assert int(model.optimizer.iterations) == 15
+    for a, b in zip(*finals):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 def test_terminate_on_nan(data):
     x, y = data
     model = build(keras.optimizers.SGD(float("inf")))
