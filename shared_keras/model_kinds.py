@@ -45,6 +45,8 @@ def any_batch_will_do(model: keras.Model) -> bool:
     parts = [model, *layers(model), *losses, *keras.tree.flatten(metrics)]
     return (
         all(map(_known, parts))
+        # TensorFlow counts a short batch as a whole one in the loss of each output.
+        and (isinstance(model, keras.Sequential) or len(model.outputs) == 1)
         and not any(map(_minds_its_batch, layers(model)))
         and not any(map(_minds_its_batch, losses))
     )

@@ -20,7 +20,7 @@ class _Batches(keras.utils.PyDataset):
 
     def __init__(self, data, batch_size):
         super().__init__()
-        self.data, self.batch_size = data, batch_size
+        self.data, self.batch_size = _without_lists(data), batch_size
         self.indices = np.arange(length(data))
 
     def __len__(self):
@@ -29,6 +29,13 @@ class _Batches(keras.utils.PyDataset):
     def __getitem__(self, step):
         start = step * self.batch_size
         return select(self.data, self.indices[start : start + self.batch_size])
+
+
+def _without_lists(data: Arrays) -> Arrays:
+    """Return samples in tuples, because TensorFlow makes one tensor of a list."""
+    if isinstance(data, dict):
+        return {key: _without_lists(value) for key, value in data.items()}
+    return tuple(map(_without_lists, data)) if isinstance(data, (list, tuple)) else data
 
 
 class _Order(keras.callbacks.Callback):

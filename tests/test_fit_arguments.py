@@ -34,6 +34,17 @@ def several(optimizer=None):
     return model
 
 
+def in_lists():
+    """One input and a list of outputs."""
+    training.seed_layers(1)
+    given = keras.Input((FEATURES,))
+    scaled = keras.layers.Rescaling(1 / 255)(given)
+    kind = keras.layers.Dense(CLASSES, activation="softmax", name="kind")(scaled)
+    model = keras.Model(given, [kind, keras.layers.Dense(1, name="size")(scaled)])
+    model.compile("adam", ["sparse_categorical_crossentropy", "mse"], metrics=[["accuracy"], "mae"])
+    return model
+
+
 def without_targets():
     """Learns to give back what it gets, by a loss of its own."""
 
@@ -98,6 +109,7 @@ TAKEN = {
     "class weight, one-hot": (one_hot, X, np.eye(4)[Y], {"class_weight": {0: 3.0, 2: 0.5}}),
     "dicts": (several, LEFT_RIGHT, KIND_SIZE, {"validation_data": (LEFT_RIGHT, KIND_SIZE)}),
     "lists": (several, [X, X[:, :3]], KIND_SIZE, {"validation_split": 0.2}),
+    "lists of outputs": (in_lists, X, [Y, F[:, :1]], {"sample_weight": [WEIGHTS, WEIGHTS]}),
     "weights of outputs": (several, LEFT_RIGHT, KIND_SIZE, {"sample_weight": WEIGHTS}),
     "no targets": (without_targets, X, None, {}),
     "no batch size": (build, X, Y, {"batch_size": None}),
@@ -106,7 +118,11 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("case", TAKEN)
+ON_EVERY = [pytest.param("lists of outputs", marks=pytest.mark.every_backend)]
+HERE = [case for case in TAKEN if case != "lists of outputs"]
+
+
+@pytest.mark.parametrize("case", HERE + ON_EVERY)
 def test_taken_as_keras_takes_it(case):
     make, x, y, options = TAKEN[case]
     options = {"epochs": 2, "batch_size": BATCH, "shuffle": False} | options

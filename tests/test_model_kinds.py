@@ -38,6 +38,13 @@ def with_states():
     return model
 
 
+def with_outputs():
+    given = keras.Input((FEATURES,))
+    model = keras.Model(given, [keras.layers.Dense(CLASSES, "softmax")(given) for _ in range(2)])
+    model.compile("adam", LOSS)
+    return model
+
+
 NOT_ANY = {
     "own layer": lambda: made(Doubled()),
     "own layer within": lambda: made(keras.Sequential([Doubled()])),
@@ -49,6 +56,7 @@ NOT_ANY = {
     "ignores": lambda: made(loss=keras.losses.SparseCategoricalCrossentropy(ignore_class=0)),
     "penalty": lambda: made(keras.layers.Dense(3, activity_regularizer="l2")),
     "states": with_states,
+    "outputs": with_outputs,
 }
 
 
