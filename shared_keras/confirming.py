@@ -9,6 +9,9 @@ from shared_keras.errors import RunFailed
 from shared_keras.oracle import mix
 from shared_keras.search import SEEDS
 
+CONFIRMED = "confirm.csv"
+NUMBERS = range(1, SEEDS + 1)  # of the seeds
+
 
 def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> pd.DataFrame:
     """Train the `count` best trials of a search anew with each of three seeds.
@@ -36,7 +39,7 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
         tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options
     )
     trials = tuner.ranked()[:count]
-    waiting = [(t, s) for t in trials for s in range(SEEDS) if not _file(folder, t, s).exists()]
+    waiting = [(t, s) for t in trials for s in NUMBERS if not _file(folder, t, s).exists()]
     begun = {}
 
     def choose(idle):
@@ -53,19 +56,25 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
         if failure is not None:
             reason = search_report.last_line(failure)
             raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {reason}")
-        score = result.history[tuner.oracle.objective.name][result.best]
+        score = tuner.oracle.objective.get_value(result.logs())
         runs.write_json(_file(folder, trial, seed), {"score": score})
         report(f"trial {trial.trial_id}, seed {seed}: {score:.4f}")
         for leftover in ("checkpoint.weights.h5", "build_config.json", checkpoints.STATE):
             (job.folder / leftover).unlink(missing_ok=True)
 
-    pool = workers.get(tuner.workers or workers.default())
-    job_pool.run(pool, shared, trial_job.run, choose, end)
+    with tuner.lock():
+        pool = workers.get(tuner.workers or workers.default())
+        job_pool.run(pool, shared, trial_job.run, choose, end)
     table = pd.DataFrame([_row(folder, trial) for trial in trials])
     falling = tuner.oracle.objective.direction == "min"
     table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)
-    runs.write_csv(folder.with_name("confirm.csv"), table.to_dict("records"))
+    runs.write_csv(folder.with_name(CONFIRMED), table.to_dict("records"))
     return table
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Return what `confirm` last found in a search's folder."""
+    return pd.read_csv(folder / CONFIRMED, dtype={"trial": str})
 
 
 def _file(folder: Path, trial, seed: int) -> Path:
@@ -80,15 +89,24 @@ def _job(tuner, trial, seed: int, folder: Path) -> trial_job.Job:
         parent=None,
         initial_epoch=0,
         epochs=trial.hyperparameters.values["tuner/epochs"],
-        seed=mix(tuner.oracle.seed, 0, 0, seed),
+        seed=seed_of(tuner.oracle.seed, seed),
         resumable=False,
     )
 
 
+def seed_of(search_seed: int, number: int) -> int:
+    """Return the seed of a confirming training; no trial of a search has it.
+
+    Args:
+        search_seed: Seed of the search.
+        number: At least 1. For 0 it would be the seed of trial 0000, because zeros at its
+            end make no difference to a `numpy.random.SeedSequence`.
+    """
+    return mix(search_seed, 0, 0, number)
+
+
 def _row(folder: Path, trial) -> dict:
-    scores = pd.Series(
-        [runs.read_json(_file(folder, trial, seed))["score"] for seed in range(SEEDS)]
-    )
+    scores = pd.Series([runs.read_json(_file(folder, trial, seed))["score"] for seed in NUMBERS])
     return {
         "trial": trial.trial_id,
         "score": float(trial.score),

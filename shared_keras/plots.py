@@ -52,7 +52,7 @@ def search(rows: Sequence[Mapping], objective, name: str) -> Figure:
     figure.suptitle(f"Search {name}: {len(done)} trials")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
 
-    numbers = np.array([int(row["trial"]) for row in done])
+    numbers = np.array([int(row["trial"].partition("-")[0]) for row in done])
     dots = left.scatter(numbers, scores, c=epochs, s=18, cmap="viridis", label="a trial")
     left.step(numbers, keep.accumulate(scores), where="post", color=BEST, label="best so far")
     figure.colorbar(dots, ax=left, label="epochs trained", ticks=MaxNLocator(integer=True))

@@ -39,7 +39,9 @@ def sweep(folder: Path) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file, whole or not at all; one that holds just that is left as it is."""
+    if path.exists() and path.read_bytes() == data:
+        return
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

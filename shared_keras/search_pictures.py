@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from shared_keras import plots, runs, search_plots, search_report
+from shared_keras.search_report import column
 
 
 def write(tuner, folder: Path) -> None:
@@ -12,11 +13,11 @@ def write(tuner, folder: Path) -> None:
     table, objective = search_report.rows(tuner), tuner.oracle.objective
     runs.write_figure(folder / "search.png", plots.search(table, objective, folder.name))
     done = pd.DataFrame([row for row in table if row["score"] is not None])
-    names = dict.fromkeys(p.name for p in tuner.oracle.hyperparameters.space)
+    names = dict.fromkeys(column(p.name) for p in tuner.oracle.hyperparameters.space)
     names = [name for name in names if name in done and done[name].nunique() > 1]
     if len(done) >= search_plots.FEWEST and names:
-        shares = search_plots.importance(done, names)
-        figure = search_plots.importance_figure(shares, f"Search {folder.name}, {len(done)} trials")
+        found = search_plots.importance(done, names)
+        figure = search_plots.importance_figure(found, f"Search {folder.name}, {len(done)} trials")
         runs.write_figure(folder / "importance.png", figure)
         figure = search_plots.parallel_coordinates(
             done, names, _logarithmic(tuner), objective, f"Search {folder.name}"
@@ -25,12 +26,12 @@ def write(tuner, folder: Path) -> None:
 
 
 def _logarithmic(tuner) -> set[str]:
-    """Return the names of numbers that were drawn, or are spaced, by their logarithm."""
+    """Return the columns of numbers that were drawn, or are spaced, by their logarithm."""
     names = set()
     for parameter in tuner.oracle.hyperparameters.space:
         config = parameter.get_config()
         values = config.get("values", ())
         spaced = len(values) > 2 and all(isinstance(v, float) and v > 0 for v in values)
         if config.get("sampling") == "log" or spaced:
-            names.add(parameter.name)
+            names.add(column(parameter.name))
     return names

@@ -6,45 +6,82 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GroupKFold
 
 FEWEST = 8  # completed trials, below which importance would be nothing but noise
 TREES = 64  # as many as Optuna's evaluator has
+FOLDS, REPEATS = 5, 10
+LEVEL = 0.95  # of all intervals together
 
 
-def importance(table: pd.DataFrame, names: list[str]) -> pd.Series:
+def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return how much the score depends on each hyperparameter, the largest first.
 
-    A random forest predicts the score of a trial from its hyperparameters and its
-    epochs; the importance is by how much its mean squared error on all trials grows if
-    the values of one hyperparameter are permuted, as a share of all of them. With few
-    trials it says little.
+    Random forests predict the score of trials that they have not seen from their
+    hyperparameters and epochs. The importance is by how much the squared error grows if the
+    values of one hyperparameter are permuted among those trials, as a share of the score's
+    variance. A setting that was promoted counts once: its trials are held out together.
 
     Args:
         table: A row per completed trial: `score`, `epochs` and the hyperparameters,
             which are empty where they are not active.
         names: The hyperparameters.
+
+    Returns:
+        A row per hyperparameter: its name as index, `mean`, and the bounds `low` and `high`
+        of its interval. All intervals hold together with a probability of 95 %, so that
+        one above zero is no chance find among many.
     """
-    features = _numbers(table[names]).assign(**{"tuner/epochs": table.epochs})
+    features = _numbers(table[names]).assign(**{"tuner/epochs": table.epochs}).to_numpy(float)
     score = table.score.to_numpy(float)
-    forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)
-    forest.fit(features, score)
-    grown = permutation_importance(
-        forest, features, score, scoring="neg_mean_squared_error", n_repeats=10, random_state=0
-    )
-    gains = pd.Series(np.maximum(grown.importances_mean, 0), features.columns)[names]
-    return (gains / max(gains.sum(), 1e-12)).sort_values(ascending=False, kind="stable")
+    settings = table.groupby(names, dropna=False, sort=False).ngroup().to_numpy()
+    count = len(np.unique(settings))
+    variance = score.var()
+    if count < FOLDS or variance == 0:
+        return pd.DataFrame({"mean": 0.0, "low": 0.0, "high": 0.0}, index=names)
+    random = np.random.default_rng(0)
+    grown = np.zeros((len(table), len(names)))
+    for seen, held in GroupKFold(FOLDS, shuffle=True, random_state=0).split(
+        features, None, settings
+    ):
+        forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)
+        forest.fit(features[seen], score[seen])
+        permuted = np.tile(features[held], (1 + len(names) * REPEATS, 1, 1))
+        for i, copy in enumerate(permuted[1:]):
+            copy[:, i % len(names)] = random.permutation(copy[:, i % len(names)])
+        predicted = forest.predict(permuted.reshape(-1, features.shape[1]))
+        errors = (predicted.reshape(len(permuted), -1) - score[held]) ** 2
+        by_name = (errors[1:] - errors[0]).reshape(REPEATS, len(names), -1)
+        grown[held] = by_name.mean(axis=0).T / variance
+    of_settings = pd.DataFrame(grown, columns=names).groupby(settings).mean()
+    margin = stats.t.ppf(1 - (1 - LEVEL) / 2 / len(names), count - 1) * of_settings.sem()
+    mean = of_settings.mean()
+    result = pd.DataFrame({"mean": mean, "low": mean - margin, "high": mean + margin})
+    return result.sort_values("mean", ascending=False, kind="stable")
 
 
-def importance_figure(shares: pd.Series, title: str) -> Figure:
-    """Draw importances as bars."""
-    figure = Figure(figsize=(8, 1.4 + 0.3 * len(shares)), layout="constrained")
+def importance_figure(importances: pd.DataFrame, title: str) -> Figure:
+    """Draw what `importance` returns as bars, those that may be chance in grey."""
+    figure = Figure(figsize=(8, 1.6 + 0.3 * len(importances)), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh(shares.index[::-1], shares.to_numpy()[::-1], color="tab:blue")
-    axes.bar_label(bars, fmt="%.2f", padding=3, size=8)
-    axes.set(xlabel="share of the importance", title=f"{title}: what the score depends on")
-    axes.set_xlim(0, max(shares.max() * 1.12, 0.1))
+    shown = importances[::-1]
+    stands_out = shown.low > 0
+    axes.barh(
+        shown.index,
+        shown["mean"],
+        xerr=[shown["mean"] - shown.low, shown.high - shown["mean"]],
+        color=np.where(stands_out, "tab:blue", "lightgrey"),
+        error_kw={"lw": 1, "capsize": 2, "ecolor": "dimgrey"},
+    )
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set(
+        xlabel="growth of the squared error on held-out trials if its values are permuted,\n"
+        "as a share of the score's variance; lines: 95 % intervals, for all together"
+    )
+    found = "what the score depends on" if stands_out.any() else "nothing stands out"
+    axes.set_title(f"{title}: {found}", loc="left")
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -11,6 +11,7 @@ from shared_keras.oracle import own
 from shared_keras.places import FAILED
 from shared_keras.progress import place, settings
 
+BEST = "best.json"
 WRITTEN = (
     "settings.json",
     "trials.csv",
@@ -20,6 +21,20 @@ WRITTEN = (
     "importance.png",
     "parallel.png",
     "tensorboard",
+)
+
+
+COLUMNS = (
+    "trial",
+    "bracket",
+    "rung",
+    "initial_epoch",
+    "epochs",
+    "parent",
+    "score",
+    "seconds",
+    "status",
+    "reason",
 )
 
 
@@ -34,7 +49,7 @@ def last_line(text: str) -> str:
 
 
 def rows(tuner) -> list[dict]:
-    """Return a row per trial that was begun, by number."""
+    """Return a row per trial that was begun, by number: `COLUMNS` and the hyperparameters."""
     table = []
     for trial_id, trial in sorted(tuner.oracle.trials.items()):
         values = dict(trial.hyperparameters.values)
@@ -50,8 +65,13 @@ def rows(tuner) -> list[dict]:
             "status": trial.status,
             "reason": reason(trial) or None,
         }
-        table.append(row | values)
+        table.append(row | {column(name): value for name, value in values.items()})
     return table
+
+
+def column(name: str) -> str:
+    """Return the column of a hyperparameter in a table of trials: its name, if that is free."""
+    return f"hp/{name}" if name in COLUMNS else name
 
 
 def write_trials(tuner, folder: Path) -> None:
@@ -80,7 +100,12 @@ def write(tuner, folder: Path, search_settings, confirmed: pd.DataFrame | None) 
     }
     if confirmed is not None:
         best["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
-    runs.write_json(folder / "best.json", best)
+    runs.write_json(folder / BEST, best)
+
+
+def is_confirmed(folder: Path) -> bool:
+    """Return whether the winner of a finished search is one that `confirm` found."""
+    return (folder / BEST).exists() and "confirmed" in runs.read_json(folder / BEST)
 
 
 def write_tensorboard(tuner, folder: Path, trial_id: str) -> None:

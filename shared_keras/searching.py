@@ -9,10 +9,10 @@ from pathlib import Path
 
 import keras_tuner
 
-from shared_keras import metrics, runs, search_report
-from shared_keras.confirming import confirm
+from shared_keras import confirming, metrics, runs, search_report
 from shared_keras.datasets import Split
-from shared_keras.errors import BadInput
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.places import FAILED
 from shared_keras.progress import Progress, counts
 from shared_keras.task import Task
 from shared_keras.tuner import Hyperband
@@ -100,23 +100,46 @@ def run(
         "validation_data": (split.validation.x, split.validation.y),
         "batch_size": settings.batch_size,
     }
+    ended = len(tuner.oracle.end_order)
     confirmed = None
     try:
         if not tuner.finished():
             with progress:
                 tuner.search(**images, timeout=limits.timeout)
+        new = len(tuner.oracle.end_order) > ended or not (folder / search_report.BEST).exists()
+        _some_completed(tuner)
         if limits.confirm is not None:
             progress.say(f"Training the best {limits.confirm} anew.")
-            confirmed = confirm(tuner, limits.confirm, report=progress.say, **images)
+            confirmed = confirming.confirm(tuner, limits.confirm, report=progress.say, **images)
+        elif search_report.is_confirmed(folder):
+            if new:
+                progress.say("More trials ended since the best were confirmed; --confirm does it.")
+            else:
+                confirmed = confirming.read(folder)
     except KeyboardInterrupt:
         progress.say("Stopped. The same command goes on from here.")
         raise
     done, total = counts(tuner)
     if done < total:
         progress.say(f"Stopped after {done} of {total} trials. The same command goes on from here.")
-    _pictures().write(tuner, folder)
     search_report.write(tuner, folder, settings, confirmed)
-    search_report.show(tuner, folder, progress.console, confirmed)
+    try:
+        if new:
+            _pictures().write(tuner, folder)
+    finally:  # a picture that cannot be drawn costs no more than itself
+        search_report.show(tuner, folder, progress.console, confirmed)
+
+
+def _some_completed(tuner) -> None:
+    """Refuse to go on without a trial that could have won.
+
+    Raises:
+        RunFailed: saying why there is none.
+    """
+    if tuner.winner() is None:
+        failed = [t for t in tuner.oracle.trials.values() if t.status == FAILED]
+        why = f"the first failed: {search_report.reason(failed[0])}" if failed else "time was up"
+        raise RunFailed(f"no trial completed; {why}")
 
 
 def _reporter(tuner, folder: Path, progress: Progress, tensorboard: bool) -> Callable[[], None]:

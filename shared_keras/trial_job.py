@@ -93,6 +93,10 @@ class Result:
     hyperparameters: dict
     failure: str | None = None
 
+    def logs(self) -> dict[str, float]:
+        """Return what the best epoch logged."""
+        return {name: v[self.best] for name, v in self.history.items() if name != "seconds"}
+
 
 def own_fit(hypermodel: keras_tuner.HyperModel) -> bool:
     """Return whether a hypermodel trains its models itself."""

@@ -141,28 +141,41 @@ class Hyperband(keras_tuner.Hyperband):
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
-        folder = Path(self.project_dir)
         begun_with = fingerprint.of({"x": x, "y": y, **options, "model": self._first_model})
         shared = trial_job.Search(
             self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
         )
         deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            with FileLock(folder / ".lock", timeout=0), self._progress(verbose) as report:
-                runs.sweep(folder)
-                self.oracle.take_up(begun_with)
-                self.save()
-                self._run(shared, deadline, report)
-        except Timeout:
-            raise RunFailed(f"another process is searching in {folder}") from None
+        with self.lock(), self._progress(verbose) as report:
+            runs.sweep(Path(self.project_dir))
+            self.oracle.take_up(begun_with)
+            self.save()
+            self._run(shared, deadline, report)
         if self.oracle.hopeless():
             trials = self.oracle.trials.values()
             failed = next(t for t in trials if t.status == FAILED)
             raise RunFailed(
                 f"every trial of a first rung failed, the first: {search_report.reason(failed)}; "
-                f"mend that, then delete {folder} or give another name"
+                f"mend that, then delete {self.project_dir} or give another name"
             )
         return self
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from searching or confirming in the folder meanwhile.
+
+        Raises:
+            RunFailed: if one does already.
+        """
+        lock = FileLock(Path(self.project_dir) / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunFailed(f"another process is searching in {self.project_dir}") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextlib.contextmanager
     def _progress(self, verbose: int) -> Iterator[Callable[[], None]]:
@@ -276,8 +289,7 @@ class Hyperband(keras_tuner.Hyperband):
             trial.hyperparameters = keras_tuner.HyperParameters.from_config(result.hyperparameters)
             self.seconds[trial.trial_id] = sum(result.history.get("seconds", ()))
             if result.failure is None:
-                metrics = {name: values[result.best] for name, values in result.history.items()}
-                del metrics["seconds"]
+                metrics = result.logs()
                 metrics[self.oracle.objective.name] = self.oracle.objective.get_value(metrics)
                 step = trial.hyperparameters.values["tuner/initial_epoch"] + result.best
                 self.oracle.update_trial(trial.trial_id, metrics, step=step)

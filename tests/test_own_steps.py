@@ -5,7 +5,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from shared_keras import training, training_jax
+from shared_keras import training, training_jax, trial_job
 from shared_keras.tuner import Hyperband
 from tests.small_model import CLASSES, FEATURES, build, problem
 
@@ -108,6 +108,29 @@ def test_metrics_of_several_numbers():
     assert set(ours) == set(theirs) and np.shape(ours["val_f1_score"]) == (2, CLASSES)
     for name, values in theirs.items():
         np.testing.assert_allclose(ours[name], values, rtol=1e-4, err_msg=name)
+
+
+class PerClass(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = build()
+        scores = [keras.metrics.F1Score(average=None), "accuracy"]
+        model.compile("adam", "categorical_crossentropy", metrics=scores)
+        return model
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "val_f1_score"])
+def test_a_trial_keeps_single_numbers(tmp_path, name):
+    x, y = problem()
+    y = np.eye(CLASSES, dtype=np.float32)[y]
+    objective, options = keras_tuner.Objective(name, "max"), {"validation_data": (x, y)}
+    trial_job.begin(trial_job.Search(PerClass(), None, objective, x, y, options))
+    values = keras_tuner.HyperParameters().get_config()
+    result = trial_job.run(trial_job.Job(values, tmp_path, None, 0, 2, 0, resumable=False))
+    if name == "val_accuracy":
+        assert result.failure is None, result.failure
+        assert len(result.history[name]) == 2 and "val_f1_score" not in result.history
+    else:
+        assert "objective must be one of accuracy, loss, val_accuracy, val_loss" in result.failure
 
 
 def test_a_step_that_returns_no_logs_is_refused():
