@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from shared_keras import checkpoints, job_pool, runs, search_report, trial_job, workers
-from shared_keras.errors import RunFailed
+from shared_keras.errors import BadInput, RunFailed
 from shared_keras.oracle import mix
 from shared_keras.search import SEEDS
+from shared_keras.search_report import CONFIRMED
 
-CONFIRMED = "confirm.csv"
 NUMBERS = range(1, SEEDS + 1)  # of the seeds
 
 
@@ -32,13 +32,40 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
         of the new ones.
 
     Raises:
-        RunFailed: if a training fails or its process dies twice.
+        RunFailed: if a training fails or its process dies twice, or another process searches
+            or confirms in the folder.
     """
+    with tuner.lock():
+        trials = tuner.ranked()[:count]
+        _train(tuner, trials, x, y, report, options)
+        folder = Path(tuner.project_dir)
+        table = pd.DataFrame([_row(folder / "confirm", trial) for trial in trials])
+        falling = tuner.oracle.objective.direction == "min"
+        table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)
+        runs.write_csv(folder / CONFIRMED, table.to_dict("records"))
+    return table
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Return what `confirm` last found in a search's folder.
+
+    Raises:
+        BadInput: if that cannot be read.
+    """
+    try:
+        return pd.read_csv(folder / CONFIRMED, dtype={"trial": str}, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{folder / CONFIRMED}: cannot be read ({error}); --confirm writes it again"
+        ) from None
+
+
+def _train(tuner, trials, x, y, report, options) -> None:
+    """Train what was not trained before."""
     folder = Path(tuner.project_dir) / "confirm"
     shared = trial_job.Search(
         tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options
     )
-    trials = tuner.ranked()[:count]
     waiting = [(t, s) for t in trials for s in NUMBERS if not _file(folder, t, s).exists()]
     begun = {}
 
@@ -62,19 +89,8 @@ def confirm(tuner, count: int, x, y, *, report=lambda line: None, **options) -> 
         for leftover in ("checkpoint.weights.h5", "build_config.json", checkpoints.STATE):
             (job.folder / leftover).unlink(missing_ok=True)
 
-    with tuner.lock():
-        pool = workers.get(tuner.workers or workers.default())
-        job_pool.run(pool, shared, trial_job.run, choose, end)
-    table = pd.DataFrame([_row(folder, trial) for trial in trials])
-    falling = tuner.oracle.objective.direction == "min"
-    table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)
-    runs.write_csv(folder.with_name(CONFIRMED), table.to_dict("records"))
-    return table
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """Return what `confirm` last found in a search's folder."""
-    return pd.read_csv(folder / CONFIRMED, dtype={"trial": str})
+    pool = workers.get(tuner.workers or workers.default())
+    job_pool.run(pool, shared, trial_job.run, choose, end)
 
 
 def _file(folder: Path, trial, seed: int) -> Path:

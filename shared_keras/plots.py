@@ -44,7 +44,7 @@ def search(rows: Sequence[Mapping], objective, name: str) -> Figure:
         objective: `keras_tuner.Objective`.
         name: Name of the search.
     """
-    done = [row for row in rows if row["score"] is not None]
+    done = scored(rows)
     scores = np.array([row["score"] for row in done])
     epochs = np.array([row["epochs"] for row in done])
     keep = np.maximum if objective.direction == "max" else np.minimum
@@ -78,6 +78,11 @@ def search(rows: Sequence[Mapping], objective, name: str) -> Figure:
         if hidden := int((scores < low).sum()):
             left.set_title(f"{hidden} trials lie below", size=9, loc="left")
     return figure
+
+
+def scored(rows: Sequence[Mapping]) -> list[Mapping]:
+    """Return the rows of trials.csv that have a score, and a finite one."""
+    return [row for row in rows if row["score"] is not None and np.isfinite(row["score"])]
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], title: str) -> Figure:

@@ -1,28 +1,63 @@
 """Write the pictures of a search."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from shared_keras import plots, runs, search_plots, search_report
-from shared_keras.search_report import column
+from shared_keras.search_report import PICTURES, column
 
 
-def write(tuner, folder: Path) -> None:
-    """Write search.png and, after enough trials, importance.png and parallel.png."""
-    table, objective = search_report.rows(tuner), tuner.oracle.objective
-    runs.write_figure(folder / "search.png", plots.search(table, objective, folder.name))
-    done = pd.DataFrame([row for row in table if row["score"] is not None])
+def write(tuner, folder: Path, say: Callable[[str], None] = print) -> None:
+    """Write search.png and, after enough trials, importance.png and parallel.png.
+
+    A picture that cannot be drawn costs only itself.
+
+    Args:
+        tuner: The tuner.
+        folder: Where to.
+        say: Called with a line for each that could not be drawn.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    for name, draw in zip(PICTURES, (_importance, _parallel, _search), strict=True):
+        try:
+            for figure in draw(tuner, folder.name):
+                runs.write_figure(folder / name, figure)
+        except OSError:
+            raise
+        except Exception as error:  # whatever Matplotlib or scikit-learn makes of odd values
+            say(f"note: {name} could not be drawn ({type(error).__name__}: {error})")
+
+
+def _search(tuner, title: str) -> Iterator[Figure]:
+    yield plots.search(search_report.rows(tuner), tuner.oracle.objective, title)
+
+
+def _importance(tuner, title: str) -> Iterator[Figure]:
+    done, names = _enough(tuner)
+    if names:
+        found = search_plots.importance(done, names)
+        yield search_plots.importance_figure(found, f"Search {title}, {len(done)} trials")
+
+
+def _parallel(tuner, title: str) -> Iterator[Figure]:
+    done, names = _enough(tuner)
+    if names:
+        yield search_plots.parallel_coordinates(
+            done, names, _logarithmic(tuner), tuner.oracle.objective, f"Search {title}"
+        )
+
+
+def _enough(tuner) -> tuple[pd.DataFrame, list[str]]:
+    """Return the trials that have a score, and the hyperparameters that vary, if any."""
+    done = pd.DataFrame(plots.scored(search_report.rows(tuner)))
     names = dict.fromkeys(column(p.name) for p in tuner.oracle.hyperparameters.space)
     names = [name for name in names if name in done and done[name].nunique() > 1]
-    if len(done) >= search_plots.FEWEST and names:
-        found = search_plots.importance(done, names)
-        figure = search_plots.importance_figure(found, f"Search {folder.name}, {len(done)} trials")
-        runs.write_figure(folder / "importance.png", figure)
-        figure = search_plots.parallel_coordinates(
-            done, names, _logarithmic(tuner), objective, f"Search {folder.name}"
-        )
-        runs.write_figure(folder / "parallel.png", figure)
+    return done, names if len(done) >= search_plots.FEWEST else []
 
 
 def _logarithmic(tuner) -> set[str]:

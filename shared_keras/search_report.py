@@ -12,18 +12,9 @@ from shared_keras.places import FAILED
 from shared_keras.progress import place, settings
 
 BEST = "best.json"
-WRITTEN = (
-    "settings.json",
-    "trials.csv",
-    "confirm.csv",
-    "best.json",
-    "search.png",
-    "importance.png",
-    "parallel.png",
-    "tensorboard",
-)
-
-
+CONFIRMED = "confirm.csv"
+PICTURES = ("importance.png", "parallel.png", "search.png")  # in the order of drawing
+WRITTEN = ("settings.json", "trials.csv", CONFIRMED, BEST, *PICTURES, "tensorboard")
 COLUMNS = (
     "trial",
     "bracket",
@@ -90,6 +81,7 @@ def write(tuner, folder: Path, search_settings, confirmed: pd.DataFrame | None) 
     """
     winner = _winner(tuner, confirmed)
     best = {
+        "trials": len(tuner.oracle.end_order),
         "trial": winner.trial_id,
         "score": float(winner.score),
         "objective": tuner.oracle.objective.name,
@@ -100,12 +92,13 @@ def write(tuner, folder: Path, search_settings, confirmed: pd.DataFrame | None) 
     }
     if confirmed is not None:
         best["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
-    runs.write_json(folder / BEST, best)
+    if {"trials": best["trials"]} | read(folder) != best:  # 0.3.0 did not count the trials
+        runs.write_json(folder / BEST, best)
 
 
-def is_confirmed(folder: Path) -> bool:
-    """Return whether the winner of a finished search is one that `confirm` found."""
-    return (folder / BEST).exists() and "confirmed" in runs.read_json(folder / BEST)
+def read(folder: Path) -> dict:
+    """Return what `write` wrote, or before that of no trials."""
+    return runs.read_json(folder / BEST) if (folder / BEST).exists() else {"trials": 0}
 
 
 def write_tensorboard(tuner, folder: Path, trial_id: str) -> None:
@@ -160,7 +153,7 @@ def show(tuner, folder: Path, console, confirmed: pd.DataFrame | None) -> None:
             markup=False,
         )
     for name in WRITTEN:
-        if (folder / name).exists():
+        if (folder / name).exists() and (name != CONFIRMED or confirmed is not None):
             console.print(f"wrote {folder / name}", markup=False)
 
 

@@ -100,34 +100,36 @@ def run(
         "validation_data": (split.validation.x, split.validation.y),
         "batch_size": settings.batch_size,
     }
-    ended = len(tuner.oracle.end_order)
+    best, before = search_report.read(folder), len(tuner.oracle.end_order)
     confirmed = None
     try:
         if not tuner.finished():
             with progress:
                 tuner.search(**images, timeout=limits.timeout)
-        new = len(tuner.oracle.end_order) > ended or not (folder / search_report.BEST).exists()
         _some_completed(tuner)
+        # By what is written, because another process may have been killed before it wrote.
+        new = best.get("trials", before) < len(tuner.oracle.end_order)
         if limits.confirm is not None:
             progress.say(f"Training the best {limits.confirm} anew.")
             confirmed = confirming.confirm(tuner, limits.confirm, report=progress.say, **images)
-        elif search_report.is_confirmed(folder):
-            if new:
-                progress.say("More trials ended since the best were confirmed; --confirm does it.")
-            else:
-                confirmed = confirming.read(folder)
+        elif "confirmed" in best and new:
+            progress.say("More trials ended since; --confirm trains the best of them anew.")
+        elif "confirmed" in best:
+            confirmed = confirming.read(folder)
     except KeyboardInterrupt:
         progress.say("Stopped. The same command goes on from here.")
         raise
     done, total = counts(tuner)
     if done < total:
         progress.say(f"Stopped after {done} of {total} trials. The same command goes on from here.")
+    if new:
+        search_report.write_trials(tuner, folder)
+        for name in search_report.PICTURES:  # they are drawn when those of before are gone
+            (folder / name).unlink(missing_ok=True)
     search_report.write(tuner, folder, settings, confirmed)
-    try:
-        if new:
-            _pictures().write(tuner, folder)
-    finally:  # a picture that cannot be drawn costs no more than itself
-        search_report.show(tuner, folder, progress.console, confirmed)
+    if not (folder / search_report.PICTURES[-1]).exists():
+        _pictures().write(tuner, folder, progress.say)
+    search_report.show(tuner, folder, progress.console, confirmed)
 
 
 def _some_completed(tuner) -> None:
