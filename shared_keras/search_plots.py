@@ -108,7 +108,8 @@ def parallel_coordinates(
         low, high = values.min(), values.max()
         scaled[name] = (values - low) / (high - low) if high > low else values * 0 + 0.5
         active = table[name].dropna()
-        for end, value in ((0, active.min()), (1, active.max())):
+        ordered = active.loc[numbers.loc[active.index, name].sort_values().index]
+        for end, value in ((0, ordered.iloc[0]), (1, ordered.iloc[-1])):
             label = f"{value:.3g}" if isinstance(value, float) else str(value)
             axes.text(
                 place,
@@ -156,6 +157,8 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     def number(column):
         if pd.api.types.is_numeric_dtype(column):
             return column.astype(float)
+        if pd.api.types.infer_dtype(column) in ("mixed", "mixed-integer"):
+            column = column.map(str, na_action="ignore")  # numbers among words have no order
         codes = column.astype("category").cat.codes
         return codes.where(codes >= 0).astype(float)
 

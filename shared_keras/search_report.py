@@ -1,5 +1,6 @@
 """What a search leaves behind: trials.csv, best.json, a table."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -61,8 +62,11 @@ def rows(tuner) -> list[dict]:
 
 
 def column(name: str) -> str:
-    """Return the column of a hyperparameter in a table of trials: its name, if that is free."""
-    return f"hp/{name}" if name in COLUMNS else name
+    """Return the column of a hyperparameter in a table of trials: its name, if that is free.
+
+    One that is called as the column of another would be gets another `hp/`, too.
+    """
+    return f"hp/{name}" if re.sub("^(hp/)+", "", name) in COLUMNS else name
 
 
 def write_trials(tuner, folder: Path) -> None:

@@ -161,6 +161,7 @@ def _fit(search: Search, job: Job, hp, model, keeper: "_Keeper") -> None:
         if not keeper.history:  # it has a loop of its own
             own = results if isinstance(results, Mapping) else {search.objective.name: results}
             keeper.add(own, None)
+            _need_finite(own)
         return
     if isinstance(hypermodel, Space):
         options = hypermodel.options(hp, options)
@@ -192,6 +193,13 @@ def _size(model) -> int:
     return 4 * sum(math.prod(variable.shape) for variable in variables)
 
 
+def _need_finite(logs: Mapping[str, float], when: str = "") -> None:
+    """Refuse a NaN or an infinity: there is nothing to rank by it."""
+    for name, value in logs.items():
+        if not np.isfinite(value).all():
+            raise ArithmeticError(f"{name} became {value}{when}")
+
+
 class _Keeper(keras.callbacks.Callback):
     """Records each epoch, keeps the best and the last weights in memory, stops at a bad loss."""
 
@@ -204,9 +212,7 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.add(logs, self.model)
-        bad = [name for name, value in logs.items() if not np.isfinite(value).all()]
-        if bad:
-            raise ArithmeticError(f"{bad[0]} became {logs[bad[0]]} in epoch {epoch + 1}")
+        _need_finite(logs, f" in epoch {epoch + 1}")
 
     def add(self, logs: Mapping[str, float], model) -> None:
         now = time.perf_counter()
