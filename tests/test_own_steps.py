@@ -123,14 +123,17 @@ def test_a_trial_keeps_single_numbers(tmp_path, name):
     x, y = problem()
     y = np.eye(CLASSES, dtype=np.float32)[y]
     objective, options = keras_tuner.Objective(name, "max"), {"validation_data": (x, y)}
-    trial_job.begin(trial_job.Search(PerClass(), None, objective, x, y, options))
+    shared = trial_job.Search(PerClass(), None, objective, x, y, options)
     values = keras_tuner.HyperParameters().get_config()
-    result = trial_job.run(trial_job.Job(values, tmp_path, None, 0, 2, 0, resumable=False))
+    job = trial_job.Job(values, tmp_path, None, 0, 2, 0, resumable=False)
     if name == "val_accuracy":
+        result = trial_job.run(shared, job)
         assert result.failure is None, result.failure
         assert len(result.history[name]) == 2 and "val_f1_score" not in result.history
     else:
-        assert "objective must be one of accuracy, loss, val_accuracy, val_loss" in result.failure
+        known = "expected one of accuracy, loss, val_accuracy, val_loss, got val_f1_score"
+        with pytest.raises(trial_job.NotLogged, match=known):
+            trial_job.run(shared, job)
 
 
 def test_a_step_that_returns_no_logs_is_refused():
