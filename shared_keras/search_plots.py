@@ -73,7 +73,7 @@ def importance_figure(importances: pd.DataFrame, title: str) -> Figure:
         shown["mean"],
         xerr=[shown["mean"] - shown.low, shown.high - shown["mean"]],
         color=np.where(stands_out, "tab:blue", "lightgrey"),
-        error_kw={"lw": 1, "capsize": 2, "ecolor": "dimgrey"},
+        error_kw={"lw": 1, "capsize": 2, "ecolor": "black"},
     )
     axes.axvline(0, color="black", lw=0.8)
     axes.set(
