@@ -181,3 +181,17 @@ def test_columns_of_hyperparameters_are_their_own(name):
     others = {name[i:] for i in range(len(name) + 1)} | {f"hp/{name}"}
     columns = [search_report.column(other) for other in others]
     assert len(set(columns)) == len(columns)
+
+
+def test_a_timeout_before_the_first_trial_is_said_in_a_sentence(user, monkeypatch):
+    """As where processes take longer to start; the same command goes on from there."""
+    real = Hyperband.search
+    with monkeypatch.context() as patch:
+        patch.setattr(Hyperband, "search", lambda *args, **words: real(*args, **words | ZERO))
+        said = user.search("--timeout", "1", "--max-trials", "1", code=1)
+    assert said.strip().endswith("error: no trial completed; time was up")
+    assert "Traceback" not in said and not (user.folder / "best.json").exists()
+    assert "Winner: trial 0000" in user.search("--max-trials", "1")
+
+
+ZERO = {"timeout": 0}
