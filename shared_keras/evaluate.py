@@ -87,7 +87,8 @@ def _table(scores) -> None:
     for column in ("precision", "recall", "f1", "images"):
         table.add_column(column, justify="right")
     for row in scores["classes"]:
-        numbers = (f"{row[key]:.4f}" for key in ("precision", "recall", "f1"))
+        scores_of_class = [row[key] for key in ("precision", "recall", "f1")]
+        numbers = ("-" if score is None else f"{score:.4f}" for score in scores_of_class)
         table.add_row(row["class"], *numbers, str(row["support"]))
     table.add_section()
     numbers = (f"{scores['macro'][key]:.4f}" for key in ("precision", "recall", "f1"))

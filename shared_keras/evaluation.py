@@ -28,7 +28,7 @@ def probabilities(model, x: np.ndarray) -> np.ndarray:
     """
     given = outputs(model, x).astype(np.float64)
     sums = given.sum(axis=1, keepdims=True)
-    if (given >= 0).all() and np.allclose(sums, 1, atol=1e-3):
+    if (given >= 0).all() and np.allclose(sums, 1, atol=0.02):  # as bfloat16 rounds
         return given / sums
     return special.softmax(given, axis=1)
 
@@ -46,13 +46,16 @@ def scores(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> 
         `accuracy_high`, `loss` (mean cross-entropy in nats, without the
         model's weight penalties), `macro` and per-class `precision`, `recall`,
         `f1`, the class's `support`, and the `confusion` matrix (rows true).
-        A class that is never predicted, or never occurs, scores zero.
+        A class that occurs but is never predicted, or the reverse, scores zero. One that
+        neither occurs nor is predicted was not measured: its scores are None, and it is
+        not part of `macro`, the mean of the others.
     """
     labels = range(len(classes))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == y).sum())
     interval = stats.binomtest(correct, len(y)).proportion_ci(method="wilson")
     picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
+    measured = np.isin(labels, [*y, *predicted])
     columns = metrics.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
     return {
         "n": len(y),
@@ -61,17 +64,18 @@ def scores(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> 
         "accuracy_high": float(interval.high),
         "loss": float(-np.log(picked).mean()),
         "macro": {
-            key: float(column.mean()) for key, column in zip(("precision", "recall", "f1"), columns)
+            key: float(column[measured].mean())
+            for key, column in zip(("precision", "recall", "f1"), columns)
         },
         "classes": [
             {
                 "class": name,
-                "precision": float(precision),
-                "recall": float(recall),
-                "f1": float(f1),
+                "precision": float(precision) if known else None,
+                "recall": float(recall) if known else None,
+                "f1": float(f1) if known else None,
                 "support": int(support),
             }
-            for name, precision, recall, f1, support in zip(classes, *columns)
+            for name, known, precision, recall, f1, support in zip(classes, measured, *columns)
         ],
         "confusion": metrics.confusion_matrix(y, predicted, labels=labels).tolist(),
     }

@@ -197,8 +197,7 @@ def _per_class(task, found, folder: Path) -> None:
         for i, label in enumerate(task.classes):
             published = dict(zip(keys, recipe.classes[label]))
             ours = {
-                key: statistics.fmean(result["test"]["classes"][i][key] for result in results)
-                for key in keys
+                key: _mean(result["test"]["classes"][i][key] for result in results) for key in keys
             }
             table.add_row(label, *(f"{published[key]:.2f} / {ours[key]:.2f}" for key in keys))
             rows.append(
@@ -208,3 +207,9 @@ def _per_class(task, found, folder: Path) -> None:
             )
         console().print(table)
         runs.write_csv(folder / f"classes-{name}.csv", rows)
+
+
+def _mean(values) -> float:
+    """Return the mean of what was measured, NaN of nothing."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else float("nan")

@@ -16,6 +16,7 @@ class Adam(keras.optimizers.Adam):
 
     def __init__(self, learning_rate=1e-3, l2=0.0, epsilon=1e-8, name="adam", **kwargs):
         super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
+        _refuse("Adam", amsgrad=self.amsgrad)
         self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
@@ -58,6 +59,7 @@ class RMSprop(keras.optimizers.RMSprop):
         super().__init__(
             learning_rate, rho=rho, momentum=momentum, epsilon=epsilon, name=name, **kwargs
         )
+        _refuse("RMSprop", centered=self.centered)
         self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
@@ -76,6 +78,16 @@ class RMSprop(keras.optimizers.RMSprop):
     def get_config(self):
         """Return what makes an equal optimizer."""
         return super().get_config() | {"l2": self.l2}
+
+
+def _refuse(optimizer: str, **options: bool) -> None:
+    """Refuse what the formulas here leave out."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(
+                f"{optimizer}({name}=...) must be False; keras.optimizers.{optimizer} has it, in "
+                f"Keras's form. Received: {value}"
+            )
 
 
 def cosine(rate: float, step, t_max: int):

@@ -1,5 +1,6 @@
 """From an image file of any kind to what the model takes."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from shared_keras.datasets import SIDE
 from shared_keras.errors import BadInput
 
 FORMATS = ("PNG", "JPEG")
+LARGE = 28 * 64  # pixels, beyond which a picture is shrunk first
 
 
 def read(path: Path) -> tuple[np.ndarray, bool]:
@@ -29,10 +31,16 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
         BadInput: naming the file, if it is no such image.
     """
     try:
-        with Image.open(path, formats=FORMATS) as file:
-            grey = _grey(ImageOps.exif_transpose(file))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as file:
+                grey = _grey(ImageOps.exif_transpose(file))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise BadInput(
+            f"{path}: expected an image of at most {Image.MAX_IMAGE_PIXELS:,} pixels, got more"
+        ) from None
     except Exception as error:  # Pillow raises many kinds for broken files
         raise BadInput(f"{path}: no PNG or JPEG image ({error})") from None
     pixels = np.asarray(grey)
@@ -41,6 +49,9 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
     if turned:
         grey, border = ImageOps.invert(grey), 255 - border
     side = max(grey.size)
+    if side > LARGE:  # so that the square is small, however long and narrow the picture
+        size = [max(1, round(length * LARGE / side)) for length in grey.size]
+        grey, side = grey.resize(size, Image.Resampling.BOX), LARGE
     square = Image.new("L", (side, side), int(np.median(border)))
     square.paste(grey, ((side - grey.width) // 2, (side - grey.height) // 2))
     shrink, enlarge = Image.Resampling.BOX, Image.Resampling.BICUBIC
@@ -48,8 +59,14 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
 
 
 def _grey(image: Image.Image) -> Image.Image:
+    transparent = image.info.get("transparency")
     if image.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would clip
-        return Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+        levels = np.asarray(image, np.uint32)
+        if isinstance(transparent, int):
+            levels = np.where(levels == transparent, 0xFFFF, levels)
+        return Image.fromarray((levels >> 8).astype(np.uint8))
+    if isinstance(transparent, tuple) and max(transparent) > 255:  # Pillow keeps 8 bits of 16
+        image.info["transparency"] = tuple(level >> 8 for level in transparent)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

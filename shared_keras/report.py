@@ -18,15 +18,19 @@ def wrote(folder: Path) -> None:
     say(f"wrote {folder}: {', '.join(files)}")
 
 
-def protocol(name: str, split: Split) -> str:
-    """Say where the validation images come from."""
-    source = {
+def validation_source(protocol: str) -> str:
+    """Say where the validation images of a protocol come from."""
+    return {
         "holdout": "cut from the training images",
         "test": "which are the TEST images, as published",
-    }.get(name, "cut from the TEST images, as published")
+    }.get(protocol, "cut from the TEST images, as published")
+
+
+def protocol(name: str, split: Split) -> str:
+    """Say where the validation images come from."""
     return (
         f"{len(split.train):,} images to train on; {len(split.validation):,} for validation, "
-        f"{source}; {len(split.test):,} to test on"
+        f"{validation_source(name)}; {len(split.test):,} to test on"
         + ("" if name == "test" else ", read once, at the end")
     )
 

@@ -70,7 +70,10 @@ def run(task, args) -> None:
         loaded = {name: runs.read_history(path) for name, path in histories.items()}
         runs.write_figure(folder / "curves.png", curves(loaded, f"{task.title}: two runs"))
 
-    say(f"{len(common):,} test images that neither run was trained or validated on")
+    say(f"{len(common):,} test images that neither run was trained on")
+    for one in both:
+        if one.settings.get("split") == "test":
+            say(f"note: {one.name} was validated on the TEST images, these among them")
     for one in both:
         if one.settings.get("data") not in (None, digest):
             say(f"note: {one.name} was trained on other images than these")

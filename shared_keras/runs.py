@@ -72,7 +72,12 @@ def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
 
 
 def write_figure(path: Path, figure) -> None:
-    """Write a matplotlib figure as PNG, whole or not at all."""
+    """Write a matplotlib figure as PNG, whole or not at all.
+
+    Its texts are shown as they are: two "$" in the name of a file or a class are no formula.
+    """
+    for text in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
+        text.set_parse_math(False)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=120)
     write_bytes(path, png.getvalue())

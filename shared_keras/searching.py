@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras_tuner
 
-from shared_keras import confirming, metrics, runs, search_report
+from shared_keras import confirming, metrics, report, runs, search_report
 from shared_keras.datasets import Split
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.places import FAILED
@@ -91,8 +91,9 @@ def run(
         macro = settings.objective.replace("precision", "macro_precision")
         print(MISLEADING.format(settings.objective, macro), file=sys.stderr)
     progress.announce(tuner, folder, resumed)
-    if settings.split == "published":
-        progress.say("Validation images come from the test set, as published.")
+    if settings.split != "holdout":
+        source = report.validation_source(settings.split)
+        progress.say(f"{len(split.validation):,} images for validation, {source}.")
     tuner.callback = _reporter(tuner, folder, progress, tensorboard)
     images = {
         "x": split.train.x,

@@ -245,6 +245,27 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
     assert "another process is searching" in capsys.readouterr().err
 
 
+def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
+    path = tmp_path / "pay $1_{$ now.png"
+    Image.new("L", (28, 28), 40).save(path)
+    words = [str(path), "--results-dir", str(trained.results)]
+    assert predict.main(trained.task, words) == 0, capsys.readouterr().err
+    assert path.name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("published", "cut from the TEST images"),
+        ("half", "cut from the TEST images"),
+        ("test", "which are the TEST images"),
+    ],
+)
+def test_a_search_says_where_its_validation_images_come_from(user, capsys, protocol, words):
+    options = ("--quick", "--max-trials", 1, "--name", f"by-{protocol}", "--split", protocol)
+    assert f"images for validation, {words}" in user.run(capsys, search, *options)
+
+
 def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     for name in ("sched_getaffinity", "sched_setaffinity", "posix_fallocate"):
         monkeypatch.delattr(os, name)

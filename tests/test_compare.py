@@ -1,6 +1,7 @@
 """The ladder, two runs against each other, and the twin as a run."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -116,6 +117,16 @@ def test_a_run_agrees_with_itself(user, capsys):
     assert "p = 1;" in out and "(first)" in out
     result = json.loads((user.newest("comparisons") / "comparison.json").read_text())
     assert (result["only_first"], result["only_second"]) == (0, 0)
+
+
+def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
+    """As those of Lab 4."""
+    user.run(capsys, retrain, "--recipe", "mlp", "--epochs", 1, "--split", "test")
+    validated = user.newest("runs").name
+    out = user.run(capsys, compare, validated, find(user, "twin-").name)
+    assert re.search(r"\d+ test images that neither run was trained on", out)
+    assert out.count("was validated on the TEST images") == 1
+    assert f"note: {validated} was validated on the TEST images" in out
 
 
 def test_only_images_that_both_test_on_are_compared(small_dirs):

@@ -65,3 +65,9 @@ def test_seeds():
 @pytest.mark.parametrize("shape", [(1, 3), (2, 5), (7, 4, 4, 3)])
 def test_shapes(shape):
     assert masks(0.5, shape).shape == (2, *shape)
+
+
+def test_a_noise_shape_drops_whole_rows():
+    layer = layers.Dropout(0.5, noise_shape=(None, 1))
+    kept = keras.ops.convert_to_numpy(layer(np.ones((200, 30), "float32"), training=True)) > 0
+    assert (kept.all(axis=1) | ~kept.any(axis=1)).all() and 0 < kept.mean() < 1

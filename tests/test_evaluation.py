@@ -29,7 +29,12 @@ def test_scores_are_what_they_are_called(pairs):
     assert scores["loss"] == pytest.approx(
         -(correct * math.log(0.8) + (n - correct) * math.log(0.1)) / n
     )
+    known = [row for row in scores["classes"] if row["f1"] is not None]
+    assert {row["class"] for row in known} == {CLASSES[i] for i in {*y, *predicted}}
     for label, row in enumerate(scores["classes"]):
+        if row not in known:
+            assert row["precision"] is row["recall"] is None and row["support"] == 0
+            continue
         hits = int(((y == label) & (predicted == label)).sum())
         said, true = int((predicted == label).sum()), int((y == label).sum())
         assert row["class"] == CLASSES[label] and row["support"] == true
@@ -39,9 +44,13 @@ def test_scores_are_what_they_are_called(pairs):
         for other in range(3):
             expected = int(((y == label) & (predicted == other)).sum())
             assert scores["confusion"][label][other] == expected
-    assert scores["macro"]["recall"] == pytest.approx(
-        np.mean([row["recall"] for row in scores["classes"]])
-    )
+    assert scores["macro"]["recall"] == pytest.approx(np.mean([row["recall"] for row in known]))
+
+
+def test_a_perfect_model_is_perfect_where_some_classes_do_not_occur():
+    y = np.array([0, 2, 2])
+    scores = evaluation.scores(np.eye(3)[y], y, CLASSES)
+    assert scores["macro"] == {"precision": 1, "recall": 1, "f1": 1}
 
 
 def test_entropy():

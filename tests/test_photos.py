@@ -1,5 +1,10 @@
 """Image files of any size and colour mode become what the model takes."""
 
+import resource
+import struct
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,3 +92,55 @@ def test_what_is_no_image_is_named(tmp_path, raw):
         photos.read(tmp_path / "odd.png")
     with pytest.raises(BadInput, match="absent.png: no such file"):
         photos.read(tmp_path / "absent.png")
+
+
+def test_a_long_and_narrow_picture_takes_little_memory(tmp_path):
+    Image.new("L", (20_000, 1), 255).save(tmp_path / "line.png")
+    tracemalloc.start()
+    image, turned = photos.read(tmp_path / "line.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert image.shape == (28, 28) and turned and peak < 10_000_000
+
+
+def test_the_memory_of_pillow_is_bounded_too(tmp_path):
+    """It allocates outside of Python."""
+    Image.new("1", (40_000, 1)).save(tmp_path / "line.png")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    photos.read(tmp_path / "line.png")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+
+
+def test_an_image_of_too_many_pixels_is_refused_in_a_sentence(tmp_path):
+    Image.new("1", (20_000, 5_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(BadInput, match=r"expected an image of at most 89,478,485 pixels"):
+        photos.read(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_what_is_transparent_in_16_bits_is_white(tmp_path, colours):
+    """One level, or colour, of such a PNG may stand for "transparent"."""
+    levels = np.full((28, 28, colours), 0x1234, ">u2")
+    levels[8:20, 8:20] = 0
+    (tmp_path / "a.png").write_bytes(png16(levels, transparent=0x1234))
+    image, turned = photos.read(tmp_path / "a.png")
+    assert turned and image[0, 0] == 0 and image[14, 14] == 255
+
+
+def png16(levels, transparent):
+    """Write a PNG of 16 bits a channel, which Pillow cannot with colours."""
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    height, width, colours = levels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2}[colours], 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    chunks = (
+        (b"IHDR", header),
+        (b"tRNS", struct.pack(">H", transparent) * colours),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)

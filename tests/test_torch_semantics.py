@@ -1,6 +1,7 @@
 """DESIGN 6, row by row: where PyTorch and Keras mean different things by one word."""
 
 import math
+import re
 
 import keras
 import numpy as np
@@ -187,13 +188,29 @@ def test_loss_takes_logits():
 def test_mish_in_half_precision_is_the_rounded_one(dtype):
     x = np.concatenate([np.linspace(-30, 30, 2001), [-1e-3, 0, 1e-3, 200, -200]])
     half = keras.ops.cast(keras.ops.convert_to_tensor(x.astype("float32")), dtype)
-    exact = layers.mish(keras.ops.cast(half, "float32"))
+    x = keras.ops.convert_to_numpy(keras.ops.cast(half, "float32")).astype("float64")
+    exact = x * np.tanh(np.log1p(np.exp(x)))
     ours = layers.mish(half)
     assert keras.backend.standardize_dtype(ours.dtype) == dtype
-    difference = keras.ops.cast(ours, "float32") - keras.ops.cast(
-        keras.ops.cast(exact, dtype), "float32"
-    )
-    assert np.all(keras.ops.convert_to_numpy(difference) == 0)
+    ours = keras.ops.convert_to_numpy(keras.ops.cast(ours, "float32"))
+    digits, least = {"float16": (2**-11, 2**-25), "bfloat16": (2**-8, 1e-37)}[dtype]
+    np.testing.assert_allclose(ours, exact, rtol=1.01 * digits, atol=least)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: optimizers.Adam(amsgrad=True), "Adam(amsgrad=...) must be False"),
+        (lambda: optimizers.RMSprop(centered=True), "RMSprop(centered=...) must be False"),
+        (lambda: layers.MaxPool(3, strides=2), "MaxPool takes squares side by side"),
+        (lambda: layers.MaxPool(2, padding="same"), "padding='same'"),
+        (lambda: layers.BatchNorm(axis=1), "BatchNorm normalizes the last axis"),
+        (lambda: layers.BatchNorm(synchronized=True), "synchronized=True"),
+    ],
+)
+def test_what_a_formula_leaves_out_is_refused(make, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make()
 
 
 def test_mish_is_mish():
