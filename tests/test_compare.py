@@ -125,7 +125,6 @@ def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
     validated = user.newest("runs").name
     out = user.run(capsys, compare, validated, find(user, "twin-").name)
     assert re.search(r"\d+ test images that neither run was trained on", out)
-    assert out.count("was validated on the TEST images") == 1
     assert f"note: {validated} was validated on the TEST images" in out
 
 

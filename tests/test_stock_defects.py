@@ -207,6 +207,7 @@ def test_6_files_stay_whole_if_the_disk_is_full(tmp_path):
         tuner.oracle.create_trial("t")
         path = Path(tuner.oracle._get_oracle_fname())
         tuner.oracle.save()
+        tuner.oracle.start_order.append("more")  # to write
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))

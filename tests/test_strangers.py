@@ -262,9 +262,8 @@ def deep_search(tmp_path_factory):
 
 
 def test_hyperparameters_that_become_known_late_are_drawn_alike(deep_search, tmp_path):
-    """Whatever the number of workers, and after an interruption, too."""
+    """With another number of workers and after an interruption, too."""
     expected = outcome(deep_search)
-    assert outcome(search(make(tmp_path / "two", deep, max_epochs=4, workers=2))) == expected
     events = []
 
     def stop():
@@ -273,8 +272,8 @@ def test_hyperparameters_that_become_known_late_are_drawn_alike(deep_search, tmp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(make(tmp_path / "cut", deep, max_epochs=4, workers=1, callback=stop))
-    assert outcome(search(make(tmp_path / "cut", deep, max_epochs=4, workers=2))) == expected
+        search(make(tmp_path, deep, max_epochs=4, workers=2, callback=stop))
+    assert outcome(search(make(tmp_path, deep, max_epochs=4, workers=2))) == expected
 
 
 def test_late_hyperparameters_are_drawn_from_the_first_trial_on(deep_search):
@@ -285,10 +284,10 @@ def test_late_hyperparameters_are_drawn_from_the_first_trial_on(deep_search):
     assert len(set(later)) > 5 and later.count(2) <= 1  # 2 is the default
 
 
-@pytest.mark.parametrize("keep", [2, 10, "all"])
+@pytest.mark.parametrize("keep", [2, "all"])
 def test_the_best_models_can_be_loaded(tmp_path, keep):
-    tuner = search(make(tmp_path, max_epochs=4, keep_checkpoints=keep))
-    count = 15 if keep == "all" else keep
+    tuner = search(make(tmp_path, keep_checkpoints=keep))
+    count = 5 if keep == "all" else keep
     models = tuner.get_best_models(count)
     assert len(models) == count
     for model, trial in zip(models, tuner.ranked()):
@@ -301,20 +300,3 @@ def test_no_time_means_no_trial(tmp_path):
     assert outcome(tuner) == {} and not tuner.finished()
     with pytest.raises(BadInput, match="timeout: expected at least 0 seconds, got -1"):
         search(tuner, timeout=-1)
-
-
-def test_a_search_ends_where_workers_are_replaced_for_growing(tmp_path):
-    """As loky does by itself where psutil is installed."""
-    code = (
-        "import psutil\n"
-        "from tests.test_strangers import *\n"
-        "print(*{t.status for t in search(make('.', workers=1)).oracle.trials.values()})"
-    )
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.getcwd(), "LOKY_MAX_MEMORY_LEAK_SIZE": "1e3"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.stdout.split() == ["COMPLETED"], result.stderr[-2000:]
