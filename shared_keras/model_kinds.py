@@ -15,6 +15,8 @@ CONVOLUTIONS = tuple(
     )
 )
 LOOPS = ("fit", "evaluate", "make_train_function", "make_test_function")
+# Keras says that they do not support compiling, for TensorFlow's sake. On JAX they do.
+COMPILED_HERE = (keras.layers.RandomFlip, keras.layers.RandomTranslation)
 
 
 def layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -30,7 +32,11 @@ def convolves_on_cpu(model: keras.Model) -> bool:
 def compiles(model: keras.Model) -> bool:
     """Return whether a model may be trained by compiled programs that are not its own."""
     stock = all(getattr(type(model), loop) is getattr(keras.Model, loop) for loop in LOOPS)
-    return stock and not model.run_eagerly and bool(model.jit_compile)
+    refusing = [layer for layer in layers(model) if not layer.supports_jit]
+    # Keras sets jit_compile to False for those, too, so that it tells only without them.
+    wanted = bool(model.jit_compile) or bool(refusing)
+    able = all(isinstance(layer, COMPILED_HERE) for layer in refusing)
+    return stock and not model.run_eagerly and wanted and able
 
 
 def any_batch_will_do(model: keras.Model) -> bool:

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import model_kinds, training
+from shared_keras import keras_model, model_kinds, training
+from tests.conftest import TASKS
 from tests.small_model import CLASSES, FEATURES, build, problem
 
 X, Y = problem()
@@ -107,3 +108,23 @@ def test_a_fit_of_its_own_is_used():
     model = made(kind=Counts)
     training.fit(model, X, Y)
     assert model.fits == 1 and int(model.optimizer.iterations) == 5
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_every_recipe_is_compiled_as_a_whole(task):
+    """Those with images that are mirrored or moved, too: by `Model.fit` they take five times
+    as long."""
+    for recipe in task.recipes.values():
+        assert model_kinds.compiles(keras_model.build(task.system(recipe.what)))
+
+
+def test_a_layer_that_refuses_to_be_compiled_is_not():
+    class Refuses(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.supports_jit = False
+
+        def call(self, x):
+            return x
+
+    assert not model_kinds.compiles(made(Refuses()))
