@@ -28,4 +28,8 @@ def test_the_wheel_holds_code_and_data(tmp_path):
             assert f"{task.package}/data/{name}.gz" in names
         assert f"{task.package}/data/{datasets.HOLDOUT}" in names
         assert f"{task.package}/search.py" in names
+    packages = ("fashion_keras", "mnist_keras", "shared_keras")
+    modules = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    assert len(modules) > 60
+    assert {str(path.relative_to(ROOT)) for path in modules} <= names
     assert not any(name.startswith(("tests/", "tuner_results/")) for name in names)
