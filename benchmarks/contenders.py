@@ -48,15 +48,36 @@ def _epoch(process: subprocess.Popen) -> float:
     return float(process.stdout.readline())
 
 
-def show(seconds: Mapping[str, Sequence[float]], ours: str, wanted: Mapping[str, float]) -> None:
-    """Print medians, and ratios to `ours` taken within a round, with their range."""
+def summary(
+    seconds: Mapping[str, Sequence[float]], ours: str, goals: Mapping[str, float]
+) -> dict[str, dict]:
+    """Return the contenders: the median seconds of each, and its ratios to `ours`.
+
+    Args:
+        seconds: What `measure` returned.
+        ours: Name of the contender that the others are held against.
+        goals: The least ratio wanted of some.
+    """
+    contenders = {}
     for name, column in seconds.items():
         ratios = [theirs / own for theirs, own in zip(column, seconds[ours])]
-        line = f"  {name:30} median {statistics.median(column):6.2f}"
-        line += f"   / ours {statistics.median(ratios):5.2f}"
-        line += f"  ({min(ratios):.2f} to {max(ratios):.2f})"
-        if name in wanted:
-            line += f"   wanted at least {wanted[name]}"
+        contenders[name] = {
+            "seconds": statistics.median(column),
+            "ratio": statistics.median(ratios),
+            "ratio_low": min(ratios),
+            "ratio_high": max(ratios),
+            "goal": goals.get(name),
+        }
+    return {"contenders": contenders}
+
+
+def show(seconds: Mapping[str, Sequence[float]], ours: str, goals: Mapping[str, float]) -> None:
+    """Print medians, and ratios to `ours` taken within a round, with their range."""
+    for name, found in summary(seconds, ours, goals)["contenders"].items():
+        line = f"  {name:30} median {found['seconds']:6.2f}   / ours {found['ratio']:5.2f}"
+        line += f"  ({found['ratio_low']:.2f} to {found['ratio_high']:.2f})"
+        if found["goal"]:
+            line += f"   goal: at least {found['goal']}"
         print(line, flush=True)
 
 

@@ -1,13 +1,15 @@
 """Seconds of whole searches: ours beside stock Hyperband, and beside the arithmetic.
 
     python -m benchmarks.search [--cases CASE ...] [--max-epochs N] [--rounds N]
+                               [--against NAME ...]
 
 Each search is a process of its own, from its start to its end, and they take turns.
 Stock is `keras_tuner.Hyperband` with its defaults, on the schedule and the images of ours,
 and with the settings that ours drew, so that both train the same networks, but for those
 that they promote; its models are of Keras's own layers and initializers. The arithmetic limit
 is what the products of matrices of a search's own trials take at the rate that this machine
-reaches on all cores with large ones.
+reaches on all cores with large ones. The figures of a case go to
+benchmarks/results/search-CASE-EPOCHS.json.
 """
 
 import argparse
@@ -19,11 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from shared_keras.parser import whole
 
 OURS = "ours, JAX"
 STOCK = ("stock, TensorFlow", "stock, JAX")
-CASES = {  # task, space, max_epochs, how many times as fast as each of STOCK is wanted
+CASES = {  # task, space, max_epochs, goals: times as fast as each of STOCK
     "mnist-dense": ("mnist", "dense", 10, (10.0, 6.0)),
     "mnist-regularized": ("mnist", "regularized", 15, (8.0, None)),
     "fashion-regularized": ("fashion", "regularized", 20, (6.0, 2.5)),
@@ -34,49 +39,54 @@ SETTINGS = "settings.json"
 
 def main() -> None:
     """Run the searches in turn and print a table for each case."""
-    from shared_keras import cli
-
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--max-epochs", type=cli.whole(1), help="instead of each case's own")
-    parser.add_argument("--rounds", type=cli.whole(1), default=1)
+    parser.add_argument("--max-epochs", type=whole(1), help="instead of each case's own")
+    parser.add_argument("--rounds", type=whole(1), default=1)
+    parser.add_argument("--against", nargs="+", choices=STOCK, default=STOCK)
     args = parser.parse_args()
     for case in args.cases:
-        _compare(case, args.max_epochs, args.rounds)
+        _compare(case, args.max_epochs, args.rounds, args.against)
 
 
-def _compare(case: str, max_epochs: int | None, rounds: int) -> None:
-    task, space, own_epochs, wanted = CASES[case]
+def _compare(case: str, max_epochs: int | None, rounds: int, against: Sequence[str]) -> None:
+    task, space, own_epochs, goals = CASES[case]
     max_epochs = max_epochs or own_epochs
     rate = matmul_rate()
     print(
         f"\n{case}, max_epochs {max_epochs}, factor 2; products at {rate:.0f} GFLOP/s", flush=True
     )
-    results = {name: [] for name in (OURS, *STOCK)}
+    results = {name: [] for name in (OURS, *against)}
     settings = None
     for _ in range(rounds):
         for name, column in results.items():
             column.append(_search(name, task, space, max_epochs, settings))
             settings = settings or column[0]["settings"]
+    found = {}
     print(f"  {'':18} seconds  trials  epochs  / ours   limit, seconds and times it")
     for name, column in results.items():
         seconds = statistics.median(r["seconds"] for r in column)
         pairs = zip(column, results[OURS])
         ratio = statistics.median(theirs["seconds"] / own["seconds"] for theirs, own in pairs)
         limit = column[0]["gflop"] / rate
+        goal = dict(zip(STOCK, goals)).get(name)
         line = f"  {name:18} {seconds:7.1f}  {column[0]['trials']:6}  {column[0]['epochs']:6}"
         line += f"  {ratio:6.2f}   {limit:6.1f}  {seconds / limit:5.2f}"
-        least = dict(zip(STOCK, wanted)).get(name)
-        if least is not None:
-            line += f"   wanted at least {least:g} times ours"
-        if name == OURS:
-            line += "   wanted at most 3 times the limit"
+        line += f"   goal: at least {goal:g} times ours" if goal else ""
+        line += "   goal: at most 3 times the limit" if name == OURS else ""
         print(line, flush=True)
+        counts = {key: column[0][key] for key in ("trials", "epochs")}
+        found[name] = {"seconds": seconds, "ratio": ratio, "limit": limit, "goal": goal} | counts
+    os.environ["KERAS_BACKEND"] = "jax"
+    from benchmarks import receipts
+
+    figures = {"case": case, "max_epochs": max_epochs, "rounds": rounds, "gflop_per_s": rate}
+    receipts.write(f"search-{case}-{max_epochs}", figures | {"contenders": found})
 
 
 def _search(name: str, task: str, space: str, max_epochs: int, settings: list | None) -> dict:
     """Run a search in a process; return its seconds, trials, epochs, GFLOP and settings."""
-    from shared_keras.oracle import own
+    from shared_keras.hyperband.table import without_bookkeeping
 
     how, _, backend = name.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +114,7 @@ def _search(name: str, task: str, space: str, max_epochs: int, settings: list | 
         "trials": len(trials),
         "epochs": sum(epochs),
         "gflop": gflop,
-        "settings": [own(v) for v in drawn],
+        "settings": [without_bookkeeping(v) for v in drawn],
     }
 
 
@@ -137,10 +147,10 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
 
     import keras_tuner
 
-    from shared_keras import datasets
+    from shared_keras.data import datasets, splits
 
     task = importlib.import_module(f"{task_name}_keras.task").TASK
-    split = datasets.split(task, *datasets.load(task), "holdout")
+    split = splits.split(task, *datasets.load(task), "holdout")
     describe = task.builder(space).describe
     tuner = keras_tuner.Hyperband(
         lambda hp: plain(describe(hp)),
@@ -162,31 +172,32 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
     )
 
 
-def plain(described):
+def plain(system):
     """Return the compiled model as a user of Keras writes it, of Keras's own parts only.
 
-    `layers.portable` would make the same, but by building ours first, at stock's expense.
+    `models.portable` would make the same, but by building ours first, at stock's expense.
     """
     import keras
 
-    from shared_keras import datasets, system
+    from shared_keras.systems import spec
+    from shared_keras.systems.spec import SIDE
 
-    shape = datasets.SIDE, datasets.SIDE
+    shape = SIDE, SIDE
     model = keras.Sequential([keras.Input(shape), keras.layers.Rescaling(1 / 255)])
-    for layer in described.layers:
+    for layer in system.layers:
         match layer:
-            case system.Flatten():
+            case spec.Flatten():
                 model.add(keras.layers.Flatten())
-            case system.Dense(units, l2=l2):
+            case spec.Dense(units, l2=l2):
                 penalty = keras.regularizers.L2(l2) if l2 else None
                 model.add(keras.layers.Dense(units, kernel_regularizer=penalty))
-            case system.Activation(name):
+            case spec.Activation(name):
                 model.add(keras.layers.Activation(name))
-            case system.Dropout(rate):
+            case spec.Dropout(rate):
                 model.add(keras.layers.Dropout(rate))
             case _:
                 raise ValueError(f"{layer} is not written out here")
-    adam = keras.optimizers.Adam(described.optimizer.learning_rate)
+    adam = keras.optimizers.Adam(system.optimizer.learning_rate)
     model.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 

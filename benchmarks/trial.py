@@ -27,13 +27,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6)
     args = parser.parse_args()
 
-    from shared_keras import datasets, workers
+    from shared_keras.data import datasets, splits
+    from shared_keras.processes import workers
 
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.environ.setdefault("XLA_FLAGS", workers.XLA_FLAGS)
 
     task = importlib.import_module(f"{args.task}_keras.task").TASK
-    split = datasets.split(task, *datasets.load(task), "holdout")
+    split = splits.split(task, *datasets.load(task), "holdout")
     space = task.builder(args.space)
     rows = [_trial(space, hp, split) for hp in _draws(space, args.trials + 1)]
     for name in rows[0]:
@@ -44,7 +45,7 @@ def _draws(space, count: int) -> Iterator:
     """Yield the hyperparameters of the first trials of a search."""
     import keras_tuner
 
-    from shared_keras.tuner import Hyperband
+    from shared_keras.hyperband.tuner import Hyperband
 
     with tempfile.TemporaryDirectory() as folder:
         tuner = Hyperband(space, max_epochs=2**7, factor=2, directory=folder)
@@ -60,7 +61,10 @@ def _trial(space, hp, split) -> dict[str, float]:
     import jax
     import numpy as np
 
-    from shared_keras import checkpoints, initializers, training, training_jax
+    from shared_keras import training
+    from shared_keras.models import initializers
+    from shared_keras.training import checkpoints, jax_epoch
+    from shared_keras.training.plan import VALIDATION_BATCH
 
     seconds = {}
 
@@ -78,19 +82,19 @@ def _trial(space, hp, split) -> dict[str, float]:
     state = (model.trainable_variables, model.non_trainable_variables)
     training_state = (*state, model.optimizer.variables, model.metrics_variables)
     for kind, variables, of_a_batch, size, options, images in (
-        ("training", training_state, training_jax.train_step(model), BATCH, None, split.train),
+        ("training", training_state, jax_epoch.train_step(model), BATCH, None, split.train),
         (
             "validation",
             (*state, model.metrics_variables),
-            training_jax.test_step(model),
-            training.VALIDATION_BATCH,
-            training_jax.validation_options(model),
+            jax_epoch.test_step(model),
+            VALIDATION_BATCH,
+            jax_epoch.validation_options(model),
             split.validation,
         ),
     ):
         order = np.arange(len(images), dtype=np.int32)
-        arguments = (training_jax._read(variables), jax.device_put((images.x, images.y)), order)
-        program = training_jax._scan(of_a_batch, size, options)
+        arguments = (jax_epoch._read(variables), jax.device_put((images.x, images.y)), order)
+        program = jax_epoch._scan(of_a_batch, size, options)
         lowered = step(f"{kind}: trace and lower", program.lower, *arguments)
         compiled = step(f"{kind}: compile", lowered.compile)
         copies = jax.tree.map(jax.numpy.array, arguments)  # the state is donated

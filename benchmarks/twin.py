@@ -1,18 +1,20 @@
 """Seconds per epoch: the Keras port beside its PyTorch twin, in one run.
 
-    python benchmarks/twin.py [--rounds N]
+    python -m benchmarks.twin [--rounds N]
 
 The system is Fashion-PyTorch's best, 342-580-491 with BatchNorm, Mish and dropout, on
 the 48,000 training images of the holdout split, without validation. The twin reads its
 batches with a DataLoader, as the original does; "batches by index" is the same loop
 over slices of a permuted tensor, which is the fastest that plain PyTorch offers here.
-See contenders.py for how it is timed. Needs PyTorch.
+See contenders.py for how it is timed. The figures go to benchmarks/results/twin.json. Needs
+PyTorch.
 """
 
 import argparse
 import sys
 
-from benchmarks.contenders import Gate, measure, show
+from benchmarks import receipts
+from benchmarks.contenders import Gate, measure, show, summary
 
 RECIPE = "pytorch-tuned-2"
 OURS = "port, JAX"
@@ -21,7 +23,7 @@ CONTENDERS = {
     "twin, DataLoader": "dataloader",
     "twin, batches by index": "index",
 }
-WANTED = {1024: 2.0, 32: 3.0}
+GOALS = {1024: 2.0, 32: 3.0}
 
 
 def main() -> None:
@@ -29,53 +31,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    for batch_size, wanted in WANTED.items():
+    cases = {}
+    for batch_size, goal in GOALS.items():
         print(f"\n342-580-491, batch {batch_size}, seconds per epoch of 48,000 images")
         commands = {
             name: ["-m", "benchmarks.twin", "--contender", how, str(batch_size), str(rounds)]
             for name, how in CONTENDERS.items()
         }
-        show(measure(commands, rounds), OURS, {"twin, DataLoader": wanted})
+        seconds, goals = measure(commands, rounds), {"twin, DataLoader": goal}
+        show(seconds, OURS, goals)
+        cases[str(batch_size)] = summary(seconds, OURS, goals)
+    receipts.write("twin", {"rounds": rounds, "cases": cases})
 
 
 def contend(how: str, batch_size: int, rounds: int) -> None:
     """Train, an epoch for each line on stdin, with its seconds on stdout."""
     from fashion_keras.task import TASK
-    from shared_keras import datasets
+    from shared_keras.data import datasets, splits
 
-    described = TASK.system(TASK.recipes[RECIPE].what)
-    train = datasets.split(TASK, *datasets.load(TASK), "holdout").train
+    system = TASK.system(TASK.recipes[RECIPE].system)
+    train = splits.split(TASK, *datasets.load(TASK), "holdout").train
     if how == "jax":
-        train_port(described, train, batch_size, rounds + 1)
+        train_port(system, train, batch_size, rounds + 1)
     else:
-        train_twin(described, train, batch_size, rounds + 1, how)
+        train_twin(system, train, batch_size, rounds + 1, how)
 
 
-def train_port(described, train, batch_size, epochs):
+def train_port(system, train, batch_size, epochs):
     """Train the Keras model."""
-    from shared_keras import keras_model, training
+    from shared_keras import training
+    from shared_keras.models.build import keras_model, schedule_callbacks
 
     training.fit(
-        keras_model.build(described),
+        keras_model(system),
         train.x,
         train.y,
         batch_size=batch_size,
         epochs=epochs,
-        callbacks=[*keras_model.callbacks(described), Gate().callback()],
+        callbacks=[*schedule_callbacks(system), Gate().callback()],
     )
 
 
-def train_twin(described, train, batch_size, epochs, how):
+def train_twin(system, train, batch_size, epochs, how):
     """Train the PyTorch network."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    from shared_keras import twin
+    from shared_keras.pytorch import twin
 
-    network = twin.module(described)
-    moved = twin.optimizer(described, network)
-    schedule = twin.scheduler(described, moved)
-    x, y = twin.normalized(described, train.x), torch.as_tensor(train.y, dtype=torch.long)
+    network = twin.module(system)
+    optimizer = twin.make_optimizer(system, network)
+    schedule = twin.make_scheduler(system, optimizer)
+    x, y = twin.normalized(system, train.x), torch.as_tensor(train.y, dtype=torch.long)
     loader = DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=True)
     gate = Gate()
     for _ in range(epochs):
@@ -83,7 +90,7 @@ def train_twin(described, train, batch_size, epochs, how):
         batches = loader
         if how == "index":
             batches = ((x[i], y[i]) for i in torch.randperm(len(x)).split(batch_size))
-        twin.train_epoch(described, network, moved, schedule, batches)
+        twin.train_epoch(system, network, optimizer, schedule, batches)
         gate.end()
 
 

@@ -1,1 +1,1 @@
-"""Fashion-MNIST in Keras: search, retrain, evaluate, predict, explore."""
+"""Fashion-MNIST in Keras: search, retrain, evaluate, predict, explore, compare."""

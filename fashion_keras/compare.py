@@ -1,7 +1,7 @@
 """Compare systems for Fashion-MNIST: recipes, runs, Ray Tune folders."""
 
 from fashion_keras.task import TASK
-from shared_keras import compare
+from shared_keras import cli
 
 if __name__ == "__main__":
-    raise SystemExit(compare.main(TASK))
+    raise SystemExit(cli.main(TASK, "compare"))

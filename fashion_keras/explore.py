@@ -1,7 +1,7 @@
 """Describe the images of Fashion-MNIST."""
 
 from fashion_keras.task import TASK
-from shared_keras import explore
+from shared_keras import cli
 
 if __name__ == "__main__":
-    raise SystemExit(explore.main(TASK))
+    raise SystemExit(cli.main(TASK, "explore"))

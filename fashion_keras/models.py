@@ -4,15 +4,15 @@ Names and ranges are those of the original systems, so that their published
 values replay.
 """
 
-from fashion_keras.pytorch_recipes import PIXELS
-from shared_keras import mlp
-from shared_keras.mlp import Layer, hidden_layers, perceptron
-from shared_keras.space import Space
+from fashion_keras.dataset import PIXELS
+from shared_keras.hyperband.space import Space
+from shared_keras.systems import mlp
+from shared_keras.systems.mlp import Layer, hidden_layers, perceptron
 
 
 @Space
 def dense(hp):
-    """The space of the Keras original (seed 002): depth, widths, learning rate."""
+    """The space of Fashion-Keras: depth, widths, learning rate."""
     layers = hidden_layers(
         hp,
         "n_hidden_layers",
@@ -44,5 +44,5 @@ def regularized(hp):
 
 @Space
 def batchnorm(hp):
-    """Fashion-PyTorch's tuned perceptron (seed 001), for this task's pixels."""
+    """Fashion-PyTorch's tuned perceptron, for this task's pixels."""
     return mlp.batchnorm(hp, **PIXELS)

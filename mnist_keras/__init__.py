@@ -1,1 +1,1 @@
-"""MNIST in Keras: search, retrain, evaluate, predict, explore."""
+"""MNIST in Keras: search, retrain, evaluate, predict, explore, compare."""

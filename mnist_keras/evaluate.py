@@ -1,7 +1,7 @@
 """Evaluate a model on the test images of MNIST."""
 
 from mnist_keras.task import TASK
-from shared_keras import evaluate
+from shared_keras import cli
 
 if __name__ == "__main__":
-    raise SystemExit(evaluate.main(TASK))
+    raise SystemExit(cli.main(TASK, "evaluate"))

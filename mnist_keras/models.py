@@ -1,13 +1,13 @@
 """Search spaces for MNIST: ordinary KerasTuner hypermodels.
 
-Names and ranges are those of the original system (seed 004), so that its
+Names and ranges are those of MNIST-Keras, so that its
 published values replay.
 """
 
-from mnist_keras.recipes import PIXELS
-from shared_keras import mlp
-from shared_keras.mlp import Layer, hidden_layers, perceptron
-from shared_keras.space import Space
+from mnist_keras.dataset import PIXELS
+from shared_keras.hyperband.space import Space
+from shared_keras.systems import mlp
+from shared_keras.systems.mlp import Layer, hidden_layers, perceptron
 
 RATES = [1e-4, 1e-3, 1e-2]
 
@@ -48,5 +48,5 @@ def regularized(hp):
 
 @Space
 def batchnorm(hp):
-    """Fashion-PyTorch's tuned perceptron (seed 001), for this task's pixels."""
+    """Fashion-PyTorch's tuned perceptron, for this task's pixels."""
     return mlp.batchnorm(hp, **PIXELS)

@@ -1,7 +1,7 @@
 """Search hyperparameters for MNIST."""
 
 from mnist_keras.task import TASK
-from shared_keras import search
+from shared_keras import cli
 
 if __name__ == "__main__":
-    raise SystemExit(search.main(TASK))
+    raise SystemExit(cli.main(TASK, "search"))

@@ -4,7 +4,10 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from shared_keras.system import System
+from shared_keras.systems.recipe import Recipe, Replay
+from shared_keras.systems.spec import System
+
+SPLITS = ("holdout", "published", "half", "test")  # the protocols; see data/splits.py
 
 
 @dataclass(frozen=True)
@@ -13,42 +16,6 @@ class Budget:
 
     max_epochs: int
     factor: int
-
-
-@dataclass(frozen=True)
-class Replay:
-    """A system as KerasTuner or Ray Tune printed it: hyperparameters of a search space."""
-
-    space: str
-    hyperparameters: Mapping[str, int | float | str]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A setting that somebody published, with the scores that they reported.
-
-    Attributes:
-        what: The system, or the hyperparameters that make it.
-        epochs: Number of epochs of the published training.
-        batch_size: Images per optimizer step.
-        patience: Epochs without a better `val_accuracy` before training stops and
-            the best epoch is restored; None to train to the end and keep the last.
-        split: The protocol that the figures were published under.
-        published: Reported scores by name: accuracies as fractions of one, losses.
-        classes: Published precision, recall and F1 of each class.
-        source: Where the figures were published.
-        note: What one must know to compare the scores.
-    """
-
-    what: Replay | System
-    epochs: int
-    batch_size: int
-    source: str
-    patience: int | None = None
-    split: str = "published"
-    published: Mapping[str, float] = field(default_factory=dict)
-    classes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,15 +57,13 @@ class Task:
         """Return a search space, a `space.Space`: `build(hp)`. Imports Keras."""
         return getattr(importlib.import_module(f"{self.package}.models"), space)
 
-    def system(self, what: Replay | System) -> System:
+    def system(self, system: Replay | System) -> System:
         """Return what a recipe is about. Imports Keras.
 
         Raises:
             BadInput: if hyperparameters do not fit their space.
         """
-        if isinstance(what, System):
-            return what
-        from shared_keras.replay import replay
-
-        space = self.builder(what.space)
-        return space.describe(replay(space.describe, what.hyperparameters))
+        if isinstance(system, System):
+            return system
+        space = self.builder(system.space)
+        return space.describe(space.replay(system.hyperparameters))

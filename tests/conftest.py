@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from shared_keras import workers
+from shared_keras.processes import workers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As in a search, a process for each core, with one thread. Programs mean the same without LLVM's
@@ -19,7 +19,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
-from shared_keras import datasets
+from shared_keras.data import datasets
 
 TASKS = [FASHION, MNIST]
 TRAIN, TEST = 1500, 600

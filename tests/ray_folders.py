@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-from shared_keras import datasets, ray_results, twin
+from shared_keras.comparisons import ray_folder
+from shared_keras.data import datasets, splits
+from shared_keras.pytorch import twin
 
 CONFIG = {
     "base_lr": 0.002,
@@ -52,7 +54,7 @@ def trained(task, split, config, seed=0):
     sizes = [config[f"l{i}_size"] for i in (1, 2, 3)]
     rates = [config[f"l{i}_drop"] for i in (1, 2, 3)]
     theirs = OriginalMLP(sizes, rates)
-    described = ray_results.system(config, theirs.state_dict(), task.pixels)
+    described = ray_folder.system(config, theirs.state_dict(), task.pixels)
     network, _, _ = twin.fit(
         described,
         split.train,
@@ -121,4 +123,4 @@ def write_state(folder, statuses):
 
 def small_split(task, data):
     """Return the holdout split of a folder of small data."""
-    return datasets.split(task, *datasets.load(task, str(data)), "holdout")
+    return splits.split(task, *datasets.load(task, str(data)), "holdout")

@@ -1,35 +1,68 @@
 """What a user gets who installs the wheel."""
 
+import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
-from shared_keras import datasets
+import pytest
+
+from shared_keras.data import datasets, splits
 from tests.conftest import TASKS
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("fashion_keras", "mnist_keras", "shared_keras")
 
 
-def test_the_wheel_holds_code_and_data(tmp_path):
-    source = tmp_path / "source"  # a copy, because building leaves a folder behind
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy, because building leaves a folder behind."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("fashion_keras", "mnist_keras", "shared_keras"):
+    for name in (*PACKAGES, "tuner_results/reference"):
         shutil.copytree(ROOT / name, source / name)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "-w", tmp_path, source], check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*command, "-w", folder, source], check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_code_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for task in TASKS:
         for name in task.digests:
             assert f"{task.package}/data/{name}.gz" in names
-        assert f"{task.package}/data/{datasets.HOLDOUT}" in names
-        assert f"{task.package}/search.py" in names
-    packages = ("fashion_keras", "mnist_keras", "shared_keras")
-    modules = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+        assert f"{task.package}/data/{splits.HOLDOUT}" in names
+    modules = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert len(modules) > 60
     assert {str(path.relative_to(ROOT)) for path in modules} <= names
-    assert not any(name.startswith(("tests/", "tuner_results/")) for name in names)
+    assert not any(name.startswith(("tests/", "tools/", "tuner_results/")) for name in names)
+    assert datasets.FILES
+
+
+def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, task, small):
+    """The committed search is there."""
+    installed, empty = tmp_path / "installed", tmp_path / "empty"
+    empty.mkdir()
+    zipfile.ZipFile(wheel).extractall(installed)
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+
+    def run(command, *words):
+        done = subprocess.run(
+            [sys.executable, "-m", f"{task.package}.{command}", *words, "--data-dir", small],
+            cwd=empty,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    out = run("retrain", "--best", "--epochs", "1")
+    assert f"of the committed reference search {installed}" in out
+    assert "model tuner_results" in run("evaluate")

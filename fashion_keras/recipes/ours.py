@@ -1,0 +1,23 @@
+"""A perceptron and a small convolutional network of our own."""
+
+from shared_keras.systems.cnn import cnn
+from shared_keras.systems.mlp import ours
+from shared_keras.systems.recipe import Recipe
+
+# Chosen on the validation images of the holdout split, where one seed reached 91.7.
+RECIPES = {
+    "mlp": Recipe(
+        system=ours(input_dropout=0.1, epochs=60),
+        epochs=60,
+        batch_size=256,
+        split="holdout",
+        source="ours",
+    ),
+    "cnn": Recipe(
+        system=cnn(32, flip=True, dropout=0.2, epochs=30),
+        epochs=30,
+        batch_size=128,
+        split="holdout",
+        source="ours",
+    ),
+}

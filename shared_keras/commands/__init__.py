@@ -1,0 +1,1 @@
+"""The commands: one file, one verb, each with `run(task, args)`."""

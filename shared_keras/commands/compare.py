@@ -1,0 +1,46 @@
+"""Compare: the recipes with what was published, two runs, or a Ray Tune folder."""
+
+from shared_keras import devices
+from shared_keras.comparisons import ladder, two_runs
+from shared_keras.errors import BadInput
+from shared_keras.task import Task
+
+RAY_FLAGS = ("mapping", "import_trial", "split")
+
+
+def run(task: Task, args) -> None:
+    """Do the comparison that the arguments ask for."""
+    if args.out is not None and args.out.exists() and any(args.out.iterdir()):
+        raise BadInput(f"argument --out: expected a new or empty folder, got '{args.out}'")
+    if args.ray_results is None:
+        for name in RAY_FLAGS:
+            if getattr(args, name) is not None:
+                flag = {"import_trial": "import"}.get(name, name)
+                raise BadInput(
+                    f"argument --{flag}: is for --ray-results only, got '{getattr(args, name)}'"
+                )
+    if len(args.runs) not in (0, 2) or (args.runs and args.ray_results):
+        raise BadInput(
+            f"argument RUN: expected two runs, or none, and none beside --ray-results, got "
+            f"{len(args.runs)}"
+        )
+    if args.ray_results is not None:
+        devices.need_torch("--ray-results")
+        from shared_keras.comparisons import ray_leaderboard  # needs the extra torch
+
+        ray_leaderboard.run(
+            task,
+            args.ray_results,
+            mapping=args.mapping,
+            import_trial=args.import_trial,
+            split=args.split or "holdout",
+            data_dir=args.data_dir,
+            results_dir=args.results_dir,
+            out=args.out,
+        )
+    elif args.runs:
+        two_runs.run(
+            task, args.runs, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out
+        )
+    else:
+        ladder.run(task, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out)

@@ -1,0 +1,79 @@
+"""Evaluate a model on the test images."""
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from shared_keras import files
+from shared_keras.data import datasets, splits
+from shared_keras.reporting import plots
+from shared_keras.reporting.console import console, say
+from shared_keras.reporting.run_report import accuracy
+from shared_keras.results import folders, saved_models
+from shared_keras.results.environment import environment
+from shared_keras.results.scores import entropy, predict_probabilities, score
+from shared_keras.task import Task
+
+HARDEST = 25
+
+
+def run(task: Task, args) -> None:
+    """Print the scores; write them, the confusion matrix and the hardest images."""
+    path = saved_models.find(task, args.results_dir, args.run)
+    model = saved_models.load(task, path)
+    trained = saved_models.settings(path)
+    protocol = args.split or trained.get("split", "holdout")
+    images = datasets.load(task, args.data_dir)
+    split = splits.split(task, *images, protocol)
+    probabilities = predict_probabilities(model, split.test.x)
+    scores = score(probabilities, split.test.y, task.classes)
+
+    name = saved_models.describe(path)
+    title = f"{task.title}, {name}: {scores['accuracy']:.2%} of {scores['n']:,} test images"
+    folder = folders.new_folder(args.results_dir / task.name / "evaluations", name)
+    hardest = entropy(probabilities).argsort(kind="stable")[::-1][:HARDEST]
+    files.write_json(
+        folder / "evaluation.json",
+        {"model": str(path), "split": protocol} | scores | {"hardest": hardest.tolist()},
+    )
+    files.write_json(folder / "environment.json", environment())
+    files.write_figure(
+        folder / "confusion.png",
+        plots.confusion(np.array(scores["confusion"]), task.classes, title),
+    )
+    files.write_figure(folder / "hardest.png", _hardest(task, split.test, probabilities, hardest))
+
+    say(f"{saved_models.introduce(task, path)}; {protocol} split")
+    if trained.get("data") not in (None, datasets.digest(*images)):
+        say("note: the model was trained on other images than these; --data-dir names them")
+    _table(scores)
+    say(f"accuracy {accuracy(scores)}")
+    say(f"loss     {scores['loss']:.4f}")
+    say(f"wrote {folder}: scores.json, environment.json, confusion.png, hardest.png")
+
+
+def _hardest(task, images, probabilities, hardest):
+    predicted = probabilities[hardest].argmax(axis=1)
+    truth = images.y[hardest]
+    captions = [
+        f"true: {task.classes[t]}\npredicted: {task.classes[p]} {probabilities[i, p]:.0%}"
+        for i, t, p in zip(hardest, truth, predicted)
+    ]
+    colors = ["black" if t == p else "tab:red" for t, p in zip(truth, predicted)]
+    title = "The hardest test images, by entropy (red: wrong)"
+    return plots.images(images.x[hardest], captions, title, colors=colors)
+
+
+def _table(scores) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("class")
+    for column in ("precision", "recall", "f1", "images"):
+        table.add_column(column, justify="right")
+    for row in scores["classes"]:
+        scores_of_class = [row[key] for key in ("precision", "recall", "f1")]
+        numbers = ("-" if score is None else f"{score:.4f}" for score in scores_of_class)
+        table.add_row(row["class"], *numbers, str(row["support"]))
+    table.add_section()
+    numbers = (f"{scores['macro'][key]:.4f}" for key in ("precision", "recall", "f1"))
+    table.add_row("mean", *numbers, str(scores["n"]))
+    console().print(table)

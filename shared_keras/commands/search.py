@@ -1,0 +1,52 @@
+"""Search hyperparameters with Hyperband."""
+
+from dataclasses import asdict
+
+from shared_keras.errors import BadInput
+from shared_keras.processes import quick_import, workers
+from shared_keras.results.settings import QUICK
+from shared_keras.task import Task
+
+
+def run(task: Task, args) -> None:
+    """Start the workers, then search or resume a search.
+
+    Args:
+        task: The task.
+        args: What `flags.search` parsed.
+
+    Raises:
+        BadInput: if the flags do not go together, or an earlier search had others.
+        RunFailed: if every trial of a first rung failed.
+    """
+    budget = _budget(task, args)
+    count = args.workers or workers.default()
+    workers.get(count)  # they start while this process imports Keras
+    quick_import.keras()
+
+    from shared_keras.commands import search_session  # needs Keras
+
+    search_session.run(task, args, budget, args.name or _default_name(args), count)
+
+
+def _budget(task: Task, args) -> dict[str, int]:
+    if args.quick:
+        for flag, value in (("max-epochs", args.max_epochs), ("factor", args.factor)):
+            if value is not None:
+                raise BadInput(
+                    f"argument --quick: sets the budget, so it cannot stand beside "
+                    f"--{flag} {value}; leave one of them out"
+                )
+        return QUICK
+    published = asdict(task.spaces[args.space])
+    given = {"max_epochs": args.max_epochs, "factor": args.factor}
+    return published | {key: value for key, value in given.items() if value is not None}
+
+
+def _default_name(args) -> str:
+    parts = [args.space]
+    parts += [args.split] * (args.split != "holdout")
+    parts += [args.objective] * (args.objective != "val_accuracy")
+    parts += [f"try-{args.try_first}"] * (args.try_first is not None)
+    parts += ["quick"] * args.quick
+    return "-".join(parts)

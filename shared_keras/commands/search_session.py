@@ -1,0 +1,274 @@
+"""Carry out a search: start or resume it, show it, write what it leaves."""
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import keras_tuner
+
+from shared_keras import devices, files
+from shared_keras.data import datasets, splits
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.hyperband import Hyperband, confirm
+from shared_keras.models import metrics
+from shared_keras.processes.workers import Worker
+from shared_keras.reporting import run_report, search_report
+from shared_keras.reporting.progress import Progress
+from shared_keras.results import folders, searches
+from shared_keras.results.environment import environment
+from shared_keras.results.settings import (
+    BATCH_SIZE,
+    BEST,
+    OBJECTIVES,
+    SEEDS,
+    SearchSettings,
+    read_settings,
+    write_settings,
+)
+from shared_keras.results.trials import PICTURES, SearchState, write_trials
+from shared_keras.systems.recipe import Replay
+from shared_keras.task import Task
+
+MISLEADING = (
+    "warning: {0} counts only outputs above 0.5, so that it rewards models that "
+    "hardly ever answer: with it, the original search chose a learning rate of 1e-6. "
+    "--objective {1} averages the precision of all classes instead."
+)
+
+
+def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> None:
+    """Search, or resume a search, and show what came out.
+
+    Args:
+        task: Whose search.
+        args: What `flags.search` parsed.
+        budget: `max_epochs` and `factor`.
+        name: Name of the search.
+        workers: How many processes train.
+
+    Raises:
+        BadInput: if the flags do not fit the space, or the folder holds another search.
+        RunFailed: if no trial completed.
+    """
+    _check_space(task, args)
+    images = datasets.load(task, args.data_dir)
+    settings = SearchSettings(
+        task=task.name,
+        space=args.space,
+        iterations=args.iterations,
+        batch_size=args.batch_size or BATCH_SIZE,
+        objective=args.objective,
+        split=args.split,
+        seed=args.seed,
+        try_first=args.try_first,
+        backend=devices.backend(),
+        data=datasets.digest(*images),
+        **budget,
+    )
+    try_first = _starting_points(task, args, but=name)
+    folder = folders.make_folder(args.results_dir / task.name / "searches" / name)
+    split = splits.split(task, *images, args.split)
+    resumed = _same_settings(folder / "settings.json", settings)
+    if not resumed:
+        files.write_json(folder / "environment.json", environment())
+        write_settings(folder / "settings.json", settings)
+    tuner = _tuner(task, settings, folder, workers, try_first, args.max_trials)
+    if settings.objective.endswith("precision") and "macro" not in settings.objective:
+        macro = settings.objective.replace("precision", "macro_precision")
+        print(MISLEADING.format(settings.objective, macro), file=sys.stderr)
+    progress = Progress(task.title, workers)
+    progress.announce(tuner.state(), folder, resumed)
+    if settings.split != "holdout":
+        source = run_report.validation_source(settings.split)
+        progress.say(f"{len(split.validation):,} images for validation, {source}.")
+    _search(tuner, folder, split, settings, args, progress)
+
+
+def _tuner(task, settings, folder, workers, try_first, max_trials) -> Hyperband:
+    return Hyperband(
+        task.builder(settings.space),
+        keras_tuner.Objective(
+            settings.objective, "min" if settings.objective.endswith("loss") else "max"
+        ),
+        max_epochs=settings.max_epochs,
+        factor=settings.factor,
+        hyperband_iterations=settings.iterations,
+        seed=settings.seed,
+        metrics=_metrics(settings.objective),
+        directory=folder.parent,
+        project_name=folder.name,
+        workers=workers,
+        try_first=try_first,
+        max_trials=max_trials,
+    )
+
+
+def _search(
+    tuner: Hyperband,
+    folder: Path,
+    split: splits.Split,
+    settings: SearchSettings,
+    args,
+    progress: Progress,
+) -> None:
+    """Train what is left to train, and show and write all of it."""
+    artists: list[Worker] = []  # the worker that has imported what draws, once one was idle
+    tuner.callback = _reporter(tuner, folder, progress, args.tensorboard, artists)
+    options = {
+        "x": split.train.x,
+        "y": split.train.y,
+        "validation_data": (split.validation.x, split.validation.y),
+        "batch_size": settings.batch_size,
+    }
+    before, ended_before = search_report.read(folder), len(tuner.oracle.end_order)
+    confirmed = None
+    try:
+        if not tuner.finished():
+            with progress:
+                tuner.search(**options, timeout=args.timeout)
+        state = tuner.state()
+        _some_completed(state)
+        # By what is written, because another process may have been killed before it wrote.
+        new = before.get("trials", ended_before) < len(state.ended)
+        if args.confirm is not None:
+            progress.say(f"Retraining the best {args.confirm} with {SEEDS} other seeds.")
+            confirmed = confirm.retrain(
+                tuner, args.confirm, **options, seeds=SEEDS, report=progress.say
+            )
+        elif "confirmed" in before and new:
+            progress.say("More trials ended since; --confirm retrains the best of them.")
+        elif "confirmed" in before:
+            confirmed = confirm.read(folder)
+    except KeyboardInterrupt:
+        progress.say("Stopped. The same command resumes from here.")
+        raise
+    if len(state.ended) < state.total:
+        done = f"{len(state.ended)} of {state.total} trials"
+        progress.say(f"Stopped after {done}. The same command resumes from here.")
+    if new:
+        write_trials(folder, state.rows)
+        for name in PICTURES:  # they are drawn when the earlier ones are gone
+            (folder / name).unlink(missing_ok=True)
+    search_report.write(folder, state, settings, confirmed)
+    if not (folder / PICTURES[-1]).exists():
+        _draw([*artists, *tuner.idle_workers()][0], folder, state, tuner.axes(), progress)
+    search_report.show(folder, state, progress.console, confirmed)
+
+
+def _some_completed(state: SearchState) -> None:
+    """Refuse to go on without a trial that could have won.
+
+    Raises:
+        RunFailed: saying why there is none.
+    """
+    if state.best is None:
+        failed = state.failed
+        why = f"the first failed: {failed[0].reason or ''}" if failed else "time was up"
+        raise RunFailed(f"no trial completed; {why}")
+
+
+def _reporter(
+    tuner: Hyperband, folder: Path, progress: Progress, tensorboard: bool, artists: list[Worker]
+) -> Callable[[], None]:
+    """Return what the tuner calls: it shows the search and writes trials.csv."""
+    written = len(tuner.oracle.end_order)
+
+    def report():
+        nonlocal written
+        state = tuner.state()
+        progress.update(state)
+        new = state.ended[written:]
+        if new or not (folder / "trials.csv").exists():
+            write_trials(folder, state.rows)
+        for row in state.rows:
+            if tensorboard and row.trial in new:
+                search_report.write_tensorboard(folder, row)
+        written += len(new)
+        if not artists and tuner.running and tuner.idle_workers():  # the last trials train
+            artists.append(tuner.idle_workers()[0])
+            artists[0].submit(search_report.import_plots)
+
+    return report
+
+
+def _draw(worker: Worker, folder: Path, state: SearchState, axes: dict, progress: Progress) -> None:
+    """Have a worker draw the pictures."""
+    try:
+        for note in worker.submit(search_report.draw, folder, state, axes).result():
+            progress.say(note)
+    except BrokenExecutor:
+        progress.say("note: the pictures could not be drawn, because their process died")
+        worker.restart()
+
+
+def _metrics(objective: str) -> Callable[[], list] | None:
+    """Return what makes the metrics that an objective needs beyond a model's own."""
+    return metrics.precisions if "precision" in objective else None
+
+
+def _check_space(task: Task, args) -> None:
+    """Refuse a batch size that the space searches, and an objective that it cannot have."""
+    hp = keras_tuner.HyperParameters()
+    system = task.builder(args.space).describe(hp)
+    if args.batch_size is not None and "batch_size" in hp.values:
+        raise BadInput(
+            f"argument --batch-size: the space {args.space} searches it itself, so that it "
+            f"must not be given, got {args.batch_size}"
+        )
+    if args.objective in ("precision", "val_precision") and not system.probabilities:
+        raise BadInput(
+            f"argument --objective: {args.objective} counts probabilities above 0.5, but the space "
+            f"{args.space} makes logits; expected one of "
+            f"{', '.join(o for o in OBJECTIVES if o not in ('precision', 'val_precision'))}"
+        )
+
+
+def _starting_points(task: Task, args, but: str) -> list[dict[str, int | float | str]]:
+    """Return the settings that the search is to try first.
+
+    Args:
+        task: Whose search.
+        args: What `flags.search` parsed; `--try-first` is a recipe, or "best", the winner
+            of the newest finished search of the space, or else of the committed one.
+        but: A search that does not count, because it is the one that is to begin.
+
+    Raises:
+        BadInput: if there are none of this space.
+    """
+    if args.try_first is None:
+        return []
+    space = task.builder(args.space)
+    if args.try_first == BEST:
+        values = searches.best_of_space(task, args.results_dir, args.space, but)
+        return [space.replay(values).values]
+    replays = {n: r.system for n, r in task.recipes.items() if isinstance(r.system, Replay)}
+    fitting = [name for name, replay in replays.items() if replay.space == args.space]
+    if args.try_first not in fitting:
+        raise BadInput(
+            f"argument --try-first: the recipe '{args.try_first}' is not of the space "
+            f"{args.space}, expected one of {', '.join([*fitting, BEST])}"
+        )
+    return [space.replay(replays[args.try_first].hyperparameters).values]
+
+
+def _same_settings(path: Path, settings) -> bool:
+    """Return whether the search was begun before; refuse other settings."""
+    if not path.exists():
+        if path.with_name("oracle.json").exists():
+            raise BadInput(
+                f"argument --name: {path.parent} holds a KerasTuner project that this "
+                "command did not make; give another --name"
+            )
+        return False
+    earlier, now = asdict(read_settings(type(settings), path)), asdict(settings)
+    differences = [
+        f"{key} was {earlier[key]} and is now {now[key]}" for key in now if earlier[key] != now[key]
+    ]
+    if differences:
+        raise BadInput(
+            f"argument --name: the search '{path.parent.name}' was made with other "
+            f"settings ({'; '.join(differences)}); give them again, or another --name"
+        )
+    return True

@@ -1,0 +1,242 @@
+"""Read an experiment folder as Ray Tune leaves it, without Ray.
+
+Such a folder holds `experiment_state-*.json`, and a folder for each trial with
+`params.json`, `result.json` (a JSON object per line), `progress.csv` and perhaps
+`checkpoint_*/model.pt`. Whatever is missing or cut off is noted, not fatal.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from shared_keras import files
+from shared_keras.errors import BadInput
+from shared_keras.systems.mlp import normalized
+from shared_keras.systems.spec import BatchNorm, Cosine, Optimizer, System
+
+CHECKPOINT = "model.pt"
+SECTIONS = ("config", "modules", "metric")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial left.
+
+    Attributes:
+        name: Name of its folder.
+        status: As the experiment's state says, such as TERMINATED; "" if it does not.
+        config: Its hyperparameters, under Fashion-PyTorch's names.
+        results: The complete lines of `result.json`.
+        checkpoint: Its last `model.pt`, or None.
+        claimed: The accuracy that was reported with that checkpoint, as a fraction.
+        notes: What was missing or cut off.
+    """
+
+    name: str
+    status: str
+    config: Mapping
+    results: list[dict]
+    checkpoint: Path | None
+    claimed: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """How somebody else's names translate into Fashion-PyTorch's.
+
+    Attributes:
+        config: Their names of hyperparameters to l1_size, l1_drop, base_lr, ...
+        modules: Their names of modules to the twin's: dense_1, norm_1, ...
+        metric: Their name of the accuracy on the validation images.
+    """
+
+    config: Mapping[str, str]
+    modules: Mapping[str, str]
+    metric: str = "accuracy"
+
+
+def read_names(path: Path | None) -> Names:
+    """Read a mapping: JSON with the optional keys `config`, `modules` and `metric`.
+
+    Raises:
+        BadInput: naming the file, if it is something else.
+    """
+    if path is None:
+        return Names({}, {})
+    values = files.read_json(path)
+    strings = isinstance(values, dict) and all(
+        isinstance(values.get(key, {}), dict)
+        and all(isinstance(name, str) for name in values.get(key, {}).values())
+        for key in ("config", "modules")
+    )
+    if (
+        not strings
+        or not set(values) <= set(SECTIONS)
+        or not isinstance(values.get("metric", ""), str)
+    ):
+        raise BadInput(
+            f"argument --mapping: {path} holds {json.dumps(values)[:100]}, expected an object with "
+            '"config" and "modules" (objects of names) and "metric" (a name), each optional'
+        )
+    return Names(
+        values.get("config", {}), values.get("modules", {}), values.get("metric", "accuracy")
+    )
+
+
+def read(folder: Path, names: Names) -> list[Trial]:
+    """Return the trials of an experiment, by name.
+
+    Raises:
+        BadInput: if the folder holds none.
+    """
+    if not folder.is_dir():
+        raise BadInput(
+            f"argument --ray-results: expected the folder of a Ray Tune experiment, got "
+            f"'{folder}', which is no folder"
+        )
+    states = _states(folder)
+    known = ("params.json", "result.json", "progress.csv")
+    trials = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and (any((path / f).exists() for f in known) or _checkpoints(path))
+    )
+    if not trials:
+        raise BadInput(
+            f"argument --ray-results: {folder} holds no trial, expected folders with "
+            f"{', '.join(known)} or checkpoint_*/{CHECKPOINT}"
+        )
+    return [_trial(path, states, names) for path in trials]
+
+
+def _trial(folder: Path, states: Mapping[str, str], names: Names) -> Trial:
+    notes = []
+    results = _results(folder, notes)
+    config = _config(folder, results, notes)
+    checkpoints = _checkpoints(folder)
+    if not checkpoints:
+        notes.append("no checkpoint")
+    trial_id = next((r["trial_id"] for r in results if "trial_id" in r), None)
+    status = next((s for i, s in states.items() if i == trial_id or i in folder.name), "")
+    if status not in ("", "TERMINATED"):
+        notes.append(f"status {status}")
+    return Trial(
+        name=folder.name,
+        status=status,
+        config={names.config.get(key, key): value for key, value in config.items()},
+        results=results,
+        checkpoint=checkpoints[-1] if checkpoints else None,
+        claimed=_claimed(results, checkpoints, names.metric, notes),
+        notes=tuple(notes),
+    )
+
+
+def _states(folder: Path) -> dict[str, str]:
+    """Return the status of each trial by its id, from the newest readable state."""
+    for path in sorted(folder.glob("experiment_state-*.json"), reverse=True):
+        try:
+            trials = [json.loads(entry[0]) for entry in json.loads(path.read_text())["trial_data"]]
+            return {trial["trial_id"]: trial.get("status", "") for trial in trials}
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            continue
+    return {}
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"checkpoint_*/{CHECKPOINT}"))
+
+
+def _results(folder: Path, notes: list[str]) -> list[dict]:
+    path = folder / "result.json"
+    if not path.exists():
+        return _progress(folder, notes)
+    results = []
+    for line in path.read_bytes().splitlines():
+        try:
+            result = json.loads(line)
+        except ValueError:
+            notes.append("an unfinished line in result.json")
+            continue
+        if isinstance(result, dict):
+            results.append(result)
+    return results
+
+
+def _progress(folder: Path, notes: list[str]) -> list[dict]:
+    """Return the rows of progress.csv, which says less than result.json."""
+    notes.append("no result.json")
+    try:
+        return pd.read_csv(folder / "progress.csv").to_dict("records")
+    except (OSError, ValueError):
+        return []
+
+
+def _config(folder: Path, results: list[dict], notes: list[str]) -> dict:
+    try:
+        config = json.loads((folder / "params.json").read_bytes())
+        if isinstance(config, dict):
+            return config
+    except (OSError, ValueError):
+        pass
+    notes.append("no params.json")
+    return next((r["config"] for r in results if isinstance(r.get("config"), dict)), {})
+
+
+def _claimed(results, checkpoints, metric, notes) -> float | None:
+    """Return the accuracy that was reported with the last checkpoint."""
+    reported = [
+        r for r in results if isinstance(r.get(metric), int | float) and math.isfinite(r[metric])
+    ]
+    if not reported:
+        notes.append(f"no '{metric}' was reported")
+        return None
+    with_it = [
+        r
+        for r in reported
+        if checkpoints and r.get("checkpoint_dir_name") == checkpoints[-1].parent.name
+    ]
+    value = float((with_it or reported)[-1][metric])
+    return value / 100 if value > 1 else value
+
+
+def system(config: Mapping, state: Mapping, pixels: Mapping[str, float]) -> System:
+    """Return the system that a trial of Fashion-PyTorch trained.
+
+    Args:
+        config: Hyperparameters: l1_size, l1_drop, l2_size, ..., base_lr, l2_rate,
+            t_max, batch_size. Only the sizes must be there.
+        state: Its state dict; without running means it has no BatchNorm.
+        pixels: `mean` and `std` of the images.
+
+    Raises:
+        BadInput: if a size is missing or no whole number.
+    """
+    depth = 1
+    while f"l{depth + 1}_size" in config:
+        depth += 1
+    sizes = [config.get(f"l{i}_size") for i in range(1, depth + 1)]
+    for i, size in enumerate(sizes, 1):
+        if not isinstance(size, int) or size < 1:
+            raise BadInput(f"config: 'l{i}_size' is {size!r}, expected a whole number of units")
+    schedule = Cosine(config["t_max"]) if config.get("t_max") else None
+    system = normalized(
+        sizes,
+        [float(config.get(f"l{i}_drop", 0)) for i in range(1, depth + 1)],
+        Optimizer(
+            "adam",
+            float(config.get("base_lr", 1e-3)),
+            l2=float(config.get("l2_rate", 0)),
+            schedule=schedule,
+        ),
+        batch_size=config.get("batch_size"),
+        **pixels,
+    )
+    if any(key.endswith("running_mean") for key in state):
+        return system
+    layers = tuple(layer for layer in system.layers if layer != BatchNorm())
+    return System(layers, system.optimizer, **pixels, batch_size=system.batch_size)

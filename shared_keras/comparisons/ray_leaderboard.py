@@ -1,0 +1,179 @@
+"""The leaderboard of a Ray Tune folder, and the import of one trial as a run."""
+
+import shutil
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from shared_keras import devices, files
+from shared_keras.comparisons import ray_folder, ray_port
+from shared_keras.comparisons.ray_port import Ported
+from shared_keras.data import datasets, splits
+from shared_keras.errors import BadInput
+from shared_keras.pytorch import twin
+from shared_keras.reporting.comparison_plots import claimed
+from shared_keras.reporting.console import console, say, wrote
+from shared_keras.results import folders, saved_models
+from shared_keras.results.environment import environment
+from shared_keras.results.saved_models import CHECKPOINT
+from shared_keras.results.scores import score_images
+from shared_keras.results.settings import RunSettings, write_settings
+from shared_keras.task import Task
+
+
+def run(
+    task: Task,
+    ray_results: Path,
+    *,
+    mapping: Path | None,
+    import_trial: str | None,
+    split: str,
+    data_dir: str | None,
+    results_dir: Path,
+    out: Path | None,
+) -> None:
+    """Recompute every trial that has a checkpoint; print and write the leaderboard.
+
+    Args:
+        task: Whose images the trials saw.
+        ray_results: Folder of a Ray Tune experiment.
+        mapping: A file that translates names; see `ray_folder.read_names`.
+        import_trial: A trial to write as a run, too.
+        split: The protocol that the trials were validated under.
+        data_dir: A folder of images, instead of the embedded ones.
+        results_dir: Where runs lie.
+        out: Where to write, without it a new folder below `results_dir`.
+
+    Raises:
+        BadInput: if there are no trials, or not the one to import.
+    """
+    names = ray_folder.read_names(mapping)
+    trials = ray_folder.read(ray_results, names)
+    wanted = _wanted(trials, import_trial)
+    images = datasets.load(task, data_dir)
+    parts = splits.split(task, *images, split)
+    folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ray")
+    rows, left_out, imported = [], [], None
+    for trial in trials:
+        if trial.checkpoint is None:
+            left_out.append({"trial": trial.name, "reason": "; ".join(trial.notes)})
+            continue
+        try:
+            ported = ray_port.port(trial, names, task.pixels)
+        except BadInput as error:
+            left_out.append({"trial": trial.name, "reason": str(error)})
+            continue
+        rows.append(ray_port.row(ported, parts))
+        if trial is wanted:
+            imported = ported
+    rows.sort(key=lambda row: (-row["torch_val"], row["trial"]))
+    _show(rows, left_out, len(trials))
+    files.write_csv(folder / "leaderboard.csv", rows)
+    files.write_json(folder / "leaderboard.json", {"trials": rows, "left_out": left_out})
+    if any(row["claimed_val"] is not None for row in rows):
+        files.write_figure(folder / "claimed.png", claimed(rows, task.title))
+    wrote(folder)
+    if wanted is not None:
+        if imported is None:
+            reason = next(row["reason"] for row in left_out if row["trial"] == wanted.name)
+            raise BadInput(f"argument --import: '{wanted.name}' cannot be imported: {reason}")
+        folder = folders.new_folder(
+            results_dir / task.name / "runs", f"ray-{_label(imported.trial.name)}"
+        )
+        settings = _settings(task, ray_results, imported, split, datasets.digest(*images))
+        _import(task, imported, parts, settings, folder)
+
+
+def _wanted(trials, name: str | None):
+    if name is None:
+        return None
+    for trial in trials:
+        if name in (trial.name, trial.name.removeprefix("trial_")):
+            return trial
+    known = ", ".join(trial.name for trial in trials[:10]) + ", ..." * (len(trials) > 10)
+    raise BadInput(f"argument --import: no trial '{name}', expected one of {known}")
+
+
+def _show(rows, left_out, n_trials) -> None:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("trial")
+    columns = ("claimed val", "val PyTorch", "val Keras", "test PyTorch", "test Keras")
+    for column in (*columns, "logits differ", "disagree on"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        keys = ("claimed_val", "torch_val", "keras_val", "torch_test", "keras_test")
+        numbers = ["-" if row[key] is None else f"{row[key]:.4f}" for key in keys]
+        table.add_row(
+            row["trial"],
+            *numbers,
+            f"{row['max_logit_difference']:.1e}",
+            f"{row['disagreements']} images",
+        )
+    if rows:
+        console().print(table)
+    for row in rows:
+        if row["warning"]:
+            say(f"warning: {row['trial']} {row['warning']}")
+        if row["notes"]:
+            say(f"note: {row['trial']}: {row['notes']}")
+    say(f"{len(rows)} of {n_trials} trials compared, {len(left_out)} left out")
+    for row in left_out:
+        say(f"left out: {row['trial']}: {row['reason']}")
+
+
+def _settings(task, ray_results: Path, ported: Ported, split: str, digest: str) -> RunSettings:
+    """Return the settings of the run that a trial becomes."""
+    trial, system = ported.trial, ported.system
+    return RunSettings(
+        task=task.name,
+        source=f"Ray Tune trial {trial.name} of {ray_results}",
+        framework="pytorch",
+        recipe=None,
+        space=None,
+        hyperparameters=dict(trial.config),
+        system=system.to_json(),
+        epochs=trial.config.get("max_epochs") or len(trial.results),
+        patience=None,
+        batch_size=system.batch_size,
+        split=split,
+        seed=None,
+        precision="float32",
+        backend=devices.backend(),
+        data=digest,
+    )
+
+
+def _import(
+    task: Task, ported: Ported, parts: splits.Split, settings: RunSettings, folder: Path
+) -> None:
+    """Write the ported model as a run that `evaluate` and `predict` find."""
+    trial = ported.trial
+    write_settings(folder / "settings.json", settings)
+    files.write_json(folder / "environment.json", environment())
+    if trial.results:
+        flat = [
+            {k: v for k, v in result.items() if isinstance(v, int | float | str)}
+            for result in trial.results
+        ]
+        files.write_csv(folder / "reported.csv", flat)
+    saved_models.save(ported.model, folder / saved_models.MODEL)
+    shutil.copyfile(trial.checkpoint, folder / CHECKPOINT)
+
+    def probabilities(x):
+        return twin.probabilities(ported.system, ported.network, x)
+
+    files.write_json(
+        folder / "metrics.json",
+        {
+            "claimed_val_accuracy": trial.claimed,
+            "parameters": ported.model.count_params(),
+            "validation": score_images(task, probabilities, parts.validation),
+            "test": score_images(task, probabilities, parts.test),
+        },
+    )
+    wrote(folder)
+
+
+def _label(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]

@@ -1,0 +1,117 @@
+"""Hold the trials of a Ray Tune folder against their ported models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from scipy import stats
+
+from shared_keras.comparisons import ray_folder
+from shared_keras.comparisons.ray_folder import Names, Trial
+from shared_keras.data.datasets import Images
+from shared_keras.data.splits import Split
+from shared_keras.errors import BadInput
+from shared_keras.models.build import keras_model
+from shared_keras.pytorch import twin, weights
+from shared_keras.results.scores import predict_outputs
+from shared_keras.systems.spec import System
+
+FLIPS = 2  # images that another machine's rounding may decide otherwise
+
+
+@dataclass(frozen=True)
+class Ported:
+    """A trial, its system, and both models of it."""
+
+    trial: Trial
+    system: System
+    model: keras.Model
+    network: "twin.nn.Sequential"
+
+
+def port(trial: Trial, names: Names, pixels: Mapping[str, float]) -> Ported:
+    """Make the PyTorch and the Keras model of a trial's checkpoint.
+
+    Raises:
+        BadInput: if the checkpoint cannot be read, or its architecture is another.
+    """
+    state = weights.renamed(weights.read(trial.checkpoint), names.modules)
+    try:
+        system = ray_folder.system(trial.config, state, pixels)
+    except (TypeError, ValueError) as error:
+        raise BadInput(str(error)) from None
+    model = keras_model(system)
+    weights.load(model, state)
+    network = twin.module(system)
+    weights.load_module(network, state)
+    return Ported(trial, system, model, network)
+
+
+def row(ported: Ported, split: Split) -> dict:
+    """Recompute both models of a trial on the validation and the test images.
+
+    Returns:
+        Accuracies as fractions, the largest difference of logits, on how many images
+        the two disagree, and a warning if the claim cannot be true.
+    """
+    values = {"trial": ported.trial.name, "claimed_val": ported.trial.claimed}
+    difference, disagree = 0.0, 0
+    for name, images in (("val", split.validation), ("test", split.test)):
+        theirs = twin.logits(ported.system, ported.network, images.x)
+        ours = predict_outputs(ported.model, images.x)
+        values[f"torch_{name}"] = _accuracy(theirs, images)
+        values[f"keras_{name}"] = _accuracy(ours, images)
+        difference = max(difference, float(np.abs(theirs - ours).max()))
+        disagree += int((theirs.argmax(1) != ours.argmax(1)).sum())
+    batch_size = ported.system.batch_size or len(split.validation)
+    return values | {
+        "max_logit_difference": difference,
+        "disagreements": disagree,
+        "warning": _warning(
+            ported.trial.claimed, values["torch_val"], len(split.validation), batch_size
+        ),
+        "notes": "; ".join(ported.trial.notes),
+    }
+
+
+def _accuracy(logits: np.ndarray, images: Images) -> float:
+    return float((logits.argmax(1) == images.y).mean())
+
+
+def _warning(claimed: float | None, accuracy: float, n: int, batch_size: int) -> str:
+    if claimed is None:
+        return ""
+    low, high = explainable(accuracy, n, batch_size)
+    if low <= claimed <= high:
+        return ""
+    return (
+        f"claims {claimed:.4%}, but {accuracy:.4%} was recomputed; averaging batches explains "
+        f"{low:.2%} to {high:.2%}"
+    )
+
+
+def explainable(accuracy: float, n: int, batch_size: int) -> tuple[float, float]:
+    """Return what a mean over batches can make of an accuracy.
+
+    The last batch of a shuffled pass may be short and then weighs as much as a full
+    one. How many of its images are right is hypergeometric; the interval leaves out
+    one case in a million at each end, and allows for two images that another
+    machine's rounding decides otherwise.
+
+    Args:
+        accuracy: The true share of right images.
+        n: How many images there are.
+        batch_size: How many a batch holds.
+
+    Returns:
+        The lowest and the highest mean.
+    """
+    correct, last = round(accuracy * n), n % batch_size
+    slack = FLIPS / n + 1e-9
+    if last == 0 or n < batch_size:
+        return accuracy - slack, accuracy + slack
+    batches = n // batch_size + 1
+    right = np.array(stats.hypergeom(n, correct, last).ppf([1e-6, 1 - 1e-6]))
+    means = ((correct - right) / batch_size + right / last) / batches
+    return float(means.min()) - slack, float(means.max()) + slack

@@ -1,0 +1,164 @@
+"""Two runs on the same test images: who is better, and is that more than chance?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from shared_keras import files
+from shared_keras.data import datasets, splits
+from shared_keras.errors import BadInput
+from shared_keras.reporting import plots
+from shared_keras.reporting.comparison_plots import curves
+from shared_keras.reporting.console import say, wrote
+from shared_keras.reporting.run_report import accuracy
+from shared_keras.results import folders, saved_models
+from shared_keras.results.scores import predict_probabilities, score
+from shared_keras.task import Task
+
+SHOWN = 30
+
+
+class Run(NamedTuple):
+    """A model to compare: name, settings, path, and its class for each test image."""
+
+    name: str
+    settings: dict
+    path: Path
+    predicted: np.ndarray
+    scores: dict
+
+
+def run(
+    task: Task,
+    runs: Sequence[str],
+    *,
+    data_dir: str | None,
+    results_dir: Path,
+    out: Path | None,
+) -> None:
+    """Compare two runs; print, write, and draw where they disagree.
+
+    Args:
+        task: Whose runs.
+        runs: Two names of runs or paths of `.keras` files.
+        data_dir: A folder of images to compare them on, instead of the embedded ones.
+        results_dir: Where runs lie.
+        out: Where to write, without it a new folder below `results_dir`.
+    """
+    paths = [saved_models.find(task, results_dir, name) for name in runs]
+    images = datasets.load(task, data_dir)
+    test = images[1]
+    settings = [saved_models.settings(path) for path in paths]
+    common = _common(task, test, settings)
+    x, y = test.x[common], test.y[common]
+    both = []
+    for name, path, its in zip(_names(paths), paths, settings):
+        probabilities = predict_probabilities(saved_models.load(task, path), x)
+        scores = score(probabilities, y, task.classes)
+        both.append(Run(name, its, path, probabilities.argmax(1), scores))
+    a, b = both
+    result = mcnemar(a.predicted == y, b.predicted == y)
+    folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "pair")
+    digest = datasets.digest(*images)
+    files.write_json(
+        folder / "comparison.json",
+        {
+            "models": [str(path) for path in paths],
+            "test_images": len(common),
+            "scores": {one.name: one.scores for one in both},
+        }
+        | result,
+    )
+    differ = np.flatnonzero(a.predicted != b.predicted)
+    files.write_csv(
+        folder / "disagreements.csv",
+        [
+            {
+                "test_image": int(common[i]),
+                "true": task.classes[y[i]],
+                a.name: task.classes[a.predicted[i]],
+                b.name: task.classes[b.predicted[i]],
+            }
+            for i in differ
+        ],
+    )
+    if len(differ):
+        files.write_figure(folder / "disagreements.png", _picture(task, x, y, a, b, differ))
+    histories = {one.name: one.path.with_name("history.csv") for one in both}
+    if all(path.exists() for path in histories.values()):
+        loaded = {name: files.read_history(path) for name, path in histories.items()}
+        files.write_figure(folder / "curves.png", curves(loaded, f"{task.title}: two runs"))
+
+    say(f"{len(common):,} test images that neither run was trained on")
+    for one in both:
+        if one.settings.get("split") == "test":
+            say(f"note: {one.name} was validated on the TEST images, these among them")
+    for one in both:
+        if one.settings.get("data") not in (None, digest):
+            say(f"note: {one.name} was trained on other images than these")
+        say(f"{one.name}: accuracy {accuracy(one.scores)}, loss {one.scores['loss']:.4f}")
+    say(
+        f"both right {result['both_right']:,}, only {a.name} {result['only_first']:,}, only "
+        f"{b.name} {result['only_second']:,}, both wrong {result['both_wrong']:,}"
+    )
+    say(f"exact McNemar test: p = {result['p_value']:.3g}{_verdict(result, a, b)}")
+    wrote(folder)
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
+    """Test whether two models err equally often on the same images.
+
+    Args:
+        first: Which images the first model has right, bool (n,).
+        second: The same of the second.
+
+    Returns:
+        Counts, and `p_value` of the exact two-sided McNemar test: under equal error
+        rates each image that only one has right is a fair coin.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    n = only_first + only_second
+    return {
+        "both_right": int((first & second).sum()),
+        "only_first": only_first,
+        "only_second": only_second,
+        "both_wrong": int((~first & ~second).sum()),
+        "p_value": float(stats.binomtest(only_first, n).pvalue) if n else 1.0,
+    }
+
+
+def _common(task, test, settings) -> np.ndarray:
+    """Return the test images, by index, that both protocols test on."""
+    tested = [splits.tested(task, test, its.get("split", "holdout")) for its in settings]
+    common = np.intersect1d(*tested)
+    if len(common) == 0:
+        raise BadInput("argument RUN: the two runs have no test image in common")
+    return common
+
+
+def _names(paths) -> list[str]:
+    names = [saved_models.describe(path) for path in paths]
+    if names[0] == names[1]:
+        return [f"{name} ({place})" for name, place in zip(names, ("first", "second"))]
+    return names
+
+
+def _verdict(result, a, b) -> str:
+    if result["p_value"] >= 0.05:
+        return "; the difference may well be chance"
+    better = a if result["only_first"] > result["only_second"] else b
+    return f"; {better.name} is better on these images"
+
+
+def _picture(task, x, y, a, b, differ):
+    chosen = differ[:SHOWN]
+    captions = [
+        f"true: {task.classes[y[i]]}\n1: {task.classes[a.predicted[i]]}\n"
+        f"2: {task.classes[b.predicted[i]]}"
+        for i in chosen
+    ]
+    title = f"They disagree on {len(differ)} images; the first {len(chosen)}\n1: {a.name}\n"
+    return plots.images(x[chosen], captions, f"{title}2: {b.name}", columns=6)

@@ -1,0 +1,93 @@
+"""From a task to arrays: its four files."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from shared_keras.data import idx
+from shared_keras.errors import BadInput
+from shared_keras.systems.spec import SIDE
+from shared_keras.task import Task
+
+FILES = (
+    ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and labels: `x` uint8 (n, 28, 28) in 0...255, `y` int32 (n,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
+    """Read the training and the test images.
+
+    Args:
+        task: Whose embedded files to read, with their digests checked.
+        data_dir: A folder with four IDX files to read instead.
+
+    Returns:
+        Training images and test images.
+
+    Raises:
+        BadInput: naming the file that is missing or wrong.
+    """
+    if data_dir is None:
+        folder, digests = embedded(task), task.digests
+    else:
+        folder, digests = Path(data_dir), {}
+        if not folder.is_dir():
+            raise BadInput(
+                f"argument --data-dir: expected a folder with four IDX files, "
+                f"got '{data_dir}', which is no folder"
+            )
+    train, test = (_pair(folder, names, digests, len(task.classes)) for names in FILES)
+    return train, test
+
+
+def embedded(task: Task) -> Path:
+    """Return the folder of the files that come with the package."""
+    return Path(str(resources.files(task.package) / "data"))
+
+
+def _pair(folder, names, digests, n_classes) -> Images:
+    image_path, label_path = (idx.find(folder, name) for name in names)
+    x = idx.read(image_path, 3, digests.get(names[0]))
+    y = idx.read(label_path, 1, digests.get(names[1]))
+    if x.shape[1:] != (SIDE, SIDE):
+        raise BadInput(
+            f"{image_path}: images of {x.shape[1]}x{x.shape[2]} pixels, expected {SIDE}x{SIDE}"
+        )
+    if len(x) == 0:
+        raise BadInput(f"{image_path}: holds no images")
+    if len(x) != len(y):
+        raise BadInput(
+            f"{label_path}: {len(y)} labels, expected {len(x)}, one for each image "
+            f"of {image_path.name}"
+        )
+    if y.max() >= n_classes:
+        raise BadInput(
+            f"{label_path}: holds the label {y.max()}, expected 0...{n_classes - 1} "
+            f"for {n_classes} classes"
+        )
+    return Images(x, y.astype(np.int32))
+
+
+def digest(train: Images, test: Images) -> str:
+    """Return a SHA-256 hex digest of all images and labels, to tell data apart."""
+    sha256 = hashlib.sha256()
+    for images in (train, test):
+        for array in (images.x, images.y):
+            sha256.update(str(array.shape).encode())
+            sha256.update(np.ascontiguousarray(array))
+    return sha256.hexdigest()

@@ -1,0 +1,94 @@
+"""Divide the images for training, validation and testing, under one of four protocols."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared_keras.data.datasets import Images, embedded
+from shared_keras.errors import BadInput
+from shared_keras.task import Task
+
+SPLITS = ("holdout", "published", "half", "test")
+SPLIT_SEED = 42  # the originals' `random_state`; --seed does not move the split
+HOLDOUT_FRACTION = 0.2  # 48,000 / 12,000, as Fashion-PyTorch ended up doing
+HOLDOUT = "holdout.npz"  # what `_cut` makes of the embedded training images
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training, validation and test images under one protocol."""
+
+    train: Images
+    validation: Images
+    test: Images
+
+
+def split(task: Task, train: Images, test: Images, protocol: str) -> Split:
+    """Divide the images, stratified and always alike.
+
+    Args:
+        task: Whose published protocol to follow.
+        train: All training images.
+        test: All test images.
+        protocol: "holdout" cuts a fifth of the training images off for validation and
+            leaves the test images whole. The others train on all training images, as
+            the originals did: "published" cuts the validation images from the test
+            images as the task's Keras original did, "half" takes half of them, and
+            "test" validates on the test images themselves.
+
+    Raises:
+        BadInput: if a class has too few images to be divided.
+    """
+    if protocol == "holdout":
+        rest, validation = _holdout(task, train)
+        return Split(_pick(train, rest), _pick(train, validation), test)
+    validation, kept = _cut_test(task, test, protocol)
+    return Split(train, _pick(test, validation), _pick(test, kept))
+
+
+def tested(task: Task, test: Images, protocol: str) -> np.ndarray:
+    """Return which test images a protocol tests on: indices in its order, (n,)."""
+    if protocol == "holdout":
+        return np.arange(len(test))
+    return _cut_test(task, test, protocol)[1]
+
+
+def _holdout(task, train) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a fifth off; of the embedded images as a file says, because importing scikit-learn
+    takes longer than all else that a search does before it trains."""
+    path = embedded(task) / HOLDOUT
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            if np.array_equal(file["labels"], train.y):
+                return file["rest"], file["validation"]
+    return _cut(train, HOLDOUT_FRACTION)
+
+
+def _cut_test(task, test, protocol) -> tuple[np.ndarray, np.ndarray]:
+    if protocol == "test":
+        return np.arange(len(test)), np.arange(len(test))
+    if protocol == "half":
+        return _cut(test, 0.5)
+    if task.published_test_first:
+        kept, validation = _cut(test, 1 - task.published_test_fraction)
+        return validation, kept
+    return _cut(test, task.published_test_fraction)
+
+
+def _pick(images: Images, indices: np.ndarray) -> Images:
+    return Images(images.x[indices], images.y[indices])
+
+
+def _cut(images: Images, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split
+
+    try:
+        first, second = train_test_split(
+            np.arange(len(images)),
+            test_size=fraction,
+            random_state=SPLIT_SEED,
+            stratify=images.y,
+        )
+    except ValueError as error:
+        raise BadInput(f"the {len(images)} images cannot be divided by class ({error})") from None
+    return first, second

@@ -1,0 +1,103 @@
+"""Read and write files, each whole or not at all."""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from shared_keras.errors import BadInput
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, so that `path` ends up whole or as it was before."""
+    temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")  # of the same suffix
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:  # Windows syncs only what can be written
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what processes that were killed while writing left half done."""
+    for leftover in folder.rglob(".*.tmp-*"):
+        leftover.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all; one that holds just that is left as it is."""
+    if path.exists() and path.read_bytes() == data:
+        return
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json(path: Path):
+    """Read a JSON file.
+
+    Raises:
+        BadInput: naming the file, if it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
+    """Write rows as CSV, whole or not at all; what a row lacks stays empty."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows).convert_dtypes()  # whole numbers stay whole beside gaps
+    write_bytes(path, table.to_csv(index=False).encode())
+
+
+def write_figure(path: Path, figure) -> None:
+    """Write a matplotlib figure as PNG, whole or not at all.
+
+    Its texts are shown as they are: two "$" in the name of a file or a class are no formula.
+    """
+    for text in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
+        text.set_parse_math(False)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=120)
+    write_bytes(path, png.getvalue())
+
+
+def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int = 1) -> None:
+    """Write a Keras history as CSV: a row per epoch, the first counted as `first`."""
+    rows = [dict(zip(history, values)) for values in zip(*history.values())]
+    write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """Read what `write_history` wrote, without the number of the epoch.
+
+    Raises:
+        BadInput: naming the file, if it is missing or no history.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path).drop(columns="epoch").to_dict("list")
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(f"{path}: cannot be read as a history ({error})") from None
+
+
+def seconds(path: Path) -> float | None:
+    """Return the seconds that a history adds up to, or None before its first epoch."""
+    import pandas as pd
+
+    if not path.exists() or path.stat().st_size < 2:
+        return None
+    return float(pd.read_csv(path)["seconds"].sum())

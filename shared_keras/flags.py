@@ -1,0 +1,265 @@
+"""What can be typed: a parser for each command. Nothing heavy is imported here."""
+
+from pathlib import Path
+
+from shared_keras import devices
+from shared_keras.parser import Parser, name, whole, whole_or_auto
+from shared_keras.results.settings import (
+    ALL,
+    BATCH_SIZE,
+    BEST,
+    EPOCHS,
+    OBJECTIVES,
+    PATIENCE,
+    PRECISIONS,
+    SEEDS,
+)
+from shared_keras.systems.recipe import Replay
+from shared_keras.task import SPLITS, Task
+
+
+def parser(task: Task, command: str) -> Parser:
+    """Return the parser of a command: "search", "retrain", "evaluate", ..."""
+    return PARSERS[command](task)
+
+
+def search(task: Task) -> Parser:
+    """Return the parser of `search`."""
+    parser = Parser(task, "search", f"Search hyperparameters for {task.title}.")
+    add = parser.add_argument
+    add("--space", choices=task.spaces, default=task.default_space, help="what to vary")
+    factors = ", ".join(f"{b.factor} ({name})" for name, b in task.spaces.items())
+    budgets = ", ".join(f"{b.max_epochs} ({name})" for name, b in task.spaces.items())
+    add(
+        "--max-epochs",
+        type=whole(1),
+        metavar="N",
+        help=f"epochs of the longest training; by default as published: {budgets}",
+    )
+    add(
+        "--factor",
+        type=whole(2),
+        metavar="N",
+        help=f"one of how many trials is promoted; by default as published: {factors}",
+    )
+    add("--quick", action="store_true", help="a budget of about half a minute")
+    add("--iterations", type=whole(1), metavar="N", default=1, help="Hyperband runs")
+    add(
+        "--batch-size",
+        type=whole(1),
+        metavar="N",
+        help=f"images per step, by default {BATCH_SIZE}; the space batchnorm searches it itself",
+    )
+    add("--objective", choices=OBJECTIVES, default="val_accuracy", help="what to improve")
+    add(
+        "--workers",
+        type=whole_or_auto,
+        metavar="N",
+        default="auto",
+        help="processes that train; auto: one for each CPU core, or one on a GPU",
+    )
+    add(
+        "--try-first",
+        choices=[*(n for n, r in task.recipes.items() if isinstance(r.system, Replay)), BEST],
+        metavar="NAME",
+        help="start with known settings: those of a recipe of the same space, or 'best', "
+        "the winner of your newest other search of it",
+    )
+    add("--timeout", type=whole(1), metavar="SECONDS", help="start no trial after that")
+    add(
+        "--max-trials",
+        type=whole(1),
+        metavar="N",
+        help="only the first N trials; the same command with a larger N resumes",
+    )
+    add(
+        "--confirm",
+        type=whole(1),
+        metavar="K",
+        help=f"retrain the best K with {SEEDS} other seeds; the best mean wins",
+    )
+    add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
+    add("--seed", type=whole(0), metavar="N", default=0, help="decides everything random")
+    add("--name", type=name, help="name of the search; by default made of the flags that matter")
+    _add_split(parser, "holdout")
+    _add_data(parser)
+    _add_results(parser)
+    _add_device(parser)
+    return parser
+
+
+def retrain(task: Task) -> Parser:
+    """Return the parser of `retrain`."""
+    parser = Parser(
+        task, "retrain", f"Retrain a search's winner or a published recipe for {task.title}."
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--best", action="store_true", help="the winner of a search")
+    which.add_argument("--trial", metavar="ID", help="a trial of a search, such as 0012")
+    which.add_argument(
+        "--recipe",
+        choices=[*task.recipes, ALL],
+        metavar="NAME",
+        help=f"a published setting, or all: {', '.join(task.recipes)}",
+    )
+    add = parser.add_argument
+    add("--torch", action="store_true", help="train its PyTorch twin instead of the Keras model")
+    add(
+        "--search",
+        metavar="NAME",
+        type=name,
+        help="for --best and --trial: which search; by default your newest finished one, "
+        "or else the committed one, which is called 'reference'",
+    )
+    add(
+        "--epochs",
+        type=whole(1),
+        metavar="N",
+        help=f"at most how many epochs; by default {EPOCHS}, or the recipe's",
+    )
+    add(
+        "--patience",
+        type=whole(1),
+        metavar="N",
+        help="epochs without a better val_accuracy before training stops; "
+        f"by default {PATIENCE}, or the recipe's, which may have none",
+    )
+    add("--runs", type=whole(1), metavar="N", default=1, help="repeat over N seeds")
+    add("--seed", type=whole(0), metavar="N", default=0, help="the first seed")
+    add(
+        "--batch-size",
+        type=whole(1),
+        metavar="N",
+        help="images per step; by default the search's or the recipe's",
+    )
+    add("--precision", choices=PRECISIONS, default="float32", help="Keras dtype policy")
+    _add_split(parser, None, "; by default as the search or the recipe did")
+    _add_data(parser)
+    _add_results(parser)
+    _add_device(parser)
+    return parser
+
+
+def evaluate(task: Task) -> Parser:
+    """Return the parser of `evaluate`."""
+    parser = Parser(task, "evaluate", f"Evaluate a model on the test images of {task.title}.")
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="name of a run, path of a .keras file, or 'reference' for the committed model; by "
+        "default the newest run, or else the committed model",
+    )
+    _add_split(parser, None, "; by default the run's own, or holdout")
+    _add_data(parser)
+    _add_results(parser)
+    _add_device(parser)
+    return parser
+
+
+def predict(task: Task) -> Parser:
+    """Return the parser of `predict`."""
+    parser = Parser(task, "predict", f"Classify images with a model for {task.title}.")
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", type=Path, help="PNG or JPEG of any size")
+    add("--random", type=whole(1), metavar="N", help="take N of the test images instead")
+    add("--run", metavar="RUN", help="as RUN of evaluate")
+    add("--seed", type=whole(0), metavar="N", default=0, help="decides which N")
+    _add_data(parser)
+    _add_results(parser)
+    _add_device(parser)
+    return parser
+
+
+def explore(task: Task) -> Parser:
+    """Return the parser of `explore`."""
+    parser = Parser(task, "explore", f"Describe the images of {task.title}.")
+    _add_split(parser, "holdout")
+    _add_data(parser)
+    _add_results(parser)
+    return parser
+
+
+def compare(task: Task) -> Parser:
+    """Return the parser of `compare`."""
+    parser = Parser(
+        task,
+        "compare",
+        f"Compare systems for {task.title}: without arguments all recipes with what was "
+        "published, two RUNs with each other, or a Ray Tune folder with its port.",
+    )
+    add = parser.add_argument
+    add(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="two runs or .keras files to compare on the same test images",
+    )
+    add("--ray-results", metavar="DIR", type=Path, help="folder of a Ray Tune experiment")
+    add(
+        "--mapping",
+        metavar="FILE",
+        type=Path,
+        help="for --ray-results: JSON that translates the names of hyperparameters "
+        "('config'), modules ('modules') and the metric ('metric')",
+    )
+    add(
+        "--import",
+        dest="import_trial",
+        metavar="TRIAL",
+        help="for --ray-results: write the port of this trial as a run, too",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="new folder for tables and pictures; by default one below --results-dir",
+    )
+    _add_split(parser, None, "; for --ray-results, by default holdout")
+    _add_data(parser)
+    _add_results(parser)
+    _add_device(parser)
+    return parser
+
+
+PARSERS = {each.__name__: each for each in (search, retrain, evaluate, predict, explore, compare)}
+
+
+def _add_data(parser: Parser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="folder with four IDX files, plain or gzipped, instead of the embedded ones",
+    )
+
+
+def _add_split(parser: Parser, default: str | None, note: str = "") -> None:
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        default=default,
+        help="where validation images come from: a fifth of the training images "
+        "(holdout), or the test images, as in the originals: a part of them (published), "
+        f"half (half), all (test){note}",
+    )
+
+
+def _add_results(parser: Parser) -> None:
+    parser.add_argument(
+        "--results-dir",
+        metavar="DIR",
+        type=Path,
+        default=Path("tuner_results"),
+        help="where results are written and looked for",
+    )
+
+
+def _add_device(parser: Parser) -> None:
+    parser.add_argument(
+        "--backend",
+        choices=devices.BACKENDS,
+        help="Keras backend; by default KERAS_BACKEND decides, and without that jax",
+    )
+    parser.add_argument(
+        "--device", choices=devices.DEVICES, default="auto", help="auto takes a GPU if there is one"
+    )

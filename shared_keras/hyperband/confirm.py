@@ -1,0 +1,143 @@
+"""Retrain a search's best settings, so that the winner is not the luckiest."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from shared_keras import files
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.hyperband import job
+from shared_keras.hyperband.drawn import derive_seed
+from shared_keras.hyperband.table import bookkeeping
+from shared_keras.hyperband.tuner import Hyperband
+from shared_keras.processes import job_pool
+from shared_keras.reporting.search_report import CONFIRMED
+from shared_keras.results.trials import last_line
+from shared_keras.training import checkpoints
+
+
+def retrain(
+    tuner: Hyperband,
+    count: int,
+    x,
+    y,
+    *,
+    seeds: int,
+    report: Callable[[str], None] = lambda line: None,
+    **options,
+) -> pd.DataFrame:
+    """Retrain the `count` best trials of a search with each of a few seeds.
+
+    What was trained before is not trained again. Seeds differ from those of the search
+    and from each other, but are the same for all trials.
+
+    Args:
+        tuner: A `Hyperband` that has searched.
+        count: How many trials.
+        x: Inputs to train on, as for `Hyperband.search`.
+        y: Targets.
+        seeds: How many seeds.
+        report: Called with a line for each training that ended.
+        options: As for `Hyperband.search`.
+
+    Returns:
+        A row per trial, the best first: trial, score in the search, and mean, sd and n
+        of the new ones.
+
+    Raises:
+        RunFailed: if a training fails or its process dies twice, or another process searches
+            or confirms in the folder.
+    """
+    numbers = range(1, seeds + 1)
+    with tuner.lock():
+        trials = tuner.ranked()[:count]
+        _train(tuner, trials, numbers, x, y, report, options)
+        folder = Path(tuner.project_dir)
+        table = pd.DataFrame([_row(folder / "confirm", trial, numbers) for trial in trials])
+        falling = tuner.oracle.objective.direction == "min"
+        table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)
+        files.write_csv(folder / CONFIRMED, table.to_dict("records"))
+    return table
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Return what `retrain` last found in a search's folder.
+
+    Raises:
+        BadInput: if that cannot be read.
+    """
+    try:
+        return pd.read_csv(folder / CONFIRMED, dtype={"trial": str}, float_precision="round_trip")
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{folder / CONFIRMED}: cannot be read ({error}); --confirm writes it again"
+        ) from None
+
+
+def _train(tuner, trials, numbers, x, y, report, options) -> None:
+    """Train what was not trained before."""
+    folder = Path(tuner.project_dir) / "confirm"
+    shared = job.Search(tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options)
+    waiting = [(t, n) for t in trials for n in numbers if not _file(folder, t, n).exists()]
+    begun = {}
+
+    def choose(idle):
+        if not waiting:
+            return None
+        trial, number = waiting.pop(0)
+        new = _job(tuner, trial, number, _file(folder, trial, number).parent)
+        begun[new] = trial, number
+        return idle[0], new
+
+    def end(worker, ended, result):
+        trial, number = begun[ended]
+        failure = str(result) if isinstance(result, job_pool.Died) else result.failure
+        if failure is not None:
+            raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {last_line(failure)}")
+        score = tuner.oracle.objective.get_value(result.logs())
+        files.write_json(_file(folder, trial, number), {"score": score})
+        report(f"trial {trial.trial_id}, seed {number}: {score:.4f}")
+        for leftover in (job.CHECKPOINT, job.BUILD_CONFIG, checkpoints.STATE):
+            (ended.folder / leftover).unlink(missing_ok=True)
+
+    job_pool.run(tuner.pool(), shared, job.run, choose, end)
+
+
+def _file(folder: Path, trial, number: int) -> Path:
+    return folder / f"trial_{trial.trial_id}" / f"seed-{number}" / "score.json"
+
+
+def _job(tuner, trial, number: int, folder: Path) -> job.Job:
+    folder.mkdir(parents=True, exist_ok=True)
+    return job.Job(
+        hyperparameters=trial.hyperparameters.get_config(),
+        folder=folder,
+        parent=None,
+        initial_epoch=0,
+        epochs=bookkeeping(trial).epochs,
+        seed=seed_of(tuner.oracle.seed, number),
+        resumable=False,
+    )
+
+
+def seed_of(search_seed: int, number: int) -> int:
+    """Return the seed of a confirming training; no trial of a search has it.
+
+    Args:
+        search_seed: Seed of the search.
+        number: At least 1. For 0 it would be the seed of trial 0000, because zeros at its
+            end make no difference to a `numpy.random.SeedSequence`.
+    """
+    return derive_seed(search_seed, 0, 0, number)
+
+
+def _row(folder: Path, trial, numbers) -> dict:
+    scores = pd.Series([files.read_json(_file(folder, trial, n))["score"] for n in numbers])
+    return {
+        "trial": trial.trial_id,
+        "score": float(trial.score),
+        "mean": scores.mean(),
+        "sd": scores.std(),
+        "n": len(scores),
+    }

@@ -1,0 +1,234 @@
+"""What a worker process does: train one trial, from where its parent stopped."""
+
+import copy
+import errno
+import math
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from shared_keras import files, keras_settings, training
+from shared_keras.errors import BadInput
+from shared_keras.hyperband import drawn
+from shared_keras.hyperband.space import Space
+from shared_keras.models.initializers import assign
+from shared_keras.training import checkpoints
+from shared_keras.training.fit import seed_globals
+
+BUILD_CONFIG = "build_config.json"  # this and the next are KerasTuner's names
+CHECKPOINT = "checkpoint.weights.h5"
+WARM = 2**29  # bytes of models that stay in memory, compiled, for those that go on from them
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NotLogged(BadInput):
+    """The objective is not among the logs of an epoch."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all trials of a search have in common.
+
+    Attributes:
+        hypermodel: `keras_tuner.HyperModel`.
+        metrics: Makes the metrics to compile the models with, or None for their own.
+        objective: `keras_tuner.Objective`.
+        x: Inputs to train on.
+        y: Targets.
+        options: Further arguments of `training.fit`.
+        keras_settings: What the user has set for all of Keras, such as a dtype policy.
+        warm: In a worker, the models that others may go on from, by the folder of their trial.
+    """
+
+    hypermodel: keras_tuner.HyperModel
+    metrics: Callable[[], list] | None
+    objective: keras_tuner.Objective
+    x: np.ndarray
+    y: np.ndarray
+    options: Mapping[str, Any]
+    keras_settings: Mapping = field(default_factory=keras_settings.read)
+    warm: OrderedDict[Path, keras.Model] = field(default_factory=OrderedDict)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial to train.
+
+    Attributes:
+        hyperparameters: `HyperParameters.get_config()`.
+        folder: Folder of the trial.
+        parent: Folder of the trial that it goes on from, if any.
+        initial_epoch: Where it starts.
+        epochs: Where it stops.
+        seed: Decides initial values, dropout and the order of the images.
+        resumable: Whether another may go on from it.
+    """
+
+    hyperparameters: Mapping
+    folder: Path
+    parent: Path | None
+    initial_epoch: int
+    epochs: int
+    seed: int
+    resumable: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it.
+
+    Attributes:
+        history: Values per epoch, "seconds" among them; up to the failure, if any.
+        best: Index of the best epoch in it.
+        hyperparameters: Those of the job, with what the training itself declared.
+        failure: A traceback whose last line is the reason, or None.
+    """
+
+    history: dict[str, list[float]]
+    best: int
+    hyperparameters: dict
+    failure: str | None = None
+
+    def logs(self) -> dict[str, float]:
+        """Return what the best epoch logged."""
+        return {name: v[self.best] for name, v in self.history.items() if name != "seconds"}
+
+
+def own_fit(hypermodel: keras_tuner.HyperModel) -> bool:
+    """Return whether a hypermodel trains its models itself."""
+    return not isinstance(hypermodel, Space) and (
+        type(hypermodel).fit is not keras_tuner.HyperModel.fit
+    )
+
+
+def run(search: Search, job: Job) -> Result:
+    """Train a trial; leave history.csv, a checkpoint and, if resumable, its state.
+
+    Raises:
+        OSError: if a file cannot be written, which is not the trial's fault.
+        BadInput: if the objective is not logged, which no other trial would do.
+    """
+    keras_settings.apply(search.keras_settings)
+    hp = drawn.of(job.hyperparameters, job.seed)
+    best_epoch = BestEpoch(search.objective)
+    failure = None
+    try:
+        model = _model(search, job, hp)
+        _fit(search, job, hp, model, best_epoch)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, NotLogged) or getattr(error, "errno", None) in NO_ROOM:
+            raise
+        reason = " ".join(str(error).split())
+        failure = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
+    files.write_history(job.folder / "history.csv", best_epoch.history, first=job.initial_epoch + 1)
+    if failure is None:
+        _save_outputs(search, job, model, best_epoch)
+    return Result(best_epoch.history, best_epoch.best, hp.get_config(), failure)
+
+
+def _model(search: Search, job: Job, hp) -> keras.Model:
+    """Return the model as the parent left it, or a new one."""
+    if job.parent in search.warm:
+        return search.warm.pop(job.parent)
+    training.seed_layers(job.seed)
+    model = search.hypermodel.build(hp)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"build must return a compiled keras.Model. Received: {model!r}")
+    if search.metrics is not None:
+        model.compile(model.optimizer, model.loss, metrics=search.metrics())
+    if job.parent is not None:
+        if not model.built:  # as its first batch would have done
+            model.build_from_config(files.read_json(job.parent / BUILD_CONFIG))
+        checkpoints.load(job.parent / checkpoints.STATE, model)
+    return model
+
+
+def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
+    callbacks = copy.deepcopy(list(search.options.get("callbacks", ())))
+    options = dict(search.options) | {
+        "initial_epoch": job.initial_epoch,
+        "epochs": job.epochs,
+        "callbacks": [*callbacks, best_epoch],
+    }
+    hypermodel = search.hypermodel
+    if own_fit(hypermodel):
+        seed_globals(job.seed)
+        results = hypermodel.fit(hp, model, search.x, search.y, **options)
+        if not best_epoch.history:  # it has a loop of its own
+            own = results if isinstance(results, Mapping) else {search.objective.name: results}
+            best_epoch.add(own, None)
+            _need_finite(own)
+        return
+    if isinstance(hypermodel, Space):
+        options = hypermodel.options(hp, options)
+    training.fit(model, search.x, search.y, seed=job.seed, **options)
+
+
+def _save_outputs(search: Search, job: Job, model, best_epoch: "BestEpoch") -> None:
+    """Write what the trial ends with: its best weights, and what another goes on from.
+
+    The latter are the weights of its last epoch. Those that the end of a training leaves,
+    such as an optimizer's averages or what `EarlyStopping` restores, an uninterrupted one
+    would not have seen.
+    """
+    files.write_json(job.folder / BUILD_CONFIG, model.get_build_config())
+    last = best_epoch.last_weights or model.get_weights()
+    assign(model.weights, best_epoch.best_weights or last)
+    checkpoints.save_weights(job.folder / CHECKPOINT, model)
+    assign(model.weights, last)
+    if job.resumable:
+        checkpoints.save(job.folder / checkpoints.STATE, model)
+        search.warm[job.folder] = model
+        while len(search.warm) > 1 and sum(map(_size, search.warm.values())) > WARM:
+            search.warm.popitem(last=False)
+
+
+def _size(model) -> int:
+    """Return the bytes of a model's weights and of its optimizer's state, as if float32."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return 4 * sum(math.prod(variable.shape) for variable in variables)
+
+
+def _need_finite(logs: Mapping[str, float], when: str = "") -> None:
+    """Refuse a NaN or an infinity: there is nothing to rank by it."""
+    for name, value in logs.items():
+        if not np.isfinite(value).all():
+            raise ArithmeticError(f"{name} became {value}{when}")
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Records each epoch, keeps the best and the last weights in memory, stops at a bad loss."""
+
+    def __init__(self, objective):
+        super().__init__()
+        self.objective, self.started = objective, time.perf_counter()
+        self.history: dict[str, list[float]] = {}
+        self.best, self.best_value, self.best_weights = 0, None, None
+        self.last_weights = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.add(logs, self.model)
+        _need_finite(logs, f" in epoch {epoch + 1}")
+
+    def add(self, logs: Mapping[str, float], model) -> None:
+        now = time.perf_counter()
+        for name, value in (logs | {"seconds": now - self.started}).items():
+            if np.size(value) == 1:  # not what a metric logs per class
+                self.history.setdefault(name, []).append(float(value))
+        self.started = now
+        if not self.objective.has_value(self.history):
+            single = ", ".join(name for name in self.history if name != "seconds")
+            raise NotLogged(f"objective: expected one of {single}, got {self.objective.name}")
+        self.last_weights = model and model.get_weights()
+        value = self.objective.get_value(logs)
+        if self.best_value is None or self.objective.better_than(value, self.best_value):
+            self.best, self.best_value = len(self.history["seconds"]) - 1, value
+            self.best_weights = self.last_weights

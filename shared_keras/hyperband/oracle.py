@@ -1,0 +1,282 @@
+"""Hyperband's decisions: the same ones whatever finishes first.
+
+The stock oracle draws and promotes in the order in which it is asked, so that its search
+depends on who was faster. Here each trial has its slot: an iteration, a bracket, a rung,
+and an index there. The slot decides the number of the trial, its seed and, in a first
+rung, its hyperparameters; a rung is filled when the one below has ended. Brackets do not
+depend on each other, so that several workers find enough to do.
+
+All of that follows from the seed and from the trials that ended, and nothing else is read
+when a search goes on.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras_tuner
+from keras_tuner.engine.hyperparameters import serialize
+from keras_tuner.engine.trial import Trial
+
+from shared_keras import files
+from shared_keras.errors import BadInput
+from shared_keras.hyperband import objectives, rungs
+from shared_keras.hyperband.drawn import derive_seed
+from shared_keras.hyperband.rungs import COMPLETED, ENDED, RUNNING, Rung, Slot, ranked
+from shared_keras.hyperband.table import Bookkeeping, bookkeeping
+
+DRAWS = 100  # until one is accepted that was drawn before
+
+
+class Oracle(keras_tuner.oracles.HyperbandOracle):
+    """The stock oracle with what the module promises.
+
+    Args:
+        objective: As for `HyperbandOracle`; see `objectives.check`.
+        seed: Decides every value that is drawn; 0 is a seed like any other.
+        try_first: Hyperparameters that the first trials try instead of drawn ones.
+        max_trials: Trials of a higher number are left out.
+        **kwargs: As for `HyperbandOracle`.
+    """
+
+    def __init__(
+        self,
+        objective,
+        *,
+        seed: int,
+        try_first: Sequence[Mapping] = (),
+        max_trials: int | None = None,
+        **kwargs,
+    ):
+        objectives.check(objective)
+        super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
+        self.seed = seed  # the stock class takes 0 for "none"
+        self.try_first = [dict(values) for values in try_first]
+        self.limit = max_trials or math.inf
+        self.rungs = self._plan()
+        self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
+        self._known_first: list | None = None
+        self._drawn: dict[Slot, dict] = {}
+
+    def _plan(self) -> dict[tuple[int, int], Rung]:
+        """Return all rungs by key, in the order of their trials' numbers."""
+        plan, first_number, number = {}, 0, 0
+        for _ in range(self.hyperband_iterations):
+            for bracket in reversed(range(self._get_num_brackets())):
+                for rung in range(self._get_num_rounds(bracket)):
+                    size = self._get_size(bracket, rung)
+                    initial = self._get_epochs(bracket, rung - 1) if rung else 0
+                    epochs = self._get_epochs(bracket, rung)
+                    plan[number, rung] = Rung(
+                        (number, rung), bracket, first_number, size, initial, epochs
+                    )
+                    first_number += size
+                number += 1
+        return plan
+
+    def schedule(self) -> list[Rung]:
+        """Return all rungs, without the trials beyond `max_trials`."""
+        cut = [(r, min(r.trials, self.limit - r.first_number)) for r in self.rungs.values()]
+        return [replace(r, trials=n) for r, n in cut if n > 0]
+
+    def waiting(self) -> list[tuple[int, int]]:
+        """Return initial epoch and epochs of each trial that is still to start."""
+        left = []
+        for rung in self.schedule():
+            begun = sum(i < rung.trials for i in rungs.begun_trials(rung, self.trials))
+            left += [(rung.initial_epoch, rung.epochs)] * (rung.trials - begun)
+        return left
+
+    def open_slots(self) -> list[Slot]:
+        """Return the slots that can be filled now, those of lower numbers first."""
+        open_now = rungs.open_slots(self.rungs, self.trials, self.objective)
+        return [slot for slot in open_now if slot.number < self.limit]
+
+    def all_failed(self) -> bool:
+        """Return whether every trial of a first rung failed."""
+        return rungs.all_failed(self.rungs, self.trials)
+
+    def promotable(self) -> set[str]:
+        """Return the ids of completed trials that a promotion may still need."""
+        return rungs.promotable(self.rungs, self.trials, self.objective)
+
+    def begin(self, slot: Slot, tuner_id: str) -> Trial:
+        """Create the trial of a slot and write it down."""
+        if slot.parent is None:
+            hyperparameters = keras_tuner.HyperParameters()
+            hyperparameters.merge(self.known_first())
+            values = self._values(slot)
+        else:
+            hyperparameters = self.trials[slot.parent].hyperparameters.copy()
+            values = hyperparameters.values
+        hyperparameters.values = (
+            values
+            | Bookkeeping(
+                epochs=slot.rung.epochs,
+                initial_epoch=slot.rung.initial_epoch,
+                bracket=slot.rung.bracket,
+                rung=slot.rung.key[1],
+                parent=slot.parent,
+            ).to_values()
+        )
+        trial = Trial(hyperparameters=hyperparameters, trial_id=slot.trial_id, status=RUNNING)
+        self.trials[trial.trial_id] = self.ongoing_trials[tuner_id] = trial
+        self.start_order.append(trial.trial_id)
+        self._save_trial(trial)
+        self.save()
+        return trial
+
+    def create_trial(self, tuner_id):
+        """Begin the next trial; see `keras_tuner.Oracle.create_trial`."""
+        if tuner_id in self.ongoing_trials:
+            return self.ongoing_trials[tuner_id]
+        if open_now := self.open_slots():
+            return self.begin(open_now[0], tuner_id)
+        status = "IDLE" if self.ongoing_trials else "STOPPED"
+        return Trial(hyperparameters=self.get_space(), trial_id=None, status=status)
+
+    def _values(self, slot: Slot) -> dict:
+        """Return the hyperparameters of a slot in a first rung."""
+        if slot not in self._drawn:
+            self._drawn = {}
+            given = iter(self.try_first)
+            for rung in rungs.first_rungs(self.rungs):
+                for each in (Slot(rung, index) for index in range(rung.trials)):
+                    self._drawn[each] = next(given, None) or self._draw(each)
+            if slot not in self._drawn:  # instead of one that failed
+                self._drawn[slot] = self._draw(slot)
+        return self._drawn[slot]
+
+    def _draw(self, slot: Slot) -> dict:
+        """Draw hyperparameters that are unlike all earlier ones, if that can be had."""
+        for attempt in range(DRAWS):
+            hp = keras_tuner.HyperParameters()
+            for i, parameter in enumerate(self.known_first()):
+                hp.merge([parameter])
+                if hp.is_active(parameter):
+                    seed = derive_seed(self.seed_of(slot.trial_id), attempt, i)
+                    hp.values[parameter.name] = parameter.random_sample(seed)
+            if hp.values not in self._drawn.values():
+                break
+        return hp.values
+
+    def known_first(self) -> list:
+        """Return the hyperparameters that were known before the first trial.
+
+        Only these are drawn here, so that a draw does not depend on which trials have
+        ended; `drawn` does the same for those that a trial itself declares.
+        """
+        if self._known_first is None:
+            self._known_first = self.hyperparameters.copy().space
+        return self._known_first
+
+    def seed_of(self, trial_id: str) -> int:
+        """Return the seed of a trial that does not go on from another."""
+        return derive_seed(self.seed, *map(int, trial_id.split("-")))
+
+    def seed_of_training(self, trial) -> int:
+        """Return the seed that a trial shares with those that it goes on from."""
+        return self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
+
+    def get_best_trials(self, num_trials=1):
+        """Return completed trials: longest trained first, then by score.
+
+        The stock method ranks the scores of all rungs together.
+        """
+        done = [t for t in self.trials.values() if t.status == COMPLETED]
+        best = ranked(done, self.objective)
+        return sorted(best, key=lambda t: -bookkeeping(t).epochs)[:num_trials]
+
+    def get_state(self):
+        """Return what a stock oracle reads back, and what only this one needs."""
+        brackets: dict[int, list] = {}
+        for (number, _), rung in self.rungs.items():
+            entries = [
+                {"past_id": bookkeeping(t).parent, "id": t.trial_id}
+                for t in rungs.begun_trials(rung, self.trials).values()
+            ]
+            brackets.setdefault(number, []).append(entries)
+        kinds = {number: rung.bracket for (number, _), rung in self.rungs.items()}
+        return super().get_state() | {
+            "brackets": [{"bracket_num": kinds[n], "rounds": r} for n, r in brackets.items()],
+            "current_bracket": 0,
+            "current_iteration": self.hyperband_iterations - 1,
+            "objective": objectives.state(self.objective),
+            "first": self.try_first,
+            "known_first": [serialize(hp) for hp in self.known_first()],
+            "begun_with": self.begun_with,
+        }
+
+    def save(self):
+        """Write the state, whole or not at all."""
+        files.write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial):
+        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
+        files.write_json(path, trial.get_state())
+
+    def reload(self):
+        """Take up the trials that ended; those that were cut off are begun anew.
+
+        Raises:
+            BadInput: if the search there was begun with other settings.
+        """
+        state = files.read_json(Path(self._get_oracle_fname()))
+        paths = Path(self._get_oracle_fname()).parent.glob("trial_*/trial.json")
+        if not any(files.read_json(path)["status"] in ENDED for path in paths):
+            return  # nothing that other settings could be at odds with
+        self.known_first()  # now, because the state may have what was found later
+        self._refuse_others(state)
+        super().reload()
+        self.try_first = state["first"]
+        self.begun_with = state.get("begun_with", {})  # before 0.4.0 there was none
+        ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
+        self.trials, self._retry_queue, self._drawn = ended, [], {}
+        for order in (self.start_order, self.end_order):
+            known = [trial_id for trial_id in dict.fromkeys(order) if trial_id in ended]
+            order[:] = known + [trial_id for trial_id in ended if trial_id not in known]
+
+    def _refuse_others(self, state: Mapping) -> None:
+        """Compare what decides a search with what it was begun with."""
+        now = self.get_state()
+        for name in ("objective", "max_epochs", "factor", "hyperband_iterations", "seed"):
+            self._refuse(name, state.get(name), now[name])
+        earlier, present = (_by_identity(each) for each in (state, now))
+        for identity in sorted(earlier.keys() | present.keys()):
+            name = f"hyperparameter {json.loads(identity)[0]}"
+            self._refuse(name, earlier.get(identity), present.get(identity))
+
+    def take_up(self, begun_with: Mapping) -> None:
+        """Record what the search trains, or compare it with what was recorded.
+
+        Args:
+            begun_with: What `fingerprint.of` returns, by the name of each argument.
+
+        Raises:
+            BadInput: naming what is not as it was.
+        """
+        earlier = self.begun_with or begun_with
+        for name in earlier.keys() | begun_with.keys():
+            self._refuse(name, earlier.get(name), begun_with.get(name))
+        self.begun_with = dict(begun_with)
+
+    def _refuse(self, name: str, earlier, now) -> None:
+        if earlier != now:
+            raise BadInput(
+                f"{name} was {_short(earlier)} when the search in {self._project_dir} was begun "
+                f"and is now {_short(now)}; give it again, or another project_name"
+            )
+
+
+def _by_identity(state: Mapping) -> dict[str, Mapping]:
+    """Return the hyperparameters that a search began with; some differ in conditions only."""
+    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had but the latter
+    return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
+
+
+def _short(value) -> str:
+    """Write a value for a message, with the first digits of digests."""
+    return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))

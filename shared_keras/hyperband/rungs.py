@@ -1,0 +1,171 @@
+"""The slots of a Hyperband search, and which of them can be filled when.
+
+Pure functions of the plan and of the trials so far: nothing here depends on time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared_keras.hyperband.table import bookkeeping
+
+RUNNING, COMPLETED, FAILED = "RUNNING", "COMPLETED", "FAILED"
+ENDED = (COMPLETED, FAILED)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rung of one bracket: how many trials it holds, and what they train.
+
+    Attributes:
+        key: Number of the bracket since the search began, and of the rung in it.
+        bracket: KerasTuner's number of the bracket, which counts down to 0.
+        first_number: Number of its first trial.
+        trials: How many trials it is to hold.
+        initial_epoch: Where they start.
+        epochs: Where they stop.
+    """
+
+    key: tuple[int, int]
+    bracket: int
+    first_number: int
+    trials: int
+    initial_epoch: int
+    epochs: int
+
+    @property
+    def most(self) -> int:
+        """How many trials it holds at most, those that stand in for failed ones included."""
+        return 2 * self.trials + 8
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a trial belongs: a rung, the index in it, and the trial it goes on from."""
+
+    rung: Rung
+    index: int
+    parent: str | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of the trial; those beyond the rung's size share the last one."""
+        return self.rung.first_number + min(self.index, self.rung.trials - 1)
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's name: its number, with a suffix beyond the rung's size."""
+        extra = self.index - self.rung.trials + 1
+        return f"{self.number:04d}-{extra}" if extra > 0 else f"{self.number:04d}"
+
+
+Plan = Mapping[tuple[int, int], Rung]  # by key, in the order of their trials' numbers
+
+
+def begun_trials(rung: Rung, trials: Mapping) -> dict:
+    """Return the trials of a rung that were begun, by index."""
+    ids = {index: Slot(rung, index).trial_id for index in range(rung.most)}
+    return {index: trials[i] for index, i in ids.items() if i in trials}
+
+
+def first_rungs(plan: Plan) -> list[Rung]:
+    """Return the first rung of each bracket."""
+    return [rung for (_, level), rung in plan.items() if level == 0]
+
+
+def open_slots(plan: Plan, trials: Mapping, objective) -> list[Slot]:
+    """Return the slots that can be filled now, those of lower numbers first."""
+    if all_failed(plan, trials):
+        return []
+    brackets = dict.fromkeys(number for number, _ in plan)
+    return [slot for number in brackets for slot in _open_slots(plan, number, trials, objective)]
+
+
+def all_failed(plan: Plan, trials: Mapping) -> bool:
+    """Return whether every trial of a first rung failed."""
+    for rung in first_rungs(plan):
+        begun = begun_trials(rung, trials)
+        if len(begun) >= rung.trials and all(t.status == FAILED for t in begun.values()):
+            return True
+    return False
+
+
+def promotable(plan: Plan, trials: Mapping, objective) -> set[str]:
+    """Return the ids of completed trials that a promotion may still need."""
+    ids = set()
+    for (bracket, level), rung in plan.items():
+        above = plan.get((bracket, level + 1))
+        if above is None or _finished(plan, bracket, trials, objective):
+            continue
+        ended = [t for t in begun_trials(above, trials).values() if t.status in ENDED]
+        used = {bookkeeping(t).parent for t in ended}
+        done = [t for t in begun_trials(rung, trials).values() if t.status == COMPLETED]
+        ids |= {t.trial_id for t in done} - used
+    return ids
+
+
+def ranked(trials, objective) -> list:
+    """Return trials by score, the best first, and by number among equals."""
+    sign = -1 if objective.direction == "max" else 1
+    return sorted(trials, key=lambda t: (sign * t.score, t.trial_id))
+
+
+def lineage(trials: Mapping, trial) -> list:
+    """Return a trial, its parent, its parent's parent, and so on."""
+    line = []
+    while trial is not None:
+        line.append(trial)
+        trial = trials.get(bookkeeping(trial).parent)
+    return line
+
+
+def _rungs(plan: Plan, bracket: int) -> list[Rung]:
+    return [rung for (number, _), rung in plan.items() if number == bracket]
+
+
+def _any_running(begun: Mapping) -> bool:
+    return any(trial.status not in ENDED for trial in begun.values())
+
+
+def _finished(plan: Plan, bracket: int, trials: Mapping, objective) -> bool:
+    running = any(_any_running(begun_trials(rung, trials)) for rung in _rungs(plan, bracket))
+    return not running and not _open_slots(plan, bracket, trials, objective)
+
+
+def _open_slots(plan: Plan, bracket: int, trials: Mapping, objective) -> list[Slot]:
+    """Return the slots of the lowest rung of a bracket that is not complete.
+
+    A trial that failed costs its slot. Only if fewer completed than the next rung
+    takes are there further ones.
+    """
+    rungs = _rungs(plan, bracket)
+    for i, rung in enumerate(rungs):
+        begun = begun_trials(rung, trials)
+        missing = rung.trials - sum(index < rung.trials for index in begun)
+        if not missing and _any_running(begun):
+            return []
+        needed = rungs[i + 1].trials if i + 1 < len(rungs) else 1
+        short = needed - sum(t.status == COMPLETED for t in begun.values())
+        if slots := _fill(plan, rung, missing or short, trials, objective):
+            return slots
+        if _any_running(begun) or (i and _any_running(begun_trials(rungs[i - 1], trials))):
+            return []
+    return []
+
+
+def _fill(plan: Plan, rung: Rung, count: int, trials: Mapping, objective) -> list[Slot]:
+    """Return up to `count` slots: with the best from below, or one more there."""
+    bracket, level = rung.key
+    begun = begun_trials(rung, trials)
+    indices = [i for i in range(rung.most) if i not in begun][: max(count, 0)]
+    if level == 0 or not indices:
+        return [Slot(rung, index) for index in indices]
+    taken = {bookkeeping(t).parent for t in begun.values()}
+    lower = plan[bracket, level - 1]
+    below = begun_trials(lower, trials)
+    free = [t for t in below.values() if t.status == COMPLETED and t.trial_id not in taken]
+    if free:
+        parents = (t.trial_id for t in ranked(free, objective))
+        return [Slot(rung, index, parent) for index, parent in zip(indices, parents)]
+    if _any_running(below) or _any_running(begun):
+        return []
+    return _fill(plan, lower, 1, trials, objective)

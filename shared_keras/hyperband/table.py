@@ -1,0 +1,95 @@
+"""From KerasTuner's trials to plain rows, and what it writes among their hyperparameters."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from shared_keras.results.trials import TrialRow, column, last_line
+
+PREFIX = "tuner/"
+
+
+@dataclass(frozen=True)
+class Bookkeeping:
+    """What KerasTuner's Hyperband writes among the hyperparameters of a trial.
+
+    Attributes:
+        epochs: Where the trial stops.
+        initial_epoch: Where it starts.
+        bracket: KerasTuner's number of its bracket.
+        rung: The rung in that, which KerasTuner calls a round.
+        parent: The trial that it resumes, if any.
+    """
+
+    epochs: int
+    initial_epoch: int
+    bracket: int
+    rung: int
+    parent: str | None = None
+
+    def to_values(self) -> dict:
+        """Return the hyperparameters that KerasTuner would write."""
+        values = {
+            f"{PREFIX}epochs": self.epochs,
+            f"{PREFIX}initial_epoch": self.initial_epoch,
+            f"{PREFIX}bracket": self.bracket,
+            f"{PREFIX}round": self.rung,
+        }
+        return values if self.parent is None else {f"{PREFIX}trial_id": self.parent} | values
+
+
+def bookkeeping(trial) -> Bookkeeping:
+    """Return the bookkeeping of a `keras_tuner.engine.trial.Trial`."""
+    values = trial.hyperparameters.values
+    return Bookkeeping(
+        epochs=values[f"{PREFIX}epochs"],
+        initial_epoch=values[f"{PREFIX}initial_epoch"],
+        bracket=values[f"{PREFIX}bracket"],
+        rung=values[f"{PREFIX}round"],
+        parent=values.get(f"{PREFIX}trial_id"),
+    )
+
+
+def without_bookkeeping(values: Mapping) -> dict:
+    """Return hyperparameters without KerasTuner's bookkeeping."""
+    return {name: value for name, value in values.items() if not name.startswith(PREFIX)}
+
+
+def reason(trial) -> str:
+    """Return in one line what made a trial fail; trial.json has the traceback."""
+    return last_line(trial.message or "")
+
+
+def row(trial, seconds: float | None) -> TrialRow:
+    """Return the row of a trial that trained for some seconds."""
+    place = bookkeeping(trial)
+    return TrialRow(
+        trial=trial.trial_id,
+        bracket=place.bracket,
+        rung=place.rung,
+        initial_epoch=place.initial_epoch,
+        epochs=place.epochs,
+        parent=place.parent,
+        score=trial.score,
+        seconds=seconds,
+        status=trial.status,
+        reason=reason(trial) or None,
+        hyperparameters=without_bookkeeping(trial.hyperparameters.values),
+    )
+
+
+def axes(space: Iterable) -> dict[str, bool]:
+    """Return the columns of a search space, each with whether its axis is logarithmic.
+
+    Args:
+        space: KerasTuner's hyperparameters. Those that are drawn, or whose values are
+            spaced, by their logarithm have a logarithmic axis.
+    """
+    found = {}
+    for parameter in space:
+        config = parameter.get_config()
+        values = config.get("values", ())
+        spaced = len(values) > 2 and all(isinstance(v, float) and v > 0 for v in values)
+        logarithmic = config.get("sampling") == "log" or spaced
+        name = column(parameter.name)
+        found[name] = found.get(name, False) or logarithmic
+    return found

@@ -1,0 +1,286 @@
+"""A `keras_tuner.Hyperband` that trains fast, on all cores, and that a crash cannot hurt.
+
+The folder it writes is KerasTuner's: a stock `keras_tuner.Hyperband` opens it. What
+differs from the stock class:
+
+- this process decides, worker processes train, with `shared_keras.training.fit`;
+- a promoted trial goes on exactly where its parent stopped (weights, optimizer,
+  seeds of the dropout layers, order of the images); the stock class loads the
+  parent's best epoch, counts from its last, and starts the optimizer afresh;
+- everything follows from the seed, 0 included, whatever the number of workers;
+- files are written whole or not at all, and a trial that was cut off is run again
+  without its stale observations;
+- a trial that raises, or whose loss is NaN or infinite, is recorded as failed with
+  its reason; it costs its own place, not the rung;
+- checkpoints that nothing can need any more are deleted.
+"""
+
+import contextlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal, NamedTuple
+
+import keras_tuner
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from shared_keras import files
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.hyperband import fingerprint, job, run_trials, table
+from shared_keras.hyperband.oracle import Oracle
+from shared_keras.hyperband.rungs import FAILED
+from shared_keras.hyperband.space import Space
+from shared_keras.processes import workers
+from shared_keras.reporting.progress import Progress
+from shared_keras.results.trials import SearchState
+
+
+class _Running(NamedTuple):
+    """A trial that trains: since when, on the clock of `perf_counter`, and where."""
+
+    since: float
+    worker: workers.Worker
+
+
+class Hyperband(keras_tuner.Hyperband):
+    """The tuner; see the module.
+
+    Args:
+        hypermodel: `build(hp)`, which returns a compiled model, or a
+            `keras_tuner.HyperModel`, which may also have a `fit`.
+        objective: Name of a metric of Keras, such as "val_accuracy", whose direction
+            KerasTuner knows; or a `keras_tuner.Objective`, or a list of them.
+        max_epochs: Epochs of the longest training.
+        factor: Reduction factor.
+        hyperband_iterations: How often to run all brackets.
+        seed: Decides everything random.
+        metrics: Makes the metrics to compile the models with instead of their own.
+        directory: Folder that holds the project's.
+        project_name: Name of the project's folder.
+        workers: How many processes train; without it one for each CPU core.
+        try_first: Hyperparameters to try first.
+        max_trials: Trials of a higher number are left out.
+        keep_checkpoints: Of how many of the best trials the weights stay on disk, for
+            `get_best_models`, or "all". A checkpoint takes three times the size of a
+            network that Adam trains; those of the trials that it goes on from stay, too.
+        callback: Called without arguments whenever something happened, and once a
+            second while trials train; without it progress is printed.
+
+    Example:
+
+    ```python
+    tuner = Hyperband(build, "val_accuracy", max_epochs=9, factor=3)
+    tuner.search(x, y, validation_data=(x_val, y_val)).results()
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel,
+        objective="val_accuracy",
+        max_epochs=20,
+        factor=3,
+        hyperband_iterations=1,
+        seed=0,
+        metrics: Callable[[], list] | None = None,
+        directory=None,
+        project_name=None,
+        workers: int | None = None,
+        try_first: Sequence[Mapping] = (),
+        max_trials: int | None = None,
+        keep_checkpoints: int | Literal["all"] = 10,
+        callback: Callable[[], None] | None = None,
+    ):
+        oracle = Oracle(
+            objective,
+            seed=seed,
+            try_first=try_first,
+            max_trials=max_trials,
+            max_epochs=max_epochs,
+            factor=factor,
+            hyperband_iterations=hyperband_iterations,
+        )
+        if "KERASTUNER_ORACLE_IP" in os.environ:
+            raise BadInput(
+                "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
+                "they hang when one dies; unset it and give workers=N"
+            )
+        self.callback, self.workers, self.make_metrics = callback, workers, metrics
+        self.keep_checkpoints = keep_checkpoints
+        self._first_model = None  # a digest of what the default hyperparameters make
+        self.running: dict[str, _Running] = {}  # the trials that train
+        self.seconds: dict[str, float] = {}  # that each trial took
+        self.warm_workers: dict[str, workers.Worker] = {}  # where each trial's program is warm
+        with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
+            keras_tuner.Tuner.__init__(
+                self, oracle, hypermodel, directory=directory, project_name=project_name
+            )
+        self.oracle.verbose = 0
+
+    def search(
+        self, x, y, *, timeout: float | None = None, verbose: int = 1, **options
+    ) -> "Hyperband":
+        """Search, or go on with a search, and return this tuner.
+
+        Args:
+            x: Inputs to train on, shape (n, ...).
+            y: Targets, shape (n, ...).
+            timeout: Seconds after which no trial is begun any more.
+            verbose: 0 for silence; otherwise progress is printed, unless there is a
+                callback.
+            options: `validation_data`, `batch_size`, `callbacks` and what else
+                `training.fit` takes, or the hypermodel's own `fit`.
+
+        Raises:
+            BadInput: if the search in the folder was begun with other data, options or
+                models, or if the objective is not logged.
+            RunFailed: if every trial of a first rung failed, or another process
+                searches in the folder.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
+        begun_with = fingerprint.of({"x": x, "y": y, **options, "model": self._first_model})
+        shared = job.Search(
+            self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
+        )
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.lock(), self._progress(verbose) as report:
+            files.sweep(Path(self.project_dir))
+            self.oracle.take_up(begun_with)
+            self.save()
+            run_trials.run(self, shared, deadline, report)
+        if self.oracle.all_failed():
+            trials = self.oracle.trials.values()
+            failed = next(t for t in trials if t.status == FAILED)
+            raise RunFailed(
+                f"every trial of a first rung failed, the first: {table.reason(failed)}; "
+                f"mend that, then delete {self.project_dir} or give another name"
+            )
+        return self
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from searching or confirming in the folder meanwhile.
+
+        Raises:
+            RunFailed: if one does already.
+        """
+        lock = FileLock(Path(self.project_dir) / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunFailed(f"another process is searching in {self.project_dir}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def _progress(self, verbose: int) -> Iterator[Callable[[], None]]:
+        """Give what is to be called whenever something happened."""
+        if self.callback is not None or not verbose:
+            yield self.callback or (lambda: None)
+            return
+        progress = Progress(self.project_name, self.workers or workers.default())
+        progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
+        with progress:
+            yield lambda: progress.update(self.state())
+
+    def finished(self) -> bool:
+        """Return whether there is nothing left to train, as far as `max_trials` goes."""
+        tried = bool(self.oracle.end_order) and not self.oracle.all_failed()
+        return tried and not self.oracle.open_slots()
+
+    def results(self) -> pd.DataFrame:
+        """Return a row per trial, the best of the longest trained first, others last."""
+        state = self.state()
+        order = {row.trial: i for i, row in enumerate(state.ranked)}
+        found = pd.DataFrame([row.to_csv() for row in state.rows]).convert_dtypes()
+        return found.sort_values(
+            "trial", key=lambda ids: ids.map(lambda i: order.get(i, len(order))), kind="stable"
+        ).reset_index(drop=True)
+
+    def results_summary(self, num_trials=10):
+        """Print the best trials."""
+        print(self.results().head(num_trials).to_string(index=False))
+
+    def state(self) -> SearchState:
+        """Return the search as it stands, as plain rows."""
+        trials = self.oracle.trials
+        rows = {i: table.row(trial, self.seconds.get(i)) for i, trial in sorted(trials.items())}
+        now = time.perf_counter()
+        return SearchState(
+            objective=self.oracle.objective.name,
+            direction=self.oracle.objective.direction,
+            rows=list(rows.values()),
+            ended=list(self.oracle.end_order),
+            ranked=[rows[trial.trial_id] for trial in self.ranked()],
+            running={trial: now - running.since for trial, running in self.running.items()},
+            waiting=self.oracle.waiting(),
+            finished=self.finished(),
+        )
+
+    def axes(self) -> dict[str, bool]:
+        """Return the columns of the search space, each with whether its axis is logarithmic."""
+        return table.axes(self.oracle.hyperparameters.space)
+
+    def pool(self) -> list[workers.Worker]:
+        """Return the processes that train."""
+        return workers.get(self.workers or workers.default())
+
+    def idle_workers(self) -> list[workers.Worker]:
+        """Return the processes that do not train just now."""
+        busy = [running.worker for running in self.running.values()]
+        return [worker for worker in self.pool() if worker not in busy]
+
+    def begun(self, trial, worker: workers.Worker) -> None:
+        """Note that a trial trains from now on, and where."""
+        self.running[trial.trial_id] = _Running(time.perf_counter(), worker)
+
+    def ranked(self) -> list:
+        """Return the completed trials: longest trained first, then by score."""
+        return self.oracle.get_best_trials(len(self.oracle.trials))
+
+    def winner(self):
+        """Return the best of the trials that were trained longest, or None."""
+        return next(iter(self.ranked()), None)
+
+    def folder(self, trial_id: str) -> Path:
+        """Return the folder of a trial."""
+        return Path(self.get_trial_dir(trial_id))
+
+    def save(self):
+        """Write the state, whole or not at all."""
+        self.oracle.save()
+        files.write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    def reload(self):
+        """Read the state of a search that was begun before, with the same settings."""
+        self._populate_initial_space()
+        self.oracle.reload()
+        for trial_id in self.oracle.trials:
+            if seconds := files.seconds(self.folder(trial_id) / "history.csv"):
+                self.seconds[trial_id] = seconds
+
+    def _activate_all_conditions(self):
+        hypermodel = self.hypermodel
+        # A space need not build a model each time.
+        make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
+
+        def build(hp):
+            model = make(hp)
+            self._first_model = self._first_model or fingerprint.of_model(model)
+
+        self.hypermodel = SimpleNamespace(build=build)
+        try:
+            super()._activate_all_conditions()
+        finally:
+            self.hypermodel = hypermodel
+
+    def _build_hypermodel(self, hp):
+        # Not Hyperband's, which would load the parent's weights.
+        return keras_tuner.Tuner._build_hypermodel(self, hp)

@@ -1,0 +1,73 @@
+"""Keras's initial values, made by NumPy.
+
+JAX compiles a program per shape to draw them, in 0.1 s and more, and to make zeros: a small
+model would take longer to build than to train for an epoch. With NumPy, a seed also means
+the same values on every backend.
+"""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class RandomUniform(keras.initializers.RandomUniform):
+    """Keras's class of this name."""
+
+    def __call__(self, shape, dtype=None):
+        """Draw values of any shape."""
+        values = np.random.default_rng(self.seed).uniform(self.minval, self.maxval, shape)
+        return tensor(values.astype(dtype))
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class RandomNormal(keras.initializers.RandomNormal):
+    """Keras's class of this name."""
+
+    def __call__(self, shape, dtype=None):
+        """Draw values of any shape."""
+        values = np.random.default_rng(self.seed).normal(self.mean, self.stddev, shape)
+        return tensor(values.astype(dtype))
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class Zeros(keras.initializers.Zeros):
+    """Keras's class of this name."""
+
+    def __call__(self, shape, dtype=None):
+        """Make zeros of any shape."""
+        return tensor(np.zeros(shape, dtype))
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class Ones(keras.initializers.Ones):
+    """Keras's class of this name."""
+
+    def __call__(self, shape, dtype=None):
+        """Make ones of any shape."""
+        return tensor(np.ones(shape, dtype))
+
+
+def constants() -> keras.saving.CustomObjectScope:
+    """Return a scope in which "zeros" and "ones" mean those of here."""
+    return keras.saving.custom_object_scope({"zeros": Zeros, "ones": Ones})
+
+
+def tensor(values: np.ndarray):
+    """Return values, of any shape and dtype, as a tensor of the backend.
+
+    JAX's own `asarray`, `zeros` and `ones` compile a program, in 0.015 s, for every new
+    shape: ten and more for a small model and its optimizer. `device_put` compiles none.
+    """
+    if keras.backend.backend() != "jax":
+        return keras.ops.convert_to_tensor(values)
+    import jax
+
+    return jax.device_put(values)
+
+
+def assign(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
+    """Set variables, each to its values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(tensor(value))

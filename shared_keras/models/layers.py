@@ -1,0 +1,120 @@
+"""Layers and activations as PyTorch has them, or as Keras has them but quicker."""
+
+import keras
+from keras import ops
+
+JAX = keras.backend.backend() == "jax"
+if JAX:
+    from shared_keras.models import jax_ops
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class BatchNorm(keras.layers.BatchNormalization):
+    """`torch.nn.BatchNorm1d` and `BatchNorm2d`.
+
+    Epsilon is 1e-5, a tenth of each new value enters the moving ones, and the moving
+    variance is unbiased: n / (n - 1) times that of the batch, where n counts the
+    values per channel. Outside training it is Keras's layer.
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+        if self.axis != -1 or self.synchronized or getattr(self, "renorm", False):
+            raise ValueError(
+                "BatchNorm normalizes the last axis, without synchronized or renorm. "
+                f"Received: axis={self.axis}, synchronized={self.synchronized}"
+            )
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalize (n, ..., channels); in training by the batch itself.
+
+        Raises:
+            ValueError: if there is a mask, which PyTorch's layer does not know.
+        """
+        if mask is not None:
+            raise ValueError("BatchNorm takes no mask; keras.layers.BatchNormalization does.")
+        if not training or not self.trainable:
+            return super().call(inputs, training=training, mask=mask)
+        inputs = ops.cast(inputs, self.variable_dtype)  # Keras's layer would leave float64
+        mean, variance = ops.moments(inputs, axes=self._reduction_axes)
+        n = ops.cast(ops.size(inputs), self.variable_dtype) / inputs.shape[-1]
+        self._move(self.moving_mean, mean)
+        self._move(self.moving_variance, variance * n / ops.maximum(n - 1, 1))
+        outputs = ops.batch_normalization(
+            inputs,
+            mean,
+            variance,
+            axis=self.axis,
+            offset=self.beta,
+            scale=self.gamma,
+            epsilon=self.epsilon,
+        )
+        return ops.cast(outputs, self.compute_dtype)
+
+    def _move(self, variable, new) -> None:
+        variable.assign(self.momentum * variable + (1 - self.momentum) * new)
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class Dropout(keras.layers.Dropout):
+    """Keras's dropout, from quicker random bits on JAX."""
+
+    def call(self, inputs, training=False):
+        """Drop a share of (n, ...) in training."""
+        if not training or self.rate == 0 or not JAX or self.noise_shape is not None:
+            return super().call(inputs, training=training)
+        return jax_ops.dropout(inputs, self.rate, self.seed_generator.next())
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+class MaxPool(keras.layers.MaxPooling2D):
+    """The largest value of each square, for squares that do not overlap.
+
+    Equal to Keras's layer, but by reshaping: XLA is slow at the gradient of the other way
+    on a CPU (an epoch of Lab 4's network takes 1.6 times as long with it).
+
+    Raises:
+        ValueError: if squares overlap, are padded, or channels do not come last.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        alike = len({*self.pool_size, *self.strides}) == 1
+        if not alike or self.padding != "valid" or self.data_format != "channels_last":
+            raise ValueError(
+                "MaxPool takes squares side by side, without padding, of channels that come "
+                f"last. Received: pool_size={self.pool_size}, strides={self.strides}, "
+                f"padding={self.padding!r}, data_format={self.data_format!r}"
+            )
+
+    def call(self, inputs):
+        """Pool (n, height, width, channels)."""
+        size = self.pool_size[0]
+        height, width, channels = inputs.shape[1:]
+        rows, columns = height // size, width // size
+        whole = inputs[:, : rows * size, : columns * size]
+        squares = ops.reshape(whole, (-1, rows, size, columns, size, channels))
+        return ops.max(squares, axis=(2, 4))
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+def mish(x):
+    """Return x * tanh(softplus(x)), with one exponential instead of three.
+
+    Equal to `keras.activations.mish` but for rounding, of less than 1e-6 in float32.
+    Training the system of benchmarks/twin.py takes an eighth less time with it.
+    float16 and bfloat16 are computed in float32, and without a difference, in which most
+    of their digits would cancel.
+    """
+    kind = keras.backend.standardize_dtype(x.dtype)
+    half = kind in ("float16", "bfloat16")
+    x = ops.cast(x, "float32") if half else x
+    e = ops.exp(ops.minimum(x, 20.0))  # beyond, mish(x) is x
+    n = e * (e + 2)
+    return ops.cast(x * (n / (n + 2)), kind) if half else x - 2 * x / (n + 2)
+
+
+@keras.saving.register_keras_serializable("shared_keras")
+def relu(x):
+    """Return the larger of x and 0: Keras's ReLU, with a quicker derivative on JAX."""
+    return jax_ops.relu(x) if JAX else ops.relu(x)

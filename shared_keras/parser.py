@@ -1,0 +1,71 @@
+"""A parser that says what is wrong in one sentence, and readers of what is typed."""
+
+import argparse
+import re
+from collections.abc import Callable
+
+from shared_keras.task import Task
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that a flag is off."""
+
+    def _get_help_string(self, action):
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` that says what is wrong in one sentence."""
+
+    def __init__(self, task: Task, command: str, description: str):
+        super().__init__(
+            prog=f"python -m {task.package}.{command}",
+            description=description,
+            formatter_class=_Help,
+            allow_abbrev=False,
+        )
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers of at least `low`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < low or value > 2**31 - 1:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number of at least {low}, got '{text}'"
+            )
+        return value
+
+    return read
+
+
+def name(text: str) -> str:
+    """Read a name of a search or a run: one folder's, not a path."""
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"expected a name of letters, digits, dots, dashes and underscores, got '{text}'"
+        )
+    return text
+
+
+def whole_or_auto(text: str) -> int | None:
+    """Read a whole number of at least 1, or "auto" as None."""
+    if text == "auto":
+        return None
+    try:
+        return whole(1)(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected auto or a whole number of at least 1, got '{text}'"
+        ) from None

@@ -1,0 +1,1 @@
+"""Worker processes, and jobs for them; nothing here knows what a trial is."""

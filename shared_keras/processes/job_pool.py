@@ -1,0 +1,168 @@
+"""Run jobs on worker processes: keep them busy, replace those that die.
+
+What all jobs of a run have in common is sent to each process once. Whoever replaces a
+process, this module or loky itself, the new one says that it was never given that, and
+gets it together with its job.
+"""
+
+import gc
+import re
+import uuid
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from typing import Any
+
+import cloudpickle
+
+from shared_keras.errors import RunFailed
+from shared_keras.processes.workers import Worker
+
+
+class Died(Exception):
+    """The process of a job died under it, twice."""
+
+
+def run(
+    pool: Sequence[Worker],
+    shared: Any,
+    work: Callable[[Any, Any], Any],
+    choose: Callable[[list[Worker]], tuple[Worker, Hashable] | None],
+    end: Callable[[Worker, Any, Any], None],
+    report: Callable[[], None] = lambda: None,
+) -> None:
+    """Work until nothing runs and nothing is left to choose.
+
+    A worker that dies is replaced, and its job run once more. If this is left by an
+    exception, Ctrl-C included, the workers that are busy are ended.
+
+    Args:
+        pool: The workers.
+        shared: What all jobs have in common.
+        work: Called in a worker as `work(shared, job)`.
+        choose: Given the idle workers, returns one of them and its next job, or None.
+        end: Called with the worker, the job, and what `work` returned or, if the worker
+            died twice, a `Died`.
+        report: Called whenever something happened, and once a second.
+
+    Raises:
+        RunFailed: if `shared` cannot be sent to another process.
+    """
+    parcel = _Parcel(shared, work)
+    ready = [_submit(worker, parcel.hold) for worker in pool]
+    idle, busy, died = list(pool), {}, set()
+
+    def start(worker, job, call=parcel.work):
+        busy[_submit(worker, call, job)] = worker, job
+
+    try:
+        while True:
+            while idle and (choice := choose(idle)):
+                worker, job = choice
+                idle.remove(worker)
+                start(worker, job)
+            report()
+            if not busy:
+                return
+            done, _ = wait([*busy, *ready], timeout=1, return_when=FIRST_COMPLETED)
+            for future in done & set(ready):
+                ready.remove(future)
+                if not _died(future):
+                    future.result()
+            for future in done & set(busy):
+                worker, job = busy.pop(future)
+                if _died(future):
+                    if job not in died:
+                        died.add(job)
+                        start(worker, job, parcel.hold_and_work)
+                        continue
+                    result = _obituary(future)
+                else:
+                    result = future.result()
+                if isinstance(result, _NotGiven):  # loky has replaced the process
+                    start(worker, job, parcel.hold_and_work)
+                    continue
+                idle.append(worker)
+                end(worker, job, result)
+    except BaseException:
+        for worker, _ in busy.values():
+            worker.stop()
+        raise
+
+
+class _NotGiven:
+    """What a process answers that was never given what its job needs."""
+
+
+_held: dict[str, Any] = {}  # in a worker: what its jobs have in common, by key
+
+
+class _Parcel:
+    """What all jobs have in common, pickled once, and the calls that workers get."""
+
+    def __init__(self, shared, work):
+        self.key, self.function = uuid.uuid4().hex, work
+        try:
+            self.data = cloudpickle.dumps(shared)
+        except Exception as error:
+            raise _cannot_be_sent(error) from error
+
+    @property
+    def hold(self):
+        return _hold, self.key, self.data
+
+    @property
+    def work(self):
+        return _work, self.key, self.function
+
+    @property
+    def hold_and_work(self):
+        return _hold_and_work, self.key, self.data, self.function
+
+
+def _hold(key: str, data: bytes) -> None:
+    _held.clear()
+    try:
+        _held[key] = cloudpickle.loads(data)
+    except Exception as error:
+        raise _cannot_be_sent(error) from error
+    gc.collect()
+    gc.freeze()  # what was imported needs no collecting
+
+
+def _work(key: str, function: Callable, job):
+    return function(_held[key], job) if key in _held else _NotGiven()
+
+
+def _hold_and_work(key: str, data: bytes, function: Callable, job):
+    _hold(key, data)
+    return _work(key, function, job)
+
+
+def _cannot_be_sent(error: Exception) -> RunFailed:
+    return RunFailed(
+        "the hypermodel, the data or an option of the search cannot be sent to a worker "
+        f"process: {type(error).__name__}: {error}"
+    )
+
+
+def _submit(worker: Worker, call: tuple, *args) -> Future:
+    """Submit to a worker, to a new process if the old one has died."""
+    try:
+        return worker.submit(*call, *args)
+    except BrokenExecutor:
+        worker.restart()
+        return worker.submit(*call, *args)
+
+
+def _died(future: Future) -> bool:
+    """Return whether the process of a job that is done died under it."""
+    return isinstance(future.exception(), BrokenExecutor)
+
+
+def _obituary(future: Future) -> Died:
+    """Return how the process of a job died."""
+    codes = re.search(r"{(.*)}", str(future.exception()))
+    how = f" ({codes[1]})" if codes else ""
+    return Died(
+        f"its worker process died twice{how}; without enough memory the system sends SIGKILL"
+    )

@@ -1,0 +1,1 @@
+"""PyTorch: the twin of each system, and weights both ways."""

@@ -1,0 +1,146 @@
+"""Show a running search: live on a terminal, plain lines on a pipe."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from shared_keras.reporting.console import console
+from shared_keras.results.trials import SearchState, TrialRow
+
+LAYER = re.compile(r"_\d+$")
+
+
+class Progress:
+    """What a person sees of a search. Use as a context around `tuner.search`.
+
+    Args:
+        title: What is searched.
+        workers: How many processes train.
+    """
+
+    def __init__(self, title: str, workers: int):
+        self.console = console()
+        self.title, self.workers = title, workers
+        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+        self.shown: set[str] = set()  # trials that ended, and were shown or are of an earlier run
+
+    def __enter__(self):
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception):
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def announce(self, state: SearchState, folder: Path, resumed: bool) -> None:
+        """Say what is about to happen."""
+        self.shown = set(state.ended)
+        if state.finished:
+            self.say(f"The search in {folder} is finished: {len(state.ended)} trials.")
+        elif resumed:
+            done = f"{len(state.ended)} of {state.total} trials done"
+            self.say(f"Resuming the search in {folder}: {done}.")
+        else:
+            epochs = sum(stop - start for start, stop in state.waiting)
+            self.say(f"{self.title}: {state.total} trials, {epochs} epochs, in {folder}.")
+
+    def update(self, state: SearchState) -> None:
+        """Show the state of the search."""
+        if self.console.is_terminal:
+            self.live.update(self._view(state))
+            return
+        rows = {row.trial: row for row in state.rows}
+        for number, trial in enumerate(state.ended, 1):
+            if trial not in self.shown:
+                self.shown.add(trial)
+                self.say(self._line(state, rows[trial], number))
+
+    def _time_left(self, state: SearchState) -> str:
+        seconds = seconds_left(state, self.workers)
+        return "?" if seconds is None else duration(seconds)
+
+    def _view(self, state: SearchState) -> Group:
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        bar.add_task(f"{self.title}, trials", completed=len(state.ended), total=state.total)
+        table = Table.grid(padding=(0, 2))
+        for row in state.rows:
+            if row.trial in state.running:
+                epochs = f"epochs {row.initial_epoch + 1} to {row.epochs}"
+                elapsed = duration(state.running[row.trial])
+                table.add_row(f"trial {row.trial}", f"{row.place}, {epochs}, for {elapsed}")
+                table.add_row("", settings(row.hyperparameters))
+        table.add_row("best so far", _best(state))
+        table.add_row("time left", self._time_left(state))
+        return Group(bar, table)
+
+    def _line(self, state: SearchState, row: TrialRow, number: int) -> str:
+        scored = row.score is not None
+        result = f"{state.objective} {row.score:.4f}" if scored else row.status.lower()
+        return (
+            f"{number}/{state.total}  trial {row.trial}  {row.place}  {result}  "
+            f"[{settings(row.hyperparameters)}]  "
+            f"best {_best(state)}  left {self._time_left(state)}"
+        )
+
+
+def seconds_left(state: SearchState, workers: int) -> float | None:
+    """Estimate how long a search still takes, or return None before its first trial ended.
+
+    A trial costs so much for each epoch and, if it does not resume another, so much for
+    building and compiling its model. Both are fitted to the trials that ended.
+
+    Args:
+        state: The search.
+        workers: How many processes train.
+    """
+    ended = [row for row in state.rows if row.seconds and row.trial not in state.running]
+    if not ended:
+        return None
+    costs = np.array([_costs(row.initial_epoch, row.epochs) for row in ended], float)
+    seconds = np.array([row.seconds for row in ended])
+    cost, _, rank, _ = np.linalg.lstsq(costs, seconds, rcond=None)
+    if rank < 2 or cost.min() < 0:
+        cost = np.array([0, seconds.sum() / costs[:, 1].sum()])
+    running = {row.trial: row for row in state.rows if row.trial in state.running}
+    left = [cost @ _costs(*span) for span in state.waiting] + [
+        max(0.0, cost @ _costs(row.initial_epoch, row.epochs) - state.running[trial])
+        for trial, row in running.items()
+    ]
+    return max(sum(left) / workers, max(left, default=0.0))
+
+
+def _costs(initial_epoch: int, epochs: int) -> tuple[int, int]:
+    """Return how many models are compiled, and how many epochs are trained."""
+    return int(initial_epoch == 0), epochs - initial_epoch
+
+
+def settings(hyperparameters) -> str:
+    """Write hyperparameters on one line, those of the layers together."""
+    grouped = {}
+    for name, value in hyperparameters.items():
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        grouped.setdefault(LAYER.sub("", name), []).append(text)
+    return " ".join(f"{name}={'/'.join(texts)}" for name, texts in grouped.items())
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def _best(state: SearchState) -> str:
+    if state.best is None:
+        return "none yet"
+    return f"{state.best.score:.4f} (trial {state.best.trial}, epoch {state.best.epochs})"

@@ -1,0 +1,138 @@
+"""What a search leaves behind beside its trials: best.json, a table, pictures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from shared_keras import files
+from shared_keras.reporting import tensorboard_logs
+from shared_keras.reporting.progress import settings
+from shared_keras.results.settings import SearchSettings
+from shared_keras.results.trials import PICTURES, TRIALS, SearchState, TrialRow
+
+BEST = "best.json"
+CONFIRMED = "confirm.csv"
+WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, "tensorboard")
+
+
+def write(
+    folder: Path,
+    state: SearchState,
+    search_settings: SearchSettings,
+    confirmed: pd.DataFrame | None,
+) -> None:
+    """Write best.json, with which a search can be used.
+
+    Args:
+        folder: Folder of the search.
+        state: The search.
+        search_settings: What decided it.
+        confirmed: What `hyperband.confirm.retrain` returned, if it was called.
+    """
+    best = winner(state, confirmed)
+    values = files.read_json(folder / f"trial_{best.trial}" / "trial.json")
+    summary = {
+        "trials": len(state.ended),
+        "trial": best.trial,
+        "score": float(best.score),
+        "objective": state.objective,
+        "space": search_settings.space,
+        "split": search_settings.split,
+        "batch_size": search_settings.batch_size,
+        "hyperparameters": values["hyperparameters"]["values"],
+    }
+    if confirmed is not None:
+        summary["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
+    if {"trials": summary["trials"]} | read(folder) != summary:  # 0.3.0 did not count the trials
+        files.write_json(folder / BEST, summary)
+
+
+def read(folder: Path) -> dict:
+    """Return what `write` wrote, or before that of no trials."""
+    return files.read_json(folder / BEST) if (folder / BEST).exists() else {"trials": 0}
+
+
+def write_tensorboard(folder: Path, row: TrialRow) -> None:
+    """Write the logs of a trial that ended."""
+    if row.seconds:  # not if it failed before its first epoch ended
+        tensorboard_logs.write(
+            folder / "tensorboard" / row.trial,
+            files.read_history(folder / f"trial_{row.trial}" / "history.csv"),
+            row.initial_epoch + 1,
+            row.hyperparameters,
+        )
+
+
+def winner(state: SearchState, confirmed: pd.DataFrame | None) -> TrialRow:
+    """Return the trial that won: with the best mean, if that is known."""
+    if confirmed is None:
+        return state.best
+    return next(row for row in state.rows if row.trial == confirmed.trial[0])
+
+
+def draw(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str]:
+    """Write the pictures; called in a worker process.
+
+    Args:
+        folder: Folder of the search.
+        state: The search.
+        axes: Its hyperparameters by column, each with whether its axis is logarithmic.
+
+    Returns:
+        A line for each picture that could not be drawn.
+    """
+    import_plots()
+    from shared_keras.reporting import search_plots
+
+    return search_plots.write(folder, state, axes)
+
+
+def import_plots() -> None:
+    """Import what draws, Matplotlib and scikit-learn, which takes a second, ahead of `draw`."""
+    from shared_keras.reporting import search_plots  # noqa: F401
+
+
+def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataFrame | None):
+    """Print the ten best trials, the winner and the paths."""
+    console.print("\nThe ten best trials, longest trained first:")
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("trial", "place", "epochs", state.objective, "hyperparameters"):
+        table.add_column(name, overflow="fold")
+    for row in state.ranked[:10]:
+        table.add_row(
+            row.trial, row.place, str(row.epochs), f"{row.score:.4f}", settings(row.hyperparameters)
+        )
+    console.print(table)
+    best = winner(state, confirmed)
+    line = f"Winner: trial {best.trial}, score {best.score:.4f}"
+    if confirmed is not None:
+        _show_confirmed(confirmed, console)
+        mean, sd, n = (confirmed[key][0] for key in ("mean", "sd", "n"))
+        line += f", over {n} other seeds {mean:.4f} ± {sd:.4f}"
+    console.print(line, markup=False)
+    for name, value in best.hyperparameters.items():
+        console.print(f"  {name} = {value}", markup=False)
+    if state.failed:
+        console.print(
+            f"{len(state.failed)} of {len(state.rows)} trials failed; "
+            f"{TRIALS} has the reasons, the first: {state.failed[0].reason or ''}",
+            markup=False,
+        )
+    for name in WRITTEN:
+        if (folder / name).exists() and (name != CONFIRMED or confirmed is not None):
+            console.print(f"wrote {folder / name}", markup=False)
+
+
+def _show_confirmed(confirmed: pd.DataFrame, console) -> None:
+    """Print the trials that were retrained."""
+    console.print("Retrained, the best mean first:")
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("trial", "score in the search", "mean", "sd", "n"):
+        table.add_column(name)
+    for row in confirmed.itertuples(index=False):
+        table.add_row(row.trial, f"{row.score:.4f}", f"{row.mean:.4f}", f"{row.sd:.4f}", str(row.n))
+    console.print(table)

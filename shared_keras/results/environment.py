@@ -1,0 +1,44 @@
+"""What a run or a search ran on: versions, backend, device, commit."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from shared_keras import devices
+
+PACKAGES = ("keras", "jax", "tensorflow", "torch", "keras-tuner", "numpy", "scikit-learn")
+
+
+def environment() -> dict:
+    """Describe what this process runs on: versions, backend, device, commit."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "versions": versions,
+        "backend": devices.backend(),
+        "device": devices.describe(),
+        "commit": commit(),
+    }
+
+
+def commit() -> str | None:
+    """Return the commit of this checkout, marked if changed, or None without one."""
+    root = Path(__file__).parents[2]
+    where = [f"--git-dir={root / '.git'}", f"--work-tree={root}"]  # not a user's own repository
+    try:
+        return subprocess.run(
+            ["git", *where, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

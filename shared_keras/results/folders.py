@@ -1,0 +1,65 @@
+"""What commands leave on disk: folders that explain themselves."""
+
+import os
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+
+from shared_keras.errors import BadInput
+from shared_keras.task import Task
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder below the results folder.
+
+    Raises:
+        BadInput: if that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"argument --results-dir: expected a folder that can be written, "
+            f"but {path}: {error.strerror}"
+        ) from None
+    return path
+
+
+def new_folder(parent: Path, label: str) -> Path:
+    """Create a folder that nobody used before, named after the time and `label`."""
+    make_folder(parent)
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{label}"
+    for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+        try:
+            (parent / f"{name}{suffix}").mkdir()
+            return parent / f"{name}{suffix}"
+        except FileExistsError:
+            continue
+    raise BadInput(f"argument --results-dir: {parent / name} exists 999 times")
+
+
+def comparison_folder(out: Path | None, parent: Path, label: str) -> Path:
+    """Create the folder of a comparison: `out`, or a new one in `parent`.
+
+    Raises:
+        BadInput: if that is not possible.
+    """
+    if out is None:
+        return new_folder(parent, label)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"argument --out: expected a new folder, but {out}: {error.strerror}"
+        ) from None
+    return out
+
+
+def reference(task: Task) -> Path:
+    """Return the folder of the committed results: in a checkout, or in an installed package."""
+    package = Path(str(resources.files(task.package)))
+    checkout = package.parent / "tuner_results" / "reference" / task.name
+    return checkout if checkout.is_dir() else package / "reference"

@@ -1,0 +1,136 @@
+"""Save models, find them again, and load them without trusting them."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+from shared_keras.errors import BadInput
+from shared_keras.files import read_json, replacing
+from shared_keras.models.portable import portable
+from shared_keras.results import folders
+from shared_keras.systems.spec import SIDE
+from shared_keras.task import Task
+
+MODEL = "model.keras"
+CHECKPOINT = "model.pt"  # of a PyTorch twin
+REFERENCE = "reference"  # the name of the committed model
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file that stock Keras loads, whole or not at all."""
+    with replacing(path) as temporary, _silence():
+        portable(model).save(temporary)
+
+
+def load(task: Task, path: Path) -> keras.Model:
+    """Read a `.keras` file in safe mode.
+
+    Raises:
+        BadInput: if it is no model, needs code from elsewhere, or is not from
+            28x28 images to the task's classes.
+    """
+    if path.suffix != ".keras" or not path.is_file():
+        raise BadInput(f"{path}: expected a .keras file, got none")
+    try:
+        with _silence():
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a broken or hostile file provokes
+        sentence = str(error).strip().split("\n")[0][:200]
+        raise BadInput(
+            f"{path}: refused, it is no Keras model, or it needs code that Keras does "
+            f"not have ({type(error).__name__}: {sentence})"
+        ) from None
+    expected = ((None, SIDE, SIDE), (None, len(task.classes)))
+    shapes = (model.input_shape, model.output_shape)
+    if shapes != expected:
+        raise BadInput(
+            f"{path}: a model from {shapes[0]} to {shapes[1]}, expected one from "
+            f"{expected[0]} to {expected[1]}"
+        )
+    return model
+
+
+def find(task: Task, results_dir: Path, name: str | None) -> Path:
+    """Return the path of a model.
+
+    Args:
+        task: Whose model.
+        results_dir: Where runs lie.
+        name: Name of a run (of several seeds: the first), "reference" for the committed
+            model, or the path of a `.keras` file; without it the newest run, or else the
+            committed model.
+
+    Raises:
+        BadInput: if there is none.
+    """
+    folder = results_dir / task.name / "runs"
+    if name is None:
+        models = folder.glob(f"**/{MODEL}")
+        newest = max(models, key=lambda path: path.stat().st_mtime, default=None)
+        if newest is None and not committed(task).exists():
+            raise BadInput(
+                f"{folder} holds no run; `python -m {task.package}.retrain --best` makes one"
+            )
+        return newest or committed(task)
+    if name == REFERENCE:
+        return committed(task)
+    if name.endswith(".keras"):
+        return Path(name)
+    inside = name and ".." not in name
+    models = sorted((folder / name).glob(f"**/{MODEL}")) if inside else []
+    if not models:
+        known = sorted(path.name for path in folder.glob("*"))
+        raise BadInput(
+            f"argument RUN: no run '{name}' in {folder}, expected a .keras file or one of "
+            f"{', '.join([*known, REFERENCE])}"
+        )
+    return models[0]
+
+
+def committed(task: Task) -> Path:
+    """Return the path of the model that comes with the package."""
+    return folders.reference(task) / "runs" / "cnn" / "seed-0" / MODEL
+
+
+def introduce(task: Task, path: Path) -> str:
+    """Say in a line which model this is."""
+    if path == committed(task):
+        card = path.with_name("README.md")
+        return f"the committed model, the recipe cnn with seed 0; {card} describes it"
+    return f"model {path}"
+
+
+def settings(path: Path) -> dict:
+    """Return the settings of the run that a model is of, or none without a run."""
+    file = path.with_name("settings.json")
+    return read_json(file) if path.name == MODEL and file.exists() else {}
+
+
+def describe(path: Path) -> str:
+    """Name a model for people and for folders: its run and seed, or its file."""
+    if path.name != MODEL:
+        return path.stem
+    parts = path.parent.parts
+    run = parts[parts.index("runs") + 1 :] if "runs" in parts else parts[-1:]
+    return "-".join(run)
+
+
+@contextlib.contextmanager
+def _silence():
+    """Keep TensorFlow, which Keras imports to save and load, from chatting on stderr.
+
+    Its C++ code writes to the descriptor, so Python's `redirect_stderr` is not
+    enough. Errors still arrive: they are exceptions.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as sink:
+            os.dup2(sink.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,94 @@
+"""Numbers that say how good predictions are. Arrays in, values out."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import special, stats
+from sklearn import metrics
+
+from shared_keras.data.datasets import Images
+from shared_keras.task import Task
+
+BATCH = 1000
+
+
+def predict_outputs(model, x: np.ndarray) -> np.ndarray:
+    """Return what a Keras model makes of raw images, (n, 28, 28): float32 (n, classes)."""
+    # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
+    batches = [model.predict_on_batch(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+    return np.concatenate(batches)
+
+
+def predict_probabilities(model, x: np.ndarray) -> np.ndarray:
+    """Return the class probabilities of images.
+
+    Args:
+        model: A Keras model; if its outputs are logits, they are normalised.
+        x: Raw images, (n, 28, 28).
+
+    Returns:
+        float64 (n, classes), rows summing to one.
+    """
+    given = predict_outputs(model, x).astype(np.float64)
+    sums = given.sum(axis=1, keepdims=True)
+    if (given >= 0).all() and np.allclose(sums, 1, atol=0.02):  # as bfloat16 rounds
+        return given / sums
+    return special.softmax(given, axis=1)
+
+
+def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> dict:
+    """Score predictions.
+
+    Args:
+        probabilities: float (n, classes).
+        y: True labels, int (n,).
+        classes: Their names.
+
+    Returns:
+        `n`, `accuracy` with its Wilson 95 % interval `accuracy_low` and
+        `accuracy_high`, `loss` (mean cross-entropy in nats, without the
+        model's weight penalties), `macro` and per-class `precision`, `recall`,
+        `f1`, the class's `support`, and the `confusion` matrix (rows true).
+        A class that occurs but is never predicted, or the reverse, scores zero. One that
+        neither occurs nor is predicted was not measured: its scores are None, and it is
+        not part of `macro`, the mean of the others.
+    """
+    labels = range(len(classes))
+    predicted = probabilities.argmax(axis=1)
+    correct = int((predicted == y).sum())
+    interval = stats.binomtest(correct, len(y)).proportion_ci(method="wilson")
+    picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
+    measured = np.isin(labels, [*y, *predicted])
+    columns = metrics.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
+    return {
+        "n": len(y),
+        "accuracy": correct / len(y),
+        "accuracy_low": float(interval.low),
+        "accuracy_high": float(interval.high),
+        "loss": float(-np.log(picked).mean()),
+        "macro": {
+            key: float(column[measured].mean())
+            for key, column in zip(("precision", "recall", "f1"), columns)
+        },
+        "classes": [
+            {
+                "class": name,
+                "precision": float(precision) if known else None,
+                "recall": float(recall) if known else None,
+                "f1": float(f1) if known else None,
+                "support": int(support),
+            }
+            for name, known, precision, recall, f1, support in zip(classes, measured, *columns)
+        ],
+        "confusion": metrics.confusion_matrix(y, predicted, labels=labels).tolist(),
+    }
+
+
+def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images: Images) -> dict:
+    """Score a function from raw images, (n, 28, 28), to probabilities, as `score` does."""
+    return score(predict(images.x), images.y, task.classes)
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Return the entropy of each row in nats, float (n,)."""
+    return stats.entropy(probabilities, axis=1)

@@ -1,0 +1,92 @@
+"""Find finished searches, the user's own and the committed reference."""
+
+from pathlib import Path
+
+from shared_keras import files
+from shared_keras.errors import BadInput
+from shared_keras.results import folders
+from shared_keras.task import Task
+
+
+def find(task: Task, results_dir: Path, name: str | None) -> Path:
+    """Return the folder of a finished search.
+
+    Args:
+        task: Whose search.
+        results_dir: Where the user's results lie.
+        name: Name of a search; "reference" is the committed one. Without it
+            the user's newest, or else the reference.
+
+    Raises:
+        BadInput: if there is none, or it is not finished.
+    """
+    own = results_dir / task.name / "searches"
+    reference = folders.reference(task)
+    if name == "reference":
+        folder = reference
+    elif name is not None:
+        folder = own / name
+        if not folder.is_dir():
+            known = sorted(path.name for path in own.glob("*") if path.is_dir())
+            raise BadInput(
+                f"argument --search: no search '{name}' in {own}, "
+                f"expected one of {', '.join([*known, 'reference'])}"
+            )
+    else:
+        finished = sorted(own.glob("*/best.json"), key=lambda path: path.stat().st_mtime)
+        folder = finished[-1].parent if finished else reference
+    if not (folder / "best.json").exists():
+        raise BadInput(
+            f"{folder} holds no finished search (it has no best.json); "
+            f"`python -m {task.package}.search` makes one"
+        )
+    return folder
+
+
+def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
+    """Return the winner's hyperparameters of the newest finished search of a space.
+
+    Args:
+        task: Whose search.
+        results_dir: Where the user's results lie; without one there, the committed count.
+        space: The search space.
+        but: A search that does not count.
+
+    Raises:
+        BadInput: if there is none.
+    """
+    own = (results_dir / task.name / "searches").glob("*/best.json")
+    newest = sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)
+    found = [path for path in newest if path.parent.name != but]
+    found += folders.reference(task).glob("**/best.json")
+    for path in found:
+        best = files.read_json(path)
+        if best["space"] == space:
+            return best["hyperparameters"]
+    raise BadInput(
+        f"argument --try-first: best needs a finished search of the space {space}, "
+        f"found none in {results_dir / task.name / 'searches'}"
+    )
+
+
+def describe(task: Task, folder: Path) -> str:
+    """Say whose search a folder holds."""
+    committed = folder == folders.reference(task)
+    owner = "the committed reference search" if committed else "your search"
+    return f"{owner} {folder}"
+
+
+def trial(folder: Path, trial_id: str) -> dict:
+    """Return the hyperparameters of a trial by name.
+
+    Raises:
+        BadInput: if the search has no such trial.
+    """
+    known = sorted(path.parent.name[6:] for path in folder.glob("trial_*/trial.json"))
+    if trial_id not in known:
+        raise BadInput(
+            f"argument --trial: no trial '{trial_id}' in {folder}, "
+            f"expected one of {known[0]}...{known[-1]}"
+        )
+    state = files.read_json(folder / f"trial_{trial_id}" / "trial.json")
+    return state["hyperparameters"]["values"]

@@ -1,0 +1,93 @@
+"""What decides a search and what decides a run, as JSON and back."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from shared_keras.errors import BadInput
+from shared_keras.files import read_json, write_json
+
+QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
+BATCH_SIZE = 32  # as in the Keras originals
+METRICS = ("accuracy", "loss", "precision", "macro_precision")
+OBJECTIVES = (*(f"val_{name}" for name in METRICS), *METRICS)
+SEEDS = 3  # of --confirm
+BEST = "best"
+EPOCHS = 100  # more than EarlyStopping leaves
+PATIENCE = 15  # that of Fashion-Keras, which stopped 15 epochs after its best
+ALL = "all"
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """All that decides the result of a search.
+
+    Attributes:
+        try_first: The recipe or the search whose settings are tried first, if any.
+        data: A digest of the images.
+    """
+
+    task: str
+    space: str
+    max_epochs: int
+    factor: int
+    iterations: int
+    batch_size: int
+    objective: str
+    split: str
+    seed: int
+    try_first: str | None
+    backend: str
+    data: str
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """All that decides the result of a run.
+
+    Attributes:
+        framework: "keras", or "pytorch" for the twin.
+        recipe: Name of the recipe, if it is one.
+        space: The search space that the hyperparameters belong to, if any.
+        system: `System.to_json()` of what was trained.
+        patience: None: no early stopping, the last epoch is kept.
+        batch_size: None, as the seed: not known, of a trial that was imported.
+        data: A digest of the images.
+    """
+
+    task: str
+    source: str
+    framework: str
+    recipe: str | None
+    space: str | None
+    hyperparameters: dict
+    system: dict
+    epochs: int
+    patience: int | None
+    batch_size: int | None
+    split: str
+    seed: int | None
+    precision: str
+    backend: str
+    data: str
+
+
+def read_settings(kind: type, path: Path):
+    """Read back the settings that were written as JSON from a dataclass `kind`.
+
+    Raises:
+        BadInput: naming the file, if a key is unknown or missing.
+    """
+    values = read_json(path)
+    expected = {field.name for field in fields(kind)}
+    if not isinstance(values, dict) or set(values) != expected:
+        raise BadInput(
+            f"{path}: expected the keys {', '.join(sorted(expected))}, got "
+            f"{', '.join(sorted(values)) if isinstance(values, dict) else values!r}"
+        )
+    return kind(**values)
+
+
+def write_settings(path: Path, settings) -> None:
+    """Write a dataclass as JSON."""
+    write_json(path, asdict(settings))

@@ -1,0 +1,114 @@
+"""A search as plain rows: what trials.csv holds, and what reports and pictures take."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from shared_keras import files
+
+TRIALS = "trials.csv"
+PICTURES = ("importance.png", "parallel.png", "search.png")  # in the order of drawing
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial that was started.
+
+    Attributes:
+        trial: Its number, such as "0012".
+        bracket: KerasTuner's number of the bracket, which counts down to 0.
+        rung: The rung in it, from 0.
+        initial_epoch: Where it started.
+        epochs: Where it stops.
+        parent: The trial that it resumes, if any.
+        score: The objective in its best epoch, or None.
+        seconds: How long it trained, or None.
+        status: "RUNNING", "COMPLETED" or "FAILED".
+        reason: Why it failed, in one line, or None.
+        hyperparameters: Values by name, without KerasTuner's own.
+    """
+
+    trial: str
+    bracket: int
+    rung: int
+    initial_epoch: int
+    epochs: int
+    parent: str | None
+    score: float | None
+    seconds: float | None
+    status: str
+    reason: str | None
+    hyperparameters: Mapping[str, int | float | str | bool]
+
+    @property
+    def place(self) -> str:
+        """The bracket and the rung, for people."""
+        return f"bracket {self.bracket} rung {self.rung}"
+
+    def to_csv(self) -> dict:
+        """Return its row in trials.csv."""
+        row = {name: getattr(self, name) for name in COLUMNS}
+        return row | {column(name): value for name, value in self.hyperparameters.items()}
+
+
+COLUMNS = tuple(field.name for field in fields(TrialRow) if field.name != "hyperparameters")
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """A search at one moment.
+
+    Attributes:
+        objective: Name of the metric.
+        direction: "max" or "min".
+        rows: The trials that were started, by number.
+        ended: Numbers of those that ended, in that order.
+        ranked: Those that completed: longest trained first, then by score.
+        running: For how many seconds each trial has been training.
+        waiting: Initial epoch and epochs of each trial that is still to start.
+        finished: Whether nothing is left to train.
+    """
+
+    objective: str
+    direction: str
+    rows: Sequence[TrialRow]
+    ended: Sequence[str]
+    ranked: Sequence[TrialRow]
+    running: Mapping[str, float]
+    waiting: Sequence[tuple[int, int]]
+    finished: bool
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The best of the trials that were trained longest."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def failed(self) -> list[TrialRow]:
+        """The trials that failed."""
+        return [row for row in self.rows if row.status == "FAILED"]
+
+    @property
+    def total(self) -> int:
+        """How many trials there are to be; trials that stand in for failed ones count, too."""
+        unfinished = [row for row in self.rows if row.trial not in self.ended]
+        return len(self.ended) + len(unfinished) + len(self.waiting)
+
+
+def column(name: str) -> str:
+    """Return the column of a hyperparameter in a table of trials: its name, if that is free.
+
+    One that is called as the column of another would be gets another `hp/`, too.
+    """
+    return f"hp/{name}" if re.sub("^(hp/)+", "", name) in COLUMNS else name
+
+
+def write_trials(folder: Path, rows: Sequence[TrialRow]) -> None:
+    """Write trials.csv."""
+    files.write_csv(folder / TRIALS, [row.to_csv() for row in rows])
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text, such as a traceback, or nothing of none."""
+    return text.strip().rpartition("\n")[2]

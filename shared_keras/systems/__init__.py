@@ -1,0 +1,1 @@
+"""What a model and its training are, as values that belong to no framework."""

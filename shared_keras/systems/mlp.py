@@ -1,0 +1,144 @@
+"""The multilayer perceptrons that the tasks search over."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from shared_keras.systems.spec import (
+    Activation,
+    BatchNorm,
+    Cosine,
+    Dense,
+    Dropout,
+    Flatten,
+    Optimizer,
+    System,
+)
+
+N_CLASSES = 10
+
+
+class Layer(NamedTuple):
+    """A hidden layer: its width, the factor of its L2 penalty, its dropout rate."""
+
+    units: int
+    l2: float = 0.0
+    dropout: float = 0.0
+
+
+def hidden_layers(
+    hp, name: str, at_least: int, at_most: int, declare: Callable[[int], Layer]
+) -> list[Layer]:
+    """Declare the depth and the hyperparameters of every layer that may exist.
+
+    Those of a layer are active only if the depth reaches it. All are declared
+    at once, so that the whole space is known from the first trial on.
+
+    Args:
+        hp: `keras_tuner.HyperParameters`.
+        name: Name of the hyperparameter that holds the depth.
+        at_least: Smallest depth.
+        at_most: Largest depth.
+        declare: Declares and returns the layer of a given index.
+
+    Returns:
+        The layers that exist.
+    """
+    depth = hp.Int(name, at_least, at_most)
+    layers = []
+    for i in range(at_most):
+        with hp.conditional_scope(name, list(range(max(i + 1, at_least), at_most + 1))):
+            layers.append(declare(i))
+    return layers[:depth]
+
+
+def perceptron(layers: Sequence[Layer], *, learning_rate: float) -> System:
+    """Return the perceptron of the Keras originals.
+
+    Dense layers with ReLU, a softmax at the end, Keras's Adam. The originals divided
+    the pixels by 255 beforehand.
+
+    Args:
+        layers: The hidden layers.
+        learning_rate: Adam's learning rate.
+    """
+    parts = [Flatten()]
+    for units, l2, dropout in layers:
+        parts += [Dense(units, init="keras", l2=l2), Activation("relu")]
+        parts += [Dropout(dropout)] * (dropout > 0)
+    parts += [Dense(N_CLASSES, init="keras"), Activation("softmax")]
+    return System(tuple(parts), Optimizer("keras adam", learning_rate))
+
+
+def normalized(
+    units: Sequence[int],
+    dropout: Sequence[float],
+    optimizer: Optimizer,
+    *,
+    activation: str = "mish",
+    input_dropout: float = 0.0,
+    bias: bool = True,
+    **scaling_and_batch,
+) -> System:
+    """Return the perceptron that Fashion-PyTorch ended with.
+
+    Each hidden layer is Dense, BatchNorm, activation, Dropout; He initialisation; logits.
+
+    Args:
+        units: Widths of the hidden layers.
+        dropout: Their rates.
+        optimizer: The optimizer.
+        activation: Its name.
+        input_dropout: Rate for the pixels, which the original left whole.
+        bias: Whether the layers before a BatchNorm have a bias, as the original's do.
+        scaling_and_batch: `mean`, `std` and `batch_size` of the `System`.
+    """
+    layers = [Flatten()] + [Dropout(input_dropout)] * (input_dropout > 0)
+    for width, rate in zip(units, dropout, strict=True):
+        layers += [Dense(width, init="he", bias=bias), BatchNorm(), Activation(activation)]
+        layers += [Dropout(rate)] * (rate > 0)
+    return System((*layers, Dense(N_CLASSES, init="he")), optimizer, **scaling_and_batch)
+
+
+def ours(input_dropout: float, epochs: int) -> System:
+    """Return the perceptron of our own: 640-640-640, input dropout, cosine to zero.
+
+    Args:
+        input_dropout: Rate for the pixels.
+        epochs: After how many epochs the learning rate reaches zero.
+    """
+    return normalized(
+        (640, 640, 640),
+        (0.3, 0.3, 0.3),
+        Optimizer("adam", 2e-3, schedule=Cosine(epochs)),
+        activation="relu",
+        input_dropout=input_dropout,
+        bias=False,
+    )
+
+
+def batchnorm(hp, *, mean: float, std: float) -> System:
+    """Declare the space of Fashion-PyTorch's second session with Ray Tune.
+
+    Its `tune.randint` leaves the upper end out. The original trained for 80 epochs.
+
+    Args:
+        hp: `keras_tuner.HyperParameters`.
+        mean: Of the pixels, as a share of 255.
+        std: Of the pixels, as a share of 255.
+    """
+    rate = hp.Float("base_lr", 5e-4, 5e-2, sampling="log")
+    batch_size = hp.Choice("batch_size", [512, 1024])
+    widths = {1: (250, 349), 2: (450, 649), 3: (450, 649)}
+    rates = {1: (0.25, 0.35), 2: (0.05, 0.15), 3: (0.25, 0.35)}
+    units = [hp.Int(f"l{i}_size", low, high) for i, (low, high) in widths.items()]
+    dropout = [hp.Float(f"l{i}_drop", *ends, sampling="log") for i, ends in rates.items()]
+    l2 = hp.Float("l2_rate", 5e-5, 5e-3, sampling="log")
+    schedule = Cosine(hp.Int("t_max", 8, 14))
+    return normalized(
+        units,
+        dropout,
+        Optimizer("adam", rate, l2=l2, schedule=schedule),
+        mean=mean,
+        std=std,
+        batch_size=batch_size,
+    )

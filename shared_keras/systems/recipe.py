@@ -1,0 +1,42 @@
+"""A published setting, with the scores that were reported for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shared_keras.systems.spec import System
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A system as KerasTuner or Ray Tune printed it: hyperparameters of a search space."""
+
+    space: str
+    hyperparameters: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A setting that somebody published, with the scores that they reported.
+
+    Attributes:
+        system: The system, or the hyperparameters that make it.
+        epochs: Number of epochs of the published training.
+        batch_size: Images per optimizer step.
+        patience: Epochs without a better `val_accuracy` before training stops and
+            the best epoch is restored; None to train to the end and keep the last.
+        split: The protocol that the figures were published under.
+        published: Reported scores by name: accuracies as fractions of one, losses.
+        classes: Published precision, recall and F1 of each class.
+        source: Where the figures were published.
+        note: What one must know to compare the scores.
+    """
+
+    system: Replay | System
+    epochs: int
+    batch_size: int
+    source: str
+    patience: int | None = None
+    split: str = "published"
+    published: Mapping[str, float] = field(default_factory=dict)
+    classes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    note: str = ""

@@ -1,0 +1,168 @@
+"""What a system is: its layers and its optimizer, as values.
+
+A system belongs to no framework. `models.build.keras_model` makes a Keras model of it,
+`twin.module` a PyTorch module, and both train it the same way.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+SIDE = 28  # height and width of an image, in pixels
+Init = Literal["keras", "torch", "he"]
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Images to vectors."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer.
+
+    Attributes:
+        units: Its width.
+        init: "keras" for Glorot uniform and a bias of zero, "torch" for PyTorch's
+            U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for both, "he" for the untruncated
+            normal of `kaiming_normal_` and PyTorch's bias.
+        l2: Factor c of a penalty c * sum(kernel**2) on the loss.
+        bias: Whether it has one. Before a `BatchNorm` it would have no effect.
+    """
+
+    units: int
+    init: Init = "torch"
+    l2: float = 0.0
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution, padded so that `stride` divides height and width.
+
+    Attributes:
+        filters: How many channels it makes.
+        kernel: Height and width of the kernel; as odd or even as the stride, so that
+            both frameworks pad all sides alike.
+        stride: Step in both directions.
+        init: As for `Dense`.
+        bias: Whether it has one.
+    """
+
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    init: Init = "torch"
+    bias: bool = True
+
+    def __post_init__(self):
+        if (self.kernel - self.stride) % 2:
+            raise ValueError(f"kernel must be as odd or even as stride. Received: {self}")
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each square of `size` by `size`."""
+
+    size: int = 2
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalization as PyTorch does it: epsilon 1e-5, a tenth of the new value."""
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirrors half of the images, left for right, in training only."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Moves each image, in training only, by up to `pixels` down or up and sideways.
+
+    The shifts are real numbers, uniform, rounded; pixels at the edge are repeated.
+    """
+
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One of "relu", "sigmoid", "mish", or "softmax" at the end."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Sets a share `rate` of its inputs to zero, in training only."""
+
+    rate: float
+
+
+Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Flip | Shift | Activation | Dropout
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """PyTorch's `CosineAnnealingLR` down to zero: after `t_max` steps it rises again."""
+
+    t_max: int
+    per: Literal["batch", "epoch"] = "epoch"
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How the weights move.
+
+    Attributes:
+        name: "adam", "rmsprop" or "sgd" as PyTorch means them, or "keras adam",
+            whose epsilon is 1e-7 and acts before the correction of the bias.
+        learning_rate: The (first) learning rate.
+        momentum: RMSprop's.
+        l2: PyTorch's `weight_decay`: this times the parameter is added to the
+            gradient of every parameter, biases and BatchNorm included.
+        schedule: How the learning rate moves, if it does.
+    """
+
+    name: str
+    learning_rate: float
+    momentum: float = 0.0
+    l2: float = 0.0
+    schedule: Cosine | None = None
+
+    def __post_init__(self):
+        if self.momentum and self.name != "rmsprop":
+            raise ValueError(f"momentum is for rmsprop only. Received: {self}")
+        if self.l2 and self.name not in ("adam", "rmsprop"):
+            raise ValueError(f"l2 is for adam and rmsprop only. Received: {self}")
+
+
+@dataclass(frozen=True)
+class System:
+    """A model and how it is trained.
+
+    Attributes:
+        layers: From images (28, 28) to ten logits, or to probabilities if the
+            last is `Activation("softmax")`.
+        optimizer: The optimizer; the loss is the cross-entropy.
+        mean: Subtracted from the pixels, which are first divided by 255.
+        std: What they are then divided by.
+        batch_size: Images per step, where the system itself says so.
+    """
+
+    layers: tuple[Layer, ...]
+    optimizer: Optimizer
+    mean: float = 0.0
+    std: float = 1.0
+    batch_size: int | None = None
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the last layer is a softmax."""
+        return self.layers[-1] == Activation("softmax")
+
+    def to_json(self) -> dict:
+        """Return what JSON can hold, each layer with its kind."""
+        layers = [{"kind": type(layer).__name__} | asdict(layer) for layer in self.layers]
+        return asdict(self) | {"layers": layers}

@@ -1,0 +1,239 @@
+"""Training on JAX: one compiled program per epoch, over stock Keras objects.
+
+Convolutions on a CPU are the exception: inside a loop, XLA runs them four to twelve
+times as slowly, so that their programs do one step.
+
+The program scans `keras.Model.train_step` over the batches of an epoch. Images
+and labels are arguments, never constants; they stay on the device in their own
+dtype and are gathered by index inside the program. The state (weights, optimizer,
+metrics, seeds of the dropout layers) is donated from epoch to epoch and put back
+into the model's variables after each, where callbacks find and may change it.
+
+A step also returns logs. They are the results of the model's metrics, which are read from
+the variables after the epoch, unless the model has a step of its own that logs something
+else: then the epoch's logs are those of its last step, as in `Model.fit`.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import keras
+import numpy as np
+
+from shared_keras.models import initializers
+from shared_keras.models.layers import relu
+from shared_keras.training.fit_data import Arrays, length, select
+from shared_keras.training.model_kinds import convolves_on_cpu, layers
+from shared_keras.training.plan import Plan
+
+# XLA's older code generator compiles in half the time. What works in place, such as an
+# optimizer, and what takes exponentials of much, is slow with it: benchmarks/NOTES.md.
+OLDER = {"xla_cpu_use_fusion_emitters": False}
+QUICK_THERE = (
+    keras.activations.linear,
+    keras.activations.relu,
+    keras.activations.softmax,
+    relu,
+)
+
+
+def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callbacks.History:
+    """Train as `shared_keras.training.fit` describes."""
+    with initializers.constants():
+        model._symbolic_build(data_batch=select(data, slice(0, plan.batch_size)))
+    steps = -(-length(data) // plan.batch_size)
+    callbacks = keras.callbacks.CallbackList(
+        plan.callbacks,
+        add_history=True,
+        add_progbar=plan.verbose != 0,
+        verbose=plan.verbose,
+        epochs=plan.epochs,
+        steps=steps,
+        model=model,
+    )
+    data = jax.device_put(keras.utils.pack_x_y_sample_weight(*data))
+    train = _program(model, train_step(model), plan.batch_size)
+    validate = None
+    if plan.validation_data is not None:
+        options = validation_options(model)
+        test = _program(model, test_step(model), plan.validation_batch_size, options)
+        validate = _validation(model, test, plan, callbacks)
+
+    model.stop_training = False
+    logs = {}
+    callbacks.on_train_begin()
+    initial_epoch = model._initial_epoch or plan.initial_epoch  # BackupAndRestore sets it
+    try:
+        for epoch in range(initial_epoch, plan.epochs):
+            model.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            callbacks.on_train_batch_begin(0)
+            variables = (
+                model.trainable_variables,
+                model.non_trainable_variables,
+                model.optimizer.variables,
+                model.metrics_variables,
+            )
+            state, own = train(_read(variables), data, plan.order(epoch))
+            _write(variables, state)
+            logs = _logs(model, own)
+            callbacks.on_train_batch_end(steps - 1, logs)
+            if validate is not None:
+                logs = logs | {f"val_{name}": value for name, value in validate().items()}
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:  # however it ends
+        if plan.epochs > initial_epoch:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+    callbacks.on_train_end(logs)
+    return model.history
+
+
+def _validation(model, test, plan, callbacks) -> Callable[[], dict[str, float]]:
+    """Return a function that evaluates the model on the whole of a plan's validation data."""
+    indices = np.arange(length(plan.validation_data), dtype=np.int32)
+    batches = -(-len(indices) // plan.validation_batch_size)
+    data = jax.device_put(keras.utils.pack_x_y_sample_weight(*plan.validation_data))
+
+    def validate():
+        model.reset_metrics()
+        callbacks.on_test_begin()
+        callbacks.on_test_batch_begin(0)
+        variables = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.metrics_variables,
+        )
+        state, own = test(_read(variables), data, indices)
+        _write(variables, state)
+        logs = _logs(model, own)
+        callbacks.on_test_batch_end(batches - 1, logs)
+        callbacks.on_test_end(logs)
+        return logs
+
+    return validate
+
+
+def train_step(model: keras.Model) -> Callable:
+    """Return `model.train_step` for a program."""
+
+    @functools.wraps(model.train_step)
+    def step(state, data):
+        return _own(model, *model.train_step(state, data))
+
+    return step
+
+
+def test_step(model: keras.Model) -> Callable:
+    """Return `model.test_step` for a program."""
+
+    @functools.wraps(model.test_step)
+    def step(state, data):
+        return _own(model, *model.test_step(state, data))
+
+    return step
+
+
+def _own(model, logs, state):
+    """Return the state in its form, and what the step logs other than the model's metrics."""
+    ordinary = jax.eval_shape(model.get_metrics_result)
+    if isinstance(logs, dict) and logs.keys() == ordinary.keys():
+        logs = None
+    elif not isinstance(logs, dict):
+        raise TypeError(f"A step must return (logs, state), logs a dict. Received: {logs!r}")
+    return tuple(list(group) for group in state), logs
+
+
+def _logs(model, own: dict | None) -> dict[str, float]:
+    """Return the logs of an epoch: single numbers as such, others as arrays."""
+    logs = {}
+    for name, value in (model.get_metrics_result() if own is None else own).items():
+        if isinstance(value, dict):
+            logs |= _logs(model, value)
+        else:
+            array = np.asarray(value)
+            logs[name] = array.item() if array.size == 1 else array
+    return logs
+
+
+def validation_options(model) -> dict | None:
+    """Return how to compile the validation of a model on this device."""
+    activations = [getattr(layer, "activation", None) for layer in layers(model)]
+    quick = all(a is None or a in QUICK_THERE for a in activations)
+    return OLDER if quick and jax.default_backend() == "cpu" else None
+
+
+def _program(model, step: Callable, batch_size: int, options: dict | None = None) -> Callable:
+    """Return a program for an epoch of steps, the one of before if the model has one.
+
+    It stays with what `Model.compile` makes anew, as Keras's own do.
+    """
+    programs = vars(model._loss_tracker).setdefault("programs", {})
+    key = step.__name__, batch_size
+    if key not in programs:
+        if convolves_on_cpu(model):
+            programs[key] = _one_by_one(step, batch_size)
+        else:
+            programs[key] = _scan(step, batch_size, options)
+    return programs[key]
+
+
+def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
+    """Compile a step to run over all batches that an order makes.
+
+    The program returns the state and the logs of the last step, if they are its own.
+    """
+    one = _gather(step)
+
+    def program(state, data, order):
+        whole = len(order) // batch_size * batch_size
+        batches = order[:whole].reshape(-1, batch_size)
+        state, logs = jax.lax.scan(lambda s, indices: one(s, data, indices), state, batches)
+        if whole < len(order):
+            return one(state, data, order[whole:])
+        return state, jax.tree.map(lambda of_each: of_each[-1], logs)
+
+    return jax.jit(program, donate_argnums=0, compiler_options=options)
+
+
+def _one_by_one(step: Callable, batch_size: int) -> Callable:
+    """Compile a step for a batch, and run it for each that an order makes."""
+    one = jax.jit(_gather(step), donate_argnums=0)
+
+    def program(state, data, order):
+        for start in range(0, len(order), batch_size):
+            state, logs = one(state, data, order[start : start + batch_size])
+        return state, logs
+
+    return program
+
+
+def _gather(step: Callable) -> Callable:
+    """Return a step that takes its batch from all samples by index."""
+
+    def one(state, data, indices):
+        return step(state, select(data, indices))
+
+    return one
+
+
+def _read(variables):
+    """Return the values of groups of variables, each in a buffer of its own to be donated."""
+    seen = set()
+
+    def value(variable):
+        array = variable.value
+        if id(array) in seen:  # one was assigned to another, such as an average to its weight
+            return jax.numpy.array(array, copy=True)
+        seen.add(id(array))
+        return array
+
+    return tuple([value(variable) for variable in group] for group in variables)
+
+
+def _write(variables, values) -> None:
+    for group, new in zip(variables, values, strict=True):
+        for variable, value in zip(group, new, strict=True):
+            variable.assign(value)

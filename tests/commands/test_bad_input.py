@@ -1,0 +1,231 @@
+"""Bad input: one sentence that names the argument, exit code 2, nothing written."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from shared_keras import cli, flags
+from tests.conftest import TASKS, idx_bytes
+
+IMAGES = "train-images-idx3-ubyte"
+
+
+def fails(capsys, verb, task, *words):
+    """Run a command that must end with code 2; return its one line on stderr."""
+    try:
+        code = cli.main(task, verb, [str(word) for word in words])
+    except SystemExit as exit:
+        code = exit.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, ""), err
+    assert err.count("\n") == 1 and "Traceback" not in err
+    assert err.startswith(f"python -m {task.package}.")
+    return err
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "expected"),
+    [
+        ("search", ["--space", "huge"], "argument --space: invalid choice: 'huge' (choose from"),
+        (
+            "search",
+            ["--max-epochs", "0"],
+            "--max-epochs: expected a whole number of at least 1, got",
+        ),
+        ("search", ["--max-epochs", "-3"], "--max-epochs: expected a whole number of at least 1"),
+        ("search", ["--max-epochs", "ten"], "got 'ten'"),
+        ("search", ["--factor", "1"], "--factor: expected a whole number of at least 2, got '1'"),
+        ("search", ["--iterations", "0"], "--iterations"),
+        ("search", ["--batch-size", "0"], "--batch-size"),
+        ("search", ["--batch-size", "1e9"], "--batch-size"),
+        (
+            "search",
+            ["--workers", "all"],
+            "--workers: expected auto or a whole number of at least 1",
+        ),
+        ("search", ["--workers", "0"], "--workers: expected auto or a whole number of at least 1"),
+        ("search", ["--timeout", "0"], "--timeout: expected a whole number of at least 1, got '0'"),
+        ("search", ["--max-trials", "0"], "--max-trials"),
+        ("search", ["--confirm", "0"], "--confirm"),
+        ("search", ["--try-first", "cnn"], "--try-first: invalid choice: 'cnn' (choose from"),
+        ("search", ["--seed", "-1"], "--seed"),
+        ("search", ["--objective", "beauty"], "--objective: invalid choice: 'beauty'"),
+        ("search", ["--split", "quarter"], "--split"),
+        ("search", ["--name", "../up"], "--name: expected a name of letters"),
+        ("search", ["--name", "a/b"], "--name"),
+        ("search", ["--name", ""], "--name"),
+        ("search", ["--name", ".hidden"], "--name"),
+        ("search", ["--quick", "--max-epochs", "3"], "--quick: sets the budget"),
+        ("search", ["--quick", "--factor", "3"], "cannot stand beside --factor 3"),
+        ("search", ["--backend", "theano"], "--backend"),
+        ("search", ["--device", "gpu"], "--device: the jax backend finds no GPU"),
+        ("search", ["--data-dir", "/nowhere"], "--data-dir: expected a folder"),
+        ("search", ["--nonsense"], "unrecognized arguments: --nonsense"),
+        ("retrain", [], "one of the arguments --best --trial --recipe is required"),
+        ("retrain", ["--best", "--recipe", "x"], "--recipe"),
+        ("retrain", ["--best", "--trial", "0001"], "not allowed with argument"),
+        ("retrain", ["--recipe", "cake"], "--recipe: invalid choice: 'cake'"),
+        ("retrain", ["--trial", "9999"], "--trial: no trial '9999'"),
+        ("retrain", ["--best", "--search", "none"], "--search: no search 'none'"),
+        ("retrain", ["--best", "--search", "../x"], "--search: expected a name"),
+        ("retrain", ["--best", "--epochs", "0"], "--epochs"),
+        ("retrain", ["--best", "--runs", "0"], "--runs"),
+        ("retrain", ["--best", "--patience", "0"], "--patience"),
+        ("retrain", ["--best", "--precision", "float8"], "--precision"),
+        (
+            "retrain",
+            ["--best", "--torch", "--precision", "mixed_bfloat16"],
+            "--precision: is a Keras policy, expected float32 beside --torch, got mixed_bfloat16",
+        ),
+        ("search", ["--space", "batchnorm", "--batch-size", "64"], "searches it itself"),
+        (
+            "search",
+            ["--space", "batchnorm", "--objective", "val_precision"],
+            "--objective: val_precision counts probabilities above 0.5, but the space batchnorm",
+        ),
+        ("evaluate", [], "holds no run"),
+        ("evaluate", ["absent"], "argument RUN: no run 'absent'"),
+        ("evaluate", ["../.."], "argument RUN: no run"),
+        ("evaluate", [""], "argument RUN: no run"),
+        ("evaluate", ["absent.keras"], "absent.keras: expected a .keras file"),
+        ("predict", [], "argument FILE: expected image files or --random N, got neither"),
+        ("predict", ["a.png", "--random", "3"], "got both"),
+        ("predict", ["--random", "0"], "--random"),
+        ("explore", ["--split", "none"], "--split"),
+    ],
+    ids=lambda value: (
+        value.__name__.rpartition(".")[2] if hasattr(value, "main") else str(value)[:40]
+    ),
+)
+def test_arguments(task, capsys, tmp_path, verb, words, expected):
+    if "--torch" in words:
+        pytest.importorskip("torch")
+    if "--device" in words and os.environ.get("CUDA_VISIBLE_DEVICES", "-1") != "-1":
+        pytest.skip("this machine may have a GPU")
+    results = tmp_path / "results"
+    assert expected in fails(capsys, verb, task, *words, "--results-dir", results)
+    assert not list(results.rglob("*.json"))
+
+
+def test_results_folder_that_cannot_be_written(task, capsys, tmp_path, small):
+    (tmp_path / "file").touch()
+    for verb, words in (
+        ("search", ["--quick"]),
+        ("retrain", ["--recipe", next(iter(task.recipes))]),
+    ):
+        err = fails(
+            capsys, verb, task, *words, "--data-dir", small, "--results-dir", tmp_path / "file"
+        )
+        assert "argument --results-dir: expected a folder that can be written" in err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "its header says"),
+        (lambda path: path.write_bytes(b"PNG" + path.read_bytes()), "the magic number is"),
+        (lambda path: path.write_bytes(b""), "the magic number is"),
+        (lambda path: path.write_bytes(idx_bytes(np.zeros((9, 32, 32), np.uint8))), "32x32 pixels"),
+    ],
+    ids=["missing", "truncated", "magic", "empty", "size"],
+)
+def test_broken_data(task, capsys, tmp_path, small, spoil, expected):
+    for path in small.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    spoil(tmp_path / IMAGES)
+    err = fails(capsys, "explore", task, "--data-dir", tmp_path, "--results-dir", tmp_path / "r")
+    assert IMAGES in err and expected in err
+
+
+def test_too_many_classes(task, capsys, tmp_path, small):
+    for path in small.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    name = "t10k-labels-idx1-ubyte"
+    raw = bytearray((tmp_path / name).read_bytes())
+    raw[-1] = 25
+    (tmp_path / name).write_bytes(raw)
+    err = fails(capsys, "explore", task, "--data-dir", tmp_path, "--results-dir", tmp_path / "r")
+    assert f"{name}: holds the label 25, expected 0...9" in err
+
+
+def save(path, *layers, shape=(28, 28)):
+    keras.Sequential([keras.Input(shape), keras.layers.Flatten(), *layers]).save(path)
+
+
+def foreign_class(path):
+    """A model whose config names a class of the operating system's."""
+    save(path, keras.layers.Dense(10))
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    config = members["config.json"].decode()
+    assert '"class_name": "Dense"' in config
+    config = config.replace(
+        '"module": "keras.layers", "class_name": "Dense"', '"module": "os", "class_name": "system"'
+    )
+    with zipfile.ZipFile(path, "w") as file:
+        for name, raw in members.items():
+            file.writestr(name, config if name == "config.json" else raw)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda path: path.write_bytes(b"nonsense"), "refused, it is no Keras model"),
+        (lambda path: save(path, keras.layers.Lambda(lambda x: x[:, :10])), "refused"),
+        (foreign_class, "refused"),
+        (lambda path: save(path, keras.layers.Dense(7)), "to (None, 7), expected one from"),
+        (lambda path: save(path, keras.layers.Dense(10), shape=(32, 32)), "(None, 32, 32)"),
+    ],
+    ids=["nonsense", "lambda", "foreign", "classes", "size"],
+)
+def test_models_that_are_refused(task, capsys, tmp_path, make, expected):
+    path = tmp_path / "given.keras"
+    make(path)
+    err = fails(capsys, "evaluate", task, path, "--results-dir", tmp_path)
+    assert "given.keras" in err and expected in err
+
+
+def test_a_folder_of_somebody_elses_search_is_left_alone(task, capsys, tmp_path, small):
+    folder = tmp_path / task.name / "searches" / "theirs"
+    folder.mkdir(parents=True)
+    (folder / "oracle.json").write_text("{}")
+    words = ["--name", "theirs", "--quick", "--data-dir", small, "--results-dir", tmp_path]
+    assert "that this command did not make" in fails(capsys, "search", task, *words)
+    assert (folder / "oracle.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("verb", flags.PARSERS)
+@pytest.mark.parametrize("package", [task.package for task in TASKS])
+def test_help_imports_nothing_heavy(package, verb):
+    """So that it answers in a fraction of a second."""
+    code = (
+        f"import sys; from {package} import {verb}\n"
+        f"try: {verb}.cli.main({verb}.TASK, '{verb}', ['--help'])\n"
+        "except SystemExit as exit: assert exit.code == 0\n"
+        "heavy = {'keras', 'jax', 'tensorflow', 'torch', 'sklearn', 'matplotlib', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"usage: python -m {package}.{verb}") and not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ("retrain", ["--recipe", "all", "--torch"]),
+        ("compare", ["--ray-results", "somewhere"]),
+    ],
+)
+def test_without_pytorch(task, capsys, tmp_path, monkeypatch, verb, words):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    flag = words[-1] if verb == "retrain" else words[0]
+    err = fails(capsys, verb, task, *words, "--results-dir", tmp_path)
+    assert f"argument {flag}: needs PyTorch, which is not installed; `pip install" in err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,287 @@
+"""Each command, as a user types it, on small real data, for both tasks."""
+
+import json
+import os
+import re
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from shared_keras import cli
+from shared_keras.comparisons import ladder
+from shared_keras.data import datasets, splits
+from shared_keras.results import folders, searches
+from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
+from tests.conftest import TASKS
+
+KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
+
+
+@pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
+def user(request, small_dirs, tmp_path_factory):
+    """A user of one task, who has searched and retrained."""
+    return User(request.param, small_dirs[request.param.name], tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture
+def trained(user, capsys):
+    """That user, with at least one run."""
+    if not user.folder("runs").exists():
+        user.run(capsys, "retrain", "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
+    return user
+
+
+class User:
+    """Runs commands with the small data, and remembers the exit code and the output."""
+
+    def __init__(self, task, data, results):
+        self.task, self.data, self.results = task, data, results
+
+    def run(self, capsys, command, *words):
+        capsys.readouterr()
+        options = ["--data-dir", str(self.data), "--results-dir", str(self.results)]
+        code = cli.main(self.task, command, [*map(str, words), *options])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
+
+    def folder(self, kind):
+        return self.results / self.task.name / kind
+
+    def newest(self, kind):
+        return max(self.folder(kind).iterdir(), key=lambda path: path.stat().st_mtime)
+
+
+def test_the_whole_way(user, capsys):
+    """search, retrain --best, evaluate, predict, explore: output and files."""
+    out = user.run(capsys, "search", "--quick", "--name", "mine")
+    lines = [line for line in out.splitlines() if re.match(r"\d+/6 ", line)]
+    assert len(lines) == 6
+    assert "bracket 1 rung 0" in lines[0] and "left" in lines[0] and "best" in lines[0]
+    folder = user.folder("searches") / "mine"
+    best = json.loads((folder / "best.json").read_text())
+    assert f"Winner: trial {best['trial']}" in out
+    for name in ("settings.json", "trials.csv", "best.json", "search.png"):
+        assert f"wrote {folder / name}" in out
+    table = pd.read_csv(folder / "trials.csv", dtype={"trial": str, "parent": str})
+    assert list(table.status) == ["COMPLETED"] * 6
+    assert (table.seconds > 0).all()
+    longest = table[table.epochs == table.epochs.max()]
+    assert best["score"] == longest.score.max()
+    assert Image.open(folder / "search.png").size[0] > 1000
+
+    out = user.run(capsys, "search", "--quick", "--name", "mine")
+    assert "is finished" in out and f"Winner: trial {best['trial']}" in out
+
+    out = user.run(capsys, "retrain", "--best", "--epochs", 3, "--runs", 2)
+    assert "your search" in out and f"trial {best['trial']}" in out
+    assert "its weights were restored" in out and "sd" in out and "n = 2" in out
+    group = user.newest("runs")
+    summary = json.loads((group / "summary.json").read_text())
+    metrics = [json.loads((group / f"seed-{i}" / "metrics.json").read_text()) for i in (0, 1)]
+    accuracies = [m["test"]["accuracy"] for m in metrics]
+    assert summary["test_accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert summary["test_accuracy"]["sd"] == pytest.approx(np.std(accuracies, ddof=1))
+
+    run = group / "seed-0"
+    settings = read_settings(RunSettings, run / "settings.json")
+    assert settings.hyperparameters == best["hyperparameters"]
+    environment = json.loads((run / "environment.json").read_text())
+    assert {"keras", "numpy"} <= set(environment["versions"]) and environment["device"]
+    history = pd.read_csv(run / "history.csv")
+    assert list(history.epoch) == [1, 2, 3]
+    split = splits.split(user.task, *datasets.load(user.task, str(user.data)), "holdout")
+    model = keras.saving.load_model(run / "model.keras")
+    _, accuracy = model.evaluate(split.validation.x, split.validation.y, verbose=0)
+    assert accuracy == pytest.approx(history.val_accuracy.max())
+    assert metrics[0]["validation"]["accuracy"] == pytest.approx(history.val_accuracy.max())
+    assert metrics[0]["best_epoch"] == 1 + history.val_accuracy.argmax()
+    predicted = model.predict(split.test.x, verbose=0).argmax(axis=1)
+    assert metrics[0]["test"]["accuracy"] == np.mean(predicted == split.test.y)
+
+    out = user.run(capsys, "evaluate", f"{group.name}/seed-0")
+    assert all(name in out for name in user.task.classes)
+    written = json.loads((user.newest("evaluations") / "evaluation.json").read_text())
+    assert written["confusion"] == metrics[0]["test"]["confusion"]
+    assert f"accuracy {written['accuracy']:.4f}" in out
+    for name in ("confusion.png", "hardest.png"):
+        assert Image.open(user.newest("evaluations") / name).size[0] > 500
+
+    out = user.run(capsys, "predict", "--random", 4, "--seed", 3)
+    assert out.count("test image") == 4 and len(re.findall(r"\d%", out)) == 12
+    assert Image.open(user.newest("predictions") / "seen.png")
+
+    out = user.run(capsys, "explore")
+    assert all(name in out for name in user.task.classes)
+    assert "(1200, 28, 28)" in out and "(300, 28, 28)" in out and "(600, 28, 28)" in out
+    assert Image.open(user.newest("explorations") / "examples.png")
+
+
+def test_predict_files(trained, capsys, tmp_path):
+    """Good files are answered, the broken one is named, and the exit code is 1."""
+    user, image = trained, datasets.load(trained.task, str(trained.data))[1].x[0]
+    Image.fromarray(image).save(tmp_path / "light.png")
+    Image.fromarray(255 - image).resize((280, 280)).save(tmp_path / "dark.jpg")
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    files = [str(tmp_path / name) for name in ("light.png", "broken.png", "dark.jpg")]
+    code = cli.main(user.task, "predict", [*files, "--results-dir", str(user.results)])
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert "light.png: " in out and "dark.jpg (dark on light, turned over): " in out
+    assert "broken.png: no PNG or JPEG image" in err and "1 of 3 files" in err
+    assert "Traceback" not in err
+
+
+def test_recipe_follows_its_protocol(user, capsys):
+    name = KERAS_RECIPE[user.task.name]
+    out = user.run(capsys, "retrain", "--recipe", name, "--epochs", 1)
+    assert "cut from the TEST images" in out and "published 0." in out
+    settings = read_settings(RunSettings, user.newest("runs") / "settings.json")
+    assert (settings.split, settings.batch_size) == ("published", 32)
+
+
+def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
+    name = {"fashion": "lab4-ffv3", "mnist": "regularized"}[user.task.name]
+    words = ("--recipe", name, "--epochs", 2, "--seed", 7)
+    folders = []
+    for _ in range(2):
+        user.run(capsys, "retrain", *words)
+        folders.append(user.newest("runs"))
+    assert folders[0] != folders[1]
+    models = [keras.saving.load_model(folder / "model.keras") for folder in folders]
+    for a, b in zip(*(model.get_weights() for model in models)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
+    """As on a fresh clone, which has no search of the user's own."""
+    words = ["--best", "--epochs", "1", "--data-dir", str(small), "--results-dir", str(tmp_path)]
+    assert cli.main(task, "retrain", words) == 0
+    out = capsys.readouterr().out
+    assert "committed reference search" in out
+    assert "note: the search saw other images than these" in out
+
+
+def test_evaluating_on_other_images_is_noted(trained, capsys):
+    assert "note:" not in trained.run(capsys, "evaluate")
+    assert cli.main(trained.task, "evaluate", ["--results-dir", str(trained.results)]) == 0
+    assert "note: the model was trained on other images" in capsys.readouterr().out
+
+
+def test_committed_reference_is_complete(task, tmp_path):
+    folder = searches.find(task, tmp_path, "reference")
+    settings = read_settings(SearchSettings, folder / "settings.json")
+    budget = task.spaces[task.default_space]
+    assert (settings.space, settings.max_epochs, settings.factor) == (
+        task.default_space,
+        budget.max_epochs,
+        budget.factor,
+    )
+    table = pd.read_csv(folder / "trials.csv", dtype={"trial": str})
+    assert len(table) == {"fashion": 92, "mnist": 46}[task.name]
+    best = json.loads((folder / "best.json").read_text())
+    assert best["score"] == table[table.epochs == budget.max_epochs].score.max()
+
+
+def test_committed_runs_are_as_published(task, full):
+    """Those that stand in on the ladder: all recipes, three seeds, twins, no models."""
+    digest = datasets.digest(*full[task.name])
+    folder = folders.reference(task) / "runs"
+    found, set_aside = ladder.collect(task, folder, digest)
+    assert set_aside == 0
+    for name, recipe in task.recipes.items():
+        assert len(found[name, "ours"]) >= 3, name
+        assert recipe.source == "ours" or found[name, "twin"], name
+    assert not list(folder.rglob("*.keras"))
+
+
+def test_trial_of_a_search(task, small, tmp_path, capsys):
+    words = ["--trial", "0003", "--search", "reference", "--epochs", "1"]
+    places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
+    assert cli.main(task, "retrain", [*words, *places]) == 0
+    assert "trial 0003 of the committed" in capsys.readouterr().out
+
+
+def test_other_settings_under_the_same_name_are_refused(user, capsys):
+    user.run(capsys, "search", "--quick", "--name", "once")
+    before = (user.folder("searches") / "once" / "trials.csv").read_bytes()
+    words = ["--quick", "--name", "once", "--seed", "1", "--batch-size", "64"]
+    places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
+    assert cli.main(user.task, "search", [*words, *places]) == 2
+    err = capsys.readouterr().err
+    assert "batch_size was 32 and is now 64; seed was 0 and is now 1" in err
+    assert (user.folder("searches") / "once" / "trials.csv").read_bytes() == before
+
+
+def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, capsys):
+    """As it misled the search of seed 002, on Fashion-MNIST."""
+    user = User(TASKS[0], small_dirs["fashion"], tmp_path)
+    places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
+    words = ["--max-epochs", "1", "--objective"]
+    for objective in ("val_precision", "val_macro_precision"):
+        assert cli.main(user.task, "search", [*words, objective, *places]) == 0
+        out, err = capsys.readouterr()
+        assert ("hardly ever answer" in err) == (objective == "val_precision")
+        name = f"{user.task.default_space}-{objective}"
+        table = pd.read_csv(user.folder("searches") / name / "trials.csv")
+        assert table.score.between(0, 1).all() and re.search(rf"{objective} [01]\.", out)
+
+
+def test_a_second_search_in_one_folder_leaves(user, capsys):
+    folder = folders.make_folder(user.folder("searches") / "busy")
+    with FileLock(folder / ".lock"):
+        words = ["--quick", "--name", "busy", "--results-dir", str(user.results)]
+        assert cli.main(user.task, "search", words) == 1
+    assert "another process is searching" in capsys.readouterr().err
+
+
+def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
+    path = tmp_path / "pay $1_{$ now.png"
+    Image.new("L", (28, 28), 40).save(path)
+    words = [str(path), "--results-dir", str(trained.results)]
+    assert cli.main(trained.task, "predict", words) == 0, capsys.readouterr().err
+    assert path.name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("published", "cut from the TEST images"),
+        ("half", "cut from the TEST images"),
+        ("test", "which are the TEST images"),
+    ],
+)
+def test_a_search_says_where_its_validation_images_come_from(user, capsys, protocol, words):
+    options = ("--quick", "--max-trials", 1, "--name", f"by-{protocol}", "--split", protocol)
+    assert f"images for validation, {words}" in user.run(capsys, "search", *options)
+
+
+def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
+    for name in ("sched_getaffinity", "sched_setaffinity", "posix_fallocate"):
+        monkeypatch.delattr(os, name)
+    user.run(capsys, "retrain", "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
+    user.run(capsys, "evaluate")
+    user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "elsewhere")
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("recipe", [None, "mlp"], ids=["keras", "mlp"])
+def test_mixed_precision(user, capsys, precision, recipe):
+    """The model that is saved computes as asked, and stock Keras reads it."""
+    try:
+        name = recipe or KERAS_RECIPE[user.task.name]
+        words = ("--recipe", name, "--epochs", 1, "--precision", precision)
+        user.run(capsys, "retrain", *words)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    metrics = json.loads((user.newest("runs") / "metrics.json").read_text())
+    assert np.isfinite(metrics["test"]["loss"])
+    model = keras.saving.load_model(user.newest("runs") / "model.keras")
+    hidden = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)][:-1]
+    assert {layer.compute_dtype for layer in hidden} == {precision.removeprefix("mixed_")}
+    assert {layer.variable_dtype for layer in hidden} == {"float32"}
+    assert model.outputs[0].dtype == "float32"

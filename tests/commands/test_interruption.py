@@ -1,0 +1,139 @@
+"""A search that is killed goes on where it was; one that cannot succeed says why."""
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import pandas as pd
+import pytest
+
+from shared_keras import cli
+from shared_keras.hyperband.space import Space
+from tests.conftest import MNIST
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long form: fifty moments
+
+
+def hear_ctrl_c():
+    """As a command in a terminal does, also if the tests run in a background job that does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Searcher:
+    """A user who searches on small data, with several workers."""
+
+    def __init__(self, data, results):
+        self.results = results
+        self.places = ["--data-dir", str(data), "--results-dir", str(results), "--workers", "2"]
+
+    def words(self, name):
+        return ["--quick", "--name", name, *self.places]
+
+    def start(self, name):
+        """Start a search in a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "mnist_keras.search", *self.words(name)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=hear_ctrl_c,
+        )
+
+    def folder(self, name):
+        return self.results / MNIST.name / "searches" / name
+
+    def trials(self, name):
+        return pd.read_csv(self.folder(name) / "trials.csv", dtype=str).drop(columns="seconds")
+
+    def ended(self, name):
+        """Return the trials that ended, by their files."""
+        files = self.folder(name).glob("trial_*/trial.json")
+        states = [json.loads(path.read_text()) for path in files]
+        return {s["trial_id"] for s in states if s["status"] in ("COMPLETED", "FAILED")}
+
+
+@pytest.fixture(scope="module")
+def user(small_dirs, tmp_path_factory):
+    """Who has made one search without interruption."""
+    user = Searcher(small_dirs["mnist"], tmp_path_factory.mktemp("results"))
+    assert cli.main(MNIST, "search", user.words("whole")) == 0
+    return user
+
+
+def test_after_ctrl_c_the_same_command_goes_on(user, capsys):
+    name = "cut"
+    process = user.start(name)
+    for line in process.stdout:
+        if line.startswith("2/6"):
+            time.sleep(0.3)  # into the next trials
+            process.send_signal(signal.SIGINT)
+            break
+    rest, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "The same command resumes from here" in rest
+    assert not (user.folder(name) / "best.json").exists()
+
+    assert cli.main(MNIST, "search", user.words(name)) == 0
+    out = capsys.readouterr().out
+    assert "Resuming the search" in out and "of 6 trials done" in out
+    pd.testing.assert_frame_equal(user.trials(name), user.trials("whole"))
+
+
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
+    """Killed after a random time, then again after another; then the same command ends it."""
+    name, chance = f"kill-{moment}", random.Random(moment)
+    kept: set[str] = set()
+    for _ in range(2):
+        process = user.start(name)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=chance.uniform(3, 9))
+        process.kill()
+        process.communicate()
+        assert kept <= user.ended(name)
+        kept = user.ended(name)
+    before = {i: (user.folder(name) / f"trial_{i}" / "trial.json").stat().st_mtime for i in kept}
+    assert cli.main(MNIST, "search", user.words(name)) == 0
+    capsys.readouterr()
+    pd.testing.assert_frame_equal(user.trials(name), user.trials("whole"))
+    for trial, written in before.items():  # what had ended was not run again
+        assert (user.folder(name) / f"trial_{trial}" / "trial.json").stat().st_mtime == written
+    assert not list(user.folder(name).rglob("*.tmp-*"))
+
+
+def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
+    @Space
+    def hopeless(hp):
+        if hp.Int("units", 1, 1000) > 1:  # KerasTuner's own look at the space succeeds
+            raise RuntimeError("no luck today")
+        return MNIST.builder("dense").describe(hp)
+
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "broken", importlib.import_module("broken"))
+    models = types.ModuleType("broken.models")
+    models.regularized = hopeless
+    monkeypatch.setitem(sys.modules, "broken.models", models)
+    task = dataclasses.replace(MNIST, package="broken")
+    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    assert cli.main(task, "search", ["--quick", *places]) == 1
+    err = capsys.readouterr().err
+    assert "every trial of a first rung failed, the first: RuntimeError: no luck today" in err
+    assert "Traceback" not in err
+    table = pd.read_csv(tmp_path / "mnist" / "searches" / "regularized-quick" / "trials.csv")
+    assert set(table.status) == {"FAILED"}
+    assert set(table.reason) == {"RuntimeError: no luck today"}

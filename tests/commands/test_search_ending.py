@@ -1,0 +1,131 @@
+"""How a search ends: what it writes, in which order, and what a later showing may believe."""
+
+import json
+import os
+
+import pandas as pd
+import pytest
+from filelock import FileLock, Timeout
+
+from shared_keras import cli, files
+from shared_keras.hyperband import Hyperband
+from shared_keras.reporting import search_report
+from tests.conftest import MNIST
+
+WORDS = ["--space", "dense", "--max-epochs", "2", "--factor", "2"]  # 5 trials
+
+
+@pytest.fixture
+def user(small_dirs, tmp_path, capsys):
+    """Runs `search`; its `folder` is where."""
+
+    class User:
+        folder = tmp_path / "mnist" / "searches" / "mine"
+
+        def search(self, *words, code=0):
+            places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+            assert cli.main(MNIST, "search", [*WORDS, "--name", "mine", *words, *places]) == code
+            return "".join(capsys.readouterr())
+
+        def best(self):
+            return json.loads((self.folder / "best.json").read_text())
+
+    return User()
+
+
+def no(*args, **kwargs):
+    raise ValueError("no")
+
+
+def test_what_a_killed_search_left_undone_is_done(user, monkeypatch):
+    """Killed when all trials had ended, and before anything else was written."""
+    user.search("--max-trials", "2", "--confirm", "1")
+    old = (user.folder / "search.png").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(search_report, "write", no)
+        user.search(code=1)
+    table = (user.folder / "trials.csv").read_text().splitlines(keepends=True)
+    (user.folder / "trials.csv").write_text("".join(table[:-1]))
+    out = user.search()
+    assert "More trials ended since" in out and "other seeds" not in out
+    assert "confirmed" not in user.best() and "confirm.csv" not in out
+    assert (user.folder / "search.png").read_bytes() != old
+    assert len(pd.read_csv(user.folder / "trials.csv")) == 5
+
+
+def test_the_winner_of_an_earlier_version_keeps_its_date(user):
+    """Until 0.4.0, best.json did not count the trials."""
+    user.search("--max-trials", "1")
+    best = user.best()
+    assert best.pop("trials") == 1
+    (user.folder / "best.json").write_text(json.dumps(best, indent=2) + "\n")
+    before = (user.folder / "best.json").stat().st_mtime_ns
+    user.search("--max-trials", "1")
+    assert (user.folder / "best.json").stat().st_mtime_ns == before
+
+
+def test_a_confirmation_that_cannot_be_read_is_said_in_a_sentence(user):
+    user.search("--max-trials", "1", "--confirm", "1")
+    (user.folder / "confirm.csv").unlink()
+    assert "--confirm writes it again" in user.search("--max-trials", "1", code=2)
+    assert "other seeds" in user.search("--max-trials", "1", "--confirm", "1")
+
+
+def test_the_table_of_a_confirmation_is_written_under_the_lock(user, monkeypatch):
+    user.search("--max-trials", "1")
+    tried = []
+
+    def write(path, rows, *, real=files.write_csv):
+        if path.name == "confirm.csv":
+            with pytest.raises(Timeout):
+                FileLock(user.folder / ".lock", timeout=0).acquire()
+            tried.append(path)
+        real(path, rows)
+
+    monkeypatch.setattr(files, "write_csv", write)
+    user.search("--max-trials", "1", "--confirm", "1")
+    assert tried
+
+
+def test_a_timeout_before_the_first_trial_is_said_in_a_sentence(user, monkeypatch):
+    """As where processes take longer to start; the same command goes on from there."""
+    real = Hyperband.search
+    with monkeypatch.context() as patch:
+        patch.setattr(Hyperband, "search", lambda *args, **words: real(*args, **words | ZERO))
+        said = user.search("--timeout", "1", "--max-trials", "1", code=1)
+    assert said.strip().endswith("error: no trial completed; time was up")
+    assert "Traceback" not in said and not (user.folder / "best.json").exists()
+    assert "Winner: trial 0000" in user.search("--max-trials", "1")
+
+
+ZERO = {"timeout": 0}
+
+
+def test_pictures_that_could_not_be_drawn_are_drawn_later(user, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(search_report, "draw", draw_nothing)
+        out = user.search("--max-trials", "1")
+        assert "note: search.png could not be drawn" in out
+        assert "Winner: trial 0000" in out and user.best()["trial"] == "0000"
+    user.search("--max-trials", "1")
+    assert (user.folder / "search.png").exists()
+
+
+def draw_nothing(folder, state, axes):
+    """Stands in for what draws, in a worker."""
+    return ["note: search.png could not be drawn"]
+
+
+def test_a_worker_that_dies_while_drawing_costs_the_pictures(user, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(search_report, "draw", die)
+        out = user.search("--max-trials", "1")
+        assert "could not be drawn, because their process died" in out
+        assert "Winner: trial 0000" in out
+    user.search("--max-trials", "1")
+    assert (user.folder / "search.png").exists()
+
+
+def die(folder, state, axes):
+    """Stands in for what draws, in a worker without memory."""
+    os._exit(1)

@@ -1,0 +1,222 @@
+"""What a search can be told: known settings first, limits, confirmation, logs, pictures."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras_tuner
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from shared_keras import cli
+from shared_keras.files import read_history
+from shared_keras.hyperband import confirm, job
+from shared_keras.hyperband.oracle import Oracle
+from shared_keras.hyperband.table import without_bookkeeping
+from shared_keras.results.settings import SEEDS
+from tests.conftest import MNIST
+
+QUICK = ["--space", "dense", "--max-epochs", "2", "--factor", "2"]  # 5 trials
+
+
+@pytest.fixture(scope="module")
+def places(small_dirs, tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    return ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(results)], results
+
+
+def run(places, capsys, *words, code=0):
+    assert cli.main(MNIST, "search", [*QUICK, *words, *places[0]]) == code
+    return capsys.readouterr()
+
+
+def read(places, name):
+    folder = places[1] / "mnist" / "searches" / name
+    table = pd.read_csv(folder / "trials.csv", dtype={"trial": str, "parent": str})
+    return folder, table, json.loads((folder / "best.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(places):
+    """A search without limits, with logs."""
+    assert cli.main(MNIST, "search", [*QUICK, "--name", "whole", "--tensorboard", *places[0]]) == 0
+    return read(places, "whole")
+
+
+def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
+    out = run(places, capsys, "--max-trials", 3 * "1", "--name", "cut").out
+    assert "Stopped after" not in out  # 111 are more than there are
+    out = run(places, capsys, "--max-trials", "2", "--name", "short").out
+    assert "Winner: trial" in out
+    _, table, best = read(places, "short")
+    assert list(table.trial) == ["0000", "0001"] and best["trial"] in set(table.trial)
+    assert (
+        "is finished: 2 trials" in run(places, capsys, "--max-trials", "2", "--name", "short").out
+    )
+    out = run(places, capsys, "--name", "short").out
+    assert "Resuming the search" in out and "2 of 5 trials done" in out
+    for name in ("short", "cut"):
+        pd.testing.assert_frame_equal(
+            read(places, name)[1].drop(columns="seconds"), whole[1].drop(columns="seconds")
+        )
+
+
+def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
+    words = ["--max-epochs", "10", "--timeout", "1", "--name", "timed"]
+    out = run(places, capsys, *words).out
+    done = len(read(places, "timed")[1])
+    assert done < 46 and f"Stopped after {done} of 46 trials" in out and "Winner: trial" in out
+
+
+def test_known_settings_are_the_first_trial(places, whole, capsys):
+    run(places, capsys, "--try-first", "dense", "--max-trials", "1")
+    _, table, best = read(places, "dense-try-dense")
+    recipe = without_bookkeeping(MNIST.recipes["dense"].system.hyperparameters)
+    assert without_bookkeeping(best["hyperparameters"]).items() <= recipe.items()
+    assert table.num_units_0[0] == 120
+    run(places, capsys, "--try-first", "best", "--max-trials", "1", "--name", "after")
+    assert without_bookkeeping(read(places, "after")[2]["hyperparameters"]) == without_bookkeeping(
+        best["hyperparameters"]
+    )
+
+
+def test_known_settings_of_another_space_are_refused(places, capsys):
+    err = run(places, capsys, "--try-first", "regularized", code=2).err
+    assert "--try-first: the recipe 'regularized' is not of the space dense" in err
+    assert "expected one of dense, best" in err
+
+
+def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, capsys):
+    words = ["--name", "whole", "--confirm", "2"]
+    out = run(places, capsys, *words).out
+    assert out.count(", seed ") == 6 and "over 3 other seeds" in out
+    folder, _, best = read(places, "whole")
+    table = pd.read_csv(folder / "confirm.csv", dtype={"trial": str})
+    assert len(table) == 2 and best["trial"] == table.trial[table["mean"].argmax()]
+    for row in table.itertuples():
+        scores = [
+            json.loads(path.read_text())["score"]
+            for path in folder.glob(f"confirm/trial_{row.trial}/seed-*/score.json")
+        ]
+        assert len(scores) == row.n == 3 and len(set(scores)) > 1
+        assert row.mean == pytest.approx(np.mean(scores))
+        assert row.sd == pytest.approx(np.std(scores, ddof=1))
+    assert best["confirmed"]["mean"] == pytest.approx(table["mean"].max())
+    assert ", seed " not in run(places, capsys, *words).out  # nothing is trained twice
+
+
+def everything(folder):
+    """All files of a folder: when they were written, and what they hold."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_showing_a_confirmed_search_writes_nothing(places, whole, capsys):
+    """And it shows the confirmation, by which the winner may be another."""
+    run(places, capsys, "--name", "whole", "--confirm", "2")
+    before = everything(whole[0])
+    winner = json.loads((whole[0] / "best.json").read_text())
+    for words in ((), ("--confirm", "2")):
+        out = run(places, capsys, "--name", "whole", *words).out
+        assert everything(whole[0]) == before
+        assert "over 3 other seeds" in out and f"Winner: trial {winner['trial']}" in out
+
+
+def test_a_confirmation_does_not_outlive_further_trials(places, capsys):
+    words = ["--max-epochs", "2", "--name", "growing"]
+    run(places, capsys, *words, "--max-trials", "2", "--confirm", "1")
+    assert "confirmed" in read(places, "growing")[2]
+    assert "More trials ended since" in run(places, capsys, *words).out
+    assert "confirmed" not in read(places, "growing")[2]
+    run(places, capsys, *words, "--confirm", "1")
+    assert "confirmed" in read(places, "growing")[2]
+
+
+def test_a_search_without_a_completed_trial_ends_in_a_sentence(places, capsys, monkeypatch):
+    monkeypatch.setattr(job, "run", fail_first)
+    words = ["--max-epochs", "2", "--name", "failing", "--max-trials", "1"]
+    err = run(places, capsys, *words, code=1).err
+    assert err.strip().endswith("no trial completed; the first failed: no luck")
+    assert "Traceback" not in err
+
+
+def fail_first(search, trial):
+    """Stands in for a trial that fails."""
+    return job.Result({}, 0, trial.hyperparameters, "no luck")
+
+
+def test_confirming_takes_the_lock_of_the_search(places, whole, capsys):
+    with FileLock(whole[0] / ".lock"):
+        err = run(places, capsys, "--name", "whole", "--confirm", "3", code=1).err
+    assert "another process is searching in" in err
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 999), st.integers(0, 20))
+def test_no_trial_has_the_seed_of_a_confirming_training(seed, number, extra):
+    oracle = Oracle(keras_tuner.Objective("loss", "min"), seed=seed, max_epochs=2, factor=2)
+    trial_id = f"{number:04d}-{extra}" if extra else f"{number:04d}"
+    seeds = [confirm.seed_of(seed, k) for k in range(1, SEEDS + 1)]
+    assert oracle.seed_of(trial_id) not in seeds and len(set(seeds)) == 3
+
+
+def test_pictures(whole):
+    for name in ("search.png", "parallel.png", "importance.png"):
+        exists = (whole[0] / name).exists()
+        assert exists == (name == "search.png")  # five trials are too few for the others
+        assert not exists or Image.open(whole[0] / name).size[0] > 500
+
+
+def test_tensorboard_logs_are_the_histories(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, table, _ = whole
+    for row in table.itertuples():
+        events = EventAccumulator(str(folder / "tensorboard" / row.trial)).Reload()
+        history = read_history(folder / f"trial_{row.trial}" / "history.csv")
+        assert set(events.Tags()["scalars"]) == set(history)
+        scalars = events.Scalars("val_accuracy")
+        assert [s.step for s in scalars] == list(range(row.initial_epoch + 1, row.epochs + 1))
+        assert [s.value for s in scalars] == pytest.approx(history["val_accuracy"])
+
+
+NOTEBOOK = """
+import keras, numpy as np
+
+def build(hp):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 2, 9))])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"])
+    return model
+
+x, y = np.random.rand(60, 4), np.arange(60) % 2
+from shared_keras.hyperband import Hyperband
+
+tuner = Hyperband(build, "val_accuracy", max_epochs=2, factor=2, project_name="mine")
+trials = tuner.search(x, y, validation_data=(x, y), batch_size=32).results()
+best = tuner.get_best_models()[0]
+print(len(trials), set(trials.status), trials.epochs[0], best.count_params() in range(10, 55))
+"""
+
+
+def test_from_a_notebook(tmp_path):
+    """Functions that are defined where no module is; no guard around the search."""
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("mine: 5 trials, 7 epochs") and lines[5].startswith("5/5  trial ")
+    assert lines[6:] == ["5 {'COMPLETED'} 2 True"]
+    assert (tmp_path / "mine" / "oracle.json").exists()

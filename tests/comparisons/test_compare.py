@@ -1,0 +1,167 @@
+"""The ladder, two runs against each other, and the twin as a run."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from shared_keras import cli
+from shared_keras.commands import compare, evaluate, retrain
+from shared_keras.comparisons import ladder, two_runs
+from shared_keras.data import datasets, splits
+from shared_keras.results.settings import RunSettings, read_settings
+from tests.commands.test_commands import User
+from tests.conftest import FASHION, TASKS
+
+torch = pytest.importorskip("torch")
+RECIPE = {"fashion": "lab4-ffv3", "mnist": "dense"}
+
+
+@pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
+def user(request, small_dirs, tmp_path_factory):
+    """A user who trained one recipe, as port over two seeds and as twin."""
+    task = request.param
+    user = User(task, small_dirs[task.name], tmp_path_factory.mktemp("results"))
+    places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
+    for words in (["--runs", "2"], ["--torch"]):
+        assert cli.main(task, "retrain", ["--recipe", RECIPE[task.name], *words, *places]) == 0
+    return user
+
+
+def find(user, prefix):
+    (path,) = [p for p in user.folder("runs").iterdir() if p.name[16:].startswith(prefix)]
+    return path
+
+
+def test_the_twin_is_a_run_like_others(user, capsys):
+    twin = find(user, "twin-recipe")
+    settings = read_settings(RunSettings, twin / "settings.json")
+    assert (settings.framework, settings.recipe) == ("pytorch", RECIPE[user.task.name])
+    metrics = json.loads((twin / "metrics.json").read_text())
+    history = pd.read_csv(twin / "history.csv")
+    kept = history.val_accuracy[metrics["best_epoch"] - 1]
+    assert metrics["validation"]["accuracy"] == pytest.approx(kept)
+    assert len(history) == user.task.recipes[RECIPE[user.task.name]].epochs
+    user.run(capsys, evaluate, twin.name)
+    evaluation = json.loads((user.newest("evaluations") / "evaluation.json").read_text())
+    assert evaluation["confusion"] == metrics["test"]["confusion"]
+
+
+def test_ladder(user, capsys):
+    out = user.run(capsys, compare)
+    folder = user.newest("comparisons")
+    table = pd.read_csv(folder / "ladder.csv").set_index(["recipe", "score"])
+    name, recipe = RECIPE[user.task.name], user.task.recipes[RECIPE[user.task.name]]
+    assert list(dict.fromkeys(table.index.get_level_values(0))) == list(user.task.recipes)
+    row = table.loc[name, "test_accuracy"]
+    group = find(user, "recipe-")
+    scores = [
+        json.loads((group / f"seed-{i}" / "metrics.json").read_text())["test"]["accuracy"]
+        for i in (0, 1)
+    ]
+    assert row.ours == pytest.approx(np.mean(scores)) and row.ours_n == 2
+    assert row.ours_sd == pytest.approx(np.std(scores, ddof=1))
+    twin = json.loads((find(user, "twin-") / "metrics.json").read_text())
+    assert row.twin == pytest.approx(twin["test"]["accuracy"]) and row.twin_n == 1
+    assert row.published == recipe.published["test_accuracy"]
+    assert row.ours_seconds_per_epoch > 0 and row.twin_seconds_per_epoch > 0
+    for other, published in user.task.recipes.items():
+        for score, value in published.published.items():
+            assert table.loc[other, score].published == value
+    assert name in out and "(n = 2)" in out and "(n = 1)" in out
+    pictures = ["ladder.png"] + ["grid.png"] * bool(user.task.grid)
+    for picture in pictures:
+        assert Image.open(folder / picture).size[0] > 800
+    if recipe.classes:
+        classes = pd.read_csv(folder / f"classes-{name}.csv").set_index("class")
+        assert classes.published_recall["Shirt"] == 0.59 and len(classes) == 10
+
+
+def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
+    digest = datasets.digest(*datasets.load(user.task, str(user.data)))
+    found, before = ladder.collect(user.task, user.folder("runs"), digest)
+    key = (RECIPE[user.task.name], "ours")
+    assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == 0
+    other = User(user.task, user.data, tmp_path)
+    words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
+    other.run(capsys, retrain, *words)
+    assert ladder.collect(user.task, other.folder("runs"), digest) == ({}, 1)
+    assert ladder.collect(user.task, user.folder("runs"), "other images")[0] == {}
+    assert "1 runs of recipes set aside" in other.run(capsys, compare)
+
+
+def test_two_runs(user, capsys):
+    """The counts are those of the predictions; the intervals hold the accuracies."""
+    first, second = find(user, "recipe-").name + "/seed-0", find(user, "twin-").name
+    out = user.run(capsys, compare, first, second)
+    folder = user.newest("comparisons")
+    result = json.loads((folder / "comparison.json").read_text())
+    counts = [result[k] for k in ("both_right", "only_first", "only_second", "both_wrong")]
+    assert sum(counts) == result["test_images"]
+    scores = list(result["scores"].values())
+    assert scores[0]["accuracy"] == pytest.approx((counts[0] + counts[1]) / sum(counts))
+    assert scores[1]["accuracy"] == pytest.approx((counts[0] + counts[2]) / sum(counts))
+    disagreements = pd.read_csv(folder / "disagreements.csv")
+    names = list(result["scores"])
+    assert (disagreements[names[0]] != disagreements[names[1]]).all()
+    assert len(disagreements) >= counts[1] + counts[2]
+    assert "exact McNemar test: p = " in out and out.count("95 % interval") == 2
+    for picture in ("disagreements.png", "curves.png"):
+        assert Image.open(folder / picture).size[0] > 800
+
+
+def test_a_run_agrees_with_itself(user, capsys):
+    name = find(user, "twin-").name
+    out = user.run(capsys, compare, name, name)
+    assert "p = 1;" in out and "(first)" in out
+    result = json.loads((user.newest("comparisons") / "comparison.json").read_text())
+    assert (result["only_first"], result["only_second"]) == (0, 0)
+
+
+def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
+    """As those of Lab 4."""
+    user.run(capsys, retrain, "--recipe", "mlp", "--epochs", 1, "--split", "test")
+    validated = user.newest("runs").name
+    out = user.run(capsys, compare, validated, find(user, "twin-").name)
+    assert re.search(r"\d+ test images that neither run was trained on", out)
+    assert f"note: {validated} was validated on the TEST images" in out
+
+
+def test_only_images_that_both_test_on_are_compared(small_dirs):
+    test = datasets.load(FASHION, str(small_dirs["fashion"]))[1]
+    settings = [{"split": "published"}, {"split": "half"}, {"split": "holdout"}]
+    parts = [set(splits.tested(FASHION, test, its["split"])) for its in settings]
+    common = two_runs._common(FASHION, test, settings[:2])
+    assert set(common) == parts[0] & parts[1] and 0 < len(common) < len(parts[0])
+    assert set(two_runs._common(FASHION, test, settings[1:])) == parts[1]
+    split = splits.split(FASHION, test, test, "half")
+    np.testing.assert_array_equal(split.test.x, test.x[splits.tested(FASHION, test, "half")])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_mcnemar(pairs):
+    """Against the definition: a fair coin for each image that only one has right."""
+    from scipy.stats import binom
+
+    first, second = (np.array(column) for column in zip(*pairs))
+    result = two_runs.mcnemar(first, second)
+    b, c = result["only_first"], result["only_second"]
+    expected = min(1.0, 2 * binom.cdf(min(b, c), b + c, 0.5)) if b + c else 1.0
+    assert result["p_value"] == pytest.approx(expected)
+    assert two_runs.mcnemar(second, first)["p_value"] == pytest.approx(result["p_value"])
+    assert result["both_right"] + b == first.sum() and result["both_right"] + c == second.sum()
+
+
+def test_retrain_all_trains_every_recipe(small_dirs, tmp_path, capsys):
+    """On MNIST, which has few; with one epoch each."""
+    task = TASKS[1]
+    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    assert cli.main(task, "retrain", ["--recipe", "all", "--epochs", "1", *places]) == 0
+    labels = {path.name[16:] for path in (tmp_path / "mnist" / "runs").iterdir()}
+    assert labels == {f"recipe-{name}" for name in task.recipes}
+    capsys.readouterr()

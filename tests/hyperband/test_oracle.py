@@ -1,0 +1,258 @@
+"""Hyperband's decisions, without training: a score is a function of the hyperparameters."""
+
+import random
+
+import keras_tuner
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared_keras.hyperband import drawn, rungs
+from shared_keras.hyperband.oracle import Oracle
+from shared_keras.hyperband.rungs import COMPLETED, FAILED
+from shared_keras.hyperband.table import without_bookkeeping
+
+OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
+BUDGETS = [(4, 2), (10, 2), (27, 3)]
+
+
+def space():
+    hp = keras_tuner.HyperParameters()
+    hp.Float("rate", 1e-4, 1e-1, sampling="log")
+    hp.Int("depth", 1, 3)
+    with hp.conditional_scope("depth", [2, 3]):
+        hp.Int("units", 1, 1000)
+    return hp
+
+
+def make(folder, seed=0, budget=BUDGETS[0], **kwargs):
+    max_epochs, factor = budget
+    oracle = Oracle(OBJECTIVE, seed=seed, max_epochs=max_epochs, factor=factor, **kwargs)
+    oracle.verbose = 0
+    oracle.update_space(space())
+    oracle._set_project_dir(folder, "p")
+    return oracle
+
+
+def chance(*parts) -> float:
+    """Return a number in [0, 1) that looks drawn, but follows from its arguments."""
+    return random.Random(repr(parts)).random()
+
+
+def end(oracle, trial, failing=0.0):
+    """End a trial as its hyperparameters and its place decide."""
+    values = trial.hyperparameters.values
+    if chance("fail", trial.trial_id) < failing:
+        trial.status, trial.message = FAILED, "RuntimeError: no luck"
+    else:
+        score = chance(sorted(without_bookkeeping(values).items())) + values["tuner/epochs"] / 100
+        oracle.update_trial(trial.trial_id, {"val_accuracy": score})
+        trial.status = COMPLETED
+    oracle.end_trial(trial)
+
+
+def play(oracle, workers=1, order=0, failing=0.0, stop=None):
+    """Search, with trials that end in any order; `stop` after so many that ended."""
+    shuffle = random.Random(order)
+    running = []
+    while stop is None or len(oracle.end_order) < stop:
+        while len(running) < workers:
+            trial = oracle.create_trial(f"worker{shuffle.random()}")
+            if trial.status != "RUNNING":
+                break
+            running.append(trial)
+        if not running:
+            break
+        end(oracle, running.pop(shuffle.randrange(len(running))), failing)
+    return oracle
+
+
+def outcome(oracle):
+    return {
+        i: (t.status, t.score, t.hyperparameters.values) for i, t in sorted(oracle.trials.items())
+    }
+
+
+def filled(oracle):
+    """Return the trials of each rung that was planned."""
+    return {
+        key: (rung, list(rungs.begun_trials(rung, oracle.trials).values()))
+        for key, rung in oracle.rungs.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "trials", "epochs"), [(10, 46, 170), (15, 46, 250), (20, 92, 468)]
+)
+def test_schedule_is_the_published_one(max_epochs, trials, epochs):
+    """DESIGN 3 and the issues count these for the stock class."""
+    oracle = Oracle(OBJECTIVE, seed=0, max_epochs=max_epochs, factor=2)
+    assert sum(r.trials for r in oracle.schedule()) == trials
+    assert sum(r.trials * (r.epochs - r.initial_epoch) for r in oracle.schedule()) == epochs
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=str)
+def test_the_schedule_is_what_runs_and_the_best_are_promoted(tmp_path, budget):
+    oracle = play(make(tmp_path, budget=budget))
+    numbers = [int(i) for i in oracle.trials]
+    assert numbers == list(range(sum(r.trials for r in oracle.schedule())))
+    for (bracket, level), (rung, trials) in filled(oracle).items():
+        assert len(trials) == rung.trials
+        values = [t.hyperparameters.values for t in trials]
+        assert {(v["tuner/initial_epoch"], v["tuner/epochs"]) for v in values} == {
+            (rung.initial_epoch, rung.epochs)
+        }
+        if level:
+            below = filled(oracle)[bracket, level - 1][1]
+            best = sorted((t.score for t in below), reverse=True)[: rung.trials]
+            parents = [oracle.trials[v["tuner/trial_id"]] for v in values]
+            assert sorted((t.score for t in parents), reverse=True) == best
+            for value, parent in zip(values, parents):
+                assert without_bookkeeping(value) == without_bookkeeping(
+                    parent.hyperparameters.values
+                )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 5),
+    workers=st.integers(1, 9),
+    order=st.integers(0, 2**20),
+    failing=st.sampled_from([0.0, 0.3]),
+)
+def test_the_number_of_workers_and_their_speed_change_nothing(
+    tmp_path_factory, seed, workers, order, failing
+):
+    alone = play(make(tmp_path_factory.mktemp("a"), seed), failing=failing)
+    many = play(make(tmp_path_factory.mktemp("b"), seed), workers, order, failing)
+    assert outcome(many) == outcome(alone)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    stops=st.lists(st.integers(0, 15), max_size=4),
+    order=st.integers(0, 2**20),
+    failing=st.sampled_from([0.0, 0.3]),
+)
+def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
+    """Cut off with trials still running, and read back from the files alone."""
+    whole = play(make(tmp_path_factory.mktemp("a")), failing=failing)
+    folder = tmp_path_factory.mktemp("b")
+    ended = set()
+    for i, stop in enumerate(sorted(stops)):
+        oracle = make(folder)
+        if i:
+            oracle.reload()
+        assert set(oracle.trials) == ended
+        play(oracle, 3, order + i, failing, stop)
+        oracle.save()
+        ended = {t for t, trial in oracle.trials.items() if trial.status in (COMPLETED, FAILED)}
+    oracle = make(folder)
+    if stops:
+        oracle.reload()
+    assert outcome(play(oracle, 2, order, failing)) == outcome(whole)
+    assert sorted(oracle.end_order) == sorted(oracle.trials)
+
+
+def test_seeds(tmp_path):
+    searches = [outcome(play(make(tmp_path / str(seed), seed))) for seed in range(4)]
+    assert outcome(play(make(tmp_path / "again", 0))) == searches[0]  # 0 is a seed
+    settings = [
+        without_bookkeeping(values)
+        for search in searches
+        for _, _, values in search.values()
+        if values["tuner/round"] == 0
+    ]
+    assert len({repr(each) for each in settings}) == len(
+        settings
+    )  # and neighbours have nothing in common
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thirty_percent_of_failures_fill_every_rung(tmp_path, seed):
+    oracle = play(make(tmp_path, seed, (10, 2)), 3, seed, failing=0.3)
+    statuses = [t.status for t in oracle.trials.values()]
+    assert 0.1 < statuses.count(FAILED) / len(statuses) < 0.5
+    for (bracket, level), (rung, trials) in filled(oracle).items():
+        assert len(trials) >= rung.trials, (bracket, level)
+        assert any(t.status == COMPLETED for t in trials)
+        parents = [t.hyperparameters.values.get("tuner/trial_id") for t in trials]
+        assert level == 0 or len(set(parents)) == len(parents)  # no trial goes on twice
+
+
+def test_a_failure_costs_its_own_place_only(tmp_path):
+    """Where enough are left, nothing is trained instead of it."""
+    oracle = make(tmp_path, budget=(10, 2))
+    while (trial := oracle.create_trial("t")).status == "RUNNING":
+        if trial.trial_id in ("0000", "0003"):
+            trial.status = FAILED
+            oracle.end_trial(trial)
+        else:
+            end(oracle, trial)
+    assert len(oracle.trials) == 46 and not any("-" in i for i in oracle.trials)
+    parents = {t.hyperparameters.values.get("tuner/trial_id") for t in oracle.trials.values()}
+    assert not parents & {"0000", "0003"}
+
+
+def test_only_a_whole_first_rung_of_failures_stops(tmp_path):
+    oracle = play(make(tmp_path, budget=(10, 2)), failing=1.0)
+    first = oracle.rungs[0, 0]
+    assert oracle.all_failed() and len(oracle.trials) == first.trials
+    assert {t.status for t in oracle.trials.values()} == {FAILED}
+    assert oracle.create_trial("t").status == "STOPPED"
+
+
+def test_max_trials_are_the_first_ones(tmp_path):
+    whole = outcome(play(make(tmp_path / "a", budget=(10, 2))))
+    for limit in (1, 13, 45):
+        oracle = play(make(tmp_path / str(limit), budget=(10, 2), max_trials=limit), 4, limit)
+        assert outcome(oracle) == {i: t for i, t in whole.items() if int(i) < limit}
+        assert sum(r.trials for r in oracle.schedule()) == limit
+
+
+def test_known_settings_come_first(tmp_path):
+    known = [{"rate": 0.01, "depth": 2, "units": 7}, {"rate": 0.02, "depth": 1}]
+    oracle = play(make(tmp_path, try_first=known), 3)
+    first = [without_bookkeeping(oracle.trials[i].hyperparameters.values) for i in ("0000", "0001")]
+    assert first == known
+    others = outcome(play(make(tmp_path / "x"), 3))
+    assert without_bookkeeping(others["0002"][2]) == without_bookkeeping(
+        oracle.trials["0002"].hyperparameters.values
+    )
+    again = make(tmp_path)
+    again.reload()
+    assert again.try_first == known
+
+
+def test_a_hyperparameter_found_late_changes_no_other_draw(tmp_path):
+    configs = []
+    for late in (False, True):
+        oracle = make(tmp_path / str(late))
+        oracle.create_trial("t")
+        if late:
+            hp = keras_tuner.HyperParameters()
+            hp.Int("late", 1, 1000)
+            oracle.update_space(hp)
+        configs.append(oracle.create_trial("u").hyperparameters.get_config())
+    assert configs[0] == configs[1]
+
+
+def test_a_late_value_follows_from_the_seed_and_the_name():
+    def ask(seed, *names):
+        hp = drawn.of(space().get_config(), seed)
+        return {name: hp.Int(name, 1, 10**6) for name in names}
+
+    both = ask(1, "a", "b")
+    assert ask(1, "b", "a") == both and both["a"] != both["b"]
+    assert ask(2, "a")["a"] != both["a"]
+    assert drawn.of({"space": [], "values": {"a": 7}}, 1).Int("a", 1, 10**6) == 7
+
+
+def test_what_a_promotion_needs_is_kept(tmp_path):
+    """Until the trial that goes on has ended; in the end nothing is."""
+    oracle = make(tmp_path, budget=(10, 2))
+    while (trial := oracle.create_trial("t")).status == "RUNNING":
+        parent = trial.hyperparameters.values.get("tuner/trial_id")
+        assert parent is None or parent in oracle.promotable()
+        end(oracle, trial)
+    assert oracle.promotable() == set()

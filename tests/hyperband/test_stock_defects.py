@@ -1,0 +1,344 @@
+"""DESIGN 7's defects of KerasTuner 1.4.8: each check fails on its class and passes on ours."""
+
+import contextlib
+import functools
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared_keras.errors import BadInput
+from shared_keras.hyperband import Hyperband as Ours
+
+X = np.random.default_rng(0).integers(0, 256, (320, 10), dtype=np.uint8)
+Y = (X[:, 0] > 127).astype(np.int32)
+STEPS = 8  # of 32 images, in an epoch of 256
+ROOT = Path(__file__).parents[2]
+
+
+def build(hp, rate=0.01):
+    hp.Int("units", 2, 1000)  # tells trials apart; all have the same shapes, and programs
+    model = keras.Sequential(
+        [keras.Input((10,)), keras.layers.Rescaling(1 / 255), keras.layers.Dense(8)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
+    return model
+
+
+def exploding(hp):
+    return build(hp, rate=float("inf"))
+
+
+def failing(hp):
+    if "tuner/epochs" in hp.values:
+        raise RuntimeError("no luck")
+    return build(hp)
+
+
+def failing_once(hp, marker):
+    if "tuner/epochs" in hp.values and not marker.exists():
+        marker.touch()
+        raise RuntimeError("no luck")
+    return build(hp)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Writes down what each training starts and ends with."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def record(self, event):
+        weights = sum(float(np.abs(w).sum()) for w in self.model.get_weights())
+        state = {
+            "event": event,
+            "initial_epoch": self.params.get("initial_epoch"),
+            "iterations": int(self.model.optimizer.iterations),
+            "weights": weights,
+        }
+        with open(self.path, "a") as file:
+            file.write(json.dumps(state) + "\n")
+
+    def on_train_begin(self, logs=None):
+        self.record("begin")
+
+    def on_train_end(self, logs=None):
+        self.record("end")
+
+
+def stock(folder, hypermodel=build, objective=None, **options):
+    objective = objective or keras_tuner.Objective("val_accuracy", "max")
+    options = {"max_epochs": 2, "factor": 2, "seed": 1} | options
+    return keras_tuner.Hyperband(
+        hypermodel, objective, directory=folder, project_name="p", **options
+    )
+
+
+def ours(folder, hypermodel=build, objective=None, **options):
+    objective = objective or keras_tuner.Objective("val_accuracy", "max")
+    options = {"max_epochs": 2, "factor": 2, "seed": 1} | options
+    return Ours(hypermodel, objective, directory=folder, project_name="p", **options)
+
+
+def search(tuner, **options):
+    tuner.search(X[:256], Y[:256], validation_data=(X[256:], Y[256:]), **options)
+    return tuner
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A finished search of each class, in which the first epoch of a trial is its best."""
+    searches = {}
+    for make in (stock, ours):
+        folder = tmp_path_factory.mktemp(make.__name__)
+        falls = keras_tuner.Objective("loss", "max")
+        options = {"keep_checkpoints": 1} if make is ours else {}
+        tuner = make(folder, objective=falls, max_epochs=4, factor=3, **options)
+        search(tuner, callbacks=[Recorder(folder / "log")], **SILENT[make])
+        log = pd.read_json(folder / "log", lines=True)
+        searches[make] = tuner, folder / "p", log
+    return searches
+
+
+SILENT = {stock: {"verbose": 0}, ours: {}}
+
+
+def test_1_the_optimizer_goes_on(searched):
+    def check(make):
+        _, _, log = searched[make]
+        begins = log.iterations[log.event == "begin"]
+        assert 2 * STEPS in set(begins)  # of those that are promoted after two epochs
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_2_a_promoted_trial_starts_with_the_weights_that_its_parent_ended_with(searched):
+    def check(make):
+        tuner, _, log = searched[make]
+        begins = log.weights[log.event == "begin"].round(3)
+        ends = set(log.weights[log.event == "end"].round(3))
+        promoted = sum(
+            t.hyperparameters.values["tuner/round"] > 0 for t in tuner.oracle.trials.values()
+        )
+        assert begins.isin(ends).sum() == promoted
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_3_one_failure_does_not_empty_a_rung(tmp_path):
+    def check(make):
+        folder = tmp_path / make.__name__
+        folder.mkdir()
+        tuner = make(folder, functools.partial(failing_once, marker=folder / "marker"))
+        search(tuner, **SILENT[make])
+        places = [
+            (v["tuner/bracket"], v["tuner/round"])
+            for v in (t.hyperparameters.values for t in tuner.oracle.trials.values())
+        ]
+        assert places.count((1, 1)) == 1
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_4_zero_is_a_seed(tmp_path):
+    def check(make):
+        first = [
+            make(tmp_path / make.__name__ / str(i), seed=0).oracle.create_trial("t")
+            for i in range(3)
+        ]
+        assert len({trial.hyperparameters.values["units"] for trial in first}) == 1
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"max_epochs": 8}, {"factor": 3}, {"hypermodel": exploding}, {"objective": "val_loss"}],
+    ids=["max_epochs", "factor", "ranges", "objective"],
+)
+def test_5_other_settings_in_the_same_folder_are_refused(tmp_path, change):
+    def narrow(hp):
+        hp.Int("units", 2, 50)
+        return build(hp)
+
+    if "hypermodel" in change:
+        change = {"hypermodel": narrow}
+    if "objective" in change:
+        change = {"objective": keras_tuner.Objective("val_loss", "min")}
+
+    def check(make):
+        tuner = make(tmp_path / make.__name__)
+        trial = tuner.oracle.create_trial("t")
+        tuner.oracle.update_trial(trial.trial_id, {"val_accuracy": 1.0})
+        trial.status = "COMPLETED"
+        tuner.oracle.end_trial(trial)
+        tuner.save()
+        with pytest.raises(BadInput) as refusal:
+            make(tmp_path / make.__name__, **change)
+        assert "was" in str(refusal.value) and "is now" in str(refusal.value)
+
+    with pytest.raises(pytest.fail.Exception):  # it takes the folder silently
+        check(stock)
+    check(ours)
+
+
+def test_6_files_stay_whole_if_the_disk_is_full(tmp_path):
+    def check(make):
+        tuner = make(tmp_path / make.__name__)
+        tuner.oracle.create_trial("t")
+        path = Path(tuner.oracle._get_oracle_fname())
+        tuner.oracle.save()
+        tuner.oracle.start_order.append("more")  # to write
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+        try:
+            with pytest.raises(OSError):
+                tuner.oracle.save()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        try:
+            json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise AssertionError("truncated") from error
+
+    with pytest.raises(AssertionError, match="truncated"):
+        check(stock)
+    check(ours)
+
+
+def test_7_a_trial_that_is_run_again_does_not_average(tmp_path):
+    def check(make):
+        killed = make(tmp_path / make.__name__)
+        killed.save()
+        trial = killed.oracle.create_trial("tuner0")
+        killed.oracle.update_trial(trial.trial_id, {"val_accuracy": 0.0})
+        again = make(tmp_path / make.__name__)
+        trial = again.oracle.create_trial("tuner0")
+        assert trial.trial_id == "0000"
+        again.oracle.update_trial(trial.trial_id, {"val_accuracy": 1.0})
+        trial.status = "COMPLETED"
+        again.oracle.end_trial(trial)
+        assert again.oracle.trials["0000"].score == 1.0
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_8_a_loss_that_is_none_is_a_failure(tmp_path):
+    def check(make):
+        tuner = make(tmp_path / make.__name__, exploding, max_epochs=1)
+        with contextlib.suppress(RuntimeError):
+            search(tuner, **SILENT[make])
+        assert {t.status for t in tuner.oracle.trials.values()} == {"FAILED"}
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_9_every_failure_is_on_disk_with_its_reason(tmp_path):
+    def check(make):
+        tuner = make(tmp_path / make.__name__, failing)
+        with pytest.raises(RuntimeError, match="no luck"):
+            search(tuner, **SILENT[make])
+        for path in Path(tuner.project_dir).glob("trial_*/trial.json"):
+            state = json.loads(path.read_text())
+            assert state["status"] == "FAILED" and "no luck" in state["message"]
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_10_tensorflow_without_tensorboard(tmp_path):
+    """Without it, every trial of the stock class fails on TensorFlow; none of ours does."""
+    (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")
+    code = (
+        "from tests.hyperband.test_stock_defects import *\n"
+        "for make in (stock, ours):\n"
+        "    tuner = make(Path(make.__name__), max_epochs=1, factor=2)\n"
+        "    with contextlib.suppress(RuntimeError):\n"
+        "        search(tuner, verbose=0)\n"
+        "    print(make.__name__, *{t.status for t in tuner.oracle.trials.values()})"
+    )
+    environment = os.environ | {
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONPATH": f"{tmp_path}:{ROOT}",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    outcomes = [line for line in result.stdout.splitlines() if line.startswith(("stock", "ours"))]
+    assert outcomes == ["stock FAILED", "ours COMPLETED"], result.stdout[-2000:]
+
+
+def test_11_only_needed_checkpoints_stay(searched):
+    def check(make):
+        tuner, folder, _ = searched[make]
+        kept = len(list(folder.glob("trial_*/checkpoint.weights.h5")))
+        assert kept < len(tuner.oracle.trials)
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_12_every_epoch_is_kept(searched):
+    def check(make):
+        tuner, folder, _ = searched[make]
+        for trial_id, trial in tuner.oracle.trials.items():
+            path = folder / f"trial_{trial_id}" / "history.csv"
+            assert path.exists()
+            values = trial.hyperparameters.values
+            epochs = range(values["tuner/initial_epoch"] + 1, values["tuner/epochs"] + 1)
+            assert list(pd.read_csv(path).epoch) == list(epochs)
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_13_the_best_are_among_the_longest_trained(searched):
+    """The objective falls with each epoch, so that the shortest have the best scores."""
+
+    def check(make):
+        tuner, _, _ = searched[make]
+        for hyperparameters in tuner.get_best_hyperparameters(3):
+            assert hyperparameters.values["tuner/epochs"] == 4
+
+    with pytest.raises(AssertionError):
+        check(stock)
+    check(ours)
+
+
+def test_14_chief_and_workers_are_refused(tmp_path, monkeypatch):
+    """Ours has processes of its own, which are replaced when they die."""
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(BadInput, match="KERASTUNER_ORACLE_IP"):
+        ours(tmp_path)

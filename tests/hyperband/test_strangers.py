@@ -1,0 +1,301 @@
+"""The tuner with hypermodels, data and processes unlike the project's own."""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.hyperband import Hyperband, job
+
+X = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
+Y = (X[:, 0] > 0).astype("int32")
+DATA = {"x": X[:80], "y": Y[:80], "validation_data": (X[80:], Y[80:])}
+
+
+def build(hp, optimizer="sgd", activation="linear", declare=()):
+    hp.Int("units", 2, 500)  # tells trials apart; all have the same program
+    for name in declare:
+        hp.Boolean(name)
+    model = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(4, activation), keras.layers.Dense(2)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+def deep(hp):
+    """The usual pattern of KerasTuner: some hyperparameters are known only once built."""
+    for i in range(hp.Int("layers", 1, 5)):
+        hp.Int(f"units_{i}", 2, 500)
+    return build(hp)
+
+
+def make(folder, hypermodel=build, objective="val_accuracy", **options):
+    options = {"max_epochs": 2, "factor": 2, "seed": 3} | options
+    return Hyperband(hypermodel, objective, directory=folder, project_name="p", **options)
+
+
+def search(tuner, **options):
+    return tuner.search(**(DATA | {"verbose": 0} | options))
+
+
+def outcome(tuner):
+    return {
+        i: (t.status, t.score, t.hyperparameters.values) for i, t in tuner.oracle.trials.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder of a finished search."""
+    folder = tmp_path_factory.mktemp("done")
+    search(make(folder))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changed", "hypermodel", "options"),
+    [
+        ("model", functools.partial(build, activation="relu"), {}),
+        ("model", functools.partial(build, optimizer="adam"), {}),
+        ("y", build, {"y": 1 - Y[:80]}),
+        ("x", build, {"x": X[:80] * 2}),
+        ("validation_data", build, {"validation_data": (X[70:], Y[70:])}),
+        ("batch_size", build, {"batch_size": 16}),
+        ("shuffle", build, {"shuffle": False}),
+        ("callbacks", build, {"callbacks": [keras.callbacks.EarlyStopping(patience=3)]}),
+    ],
+)
+def test_another_search_under_the_same_name_is_refused(done, changed, hypermodel, options):
+    with pytest.raises(BadInput, match=f"^{changed} was .* and is now"):
+        search(make(done, hypermodel), **options)
+
+
+@pytest.mark.parametrize(("first", "second"), [((), ("wide",)), (("wide",), ())])
+def test_a_hyperparameter_more_or_less_is_another_search(tmp_path, first, second):
+    search(make(tmp_path, functools.partial(build, declare=first)))
+    with pytest.raises(BadInput, match="^hyperparameter wide was .* and is now"):
+        make(tmp_path, functools.partial(build, declare=second))
+
+
+def test_the_same_search_is_taken_up(done):
+    """Models have other names by now, and the data are another copy."""
+    build(keras_tuner.HyperParameters())
+    tuner = make(done)
+    before = outcome(tuner)
+    assert outcome(search(tuner, x=X[:80].copy())) == before and len(before) == 5
+
+
+def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
+    search(make(tmp_path / "a"), verbose=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("p: 5 trials, 7 epochs, in ")
+    assert len([line for line in lines if re.match(r"[1-5]/5  trial ", line)]) == 5
+    search(make(tmp_path / "b"), verbose=0)
+    assert capsys.readouterr().out == ""
+
+
+def raising(hp, error):
+    if hp.values.get("tuner/bracket") == 0:
+        raise error
+    return build(hp)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FileNotFoundError("no such file"), SystemExit("leave"), PermissionError(13, "denied")],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_hypermodel_raises_costs_its_place(tmp_path, error):
+    """Bracket 0 fails altogether, so that the search ends badly, but only after the others."""
+    tuner = make(tmp_path, functools.partial(raising, error=error), workers=1)
+    with pytest.raises(RunFailed, match=f"{type(error).__name__}: .*delete .* or give another"):
+        search(tuner)
+    statuses = [t.status for t in tuner.oracle.trials.values()]
+    assert statuses.count("FAILED") == 2 and statuses.count("COMPLETED") >= 1
+    again = make(tmp_path, functools.partial(raising, error=error), workers=1)
+    assert not again.finished()
+    with pytest.raises(RunFailed, match="every trial of a first rung failed"):
+        search(again)
+
+
+BACKEND_FIRST = """
+import keras
+used = keras.backend.backend()
+from shared_keras.hyperband import Hyperband
+import numpy as np
+
+def build(hp):
+    assert keras.backend.backend() == used, keras.backend.backend()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 2, 9))])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"])
+    return model
+
+x, y = np.random.rand(60, 4), np.arange(60) % 2
+tuner = Hyperband(build, "val_accuracy", max_epochs=1, factor=2, workers=1)
+print(used, *set(tuner.search(x, y, validation_data=(x, y), verbose=0).results().status))
+"""
+
+
+def test_workers_use_the_backend_of_a_keras_that_was_imported_first(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_HOME": str(tmp_path)}
+    del environment["KERAS_BACKEND"]
+    result = subprocess.run(
+        [sys.executable, "-c", BACKEND_FIRST],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.split() == ["tensorflow", "COMPLETED"], result.stderr[-2000:]
+
+
+def half(hp):
+    assert keras.config.dtype_policy().name == "mixed_bfloat16", keras.config.dtype_policy()
+    assert keras.config.epsilon() == 1e-5
+    model = build(hp)
+    assert model.layers[0].compute_dtype == "bfloat16"
+    return model
+
+
+def test_what_is_set_for_all_of_keras_is_set_in_the_workers(tmp_path):
+    epsilon = keras.config.epsilon()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_epsilon(1e-5)
+    try:
+        tuner = search(make(tmp_path, half, max_epochs=1))
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_epsilon(epsilon)
+    assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
+
+
+def test_models_that_stay_warm_are_bounded_by_bytes(monkeypatch, tmp_path):
+    model = build(keras_tuner.HyperParameters())
+    model.optimizer.build(model.trainable_variables)
+    monkeypatch.setattr(job, "WARM", 3 * job._size(model))
+    objective = keras_tuner.Objective("loss", "min")
+    shared = job.Search(None, None, objective, X, Y, {})
+    for i in range(5):
+        (tmp_path / str(i)).mkdir()
+        trial = job.Job({}, tmp_path / str(i), None, 0, 1, 0, resumable=True)
+        job._save_outputs(shared, trial, model, job.BestEpoch(objective))
+    assert [path.name for path in shared.warm] == ["2", "3", "4"]
+
+
+def unbuilt(hp):
+    model = keras.Sequential([keras.layers.Dense(hp.Int("units", 2, 9)), keras.layers.Dense(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_model_without_an_input_goes_on_in_any_process(tmp_path, warm):
+    objective = keras_tuner.Objective("loss", "min")
+    options = {"validation_data": DATA["validation_data"]}
+    hypermodel = make(tmp_path, unbuilt).hypermodel
+    shared = job.Search(hypermodel, None, objective, X, Y, options)
+    histories = []
+    for i, parent in enumerate((None, tmp_path / "0")):
+        (tmp_path / str(i)).mkdir()
+        config = {"space": [], "values": {"units": 4}}
+        trial = job.Job(config, tmp_path / str(i), parent, i, i + 1, 0, resumable=True)
+        result = job.run(shared, trial)
+        assert result.failure is None
+        histories += result.history["loss"]
+        if not warm:
+            shared.warm.clear()
+    assert histories[1] < histories[0]
+
+
+def test_what_is_no_model_is_said_before_the_first_trial(tmp_path):
+    with pytest.raises(TypeError, match="must return a compiled keras.Model. Received: 3"):
+        make(tmp_path, lambda hp: 3)
+
+
+@pytest.mark.parametrize(
+    ("objective", "direction"),
+    [("val_mae", "min"), ("val_mean_squared_error", "min"), ("loss", "min"), ("val_auc", "max")],
+)
+def test_the_direction_is_that_of_the_stock_class(tmp_path, objective, direction):
+    ours = make(tmp_path, objective=objective).oracle.objective
+    stock = keras_tuner.Hyperband(build, objective, directory=tmp_path, project_name="stock")
+    assert ours == stock.oracle.objective and ours.direction == direction
+
+
+@pytest.mark.parametrize("objective", ["val_mine", "val_f1_score", ["loss", "val_mine"]])
+def test_a_name_of_unknown_direction_is_refused(tmp_path, objective):
+    """KerasTuner would look for the smallest F1 score."""
+    with pytest.raises(BadInput, match=r"objective: 'val_\w+' .* keras_tuner.Objective\('val_"):
+        make(tmp_path, objective=objective)
+
+
+def test_several_objectives(tmp_path):
+    tuner = search(make(tmp_path, objective=["val_loss", "val_accuracy"]))
+    best = tuner.winner()
+    values = {name: best.metrics.get_last_value(name) for name in ("val_loss", "val_accuracy")}
+    assert best.score == pytest.approx(values["val_loss"] - values["val_accuracy"])
+
+
+def test_an_objective_that_no_trial_logs_ends_the_search_at_once(tmp_path):
+    tuner = make(tmp_path, objective=keras_tuner.Objective("val_f1", "max"), workers=1)
+    with pytest.raises(BadInput, match="objective: expected one of accuracy, loss, val_accuracy"):
+        search(tuner)
+    assert [t.status for t in tuner.oracle.trials.values()] == ["RUNNING"]
+    assert len(search(make(tmp_path)).results()) == 5  # the same name, and a right objective
+
+
+@pytest.fixture(scope="module")
+def deep_search(tmp_path_factory):
+    return search(make(tmp_path_factory.mktemp("deep"), deep, max_epochs=4, workers=1))
+
+
+def test_hyperparameters_that_become_known_late_are_drawn_alike(deep_search, tmp_path):
+    """With another number of workers and after an interruption, too."""
+    expected = outcome(deep_search)
+    events = []
+
+    def stop():
+        events.append(1)
+        if len(events) == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(make(tmp_path, deep, max_epochs=4, workers=2, callback=stop))
+    assert outcome(search(make(tmp_path, deep, max_epochs=4, workers=2))) == expected
+
+
+def test_late_hyperparameters_are_drawn_from_the_first_trial_on(deep_search):
+    values = [t.hyperparameters.values for t in deep_search.oracle.trials.values()]
+    for each in values:
+        assert {f"units_{i}" for i in range(each["layers"])} <= each.keys()
+    later = [v for each in values for name, v in each.items() if re.match("units_[1-4]", name)]
+    assert len(set(later)) > 5 and later.count(2) <= 1  # 2 is the default
+
+
+@pytest.mark.parametrize("keep", [2, "all"])
+def test_the_best_models_can_be_loaded(tmp_path, keep):
+    tuner = search(make(tmp_path, keep_checkpoints=keep))
+    count = 5 if keep == "all" else keep
+    models = tuner.get_best_models(count)
+    assert len(models) == count
+    for model, trial in zip(models, tuner.ranked()):
+        score = model.evaluate(*DATA["validation_data"], verbose=0)[1]
+        assert score == pytest.approx(trial.score)
+
+
+def test_no_time_means_no_trial(tmp_path):
+    tuner = search(make(tmp_path), timeout=0)
+    assert outcome(tuner) == {} and not tuner.finished()
+    with pytest.raises(BadInput, match="timeout: expected at least 0 seconds, got -1"):
+        search(tuner, timeout=-1)

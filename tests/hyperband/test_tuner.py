@@ -1,0 +1,320 @@
+"""The tuner: Hyperband's schedule, continuation, failures, files, reproducibility."""
+
+import csv
+import functools
+import json
+import os
+import resource
+import signal
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+from shared_keras import training
+from shared_keras.errors import RunFailed
+from shared_keras.hyperband import Hyperband
+from shared_keras.hyperband.rungs import lineage
+from shared_keras.processes import workers
+
+X = np.random.default_rng(0).integers(0, 256, (400, 10), dtype=np.uint8)
+Y = (X[:, 0] > 127).astype(np.int32)
+BUDGET = {"max_epochs": 4, "factor": 2}
+VALIDATION = (X[300:], Y[300:])
+FIT = {"validation_data": VALIDATION, "batch_size": 32}
+
+
+def build(hp):
+    """A hypermodel of which some settings fail."""
+    trouble = hp.Choice("trouble", ["none", "no", "raise", "nan"])
+    if trouble == "raise":
+        raise RuntimeError("out of luck")
+    return healthy(hp, float("inf") if trouble == "nan" else None)
+
+
+def healthy(hp, rate=None):
+    units = hp.Int("units", 4, 12, step=4)
+    rate = rate or hp.Float("rate", 1e-3, 1e-1, sampling="log")
+    model = keras.Sequential(
+        [
+            keras.Input((10,)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Dense(units, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    return model
+
+
+def make(folder, hypermodel=healthy, seed=0, **kwargs):
+    return Hyperband(
+        hypermodel,
+        "val_accuracy",
+        **BUDGET,
+        seed=seed,
+        directory=folder,
+        project_name="p",
+        **kwargs,
+    )
+
+
+def search(tuner):
+    tuner.search(X[:300], Y[:300], **FIT)
+    return tuner
+
+
+def outcome(tuner):
+    """All that a search decided."""
+    return [
+        (t.trial_id, t.status, t.score, t.best_step, t.hyperparameters.values)
+        for _, t in sorted(tuner.oracle.trials.items())
+    ]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished search."""
+    return search(make(tmp_path_factory.mktemp("done"), keep_checkpoints=1))
+
+
+def uninterrupted(hp, seed):
+    """Train to the end without a stop and return the history."""
+    training.seed_layers(seed)
+    epochs = BUDGET["max_epochs"]
+    return training.fit(healthy(hp), X[:300], Y[:300], epochs=epochs, seed=seed, **FIT).history
+
+
+def test_promotion_is_continuation(done):
+    """Three rungs, bit by bit what one uninterrupted training gives."""
+    last = next(
+        t for t in done.oracle.trials.values() if t.hyperparameters.values["tuner/round"] == 2
+    )
+    line = lineage(done.oracle.trials, last)[::-1]
+    assert len(line) == 3
+    seed = done.oracle.seed_of_training(last)
+    # In a process like those that trained the trials, with the same settings of XLA.
+    worker = workers.get(2)[0]
+    expected = worker.submit(uninterrupted, last.hyperparameters, seed).result()
+    rows = []
+    for trial in line:
+        with open(done.folder(trial.trial_id) / "history.csv") as file:
+            rows += csv.DictReader(file)
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    for name, values in expected.items():
+        assert [float(row[name]) for row in rows] == values, name
+
+
+@pytest.mark.parametrize("moment", [1, 8, 14])
+def test_an_interrupted_search_ends_as_if_it_had_not_been(done, tmp_path, moment):
+    """Stop at the n-th event: before, in and after first trials, in a promotion."""
+    events = []
+
+    def stop():
+        events.append(1)
+        if len(events) == moment:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(make(tmp_path, callback=stop))
+    completed = set(make(tmp_path).oracle.trials)
+    resumed = make(tmp_path)
+    begun = set()
+    resumed.callback = lambda: begun.update(resumed.running)
+    search(resumed)
+    assert outcome(resumed) == outcome(done)
+    assert not completed & begun  # finished trials are not repeated
+    for trial in resumed.oracle.trials.values():
+        observations = trial.metrics.get_history("val_accuracy")
+        assert [len(o.value) for o in observations] == [1]  # nor averaged with stale ones
+    assert sorted(resumed.oracle.end_order) == sorted(resumed.oracle.trials)
+
+
+def dies(hp, marker):
+    """Kills its process, as the system does without memory: once, or always."""
+    if hp.values["tuner/bracket"] == 0 and not marker.exists():
+        if "once" in marker.name:
+            marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return healthy(hp)
+
+
+def test_a_worker_that_dies_is_replaced_and_its_trial_run_again(done, tmp_path):
+    hypermodel = functools.partial(dies, marker=tmp_path / "once")
+    tuner = make(tmp_path, healthy)
+    tuner.hypermodel.build = hypermodel
+    assert outcome(search(tuner)) == outcome(done)
+
+
+def test_a_trial_whose_worker_dies_twice_has_failed(tmp_path):
+    tuner = Hyperband(healthy, max_epochs=1, factor=2, directory=tmp_path)
+    tuner.hypermodel.build = functools.partial(dies, marker=tmp_path / "never")
+    with pytest.raises(RunFailed, match="every trial of a first rung failed, .* died twice"):
+        search(tuner)
+    assert [t.status for t in tuner.oracle.trials.values()] == ["FAILED"]
+
+
+def test_files_are_whole_or_absent_after_a_crash_while_writing(tmp_path, monkeypatch):
+    tuner = make(tmp_path)
+    tuner.save()
+    before = (tuner.folder("x").parent / "oracle.json").read_text()
+    monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        tuner.oracle.create_trial("t")
+    monkeypatch.undo()
+    assert (tuner.folder("x").parent / "oracle.json").read_text() == before
+    assert not list(tmp_path.rglob("*tmp*"))
+    assert outcome(make(tmp_path)) == []
+
+
+def test_failures_are_recorded_with_their_reason(tmp_path):
+    tuner = search(make(tmp_path, build, seed=2))
+    trials = tuner.oracle.trials.values()
+    troubles = {t.hyperparameters.values["trouble"] for t in trials}
+    assert troubles == {"none", "no", "raise", "nan"}
+    for trial in trials:
+        trouble = trial.hyperparameters.values["trouble"]
+        assert (trial.status == "COMPLETED") == (trouble in ("none", "no"))
+        if trouble == "raise":
+            assert "out of luck" in trial.message
+        if trouble == "nan":
+            assert "became nan in epoch" in trial.message
+    table = tuner.results()
+    assert table.trial[0] == tuner.winner().trial_id
+    assert set(table.reason[table.status == "FAILED"]) >= {"RuntimeError: out of luck"}
+
+
+def test_two_searches_in_one_folder(tmp_path):
+    """The second is told so and leaves."""
+    first = make(tmp_path)
+    told = []
+
+    def second():
+        if not told:
+            with pytest.raises(RunFailed, match="another process is searching in"):
+                search(make(tmp_path))
+            told.append(True)
+
+    first.callback = second
+    assert len(outcome(search(first))) == 15 and told
+
+
+def test_a_timeout_ends_with_a_usable_result(tmp_path):
+    tuner = make(tmp_path)
+    tuner.search(X[:300], Y[:300], timeout=0.5, **FIT)
+    assert 1 <= len(tuner.results()) < 15
+    assert tuner.winner().score is not None
+
+
+class OwnFit(keras_tuner.HyperModel):
+    """A hypermodel that trains by itself, and declares a hyperparameter there."""
+
+    def build(self, hp):
+        return healthy(hp)
+
+    def fit(self, hp, model, x, y, **kwargs):
+        kwargs["batch_size"] = hp.Int("batch_size", 16, 100)
+        return model.fit(x, y, verbose=0, **kwargs)
+
+
+def test_a_hypermodels_own_fit_is_used(tmp_path):
+    tuner = search(Hyperband(OwnFit(), max_epochs=2, factor=2, directory=tmp_path))
+    sizes = [t.hyperparameters.values["batch_size"] for t in tuner.oracle.trials.values()]
+    assert len(set(sizes)) > 2
+    assert all(t.status == "COMPLETED" for t in tuner.oracle.trials.values())
+
+
+def test_any_logged_metric_can_be_the_objective(tmp_path):
+    tuner = search(Hyperband(healthy, "loss", max_epochs=2, factor=2, directory=tmp_path))
+    longest = [
+        t for t in tuner.oracle.trials.values() if t.hyperparameters.values["tuner/epochs"] == 2
+    ]
+    assert tuner.winner().score == min(t.score for t in longest)
+
+
+def full_disk(hp, marker):
+    """From the third trial on, no file may grow beyond a kilobyte, until the marker is gone."""
+    if marker.exists():
+        marker.write_text(marker.read_text() + "x")
+        if len(marker.read_text()) > 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    return healthy(hp)
+
+
+def test_same_seed_same_search_whatever_the_number_of_workers(done, tmp_path):
+    assert outcome(search(make(tmp_path, workers=1))) == outcome(done)
+
+
+def test_a_full_disk_stops_the_search_and_nothing_is_lost(done, tmp_path):
+    marker = tmp_path / "full"
+    marker.touch()
+    tuner = make(tmp_path, workers=1)
+    tuner.hypermodel.build = functools.partial(full_disk, marker=marker)
+    with pytest.raises(OSError, match="File too large"):
+        search(tuner)
+    ended = {i for i, t in tuner.oracle.trials.items() if t.status != "RUNNING"}
+    assert len(ended) == 2
+    marker.unlink()
+    again = make(tmp_path, workers=1)
+    again.hypermodel.build = tuner.hypermodel.build
+    assert set(again.oracle.trials) == ended
+    assert outcome(search(again)) == outcome(done)
+
+
+def test_the_winner_is_among_the_longest_trained(done):
+    longest = [
+        t for t in done.oracle.trials.values() if t.hyperparameters.values["tuner/epochs"] == 4
+    ]
+    assert done.winner().score == max(t.score for t in longest)
+    assert done.winner() in longest
+
+
+def test_a_stock_tuner_opens_the_folder(done):
+    stock = keras_tuner.Hyperband(
+        healthy,
+        "val_accuracy",
+        **BUDGET,
+        directory=done.directory,
+        project_name=done.project_name,
+    )
+    assert len(stock.oracle.trials) == 15
+    best = stock.oracle.get_best_trials(1)[0]
+    assert stock.get_best_hyperparameters()[0].values == best.hyperparameters.values
+    model = stock.get_best_models(1)[0]
+    assert model.evaluate(*VALIDATION, verbose=0)[1] == pytest.approx(best.score)
+
+
+def test_our_best_model_has_the_winners_score(done):
+    model = done.load_model(done.winner())
+    assert model.evaluate(*VALIDATION, verbose=0)[1] == pytest.approx(done.winner().score)
+
+
+def test_only_needed_checkpoints_stay(done):
+    folders = {p.parent.name[6:] for p in done.folder("0000").parent.rglob("checkpoint.weights.h5")}
+    needed = {
+        t.trial_id
+        for best in (done.winner(), done.oracle.get_best_trials(1)[0])
+        for t in lineage(done.oracle.trials, best)
+    }
+    assert folders == needed
+    assert not list(done.folder("0000").parent.rglob("state.npz"))
+
+
+def test_trial_files_are_plain_json(done):
+    for path in done.folder("0000").parent.rglob("trial.json"):
+        state = json.loads(path.read_text())
+        assert state["status"] == "COMPLETED" and 0 <= state["score"] <= 1
+
+
+def test_nothing_is_printed(done, tmp_path, capsys):
+    trial = make(tmp_path).oracle.create_trial("t")
+    assert trial.status == "RUNNING"
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,82 @@
+"""Adam in one pass and ReLU by its result: the same bits, fewer loops."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from shared_keras import training
+from shared_keras.models import layers
+from shared_keras.models.optimizers import OnePassAdam
+from tests.small_model import BATCH, CLASSES, FEATURES, problem
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
+if keras.backend.backend() == "jax":
+    import jax
+
+    from shared_keras.models import jax_ops
+    from shared_keras.training import jax_epoch
+
+OPTIONS = {
+    "adam": lambda: {"learning_rate": 0.01, "weight_decay": 1e-3, "clipnorm": 1.0},
+    "amsgrad": lambda: {"learning_rate": schedule(), "amsgrad": True},
+    "accumulated": lambda: {"learning_rate": 0.01, "gradient_accumulation_steps": 2},
+    "averages": lambda: {"learning_rate": 0.01, "use_ema": True},
+}
+KINDS = [(keras.optimizers.Adam, "relu"), (OnePassAdam, "relu"), (OnePassAdam, layers.relu)]
+
+
+def schedule():
+    return keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.5)
+
+
+def network(optimizer, relu):
+    """Return a compiled model with one ReLU."""
+    training.seed_layers(1)
+    parts = [
+        keras.Input((FEATURES,)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Dense(16),
+        keras.layers.Activation(relu),
+        layers.Dropout(0.2),
+        keras.layers.Dense(CLASSES, activation="softmax"),
+    ]
+    model = keras.Sequential(parts)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_adam_and_relu_mean_the_same(name):
+    """To the bit: weights, slots, history."""
+    assert jax_ops.MULTI_OUTPUT in os.environ["XLA_FLAGS"]  # as workers have them
+    x, y = problem()
+    results = []
+    for adam, relu in KINDS:
+        model = network(adam(**OPTIONS[name]()), relu)
+        history = training.fit(model, x, y, epochs=3, batch_size=BATCH).history
+        arrays = [*model.get_weights(), *map(np.array, model.optimizer.variables)]
+        results.append([*arrays, *history.values()])
+    for theirs, *ours in zip(*results, strict=True):
+        for values in ours:
+            np.testing.assert_array_equal(values, theirs)
+
+
+def test_adam_and_relu_are_one_loop_each():
+    """Adam one for each variable; otherwise it would be two, and all of this for nothing."""
+    plain, adam, both = (loops(network(kind(0.01), relu)) for kind, relu in KINDS)
+    variables = 4  # two kernels, two biases
+    assert plain - adam >= variables and adam - both >= 0
+
+
+def loops(model) -> int:
+    """Return how many loops XLA makes of an epoch."""
+    x, y = problem()
+    model._symbolic_build(data_batch=(x[:BATCH], y[:BATCH]))
+    variables = (model.trainable_variables, model.non_trainable_variables)
+    state = jax_epoch._read((*variables, model.optimizer.variables, model.metrics_variables))
+    program = jax_epoch._scan(jax_epoch.train_step(model), BATCH, None)
+    order = np.arange(len(x), dtype=np.int32)
+    compiled = program.lower(state, jax.device_put((x, y)), order).compile()
+    return compiled.as_text().count(" fusion(")

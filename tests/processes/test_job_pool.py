@@ -1,0 +1,132 @@
+"""Jobs on worker processes that may die at any moment."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil  # noqa: F401 - with it, loky replaces processes that grow
+import pytest
+
+from shared_keras.errors import RunFailed
+from shared_keras.processes import job_pool, workers
+
+
+class Job(SimpleNamespace):
+    """A job by its identity."""
+
+    __hash__ = object.__hash__
+
+
+def work(shared, job):
+    """Die as often as asked, or grow, then return."""
+    assert shared == "what they share"
+    with open(job.folder, "a") as file:
+        file.write("x")
+    if job.folder.stat().st_size <= job.deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.grow:
+        time.sleep(1.1)  # loky looks once a second
+        kept.append(b"x" * 2_000_000)
+    return job.folder.name
+
+
+kept = []
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Make jobs that die so many times each."""
+    return lambda *deaths, grow=False: [
+        Job(folder=Path(tmp_path, str(i)), deaths=n, grow=grow) for i, n in enumerate(deaths)
+    ]
+
+
+def kill(worker):
+    """Kill the process of an idle worker and wait until that is known."""
+    try:
+        os.kill(worker.submit(os.getpid).result(), signal.SIGKILL)
+        while worker.submit(os.getpid):
+            time.sleep(0.05)
+    except RuntimeError:  # loky's: the process was terminated
+        pass
+
+
+def run(pool, waiting, *, end=lambda worker, name: None):
+    results = {}
+
+    def choose(idle):
+        return (idle[0], waiting.pop(0)) if waiting else None
+
+    def ended(worker, job, result):
+        results[job.folder.name] = result
+        end(worker, job.folder.name)
+
+    job_pool.run(pool, "what they share", work, choose, ended)
+    return results
+
+
+def test_a_job_whose_worker_dies_runs_once_more_and_no_third_time(jobs):
+    pool = workers.get(2)
+    results = run(pool, jobs(0, 1, 5, 0))
+    assert "SIGKILL" in str(results.pop("2"))
+    assert results == {"0": "0", "1": "1", "3": "3"}
+
+
+def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypatch):
+    """Where psutil is installed, loky ends a process that grew and starts another."""
+    monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "1e6")
+    worker = workers.get(1)[0]
+    worker.restart()
+    before = worker.submit(os.getpid).result()
+    assert run([worker], jobs(0, 0, 0, grow=True)) == {i: i for i in "012"}
+    assert worker.submit(os.getpid).result() != before
+    worker.stop()
+
+
+def test_a_worker_that_grows_is_kept(jobs, monkeypatch):
+    """It holds compiled programs and models, which loky takes for a leak."""
+    monkeypatch.delenv("LOKY_MAX_MEMORY_LEAK_SIZE", raising=False)
+    worker = workers.get(1)[0]
+    worker.restart()
+    assert float(worker.submit(os.getenv, "LOKY_MAX_MEMORY_LEAK_SIZE").result()) > 1e12
+    worker.stop()
+
+
+class Unwelcome:
+    """Can be pickled, but not read back."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+@pytest.mark.parametrize("shared", [Unwelcome(), (i for i in range(3))], ids=["there", "here"])
+def test_what_cannot_be_sent_is_said_in_one_sentence(jobs, shared):
+    waiting = jobs(0)
+
+    def choose(idle):
+        return (idle[0], waiting.pop()) if waiting else None
+
+    with pytest.raises(RunFailed, match="cannot be sent to a worker process: (Value|Type)Error"):
+        job_pool.run(workers.get(1), shared, work, choose, lambda *_: None)
+
+
+def test_workers_that_die_while_idle_are_replaced(jobs):
+    def end(worker, name):
+        if name == "0":
+            kill(worker)
+
+    pool = workers.get(2)
+    kill(pool[0])
+    assert run(pool, jobs(0, 0, 0, 0), end=end) == {i: i for i in "0123"}
+
+
+def test_what_raises_is_not_hidden_and_ends_the_workers_that_train(jobs):
+    def fail(worker, name):
+        raise KeyboardInterrupt
+
+    pool = workers.get(2)
+    with pytest.raises(KeyboardInterrupt):
+        run(pool, jobs(0, 0, 0), end=fail)
+    assert len(workers.get(2)) == 2 and set(workers.get(2)) != set(pool)

@@ -1,0 +1,66 @@
+"""The processes that train: kept, pinned, replaced."""
+
+import os
+import signal
+
+import pytest
+
+from shared_keras import devices
+from shared_keras.processes import workers
+
+
+def pids(pool):
+    return [worker.submit(os.getpid).result() for worker in pool]
+
+
+def test_workers_are_kept_from_one_search_to_the_next():
+    cores = os.sched_getaffinity(0)
+    pool = workers.get(len(cores))
+    before = pids(pool)
+    assert len(set(before)) == len(cores) and os.getpid() not in before
+    assert pids(workers.get(len(cores))) == before
+    where = [worker.submit(os.sched_getaffinity, 0).result() for worker in pool]
+    assert sorted(map(list, where)) == [[core] for core in sorted(cores)]  # each on its own
+    pool[0].stop()
+    again = workers.get(len(cores))
+    assert sorted(worker.core for worker in again) == sorted(cores)
+    assert set(before[1:]) <= set(pids(again))
+
+
+def test_a_worker_that_died_is_replaced():
+    worker = workers.get(len(os.sched_getaffinity(0)))[0]
+    pid = worker.submit(os.getpid).result()
+    with pytest.raises(RuntimeError, match="SIGKILL"):
+        worker.submit(os.kill, pid, signal.SIGKILL).result()
+    worker.restart()
+    assert worker.submit(os.getpid).result() != pid
+
+
+def test_one_thread_each(monkeypatch):
+    for name in ("XLA_FLAGS", *workers.ONE_THREAD):  # they are inherited
+        monkeypatch.delenv(name)
+    worker = workers.get(len(os.sched_getaffinity(0)))[0]
+    worker.restart()
+    assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+    assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
+    worker.stop()  # its flags are not those of the others
+
+
+def test_a_containers_quota_counts(monkeypatch):
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert workers.default() == 1
+
+
+def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
+    """As on macOS and Windows."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    pool = workers.get(2)
+    assert [worker.core for worker in pool] == [None, None] and len(set(pids(pool))) == 2
+    assert workers.default() >= 1 and "cores" in devices.describe()
+
+
+def test_with_another_number_than_cores_none_is_pinned():
+    cores = os.sched_getaffinity(0)
+    count = 1 if len(cores) > 1 else 2
+    where = [worker.submit(os.sched_getaffinity, 0).result() for worker in workers.get(count)]
+    assert where == [cores] * count

@@ -1,0 +1,168 @@
+"""Models with steps of their own log in `training.fit` what they log in `Model.fit`."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+from shared_keras import training
+from shared_keras.hyperband import Hyperband, job
+from shared_keras.training import jax_epoch
+from tests.small_model import CLASSES, FEATURES, build, problem
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="steps are written for one backend, these for JAX"
+)
+
+
+class OwnSteps(keras.Sequential):
+    """Logs a distance of its own, which is the last batch's, and how often it stepped."""
+
+    def train_step(self, state, data):
+        import jax
+
+        trainable, frozen, slots, metrics = state
+        (loss, frozen), gradients = jax.value_and_grad(self._loss, has_aux=True)(
+            trainable, frozen, data
+        )
+        trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
+        logs = {"distance": loss, "of": {"it": slots[0]}}
+        return logs, (tuple(trainable), frozen, slots, metrics)  # a tuple for a list, as some do
+
+    def test_step(self, state, data):
+        loss, _ = self._loss(state[0], state[1], data)
+        return {"distance": loss}, state
+
+    def _loss(self, trainable, frozen, data):
+        x, y = data
+        predicted, frozen = self.stateless_call(trainable, frozen, x, training=True)
+        y = keras.ops.one_hot(y, CLASSES)
+        return keras.ops.mean((predicted - y) ** 2), frozen
+
+
+class OwnMetrics(keras.Sequential):
+    """Logs something that is not a metric beside its metrics."""
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        return logs | {"highest": keras.ops.max(y_pred)}
+
+
+class OwnTracker(keras.Sequential):
+    """Its loss and its metrics are its own; what it logs are the results of the latter."""
+
+    def __init__(self, layers):
+        super().__init__(layers)
+        self.mean = keras.metrics.Mean(name="error")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = keras.ops.mean((y_pred - keras.ops.one_hot(y, CLASSES)) ** 2)
+        self.mean.update_state(keras.ops.sqrt(loss))
+        return loss
+
+
+def make(kind, **compiled):
+    training.seed_layers(1)
+    rescaling = keras.layers.Rescaling(1 / 255)
+    dense = keras.layers.Dense(CLASSES, activation="softmax")
+    model = kind([keras.Input((FEATURES,)), rescaling, dense])
+    model.compile(keras.optimizers.Adam(0.01), **compiled)
+    return model
+
+
+KINDS = [
+    (OwnSteps, {}),
+    (OwnMetrics, {"loss": "sparse_categorical_crossentropy"}),
+    (OwnTracker, {}),
+]
+
+
+@pytest.mark.parametrize("batch_size", [32, 30, 1000])  # a short last batch, none, nothing else
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize(("kind", "compiled"), KINDS)
+def test_the_logs_are_those_of_the_steps(monkeypatch, kind, compiled, batch_size, one_by_one):
+    monkeypatch.setattr(jax_epoch, "convolves_on_cpu", lambda model: one_by_one)
+    x, y = problem()
+    options = {"epochs": 2, "batch_size": batch_size, "shuffle": False}
+    options["validation_data"] = x[:70], y[:70]
+    ours, theirs = make(kind, **compiled), make(kind, **compiled)
+    history = training.fit(ours, x, y, **options).history
+    expected = theirs.fit(x, y, verbose=0, **options).history
+    assert list(history) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4, err_msg=name)
+    for a, b in zip(ours.get_weights(), theirs.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_metrics_of_several_numbers():
+    x, y = problem()
+    y = np.eye(CLASSES, dtype=np.float32)[y]
+    histories = []
+    for fit in (training.fit, lambda model, *data, **kw: model.fit(*data, verbose=0, **kw)):
+        model = build()
+        scores = [keras.metrics.F1Score(average=None), "mae"]
+        model.compile(keras.optimizers.Adam(0.01), "categorical_crossentropy", metrics=scores)
+        options = {"shuffle": False, "validation_data": (x, y), "epochs": 2}
+        histories.append(fit(model, x, y, **options).history)
+    ours, theirs = histories
+    assert set(ours) == set(theirs) and np.shape(ours["val_f1_score"]) == (2, CLASSES)
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-4, err_msg=name)
+
+
+class PerClass(keras_tuner.HyperModel):
+    def build(self, hp):
+        model = build()
+        scores = [keras.metrics.F1Score(average=None), "accuracy"]
+        model.compile("adam", "categorical_crossentropy", metrics=scores)
+        return model
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "val_f1_score"])
+def test_a_trial_keeps_single_numbers(tmp_path, name):
+    x, y = problem()
+    y = np.eye(CLASSES, dtype=np.float32)[y]
+    objective, options = keras_tuner.Objective(name, "max"), {"validation_data": (x, y)}
+    shared = job.Search(PerClass(), None, objective, x, y, options)
+    values = keras_tuner.HyperParameters().get_config()
+    trial = job.Job(values, tmp_path, None, 0, 2, 0, resumable=False)
+    if name == "val_accuracy":
+        result = job.run(shared, trial)
+        assert result.failure is None, result.failure
+        assert len(result.history[name]) == 2 and "val_f1_score" not in result.history
+    else:
+        known = "expected one of accuracy, loss, val_accuracy, val_loss, got val_f1_score"
+        with pytest.raises(job.NotLogged, match=known):
+            job.run(shared, trial)
+
+
+def test_a_step_that_returns_no_logs_is_refused():
+    class Mute(keras.Sequential):
+        def train_step(self, state, data):
+            return None, super().train_step(state, data)[1]
+
+    x, y = problem()
+    with pytest.raises(
+        TypeError, match=r"must return \(logs, state\), logs a dict. Received: None"
+    ):
+        training.fit(make(Mute, loss="sparse_categorical_crossentropy"), x, y)
+
+
+def searched(hp):
+    model = make(OwnSteps)
+    model.optimizer.learning_rate = hp.Choice("rate", [1e-5, 1e-1])
+    return model
+
+
+def test_a_search_ranks_by_what_a_step_logs(tmp_path):
+    x, y = problem()
+    objective = keras_tuner.Objective("val_distance", "min")
+    tuner = Hyperband(searched, objective, max_epochs=2, factor=2, directory=tmp_path, workers=1)
+    table = tuner.search(x, y, validation_data=(x[:70], y[:70])).results()
+    assert tuner.winner().hyperparameters.values["rate"] == 0.1
+    assert len(table) > 2 and table.score.nunique() > 1
+    best = tuner.load_model(tuner.winner())
+    predicted = best.predict(x[64:70], verbose=0)  # the last batch of 32
+    distance = np.mean((predicted - np.eye(CLASSES)[y[64:70]]) ** 2)
+    assert tuner.winner().score == pytest.approx(distance, rel=1e-4)
