@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shared_keras import cli
-from shared_keras.commands import compare, evaluate, retrain
 from shared_keras.comparisons import ladder, two_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results.settings import RunSettings, read_settings
@@ -47,13 +46,13 @@ def test_the_twin_is_a_run_like_others(user, capsys):
     kept = history.val_accuracy[metrics["best_epoch"] - 1]
     assert metrics["validation"]["accuracy"] == pytest.approx(kept)
     assert len(history) == user.task.recipes[RECIPE[user.task.name]].epochs
-    user.run(capsys, evaluate, twin.name)
+    user.run(capsys, "evaluate", twin.name)
     evaluation = json.loads((user.newest("evaluations") / "evaluation.json").read_text())
     assert evaluation["confusion"] == metrics["test"]["confusion"]
 
 
 def test_ladder(user, capsys):
-    out = user.run(capsys, compare)
+    out = user.run(capsys, "compare")
     folder = user.newest("comparisons")
     table = pd.read_csv(folder / "ladder.csv").set_index(["recipe", "score"])
     name, recipe = RECIPE[user.task.name], user.task.recipes[RECIPE[user.task.name]]
@@ -89,16 +88,16 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == 0
     other = User(user.task, user.data, tmp_path)
     words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
-    other.run(capsys, retrain, *words)
+    other.run(capsys, "retrain", *words)
     assert ladder.collect(user.task, other.folder("runs"), digest) == ({}, 1)
     assert ladder.collect(user.task, user.folder("runs"), "other images")[0] == {}
-    assert "1 runs of recipes set aside" in other.run(capsys, compare)
+    assert "1 runs of recipes set aside" in other.run(capsys, "compare")
 
 
 def test_two_runs(user, capsys):
     """The counts are those of the predictions; the intervals hold the accuracies."""
     first, second = find(user, "recipe-").name + "/seed-0", find(user, "twin-").name
-    out = user.run(capsys, compare, first, second)
+    out = user.run(capsys, "compare", first, second)
     folder = user.newest("comparisons")
     result = json.loads((folder / "comparison.json").read_text())
     counts = [result[k] for k in ("both_right", "only_first", "only_second", "both_wrong")]
@@ -117,7 +116,7 @@ def test_two_runs(user, capsys):
 
 def test_a_run_agrees_with_itself(user, capsys):
     name = find(user, "twin-").name
-    out = user.run(capsys, compare, name, name)
+    out = user.run(capsys, "compare", name, name)
     assert "p = 1;" in out and "(first)" in out
     result = json.loads((user.newest("comparisons") / "comparison.json").read_text())
     assert (result["only_first"], result["only_second"]) == (0, 0)
@@ -125,9 +124,9 @@ def test_a_run_agrees_with_itself(user, capsys):
 
 def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
     """As those of Lab 4."""
-    user.run(capsys, retrain, "--recipe", "mlp", "--epochs", 1, "--split", "test")
+    user.run(capsys, "retrain", "--recipe", "mlp", "--epochs", 1, "--split", "test")
     validated = user.newest("runs").name
-    out = user.run(capsys, compare, validated, find(user, "twin-").name)
+    out = user.run(capsys, "compare", validated, find(user, "twin-").name)
     assert re.search(r"\d+ test images that neither run was trained on", out)
     assert f"note: {validated} was validated on the TEST images" in out
 
