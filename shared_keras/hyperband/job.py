@@ -126,12 +126,21 @@ def run(search: Search, job: Job) -> Result:
     except (Exception, SystemExit) as error:
         if isinstance(error, NotLogged) or getattr(error, "errno", None) in NO_ROOM:
             raise
-        reason = " ".join(str(error).split())
-        failure = f"{traceback.format_exc()}\n{type(error).__name__}: {reason}"
+        failure = _told(error)
     files.write_history(job.folder / "history.csv", best_epoch.history, first=job.initial_epoch + 1)
     if failure is None:
-        _save_outputs(search, job, model, best_epoch)
+        try:
+            _save_outputs(search, job, model, best_epoch)
+        except OSError:
+            raise
+        except Exception as error:  # of a model that cannot be saved
+            failure = _told(error)
     return Result(best_epoch.history, best_epoch.best, hp.get_config(), failure)
+
+
+def _told(error: BaseException) -> str:
+    """Return the traceback of what is being handled; its last line is the reason."""
+    return f"{traceback.format_exc()}\n{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _model(search: Search, job: Job, hp) -> keras.Model:
@@ -193,7 +202,7 @@ def _save_outputs(search: Search, job: Job, model, best_epoch: "BestEpoch") -> N
 
 def _size(model) -> int:
     """Return the bytes of a model's weights and of its optimizer's state, as if float32."""
-    variables = [*model.variables, *model.optimizer.variables]
+    variables = [*model.variables, *checkpoints.slots(model)]
     return 4 * sum(math.prod(variable.shape) for variable in variables)
 
 

@@ -26,7 +26,7 @@ def save(path: Path, model: keras.Model) -> None:
 
 
 def load(path: Path, model: keras.Model) -> None:
-    """Read what `save` wrote into a compiled model of the same architecture.
+    """Read what `save` wrote into a model of the same architecture.
 
     Raises:
         ValueError: if the file is of another architecture.
@@ -64,11 +64,15 @@ def _ask_for(room: int, path: Path) -> None:
                     raise
 
 
+def slots(model: keras.Model) -> list:
+    """Return the variables of a model's optimizer, or none of a model that is not compiled."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:  # a training loop of one's own need not compile
+        return []
+    if not optimizer.built:  # or some would begin anew
+        optimizer.build(model.trainable_variables)
+    return optimizer.variables
+
+
 def _variables(model):
-    if not model.optimizer.built:  # or some would begin anew
-        model.optimizer.build(model.trainable_variables)
-    return [
-        *model.trainable_variables,
-        *model.non_trainable_variables,
-        *model.optimizer.variables,
-    ]
+    return [*model.trainable_variables, *model.non_trainable_variables, *slots(model)]

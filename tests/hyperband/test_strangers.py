@@ -218,6 +218,47 @@ def test_a_model_without_an_input_goes_on_in_any_process(tmp_path, warm):
     assert histories[1] < histories[0]
 
 
+class Uncompiled(keras_tuner.HyperModel):
+    """As in KerasTuner's guide to training loops: the model is never compiled."""
+
+    def build(self, hp):
+        hp.Int("units", 2, 500)
+        return keras.Sequential([keras.Input((6,)), keras.layers.Dense(2)])
+
+    def fit(self, hp, model, x, y, *, initial_epoch, epochs, callbacks, **options):
+        for callback in callbacks:
+            callback.set_model(model)
+        for epoch in range(initial_epoch, epochs):
+            model.set_weights([w + 1 for w in model.get_weights()])
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, {"trained": model.get_weights()[1][0]})
+
+
+def test_a_loop_of_ones_own_need_not_compile_its_model(tmp_path):
+    objective = keras_tuner.Objective("trained", "max")
+    tuner = search(make(tmp_path, Uncompiled(), objective))
+    assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
+    assert {t.score for t in tuner.ranked()} == {1, 2}  # a promoted one went on
+    assert tuner.get_best_models()[0].get_weights()[1][0] == 2
+
+
+class Unsaved(keras.Sequential):
+    def get_build_config(self):
+        raise NotImplementedError("not to be saved")
+
+
+def test_a_model_that_cannot_be_saved_costs_its_place(tmp_path):
+    def make_one(hp):
+        model = Unsaved(build(hp).layers)
+        model.compile("sgd", "mse")
+        return model
+
+    tuner = make(tmp_path, make_one, "loss", max_epochs=1)
+    with pytest.raises(RunFailed, match="the first: NotImplementedError: not to be saved; mend"):
+        search(tuner, y=np.ones((80, 2)), validation_data=None)
+    assert [t.status for t in tuner.oracle.trials.values()] == ["FAILED"]
+
+
 def test_what_is_no_model_is_said_before_the_first_trial(tmp_path):
     with pytest.raises(TypeError, match="must return a compiled keras.Model. Received: 3"):
         make(tmp_path, lambda hp: 3)
