@@ -21,7 +21,6 @@ from shared_keras.hyperband import drawn
 from shared_keras.hyperband.space import Space
 from shared_keras.models.initializers import assign
 from shared_keras.training import checkpoints
-from shared_keras.training.fit import seed_globals
 
 BUILD_CONFIG = "build_config.json"  # this and the next are KerasTuner's names
 CHECKPOINT = "checkpoint.weights.h5"
@@ -169,7 +168,7 @@ def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
     }
     hypermodel = search.hypermodel
     if own_fit(hypermodel):
-        seed_globals(job.seed)
+        training.seed_globals(job.seed)
         results = hypermodel.fit(hp, model, search.x, search.y, **options)
         if not best_epoch.history:  # it has a loop of its own
             own = results if isinstance(results, Mapping) else {search.objective.name: results}

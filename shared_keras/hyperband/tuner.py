@@ -18,6 +18,7 @@ differs from the stock class:
 import contextlib
 import io
 import os
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +26,11 @@ from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 import keras_tuner
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from shared_keras import files
+from shared_keras import files, training
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.hyperband import fingerprint, job, run_trials, table
 from shared_keras.hyperband.oracle import Oracle
@@ -276,10 +278,14 @@ class Hyperband(keras_tuner.Hyperband):
             self._first_model = self._first_model or fingerprint.of_model(model)
 
         self.hypermodel = SimpleNamespace(build=build)
+        states = random.getstate(), np.random.get_state()
+        training.seed_globals(self.oracle.seed)  # or what it draws makes it another model
         try:
             super()._activate_all_conditions()
         finally:
             self.hypermodel = hypermodel
+            random.setstate(states[0])
+            np.random.set_state(states[1])
 
     def _build_hypermodel(self, hp):
         # Not Hyperband's, which would load the parent's weights.

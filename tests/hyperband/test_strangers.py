@@ -94,6 +94,23 @@ def test_the_same_search_is_taken_up(done):
     assert outcome(search(tuner, x=X[:80].copy())) == before and len(before) == 5
 
 
+def drawing(hp):
+    model = build(hp)
+    model.add(keras.layers.Dropout(0.1, seed=np.random.randint(2**30)))
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_a_search_whose_build_draws_is_taken_up(tmp_path):
+    """And what the user draws does not depend on it."""
+    for seed in range(2):
+        np.random.seed(seed)
+        tuner = make(tmp_path, drawing, "loss", max_epochs=1)
+        assert np.random.randint(1000) == np.random.RandomState(seed).randint(1000)
+        search(tuner, y=np.ones((80, 2)), validation_data=None)
+    assert len(tuner.oracle.trials) == 1
+
+
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
     search(make(tmp_path / "a"), verbose=1)
     lines = capsys.readouterr().out.splitlines()
