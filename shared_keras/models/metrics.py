@@ -24,7 +24,8 @@ class MacroPrecision(keras.metrics.Metric):
     """Mean over the classes of the share of a class's predictions that are right.
 
     The prediction is the likeliest class, so that every image is answered. A class
-    that is never predicted counts as zero, as in scikit-learn.
+    that occurs but is never predicted counts as zero; one that neither occurs nor is
+    predicted does not count, as in scikit-learn.
     """
 
     def __init__(self, n_classes=10, name="macro_precision", **kwargs):
@@ -32,17 +33,20 @@ class MacroPrecision(keras.metrics.Metric):
         self.n_classes = n_classes
         self.hits = self.add_variable((n_classes,), "zeros", name="hits")
         self.said = self.add_variable((n_classes,), "zeros", name="said")
+        self.true = self.add_variable((n_classes,), "zeros", name="true")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Count labels int (n,) or (n, 1) and probabilities (n, classes)."""
         predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), self.n_classes)
         labels = ops.one_hot(ops.reshape(y_true, (-1,)), self.n_classes)
         self.said.assign_add(ops.sum(predicted, axis=0))
+        self.true.assign_add(ops.sum(labels, axis=0))
         self.hits.assign_add(ops.sum(predicted * labels, axis=0))
 
     def result(self):
         """Return the precision, a float32 scalar."""
-        return ops.mean(self.hits / ops.maximum(self.said, 1))
+        known = ops.sum(ops.minimum(self.said + self.true, 1))
+        return ops.sum(self.hits / ops.maximum(self.said, 1)) / ops.maximum(known, 1)
 
     def get_config(self):
         """Return what makes an equal metric."""

@@ -32,6 +32,17 @@ def test_macro_precision(batches):
     assert again.n_classes == 10 and float(again.result()) == 0
 
 
+def test_macro_precision_where_some_classes_do_not_occur():
+    y, said = np.array([0, 0, 1, 1, 2]), np.array([0, 0, 1, 3, 3])
+    metric = MacroPrecision()
+    metric.update_state(y, np.eye(10, dtype=np.float32)[said])
+    expected = precision_score(y, said, average="macro", zero_division=0)
+    assert float(metric.result()) == pytest.approx(expected) == 0.5
+    metric.reset_state()
+    metric.update_state(y, np.eye(10, dtype=np.float32)[y])
+    assert float(metric.result()) == 1
+
+
 def test_thresholded_precision(batches):
     metric = Precision()
     for y, p in batches:
