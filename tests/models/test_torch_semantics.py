@@ -200,6 +200,14 @@ def test_mish_in_half_precision_is_the_rounded_one(dtype):
     np.testing.assert_allclose(ours, exact, rtol=1.01 * digits, atol=least)
 
 
+def test_an_optimizer_of_ours_is_not_saved_within_another_either():
+    """mixed_float16 wraps it."""
+    for optimizer, kept in ((optimizers.Adam(), False), (keras.optimizers.Adam(), True)):
+        model = keras.Sequential([keras.Input((2,)), layers.Dropout(0.1), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer), "mse")
+        assert layers.portable(model).compiled == kept
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -2,6 +2,7 @@
 
 import math
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,3 +73,5 @@ def test_logits_are_normalised_and_probabilities_are_kept():
     np.testing.assert_allclose(predict_probabilities(Echo(), logits), expected, atol=1e-7)
     kept = predict_probabilities(Echo(), expected.astype(np.float32))
     np.testing.assert_allclose(kept, expected, atol=1e-7)
+    rounded = expected.astype(ml_dtypes.bfloat16)
+    np.testing.assert_allclose(evaluation.probabilities(Echo(), rounded), expected, atol=0.01)
