@@ -1,5 +1,6 @@
 """The tuner with hypermodels, data and processes unlike the project's own."""
 
+import errno
 import functools
 import os
 import re
@@ -142,6 +143,14 @@ def test_whatever_a_hypermodel_raises_costs_its_place(tmp_path, error):
     assert not again.finished()
     with pytest.raises(RunFailed, match="every trial of a first rung failed"):
         search(again)
+
+
+def test_a_full_disk_that_a_training_meets_ends_the_search(tmp_path):
+    error = OSError(errno.ENOSPC, "No space left")
+    tuner = make(tmp_path, functools.partial(raising, error=error), workers=1)
+    with pytest.raises(OSError, match="No space left"):
+        search(tuner)
+    assert "FAILED" not in {t.status for t in tuner.oracle.trials.values()}
 
 
 BACKEND_FIRST = """
