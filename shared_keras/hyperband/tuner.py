@@ -17,6 +17,7 @@ differs from the stock class:
 
 import contextlib
 import io
+import numbers
 import os
 import random
 import time
@@ -110,6 +111,12 @@ class Hyperband(keras_tuner.Hyperband):
             raise BadInput(
                 "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
                 "they hang when one dies; unset it and give workers=N"
+            )
+        whole = isinstance(keep_checkpoints, numbers.Integral) and keep_checkpoints >= 0
+        if not whole and keep_checkpoints != "all":
+            raise BadInput(
+                "keep_checkpoints: expected a whole number of at least 0 or 'all', "
+                f"got {keep_checkpoints!r}"
             )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
         self.keep_checkpoints = keep_checkpoints

@@ -361,6 +361,12 @@ def test_the_best_models_can_be_loaded(tmp_path, keep):
         assert score == pytest.approx(trial.score)
 
 
+@pytest.mark.parametrize("wrong", ["All", -1, 2.0])
+def test_how_many_checkpoints_to_keep_is_checked_before_the_first_trial(tmp_path, wrong):
+    with pytest.raises(BadInput, match=f"keep_checkpoints: .* or 'all', got {wrong!r}"):
+        make(tmp_path, keep_checkpoints=wrong)
+
+
 def test_no_time_means_no_trial(tmp_path):
     tuner = search(make(tmp_path), timeout=0)
     assert outcome(tuner) == {} and not tuner.finished()
