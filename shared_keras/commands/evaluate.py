@@ -46,6 +46,9 @@ def run(task: Task, args) -> None:
     say(f"{saved_models.introduce(task, path)}; {protocol} split")
     if trained.get("data") not in (None, datasets.digest(*images)):
         say("note: the model was trained on other images than these; --data-dir names them")
+    own = trained.get("split", "holdout")
+    if own == "test" or own not in ("holdout", protocol):
+        say("note: the model was validated on TEST images, which are among these")
     _table(scores)
     say(f"accuracy {accuracy(scores)}")
     say(f"loss     {scores['loss']:.4f}")
