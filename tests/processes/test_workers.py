@@ -3,6 +3,7 @@
 import os
 import signal
 
+import keras
 import pytest
 
 from shared_keras import devices
@@ -44,6 +45,15 @@ def test_one_thread_each(monkeypatch):
     assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
     worker.stop()  # its flags are not those of the others
+
+
+def test_workers_have_the_backend_of_this_process(monkeypatch):
+    """Whatever the variable says by now."""
+    monkeypatch.setenv("KERAS_BACKEND", "another")
+    assert devices.backend() == keras.backend.backend()
+    worker = workers.get(1)[0]
+    worker.restart()
+    assert worker.submit(os.getenv, "KERAS_BACKEND").result() == keras.backend.backend()
 
 
 def test_a_containers_quota_counts(monkeypatch):
