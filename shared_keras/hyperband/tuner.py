@@ -39,7 +39,7 @@ from shared_keras.hyperband.rungs import FAILED
 from shared_keras.hyperband.space import Space
 from shared_keras.processes import workers
 from shared_keras.reporting.progress import Progress
-from shared_keras.results.trials import SearchState
+from shared_keras.results.trials import COLUMNS, SearchState
 
 
 class _Running(NamedTuple):
@@ -208,7 +208,8 @@ class Hyperband(keras_tuner.Hyperband):
         """Return a row per trial, the best of the longest trained first, others last."""
         state = self.state()
         order = {row.trial: i for i, row in enumerate(state.ranked)}
-        found = pd.DataFrame([row.to_csv() for row in state.rows]).convert_dtypes()
+        rows = [row.to_csv() for row in state.rows]
+        found = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).convert_dtypes()
         return found.sort_values(
             "trial", key=lambda ids: ids.map(lambda i: order.get(i, len(order))), kind="stable"
         ).reset_index(drop=True)

@@ -370,5 +370,7 @@ def test_how_many_checkpoints_to_keep_is_checked_before_the_first_trial(tmp_path
 def test_no_time_means_no_trial(tmp_path):
     tuner = search(make(tmp_path), timeout=0)
     assert outcome(tuner) == {} and not tuner.finished()
+    table = tuner.results()
+    assert len(table) == 0 and {"trial", "score", "status"} < set(table)
     with pytest.raises(BadInput, match="timeout: expected at least 0 seconds, got -1"):
         search(tuner, timeout=-1)
