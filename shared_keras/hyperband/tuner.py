@@ -17,7 +17,6 @@ differs from the stock class:
 
 import contextlib
 import io
-import numbers
 import os
 import random
 import time
@@ -32,7 +31,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from shared_keras import files, training
-from shared_keras.errors import BadInput, RunFailed
+from shared_keras.errors import BadInput, RunFailed, whole
 from shared_keras.hyperband import fingerprint, job, run_trials, table
 from shared_keras.hyperband.oracle import Oracle
 from shared_keras.hyperband.rungs import FAILED
@@ -98,6 +97,13 @@ class Hyperband(keras_tuner.Hyperband):
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
     ):
+        max_epochs = whole("max_epochs", max_epochs, 1)
+        factor = whole("factor", factor, 2)
+        hyperband_iterations = whole("hyperband_iterations", hyperband_iterations, 1)
+        seed = whole("seed", seed, 0)
+        workers = whole("workers", workers, 1, None)
+        max_trials = whole("max_trials", max_trials, 1, None)
+        keep_checkpoints = whole("keep_checkpoints", keep_checkpoints, 0, "all")
         oracle = Oracle(
             objective,
             seed=seed,
@@ -111,12 +117,6 @@ class Hyperband(keras_tuner.Hyperband):
             raise BadInput(
                 "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
                 "they hang when one dies; unset it and give workers=N"
-            )
-        whole = isinstance(keep_checkpoints, numbers.Integral) and keep_checkpoints >= 0
-        if not whole and keep_checkpoints != "all":
-            raise BadInput(
-                "keep_checkpoints: expected a whole number of at least 0 or 'all', "
-                f"got {keep_checkpoints!r}"
             )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
         self.keep_checkpoints = keep_checkpoints

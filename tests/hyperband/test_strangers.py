@@ -374,3 +374,31 @@ def test_no_time_means_no_trial(tmp_path):
     assert len(table) == 0 and {"trial", "score", "status"} < set(table)
     with pytest.raises(BadInput, match="timeout: expected at least 0 seconds, got -1"):
         search(tuner, timeout=-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_epochs", 0),
+        ("max_epochs", 2.5),
+        ("factor", 1),
+        ("hyperband_iterations", 0),
+        ("seed", None),
+        ("seed", -1),
+        ("workers", -1),
+        ("workers", "2"),
+        ("max_trials", 0),
+        ("keep_checkpoints", "all of them"),
+        ("keep_checkpoints", None),
+    ],
+)
+def test_numbers_that_make_no_search_are_refused(tmp_path, name, value):
+    with pytest.raises(BadInput, match=f"^{name}: expected a whole number of at least .*, got "):
+        make(tmp_path, **{name: value})
+    assert not (tmp_path / "p").exists()
+
+
+def test_numbers_may_be_those_of_numpy(tmp_path):
+    names = ("max_epochs", "factor", "hyperband_iterations", "seed", "max_trials")
+    values = {name: np.int64(value) for name, value in zip(names, (2, 2, 1, 3, 1))}
+    assert len(outcome(search(make(tmp_path, **values)))) == 1

@@ -74,4 +74,4 @@ def test_logits_are_normalised_and_probabilities_are_kept():
     kept = predict_probabilities(Echo(), expected.astype(np.float32))
     np.testing.assert_allclose(kept, expected, atol=1e-7)
     rounded = expected.astype(ml_dtypes.bfloat16)
-    np.testing.assert_allclose(evaluation.probabilities(Echo(), rounded), expected, atol=0.01)
+    np.testing.assert_allclose(predict_probabilities(Echo(), rounded), expected, atol=0.01)
