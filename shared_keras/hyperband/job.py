@@ -160,7 +160,7 @@ def _model(search: Search, job: Job, hp) -> keras.Model:
 
 
 def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
-    callbacks = copy.deepcopy(list(search.options.get("callbacks", ())))
+    callbacks = copy.deepcopy(keras.tree.flatten(search.options.get("callbacks") or []))
     options = dict(search.options) | {
         "initial_epoch": job.initial_epoch,
         "epochs": job.epochs,

@@ -135,8 +135,8 @@ def test_evaluating_on_images_of_the_validation_says_so(user, capsys):
     """Lab 4's protocol does in any case, MNIST's published one on images that it leaves out."""
     twin = find(user, "twin-").name
     note = "note: the model was validated on TEST images, which are among these"
-    assert (note in user.run(capsys, evaluate, twin)) == (user.task is FASHION)
-    assert note in user.run(capsys, evaluate, twin, "--split", "holdout")
+    assert (note in user.run(capsys, "evaluate", twin)) == (user.task is FASHION)
+    assert note in user.run(capsys, "evaluate", twin, "--split", "holdout")
 
 
 def test_only_images_that_both_test_on_are_compared(small_dirs):

@@ -402,3 +402,14 @@ def test_numbers_may_be_those_of_numpy(tmp_path):
     names = ("max_epochs", "factor", "hyperband_iterations", "seed", "max_trials")
     values = {name: np.int64(value) for name, value in zip(names, (2, 2, 1, 3, 1))}
     assert len(outcome(search(make(tmp_path, **values)))) == 1
+
+
+def test_a_search_without_a_trial_has_an_empty_table(tmp_path):
+    table = search(make(tmp_path), timeout=0).results()
+    assert table.empty and list(table.columns[:2]) == ["trial", "bracket"]
+
+
+@pytest.mark.parametrize("callbacks", [None, keras.callbacks.TerminateOnNaN()], ids=["none", "one"])
+def test_callbacks_are_given_as_to_fit(tmp_path, callbacks):
+    tuner = search(make(tmp_path, max_epochs=1), callbacks=callbacks)
+    assert [t.status for t in tuner.oracle.trials.values()] == ["COMPLETED"]
