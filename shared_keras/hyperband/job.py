@@ -171,13 +171,43 @@ def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
         training.seed_globals(job.seed)
         results = hypermodel.fit(hp, model, search.x, search.y, **options)
         if not best_epoch.history:  # it has a loop of its own
-            own = results if isinstance(results, Mapping) else {search.objective.name: results}
-            best_epoch.add(own, None)
-            _need_finite(own)
+            _record(results, best_epoch)
         return
     if isinstance(hypermodel, Space):
         options = hypermodel.options(hp, options)
     training.fit(model, search.x, search.y, seed=job.seed, **options)
+
+
+def _record(results, best_epoch: "BestEpoch") -> None:
+    """Record what a hypermodel's own `fit` returned, in every form that the stock class takes."""
+    if isinstance(results, keras.callbacks.History):
+        epochs = zip(*results.history.values())
+        all_logs = [dict(zip(results.history, values)) for values in epochs]
+    elif isinstance(results, list) and results:  # of several trainings
+        all_logs = [_mean(results, best_epoch.objective)]
+    elif isinstance(results, Mapping):
+        all_logs = [results]
+    elif np.ndim(results) == 0 and np.issubdtype(np.asarray(results).dtype, np.number):
+        all_logs = [{best_epoch.objective.name: results}]
+    else:
+        raise TypeError(
+            "fit must return a History, a dict of metrics, the value of the objective or a list "
+            f"of these. Received: {results!r}"
+        )
+    for logs in all_logs:
+        best_epoch.add(logs, None)
+        _need_finite(logs)
+
+
+def _mean(results: list, objective) -> dict[str, float]:
+    """Return the mean over several trainings of what each logged in its best epoch."""
+    best = []
+    for each in results:
+        best_epoch = BestEpoch(objective)
+        _record(each, best_epoch)
+        best.append({name: values[best_epoch.best] for name, values in best_epoch.history.items()})
+    names = set.intersection(*map(set, best)) - {"seconds"}
+    return {name: float(np.mean([logs[name] for logs in best])) for name in sorted(names)}
 
 
 def _save_outputs(search: Search, job: Job, model, best_epoch: "BestEpoch") -> None:

@@ -413,3 +413,40 @@ def test_a_search_without_a_trial_has_an_empty_table(tmp_path):
 def test_callbacks_are_given_as_to_fit(tmp_path, callbacks):
     tuner = search(make(tmp_path, max_epochs=1), callbacks=callbacks)
     assert [t.status for t in tuner.oracle.trials.values()] == ["COMPLETED"]
+
+
+class OwnLoop(keras_tuner.HyperModel):
+    """Trains by itself, without the callbacks of the search."""
+
+    def __init__(self, returns):
+        super().__init__()
+        self.returns = returns
+
+    def build(self, hp):
+        return build(hp)
+
+    def fit(self, hp, model, x, y, **kwargs):
+        history = keras.callbacks.History()
+        history.history = {"loss": [3.0, 2.0, 1.0], "val_accuracy": [0.5, 0.75, 0.25]}
+        return self.returns(history)
+
+
+@pytest.mark.parametrize(
+    ("returns", "score"),
+    [
+        (lambda history: history, 0.75),
+        (lambda history: [history, {"val_accuracy": 0.25}, 0.5], 0.5),
+        (lambda history: np.float32(0.5), 0.5),
+    ],
+    ids=["history", "list", "number"],
+)
+def test_what_a_fit_of_ones_own_returns_is_taken_as_the_stock_class_takes_it(
+    tmp_path, returns, score
+):
+    tuner = search(make(tmp_path, OwnLoop(returns), max_epochs=1))
+    assert [t.score for t in tuner.oracle.trials.values()] == [score]
+
+
+def test_a_fit_that_returns_nothing_is_told_so(tmp_path):
+    with pytest.raises(RunFailed, match="fit must return a History.* Received: None"):
+        search(make(tmp_path, OwnLoop(lambda history: None), max_epochs=1))
