@@ -124,6 +124,7 @@ class Hyperband(keras_tuner.Hyperband):
         self.running: dict[str, _Running] = {}  # the trials that train
         self.seconds: dict[str, float] = {}  # that each trial took
         self.warm_workers: dict[str, workers.Worker] = {}  # where each trial's program is warm
+        directory = os.path.abspath(directory or ".")  # workers stay where they began
         with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
             keras_tuner.Tuner.__init__(
                 self, oracle, hypermodel, directory=directory, project_name=project_name

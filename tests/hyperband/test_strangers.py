@@ -450,3 +450,15 @@ def test_what_a_fit_of_ones_own_returns_is_taken_as_the_stock_class_takes_it(
 def test_a_fit_that_returns_nothing_is_told_so(tmp_path):
     with pytest.raises(RunFailed, match="fit must return a History.* Received: None"):
         search(make(tmp_path, OwnLoop(lambda history: None), max_epochs=1))
+
+
+def test_a_relative_directory_stays_where_it_was(tmp_path, monkeypatch):
+    """The workers were started by an earlier search, elsewhere."""
+    search(make(tmp_path / "first", max_epochs=1))
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    tuner = make("results", max_epochs=1)
+    monkeypatch.chdir(tmp_path)
+    search(tuner)
+    assert len(tuner.get_best_models()) == 1
+    assert (tmp_path / "a/results/p/trial_0000/history.csv").exists()
