@@ -122,7 +122,7 @@ def run(search: Search, job: Job) -> Result:
     try:
         model = _model(search, job, hp)
         _fit(search, job, hp, model, best_epoch)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # Ctrl-C does not come here, workers ignore it
         if isinstance(error, NotLogged) or getattr(error, "errno", None) in NO_ROOM:
             raise
         failure = _told(error)

@@ -129,7 +129,12 @@ def raising(hp, error):
 
 @pytest.mark.parametrize(
     "error",
-    [FileNotFoundError("no such file"), SystemExit("leave"), PermissionError(13, "denied")],
+    [
+        FileNotFoundError("no such file"),
+        SystemExit("leave"),
+        PermissionError(13, "denied"),
+        KeyboardInterrupt("from a signal of its own"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_whatever_a_hypermodel_raises_costs_its_place(tmp_path, error):
