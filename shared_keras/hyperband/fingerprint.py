@@ -27,6 +27,8 @@ def of(value) -> object:
         return {str(key): of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and len(value) <= LONG:
         return [of(item) for item in value]
+    if hasattr(value, "detach"):  # a tensor of PyTorch, perhaps with a gradient or on a GPU
+        value = value.detach().cpu()
     if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
         return _of_array(np.asarray(value))
     settings = {k: v for k, v in getattr(value, "__dict__", {}).items() if isinstance(v, PLAIN)}

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.hyperband import Hyperband, job
+from shared_keras.hyperband import Hyperband, fingerprint, job
 
 X = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int32")
@@ -467,3 +468,17 @@ def test_a_relative_directory_stays_where_it_was(tmp_path, monkeypatch):
     search(tuner)
     assert len(tuner.get_best_models()) == 1
     assert (tmp_path / "a/results/p/trial_0000/history.csv").exists()
+
+
+class Tensor:
+    """As PyTorch's: an array only once it is detached and on the CPU."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self):
+        return SimpleNamespace(cpu=lambda: X)
+
+
+def test_a_tensor_with_a_gradient_has_a_fingerprint():
+    assert fingerprint.of(Tensor()) == fingerprint.of(X)
