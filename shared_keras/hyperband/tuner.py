@@ -296,6 +296,17 @@ class Hyperband(keras_tuner.Hyperband):
             random.setstate(states[0])
             np.random.set_state(states[1])
 
+    def load_model(self, trial):
+        """Return the model of a trial with the weights of its best epoch."""
+        model = self._try_build(trial.hyperparameters)
+        if not model.built:
+            model.build_from_config(
+                runs.read_json(Path(self._get_build_config_fname(trial.trial_id)))
+            )
+            model.built = True  # Keras does not say so of a class with a call of its own
+        model.load_weights(self._get_checkpoint_fname(trial.trial_id))
+        return model
+
     def _build_hypermodel(self, hp):
         # Not Hyperband's, which would load the parent's weights.
         return keras_tuner.Tuner._build_hypermodel(self, hp)

@@ -482,3 +482,26 @@ class Tensor:
 
 def test_a_tensor_with_a_gradient_has_a_fingerprint():
     assert fingerprint.of(Tensor()) == fingerprint.of(X)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units):
+        super().__init__()
+        self.hidden, self.out = keras.layers.Dense(units), keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+def subclassed(hp):
+    model = Subclassed(hp.Int("units", 2, 9))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+def test_the_best_models_of_a_class_of_ones_own_can_be_loaded(tmp_path):
+    tuner = search(make(tmp_path, subclassed))
+    (model,) = tuner.get_best_models()
+    score = model.evaluate(*DATA["validation_data"], verbose=0)[1]
+    assert score == pytest.approx(tuner.winner().score)
