@@ -1,18 +1,8 @@
 """A `keras_tuner.Hyperband` that trains fast, on all cores, and that a crash cannot hurt.
 
-The folder it writes is KerasTuner's: a stock `keras_tuner.Hyperband` opens it. What
-differs from the stock class:
-
-- this process decides, worker processes train, with `shared_keras.training.fit`;
-- a promoted trial goes on exactly where its parent stopped (weights, optimizer,
-  seeds of the dropout layers, order of the images); the stock class loads the
-  parent's best epoch, counts from its last, and starts the optimizer afresh;
-- everything follows from the seed, 0 included, whatever the number of workers;
-- files are written whole or not at all, and a trial that was cut off is run again
-  without its stale observations;
-- a trial that raises, or whose loss is NaN or infinite, is recorded as failed with
-  its reason; it costs its own place, not the rung;
-- checkpoints that nothing can need any more are deleted.
+The folder it writes is KerasTuner's: a stock `keras_tuner.Hyperband` opens it. This process
+decides, worker processes train, with `shared_keras.training.fit`. docs/search.md says what else
+differs from the stock class, and tests/hyperband/test_stock_defects.py shows it.
 """
 
 import contextlib
@@ -301,7 +291,7 @@ class Hyperband(keras_tuner.Hyperband):
         model = self._try_build(trial.hyperparameters)
         if not model.built:
             model.build_from_config(
-                runs.read_json(Path(self._get_build_config_fname(trial.trial_id)))
+                files.read_json(Path(self._get_build_config_fname(trial.trial_id)))
             )
             model.built = True  # Keras does not say so of a class with a call of its own
         model.load_weights(self._get_checkpoint_fname(trial.trial_id))
