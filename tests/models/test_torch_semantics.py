@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared_keras import training
 from shared_keras.models import layers, optimizers
 from shared_keras.models.build import keras_model, schedule_callbacks
+from shared_keras.models.portable import portable
 from shared_keras.systems import spec
 from shared_keras.systems.spec import Cosine, Dense, Flatten, Optimizer, System
 
@@ -205,7 +206,7 @@ def test_an_optimizer_of_ours_is_not_saved_within_another_either():
     for optimizer, kept in ((optimizers.Adam(), False), (keras.optimizers.Adam(), True)):
         model = keras.Sequential([keras.Input((2,)), layers.Dropout(0.1), keras.layers.Dense(1)])
         model.compile(keras.optimizers.LossScaleOptimizer(optimizer), "mse")
-        assert layers.portable(model).compiled == kept
+        assert portable(model).compiled == kept
 
 
 @pytest.mark.parametrize(
