@@ -167,7 +167,7 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
 
 
 def test_evaluating_on_other_images_is_noted(trained, capsys):
-    assert "note:" not in trained.run(capsys, "evaluate")
+    assert "other images" not in trained.run(capsys, "evaluate")
     assert cli.main(trained.task, "evaluate", ["--results-dir", str(trained.results)]) == 0
     assert "note: the model was trained on other images" in capsys.readouterr().out
 
