@@ -1,7 +1,7 @@
 """Experiment folders as Ray Tune 2.60 leaves them, with trained twins, made awkward.
 
 The layout and the keys of each file are those of a folder that Ray itself wrote for the
-code of seed 001.
+code of the second part of Fashion-PyTorch.
 """
 
 import json

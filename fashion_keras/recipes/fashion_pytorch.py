@@ -21,7 +21,7 @@ from shared_keras.systems.spec import (
 WIDTHS = (120, 72, 48)
 L2 = 1e-2
 BATCHES = "accuracies are means over batches"
-TRAIN_MODE = f"{BATCHES}, that on the test images with dropout and batch statistics on"
+TEST_MODE = f"{BATCHES}; whether dropout was off in the test is not known"
 CUT = "there, where the learning rate is almost zero; after 80 epochs it is almost at its highest"
 
 
@@ -73,7 +73,7 @@ RECIPES = {
         ADAM,
         split="holdout",
         published={"loss": 0.35, "val_loss": 0.35, "val_accuracy": 0.8888, "test_accuracy": 0.8762},
-        note=TRAIN_MODE,
+        note=TEST_MODE,
     ),
     # T_max is half an epoch, in batches: 48,000 / 256 // 2.
     "pytorch-7": Recipe(
@@ -88,7 +88,7 @@ RECIPES = {
         split="holdout",
         published={"loss": 0.27, "val_loss": 0.29, "val_accuracy": 0.8953, "test_accuracy": 0.8852},
         source="Fashion-PyTorch, step 7",
-        note=f"learning rate and weight decay are not stated, here those of step 3; {TRAIN_MODE}",
+        note=f"learning rate and weight decay are not stated, here those of step 3; {TEST_MODE}",
     ),
     "pytorch-tuned-1": Recipe(
         system=Replay(

@@ -57,7 +57,7 @@ RECIPES = {
         epochs=20,
         batch_size=32,
         patience=15,
-        published={"val_accuracy": 0.8958, "test_accuracy": 0.9000},
+        published={"val_accuracy": 0.8958, "test_accuracy": 0.8990},
         source="Fashion-Keras, Hyperband on val_accuracy, retrained with EarlyStopping",
     ),
 }

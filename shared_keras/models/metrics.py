@@ -8,7 +8,7 @@ from keras import ops
 class Precision(keras.metrics.Precision):
     """Share of the outputs above 0.5 that are right, over all outputs together.
 
-    This is what Keras's `"precision"` makes of one-hot labels, as seed 002 had it,
+    This is what Keras's `"precision"` makes of one-hot labels, as Fashion-Keras had it,
     for labels that are integers. Where no output reaches 0.5 it is zero; a model
     that answers once, and rightly, has 1.
     """

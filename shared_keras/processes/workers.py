@@ -20,7 +20,7 @@ from shared_keras import devices
 from shared_keras.processes import quick_import
 
 # One thread, and programs that compile in two thirds of the time and are not slower:
-# benchmarks/trial.py shows it, benchmarks/NOTES.md tells.
+# benchmarks/trial.py shows it, docs/speed.md tells.
 XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false --xla_cpu_parallel_codegen_split_count=1 "
     "--xla_backend_extra_options="

@@ -28,7 +28,7 @@ from shared_keras.training.model_kinds import convolves_on_cpu, layers
 from shared_keras.training.plan import Plan
 
 # XLA's older code generator compiles in half the time. What works in place, such as an
-# optimizer, and what takes exponentials of much, is slow with it: benchmarks/NOTES.md.
+# optimizer, and what takes exponentials of much, is slow with it: docs/speed.md.
 OLDER = {"xla_cpu_use_fusion_emitters": False}
 QUICK_THERE = (
     keras.activations.linear,

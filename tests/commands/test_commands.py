@@ -218,7 +218,7 @@ def test_other_settings_under_the_same_name_are_refused(user, capsys):
 
 
 def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, capsys):
-    """As it misled the search of seed 002, on Fashion-MNIST."""
+    """As it misled the search of Fashion-Keras."""
     user = User(TASKS[0], small_dirs["fashion"], tmp_path)
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
     words = ["--max-epochs", "1", "--objective"]

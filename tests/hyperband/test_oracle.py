@@ -85,7 +85,7 @@ def filled(oracle):
     ("max_epochs", "trials", "epochs"), [(10, 46, 170), (15, 46, 250), (20, 92, 468)]
 )
 def test_schedule_is_the_published_one(max_epochs, trials, epochs):
-    """DESIGN 3 and the issues count these for the stock class."""
+    """As many as the stock class trains."""
     oracle = Oracle(OBJECTIVE, seed=0, max_epochs=max_epochs, factor=2)
     assert sum(r.trials for r in oracle.schedule()) == trials
     assert sum(r.trials * (r.epochs - r.initial_epoch) for r in oracle.schedule()) == epochs

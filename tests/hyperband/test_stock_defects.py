@@ -1,4 +1,4 @@
-"""DESIGN 7's defects of KerasTuner 1.4.8: each check fails on its class and passes on ours."""
+"""Defects of KerasTuner 1.4.8: each check fails on its class and passes on ours."""
 
 import contextlib
 import functools

@@ -13,7 +13,7 @@ from shared_keras.systems.recipe import Replay
 from tests.conftest import FASHION, MNIST, TASKS
 
 UNITS = {"min_value": 24, "max_value": 576, "step": 24}
-SPACES = {  # DESIGN 5
+SPACES = {  # as published
     ("fashion", "dense"): {
         "n_hidden_layers": {"min_value": 1, "max_value": 9},
         "learning_rate": {"values": [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]},

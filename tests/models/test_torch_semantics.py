@@ -1,4 +1,4 @@
-"""DESIGN 6, row by row: where PyTorch and Keras mean different things by one word."""
+"""The table of docs/pytorch.md, row by row: one word, two meanings."""
 
 import math
 import re

@@ -1,0 +1,96 @@
+"""README and docs: every link, command, example and figure."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fashion_keras.task import TASK as FASHION
+from mnist_keras.task import TASK as MNIST
+from shared_keras import flags
+from tools import write_docs
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+TASKS = {task.package: task for task in (FASHION, MNIST)}
+COMMAND = re.compile(r"python (?:-X dev )?-m ((?:\w+_keras|benchmarks|tools)\.\w+)([^`\n#]*)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
+
+
+def commands():
+    """Return every command of the pages that names a module: module and words."""
+    found = set()
+    for page in PAGES:
+        for module, rest in COMMAND.findall(page.read_text()):
+            found.add((module, rest.split("|")[0].strip().rstrip(".,;:)")))
+    assert len(found) > 30
+    return sorted(found)
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target, anchor in LINK.findall(page.read_text()):
+        if target.startswith(("http:", "https:")):
+            continue
+        path = (page.parent / target) if target else page
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor in slugs, anchor
+
+
+@pytest.mark.parametrize(("module", "rest"), commands())
+def test_commands_can_be_typed(module, rest):
+    """What stands for a value in capitals is given one."""
+    package, _, name = module.partition(".")
+    if package not in TASKS:
+        assert (ROOT / package / f"{name}.py").exists()
+        return
+    words = [VALUES.get(word, word) for word in shlex.split(rest) if word not in ("…", "...")]
+    if name == "COMMAND":
+        return
+    try:
+        flags.parser(TASKS[package], name).parse_args(words)
+    except SystemExit as exit:
+        assert exit.code == 0, f"{module} {words}"  # --help
+
+
+VALUES = {"NAME": "dense", "N": "3", "RUN": "a-run", "DIR": "a", "FILE": "a", "TRIAL": "a"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_targets_of_make_exist(page):
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^ +|`)make (\w+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+def test_tables_are_what_the_committed_files_say():
+    """Nobody typed a figure: `python -m tools.write_docs` writes what stands there."""
+    for path, text in write_docs.pages().items():
+        assert path.read_text() == text, path
+    for page in write_docs.PAGES:
+        assert "<!-- end -->" in (ROOT / page).read_text()
+
+
+def test_the_example_of_readme_runs(tmp_path):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    example += 'assert set(trials.status) == {"COMPLETED"} and len(trials) >= 10\n'
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", example]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_of_weights_runs():
+    pytest.importorskip("torch")
+    text = (ROOT / "docs" / "pytorch.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(example, "docs/pytorch.md", "exec"), {})

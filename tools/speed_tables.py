@@ -1,0 +1,104 @@
+"""The tables of speed, from what the benchmarks wrote."""
+
+from pathlib import Path
+
+from shared_keras import files
+from shared_keras.task import Task
+from tools.markdown import table
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def epochs() -> str:
+    """Return seconds per epoch, ours beside stock `fit`."""
+    cases = _read("epoch")["cases"]
+    names = list(next(iter(cases.values()))["contenders"])
+    rows = [[name, *(_cell(case["contenders"][name]) for case in cases.values())] for name in names]
+    header = [f"{task} {'-'.join(map(str, case['units']))}" for task, case in cases.items()]
+    return table(["", *header], rows)
+
+
+def twins() -> str:
+    """Return seconds per epoch of the port beside its PyTorch twin."""
+    cases = _read("twin")["cases"]
+    names = list(next(iter(cases.values()))["contenders"])
+    rows = [[name, *(_cell(case["contenders"][name]) for case in cases.values())] for name in names]
+    return table(["", *(f"batch {size}" for size in cases)], rows)
+
+
+def searches() -> str:
+    """Return seconds of whole searches, with what was wanted and what was met."""
+    rows = []
+    for path in sorted(RESULTS.glob("search-*.json"), key=_order):
+        case = files.read_json(path)
+        for name, found in case["contenders"].items():
+            ours = name.startswith("ours")
+            limit = found["seconds"] / found["limit"]
+            measured = (
+                f"{limit:.1f} times the limit" if ours else f"{found['ratio']:.1f} times ours"
+            )
+            goal, met = "-", "-"
+            if ours:
+                goal, met = "at most 3", "yes" if limit <= 3 else "no"
+            elif found["goal"]:
+                goal, met = f"at least {found['goal']:g}", _met(found["ratio"] >= found["goal"])
+            label = f"{case['case']}, {case['max_epochs']} epochs" if ours else ""
+            rows.append([label, name, f"{found['seconds']:.0f}", goal, measured, met])
+    return table(("search", "contender", "seconds", "goal", "measured", "met"), rows)
+
+
+def measured_on() -> str:
+    """Return where and when each file was measured."""
+    rows = []
+    for path in sorted(RESULTS.glob("*.json")):
+        case = files.read_json(path)
+        versions = ", ".join(f"{k} {v}" for k, v in case["versions"].items() if k in SHOWN)
+        rows.append(
+            [
+                f"`{case['command']}`",
+                case["date"],
+                f"{case['processor']}, {case['device']}",
+                versions,
+                (case["commit"] or "")[:7],
+            ]
+        )
+    return table(("command", "date", "machine", "versions", "commit"), rows)
+
+
+SHOWN = ("python", "keras", "jax", "tensorflow", "torch", "keras-tuner")
+
+
+def search_of(task: Task) -> dict:
+    """Return the longest measured search of a task's default space."""
+    found = RESULTS.glob(f"search-{task.name}-{task.default_space}-*.json")
+    return max(map(files.read_json, found), key=lambda case: case["max_epochs"])
+
+
+def backends(case: dict) -> list[str]:
+    """Return the backend of each contender."""
+    return [name.partition(", ")[2] for name in case["contenders"]]
+
+
+def _read(name: str) -> dict:
+    return files.read_json(RESULTS / f"{name}.json")
+
+
+def _order(path: Path) -> tuple:
+    case = files.read_json(path)
+    return case["case"], case["max_epochs"]
+
+
+def _met(met: bool) -> str:
+    return "yes" if met else "no"
+
+
+def _cell(found: dict) -> str:
+    text = f"{found['seconds']:.2f}"
+    if found["ratio"] == found["ratio_low"] == found["ratio_high"] == 1:
+        return text
+    text += f" ({found['ratio']:.1f} times ours"
+    if found["goal"]:
+        text += (
+            f"; goal {found['goal']:g}: {'met' if found['ratio'] >= found['goal'] else 'not met'}"
+        )
+    return f"{text})"

@@ -1,0 +1,67 @@
+"""Write the tables, pictures and model cards of the documentation from committed files.
+
+    python -m tools.write_docs [--check]
+
+A table stands between `<!-- NAME -->` and `<!-- end -->`. Figures come from the committed runs
+(`tuner_results/reference`), from what the benchmarks wrote (`benchmarks/results`), and
+from the recipes. `--check` writes nothing and fails if a page is not what would be written.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tools import model_card, result_tables, speed_tables
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/results.md", "docs/speed.md")
+TABLES: dict[str, Callable[[], str]] = {
+    "summary": result_tables.summary,
+    "sample": result_tables.sample,
+    "winners": result_tables.winners,
+    "ladder-fashion": lambda: result_tables.ladder_table("fashion"),
+    "ladder-mnist": lambda: result_tables.ladder_table("mnist"),
+    "epochs": speed_tables.epochs,
+    "searches": speed_tables.searches,
+    "twins": speed_tables.twins,
+    "measured-on": speed_tables.measured_on,
+}
+BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
+
+
+def written(text: str) -> str:
+    """Return a page with its tables made anew."""
+    return BLOCK.sub(
+        lambda block: f"<!-- {block['name']} -->\n{TABLES[block['name']]()}\n<!-- end -->", text
+    )
+
+
+def pages() -> dict[Path, str]:
+    """Return each page with what it should hold, the cards of the committed models included."""
+    found = {ROOT / page: written((ROOT / page).read_text()) for page in PAGES}
+    return found | model_card.cards()
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a page differs"
+    )
+    check = parser.parse_args().check
+    differing = [p for p, text in pages().items() if not p.exists() or p.read_text() != text]
+    if check:
+        for path in differing:
+            print(f"{path.relative_to(ROOT)} differs; `python -m tools.write_docs` writes it")
+        return 1 if differing else 0
+    for path, text in pages().items():
+        path.write_text(text)
+    for path in [*differing, *result_tables.write_pictures(ROOT / "docs" / "pictures")]:
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
