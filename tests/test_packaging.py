@@ -46,7 +46,7 @@ def test_the_wheel_holds_code_and_data(wheel):
 
 
 def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, task, small):
-    """The committed search is there."""
+    """The committed search and the committed model are there."""
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()
     zipfile.ZipFile(wheel).extractall(installed)
@@ -63,6 +63,8 @@ def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, task, smal
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    out = run("predict", "--random", "2")
+    assert f"the committed model, the recipe cnn with seed 0; {installed}" in out
     out = run("retrain", "--best", "--epochs", "1")
     assert f"of the committed reference search {installed}" in out
     assert "model tuner_results" in run("evaluate")

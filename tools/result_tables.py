@@ -14,7 +14,7 @@ from tools.markdown import percent, table
 
 TASKS = {task.name: task for task in (FASHION, MNIST)}
 PROTOCOLS = ("holdout", "published")
-SAMPLE = Path(__file__).with_name("sample.txt")
+SAMPLE = Path(__file__).with_name("sample.txt")  # of `mnist_keras.search --quick`
 KERAS = {"fashion": ("accuracy",), "mnist": ("dense", "regularized")}  # what the originals reached
 
 
@@ -50,9 +50,11 @@ def summary() -> str:
 
 
 def sample() -> str:
-    """Return what a quick search printed, cut at the right."""
-    lines = [line[:98].rstrip() for line in SAMPLE.read_text().splitlines()]
-    return "\n".join(["```", *lines, "```"])
+    """Return what a quick search printed: its trials, its winner, its files; cut at the right."""
+    printed = SAMPLE.read_text().splitlines()
+    trials = printed[: printed.index("")]
+    end = [line for line in printed if line.startswith(("Winner", "wrote"))]
+    return "\n".join(["```", *(line[:98].rstrip() for line in [*trials, *end]), "```"])
 
 
 def winners() -> str:

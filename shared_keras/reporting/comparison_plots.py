@@ -78,11 +78,11 @@ def ladder(rows: Sequence[Mapping], title: str) -> Figure:
             label=label,
         )
         for i in set(known) - set(inside):
-            text = f" < {100 * rows[i][key]:.0f}"
+            text = f" ◂ {100 * rows[i][key]:.0f}"
             axes.text(low, i + 2 * shift, text, color=color, size=7, va="center")
     axes.set_xlim(left=low)
     axes.set_yticks(places, [row["recipe"] for row in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
     axes.set(xlabel="test accuracy, % (bars: standard deviation over seeds)", title=title)
     axes.grid(alpha=0.3)
     axes.legend()

@@ -70,10 +70,6 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     if name is None:
         models = folder.glob(f"**/{MODEL}")
         newest = max(models, key=lambda path: path.stat().st_mtime, default=None)
-        if newest is None and not committed(task).exists():
-            raise BadInput(
-                f"{folder} holds no run; `python -m {task.package}.retrain --best` makes one"
-            )
         return newest or committed(task)
     if name == REFERENCE:
         return committed(task)

@@ -88,7 +88,6 @@ def fails(capsys, verb, task, *words):
             ["--space", "batchnorm", "--objective", "val_precision"],
             "--objective: val_precision counts probabilities above 0.5, but the space batchnorm",
         ),
-        ("evaluate", [], "holds no run"),
         ("evaluate", ["absent"], "argument RUN: no run 'absent'"),
         ("evaluate", ["../.."], "argument RUN: no run"),
         ("evaluate", [""], "argument RUN: no run"),

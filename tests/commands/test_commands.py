@@ -14,7 +14,7 @@ from PIL import Image
 from shared_keras import cli
 from shared_keras.comparisons import ladder
 from shared_keras.data import datasets, splits
-from shared_keras.results import folders, searches
+from shared_keras.results import folders, saved_models, searches
 from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
 from tests.conftest import TASKS
 
@@ -188,7 +188,7 @@ def test_committed_reference_is_complete(task, tmp_path):
 
 
 def test_committed_runs_are_as_published(task, full):
-    """Those that stand in on the ladder: all recipes, three seeds, twins, no models."""
+    """Those that stand in on the ladder: all recipes, three seeds, twins, and one model."""
     digest = datasets.digest(*full[task.name])
     folder = folders.reference(task) / "runs"
     found, set_aside = ladder.collect(task, folder, digest)
@@ -196,7 +196,17 @@ def test_committed_runs_are_as_published(task, full):
     for name, recipe in task.recipes.items():
         assert len(found[name, "ours"]) >= 3, name
         assert recipe.source == "ours" or found[name, "twin"], name
-    assert not list(folder.rglob("*.keras"))
+    assert list(folder.rglob("*.keras")) == [saved_models.committed(task)]
+
+
+@pytest.mark.parametrize("words", [[], ["reference"]])
+def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path, capsys, words):
+    places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
+    assert cli.main(task, "evaluate", [*words, *places]) == 0
+    assert "the committed model, the recipe cnn with seed 0" in capsys.readouterr().out
+    (written,) = tmp_path.rglob("evaluation.json")
+    accuracy = json.loads(written.read_text())["accuracy"]
+    assert accuracy > {"fashion": 0.9, "mnist": 0.98}[task.name]
 
 
 def test_trial_of_a_search(task, small, tmp_path, capsys):
