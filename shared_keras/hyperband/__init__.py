@@ -1,4 +1,4 @@
-"""A `keras_tuner.Hyperband` that trains fast, on all cores, and that a crash cannot hurt."""
+"""A `keras_tuner.Hyperband` that trains fast, on all cores, and survives crashes."""
 
 from shared_keras.hyperband.tuner import Hyperband
 

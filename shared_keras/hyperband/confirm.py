@@ -1,4 +1,4 @@
-"""Retrain a search's best settings, so that the winner is not the luckiest."""
+"""Retrain a search's best settings with new seeds, so that the winner is not merely lucky."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +29,8 @@ def retrain(
 ) -> pd.DataFrame:
     """Retrain the `count` best trials of a search with each of a few seeds.
 
-    What was trained before is not trained again. Seeds differ from those of the search
-    and from each other, but are the same for all trials.
+    Trainings that are already done are not repeated. The seeds differ from those of the
+    search and from each other, but are the same for all trials.
 
     Args:
         tuner: A `Hyperband` that has searched.
@@ -38,16 +38,16 @@ def retrain(
         x: Inputs to train on, as for `Hyperband.search`.
         y: Targets.
         seeds: How many seeds.
-        report: Called with a line for each training that ended.
+        report: Called with a line of text after each training.
         options: As for `Hyperband.search`.
 
     Returns:
         A row per trial, the best first: trial, score in the search, and mean, sd and n
-        of the new ones.
+        of the new scores.
 
     Raises:
-        RunFailed: if a training fails or its process dies twice, or another process searches
-            or confirms in the folder.
+        RunFailed: if a training fails or its process dies twice, or if another process is
+            searching or confirming in the folder.
     """
     numbers = range(1, seeds + 1)
     with tuner.lock():
@@ -62,10 +62,10 @@ def retrain(
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """Return what `retrain` last found in a search's folder.
+    """Return the table that `retrain` last wrote to a search's folder.
 
     Raises:
-        BadInput: if that cannot be read.
+        BadInput: if the table cannot be read.
     """
     try:
         return pd.read_csv(folder / CONFIRMED, dtype={"trial": str}, float_precision="round_trip")
@@ -76,7 +76,7 @@ def read(folder: Path) -> pd.DataFrame:
 
 
 def _train(tuner, trials, numbers, x, y, report, options) -> None:
-    """Train what was not trained before."""
+    """Run the trainings that are not done yet."""
     folder = Path(tuner.project_dir) / "confirm"
     shared = job.Search(tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options)
     waiting = [(t, n) for t in trials for n in numbers if not _file(folder, t, n).exists()]
@@ -94,7 +94,8 @@ def _train(tuner, trials, numbers, x, y, report, options) -> None:
         trial, number = begun[ended]
         failure = str(result) if isinstance(result, job_pool.Died) else result.failure
         if failure is not None:
-            raise RunFailed(f"trial {trial.trial_id} failed when confirmed: {last_line(failure)}")
+            reason = last_line(failure)
+            raise RunFailed(f"trial {trial.trial_id} failed during confirmation: {reason}")
         score = tuner.oracle.objective.get_value(result.logs())
         files.write_json(_file(folder, trial, number), {"score": score})
         report(f"trial {trial.trial_id}, seed {number}: {score:.4f}")
@@ -122,12 +123,12 @@ def _job(tuner, trial, number: int, folder: Path) -> job.Job:
 
 
 def seed_of(search_seed: int, number: int) -> int:
-    """Return the seed of a confirming training; no trial of a search has it.
+    """Return the seed of a confirmation training; no trial of the search has it.
 
     Args:
         search_seed: Seed of the search.
-        number: At least 1. For 0 it would be the seed of trial 0000, because zeros at its
-            end make no difference to a `numpy.random.SeedSequence`.
+        number: Number of the seed, at least 1. With 0, the result would be the seed of trial
+            0000, because a `numpy.random.SeedSequence` ignores trailing zeros.
     """
     return derive_seed(search_seed, 0, 0, number)
 

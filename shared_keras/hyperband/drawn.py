@@ -5,11 +5,11 @@ import numpy as np
 
 
 class DrawnHyperParameters(keras_tuner.HyperParameters):
-    """Hyperparameters of a trial whose missing values are drawn when they are asked for.
+    """Hyperparameters of a trial whose missing values are drawn when they are first needed.
 
-    KerasTuner gives a hyperparameter that it meets for the first time its default, and
-    draws it in later trials; which trial is the first depends on which one was faster. Here
-    the value follows from the trial's seed and the name alone.
+    When KerasTuner meets a new hyperparameter, it takes the default in that trial and draws
+    a value in later ones. Which trial comes first depends on timing. Here the value follows
+    from the trial's seed and the hyperparameter's name alone.
 
     Args:
         seed: Seed of the trial.
@@ -26,12 +26,12 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
 
 
 def of(config: dict, seed: int) -> DrawnHyperParameters:
-    """Return the hyperparameters of `HyperParameters.get_config()`, with a seed."""
+    """Restore hyperparameters from `HyperParameters.get_config()`, with a seed for late draws."""
     drawn = DrawnHyperParameters.from_config(config)
     drawn.seed = seed
     return drawn
 
 
 def derive_seed(*seeds: int) -> int:
-    """Return a seed that is unlike those of other arguments, in 0...2**31-1."""
+    """Return a seed in 0...2**31-1 that is unrelated to those of other arguments."""
     return int(np.random.SeedSequence(seeds).generate_state(1)[0] >> 1)

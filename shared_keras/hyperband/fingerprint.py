@@ -1,4 +1,4 @@
-"""What decides a search, in a form that can be written down and compared later."""
+"""What decides a search, in a form that can be stored and compared later."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from shared_keras.systems.spec import System
 
 PLAIN = (type(None), bool, int, float, str)
-LONG = 100  # lists beyond are digested as arrays
+LONG = 100  # longer lists are digested as arrays
 
 
 def of(value) -> object:
@@ -27,7 +27,7 @@ def of(value) -> object:
         return {str(key): of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and len(value) <= LONG:
         return [of(item) for item in value]
-    if hasattr(value, "detach"):  # a tensor of PyTorch, perhaps with a gradient or on a GPU
+    if hasattr(value, "detach"):  # a PyTorch tensor, perhaps with a gradient or on a GPU
         value = value.detach().cpu()
     if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
         return _of_array(np.asarray(value))
@@ -38,10 +38,10 @@ def of(value) -> object:
 def of_model(model: keras.Model | System) -> str:
     """Return a digest of a model's layers and of how it is compiled, not of its weights.
 
-    Names that Keras counts up, such as "dense_3", count as "dense".
+    Names that Keras numbers, such as "dense_3", count as "dense".
 
     Raises:
-        TypeError: if it is no model.
+        TypeError: if it is not a model.
     """
     if not isinstance(model, keras.Model | System):
         raise TypeError(f"build must return a compiled keras.Model. Received: {model!r}")
@@ -51,7 +51,7 @@ def of_model(model: keras.Model | System) -> str:
     for describe in (model.get_config, model.get_compile_config):
         try:
             parts.append(json.dumps(describe(), default=lambda part: type(part).__qualname__))
-        except Exception:  # a model of its own class need not have a config
+        except Exception:  # a subclassed model need not have a config
             parts.append("?")
     return _digest(re.sub(r'_\d+(?=")', "", "\n".join(parts)).encode())
 

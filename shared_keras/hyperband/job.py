@@ -24,7 +24,7 @@ from shared_keras.training import checkpoints
 
 BUILD_CONFIG = "build_config.json"  # this and the next are KerasTuner's names
 CHECKPOINT = "checkpoint.weights.h5"
-WARM = 2**29  # bytes of models that stay in memory, compiled, for those that go on from them
+WARM = 2**29  # bytes of compiled models that stay in memory for trials that resume them
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -38,13 +38,13 @@ class Search:
 
     Attributes:
         hypermodel: `keras_tuner.HyperModel`.
-        metrics: Makes the metrics to compile the models with, or None for their own.
+        metrics: Returns the metrics to compile the models with, or None for their own.
         objective: `keras_tuner.Objective`.
         x: Inputs to train on.
         y: Targets.
         options: Further arguments of `training.fit`.
-        keras_settings: What the user has set for all of Keras, such as a dtype policy.
-        warm: In a worker, the models that others may go on from, by the folder of their trial.
+        keras_settings: The user's global Keras settings, such as a dtype policy.
+        warm: In a worker, the models that others may resume, by the folder of their trial.
     """
 
     hypermodel: keras_tuner.HyperModel
@@ -64,11 +64,11 @@ class Job:
     Attributes:
         hyperparameters: `HyperParameters.get_config()`.
         folder: Folder of the trial.
-        parent: Folder of the trial that it goes on from, if any.
-        initial_epoch: Where it starts.
-        epochs: Where it stops.
-        seed: Decides initial values, dropout and the order of the images.
-        resumable: Whether another may go on from it.
+        parent: Folder of the trial that it resumes, if any.
+        initial_epoch: Epoch at which it starts.
+        epochs: Epoch at which it stops.
+        seed: Determines initial values, dropout and the order of the samples.
+        resumable: Whether another trial may resume it.
     """
 
     hyperparameters: Mapping
@@ -82,12 +82,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it.
+    """The result of a job.
 
     Attributes:
-        history: Values per epoch, "seconds" among them; up to the failure, if any.
-        best: Index of the best epoch in it.
-        hyperparameters: Those of the job, with what the training itself declared.
+        history: Values per epoch, "seconds" among them, up to the failure, if any.
+        best: Index of the best epoch in the history.
+        hyperparameters: The job's, and those that the training itself declared.
         failure: A traceback whose last line is the reason, or None.
     """
 
@@ -109,11 +109,11 @@ def own_fit(hypermodel: keras_tuner.HyperModel) -> bool:
 
 
 def run(search: Search, job: Job) -> Result:
-    """Train a trial; leave history.csv, a checkpoint and, if resumable, its state.
+    """Train a trial; write history.csv, a checkpoint and, if it is resumable, its state.
 
     Raises:
         OSError: if a file cannot be written, which is not the trial's fault.
-        BadInput: if the objective is not logged, which no other trial would do.
+        BadInput: if the objective is not logged; no other trial would log it either.
     """
     keras_settings.apply(search.keras_settings)
     hp = drawn.of(job.hyperparameters, job.seed)
@@ -122,7 +122,7 @@ def run(search: Search, job: Job) -> Result:
     try:
         model = _model(search, job, hp)
         _fit(search, job, hp, model, best_epoch)
-    except BaseException as error:  # Ctrl-C does not come here, workers ignore it
+    except BaseException as error:  # never Ctrl-C, which workers ignore
         if isinstance(error, NotLogged) or getattr(error, "errno", None) in NO_ROOM:
             raise
         failure = _told(error)
@@ -132,13 +132,13 @@ def run(search: Search, job: Job) -> Result:
             _save_outputs(search, job, model, best_epoch)
         except OSError:
             raise
-        except Exception as error:  # of a model that cannot be saved
+        except Exception as error:  # the model cannot be saved
             failure = _told(error)
     return Result(best_epoch.history, best_epoch.best, hp.get_config(), failure)
 
 
 def _told(error: BaseException) -> str:
-    """Return the traceback of what is being handled; its last line is the reason."""
+    """Return the traceback of the current exception; its last line is the reason."""
     return f"{traceback.format_exc()}\n{type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -153,7 +153,7 @@ def _model(search: Search, job: Job, hp) -> keras.Model:
     if search.metrics is not None:
         model.compile(model.optimizer, model.loss, metrics=search.metrics())
     if job.parent is not None:
-        if not model.built:  # as its first batch would have done
+        if not model.built:  # the first batch would have built it
             model.build_from_config(files.read_json(job.parent / BUILD_CONFIG))
         checkpoints.load(job.parent / checkpoints.STATE, model)
     return model
@@ -170,7 +170,7 @@ def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
     if own_fit(hypermodel):
         training.seed_globals(job.seed)
         results = hypermodel.fit(hp, model, search.x, search.y, **options)
-        if not best_epoch.history:  # it has a loop of its own
+        if not best_epoch.history:  # its own loop does not call the callbacks
             _record(results, best_epoch)
         return
     if isinstance(hypermodel, Space):
@@ -179,11 +179,11 @@ def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
 
 
 def _record(results, best_epoch: "BestEpoch") -> None:
-    """Record what a hypermodel's own `fit` returned, in every form that the stock class takes."""
+    """Record what a hypermodel's own `fit` returned, in every form that the stock class accepts."""
     if isinstance(results, keras.callbacks.History):
         epochs = zip(*results.history.values())
         all_logs = [dict(zip(results.history, values)) for values in epochs]
-    elif isinstance(results, list) and results:  # of several trainings
+    elif isinstance(results, list) and results:  # several trainings
         all_logs = [_mean(results, best_epoch.objective)]
     elif isinstance(results, Mapping):
         all_logs = [results]
@@ -211,11 +211,11 @@ def _mean(results: list, objective) -> dict[str, float]:
 
 
 def _save_outputs(search: Search, job: Job, model, best_epoch: "BestEpoch") -> None:
-    """Write what the trial ends with: its best weights, and what another goes on from.
+    """Write the trial's best weights, and the state from which another trial resumes it.
 
-    The latter are the weights of its last epoch. Those that the end of a training leaves,
-    such as an optimizer's averages or what `EarlyStopping` restores, an uninterrupted one
-    would not have seen.
+    The state has the weights of the last epoch. The end of a training may replace these, by
+    an optimizer's averages or by what `EarlyStopping` restores, but an uninterrupted training
+    would not have continued from there.
     """
     files.write_json(job.folder / BUILD_CONFIG, model.get_build_config())
     last = best_epoch.last_weights or model.get_weights()
@@ -230,20 +230,20 @@ def _save_outputs(search: Search, job: Job, model, best_epoch: "BestEpoch") -> N
 
 
 def _size(model) -> int:
-    """Return the bytes of a model's weights and of its optimizer's state, as if float32."""
+    """Return the bytes of a model's weights and of its optimizer's state, counted as float32."""
     variables = [*model.variables, *checkpoints.slots(model)]
     return 4 * sum(math.prod(variable.shape) for variable in variables)
 
 
 def _need_finite(logs: Mapping[str, float], when: str = "") -> None:
-    """Refuse a NaN or an infinity: there is nothing to rank by it."""
+    """Refuse NaN and infinity, which cannot be ranked."""
     for name, value in logs.items():
         if not np.isfinite(value).all():
             raise ArithmeticError(f"{name} became {value}{when}")
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Records each epoch, keeps the best and the last weights in memory, stops at a bad loss."""
+    """Records each epoch, keeps the best and the last weights, stops at a non-finite value."""
 
     def __init__(self, objective):
         super().__init__()
@@ -259,7 +259,7 @@ class BestEpoch(keras.callbacks.Callback):
     def add(self, logs: Mapping[str, float], model) -> None:
         now = time.perf_counter()
         for name, value in (logs | {"seconds": now - self.started}).items():
-            if np.size(value) == 1:  # not what a metric logs per class
+            if np.size(value) == 1:  # skips metrics with a value per class
                 self.history.setdefault(name, []).append(float(value))
         self.started = now
         if not self.objective.has_value(self.history):

@@ -1,11 +1,11 @@
-"""What a search improves, and in which direction."""
+"""The objective of a search: what it improves, and in which direction."""
 
 import keras_tuner
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
 from shared_keras.errors import BadInput
 
-# Keras's metrics that are better when larger, which KerasTuner takes for losses.
+# Keras metrics that are better when larger, but that KerasTuner would minimize.
 MISJUDGED = {
     "BinaryIoU",
     "ConcordanceCorrelation",
@@ -25,7 +25,7 @@ _MISJUDGED = {name.lower() for name in MISJUDGED}
 
 
 def check(objective) -> None:
-    """Refuse names of metrics whose direction the stock class does not know, or has wrong.
+    """Refuse names of metrics whose direction the stock class does not know, or gets wrong.
 
     Args:
         objective: What `keras_tuner.Hyperband` takes: a name, a `keras_tuner.Objective`, a
@@ -42,13 +42,13 @@ def check(objective) -> None:
     plain = objective.removeprefix("val_").removeprefix("weighted_").replace("_", "").lower()
     if plain in _MISJUDGED or infer_metric_direction(objective) is None:
         raise BadInput(
-            f"objective: '{objective}' does not tell whether it is to rise or to fall; "
+            f"objective: '{objective}' does not say whether higher or lower is better; "
             f"expected keras_tuner.Objective('{objective}', 'max') or (..., 'min')"
         )
 
 
 def state(objective: keras_tuner.Objective) -> list:
-    """Return name and direction as JSON, of several objectives those of each."""
+    """Return an objective's name and direction as JSON; for several, those of each."""
     if hasattr(objective, "objectives"):
         return [state(each) for each in objective.objectives]
     return [objective.name, objective.direction]

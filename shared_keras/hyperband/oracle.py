@@ -1,13 +1,13 @@
-"""Hyperband's decisions: the same ones whatever finishes first.
+"""Hyperband's decisions: the same whichever trial finishes first.
 
-The stock oracle draws and promotes in the order in which it is asked, so that its search
-depends on who was faster. Here each trial has its slot: an iteration, a bracket, a rung,
-and an index there. The slot decides the number of the trial, its seed and, in a first
-rung, its hyperparameters; a rung is filled when the one below has ended. Brackets do not
-depend on each other, so that several workers find enough to do.
+The stock oracle draws and promotes in the order in which trials are requested, so its search
+depends on which worker is faster. Here each trial has a slot: an iteration, a bracket, a rung
+and an index in that rung. The slot determines the trial's number, its seed and, in a first
+rung, its hyperparameters. A rung is filled once the one below has ended. Brackets are
+independent of each other, so several workers find enough to do.
 
-All of that follows from the seed and from the trials that ended, and nothing else is read
-when a search goes on.
+All of this follows from the seed and from the trials that ended. Nothing else is read when a
+search is resumed.
 """
 
 import json
@@ -28,17 +28,17 @@ from shared_keras.hyperband.drawn import derive_seed
 from shared_keras.hyperband.rungs import COMPLETED, ENDED, RUNNING, Rung, Slot, ranked
 from shared_keras.hyperband.table import Bookkeeping, bookkeeping
 
-DRAWS = 100  # until one is accepted that was drawn before
+DRAWS = 100  # attempts to draw a new setting
 
 
 class Oracle(keras_tuner.oracles.HyperbandOracle):
-    """The stock oracle with what the module promises.
+    """The stock oracle, with decisions as the module describes them.
 
     Args:
         objective: As for `HyperbandOracle`; see `objectives.check`.
-        seed: Decides every value that is drawn; 0 is a seed like any other.
-        try_first: Hyperparameters that the first trials try instead of drawn ones.
-        max_trials: Trials of a higher number are left out.
+        seed: Determines every drawn value; 0 is a seed like any other.
+        try_first: Hyperparameters that the first trials use instead of drawn ones.
+        max_trials: Only trials whose numbers are below this are run.
         **kwargs: As for `HyperbandOracle`.
     """
 
@@ -53,7 +53,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     ):
         objectives.check(objective)
         super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
-        self.seed = seed  # the stock class takes 0 for "none"
+        self.seed = seed  # the stock class takes 0 for "no seed"
         self.try_first = [dict(values) for values in try_first]
         self.limit = max_trials or math.inf
         self.rungs = self._plan()
@@ -83,7 +83,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return [replace(r, trials=n) for r, n in cut if n > 0]
 
     def waiting(self) -> list[tuple[int, int]]:
-        """Return initial epoch and epochs of each trial that is still to start."""
+        """Return the initial epoch and the epochs of each trial that has yet to start."""
         left = []
         for rung in self.schedule():
             begun = sum(i < rung.trials for i in rungs.begun_trials(rung, self.trials))
@@ -91,7 +91,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return left
 
     def open_slots(self) -> list[Slot]:
-        """Return the slots that can be filled now, those of lower numbers first."""
+        """Return the slots that can be filled now, in the order of their numbers."""
         open_now = rungs.open_slots(self.rungs, self.trials, self.objective)
         return [slot for slot in open_now if slot.number < self.limit]
 
@@ -104,7 +104,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return rungs.promotable(self.rungs, self.trials, self.objective)
 
     def begin(self, slot: Slot, tuner_id: str) -> Trial:
-        """Create the trial of a slot and write it down."""
+        """Create the trial of a slot and save it."""
         if slot.parent is None:
             hyperparameters = keras_tuner.HyperParameters()
             hyperparameters.merge(self.known_first())
@@ -130,7 +130,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return trial
 
     def create_trial(self, tuner_id):
-        """Begin the next trial; see `keras_tuner.Oracle.create_trial`."""
+        """Start the next trial; see `keras_tuner.Oracle.create_trial`."""
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
         if open_now := self.open_slots():
@@ -146,12 +146,12 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             for rung in rungs.first_rungs(self.rungs):
                 for each in (Slot(rung, index) for index in range(rung.trials)):
                     self._drawn[each] = next(given, None) or self._draw(each)
-            if slot not in self._drawn:  # instead of one that failed
+            if slot not in self._drawn:  # it replaces one that failed
                 self._drawn[slot] = self._draw(slot)
         return self._drawn[slot]
 
     def _draw(self, slot: Slot) -> dict:
-        """Draw hyperparameters that are unlike all earlier ones, if that can be had."""
+        """Draw hyperparameters that differ from all earlier ones, if possible."""
         for attempt in range(DRAWS):
             hp = keras_tuner.HyperParameters()
             for i, parameter in enumerate(self.known_first()):
@@ -167,18 +167,18 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Return the hyperparameters that were known before the first trial.
 
         Only these are drawn here, so that a draw does not depend on which trials have
-        ended; `drawn` does the same for those that a trial itself declares.
+        ended; `drawn` does the same for those that a trial declares later.
         """
         if self._known_first is None:
             self._known_first = self.hyperparameters.copy().space
         return self._known_first
 
     def seed_of(self, trial_id: str) -> int:
-        """Return the seed of a trial that does not go on from another."""
+        """Return the seed of a trial that does not resume another."""
         return derive_seed(self.seed, *map(int, trial_id.split("-")))
 
     def seed_of_training(self, trial) -> int:
-        """Return the seed that a trial shares with those that it goes on from."""
+        """Return the seed that a trial shares with all that it resumes."""
         return self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
 
     def get_best_trials(self, num_trials=1):
@@ -191,7 +191,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return sorted(best, key=lambda t: -bookkeeping(t).epochs)[:num_trials]
 
     def get_state(self):
-        """Return what a stock oracle reads back, and what only this one needs."""
+        """Return the state that a stock oracle can load, with what only this one needs."""
         brackets: dict[int, list] = {}
         for (number, _), rung in self.rungs.items():
             entries = [
@@ -211,7 +211,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         }
 
     def save(self):
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         files.write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial):
@@ -219,20 +219,20 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         files.write_json(path, trial.get_state())
 
     def reload(self):
-        """Take up the trials that ended; those that were cut off are begun anew.
+        """Load the trials that ended; interrupted ones will start over.
 
         Raises:
-            BadInput: if the search there was begun with other settings.
+            BadInput: if the search there was started with other settings.
         """
         state = files.read_json(Path(self._get_oracle_fname()))
         paths = Path(self._get_oracle_fname()).parent.glob("trial_*/trial.json")
         if not any(files.read_json(path)["status"] in ENDED for path in paths):
-            return  # nothing that other settings could be at odds with
-        self.known_first()  # now, because the state may have what was found later
+            return  # nothing that other settings could conflict with
+        self.known_first()  # now, because the state may hold some that were found later
         self._refuse_others(state)
         super().reload()
         self.try_first = state["first"]
-        self.begun_with = state.get("begun_with", {})  # before 0.4.0 there was none
+        self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
         ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
         self.trials, self._retry_queue, self._drawn = ended, [], {}
         for order in (self.start_order, self.end_order):
@@ -240,7 +240,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             order[:] = known + [trial_id for trial_id in ended if trial_id not in known]
 
     def _refuse_others(self, state: Mapping) -> None:
-        """Compare what decides a search with what it was begun with."""
+        """Refuse settings that differ from those that the search was started with."""
         now = self.get_state()
         for name in ("objective", "max_epochs", "factor", "hyperband_iterations", "seed"):
             self._refuse(name, state.get(name), now[name])
@@ -256,7 +256,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             begun_with: What `fingerprint.of` returns, by the name of each argument.
 
         Raises:
-            BadInput: naming what is not as it was.
+            BadInput: naming what has changed.
         """
         earlier = self.begun_with or begun_with
         for name in earlier.keys() | begun_with.keys():
@@ -266,17 +266,17 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     def _refuse(self, name: str, earlier, now) -> None:
         if earlier != now:
             raise BadInput(
-                f"{name} was {_short(earlier)} when the search in {self._project_dir} was begun "
-                f"and is now {_short(now)}; give it again, or another project_name"
+                f"{name} was {_short(earlier)} when the search in {self._project_dir} was started "
+                f"and is now {_short(now)}; use the earlier one, or choose another project_name"
             )
 
 
 def _by_identity(state: Mapping) -> dict[str, Mapping]:
-    """Return the hyperparameters that a search began with; some differ in conditions only."""
-    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had but the latter
+    """Return a search's first hyperparameters; some may differ in their conditions only."""
+    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had only the latter
     return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
 
 
 def _short(value) -> str:
-    """Write a value for a message, with the first digits of digests."""
+    """Format a value for a message, with digests cut to their first digits."""
     return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))

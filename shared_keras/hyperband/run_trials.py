@@ -1,4 +1,4 @@
-"""Train what a search has open on its workers, and record what comes of it."""
+"""Train a search's open trials on its workers, and record the results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def run(
     tuner: "Hyperband", shared: job.Search, deadline: float | None, report: Callable[[], None]
 ) -> None:
-    """Train until nothing is open or the time is up.
+    """Train until no slot is open or the time is up.
 
     Args:
-        tuner: Whose search.
+        tuner: The tuner whose search it is.
         shared: What all its trials have in common.
         deadline: The time, on the clock of `time.monotonic`, after which no trial is started.
-        report: Called whenever something happened, and once a second.
+        report: Called whenever something has happened, and once a second.
     """
     pool = tuner.pool()
     trials = {}
@@ -51,7 +51,7 @@ def run(
 
 
 def _choose(tuner, idle: Sequence[Worker]) -> tuple[Worker, Slot] | None:
-    """Return a worker and what it does next: what is warm there, or new, or any."""
+    """Return a worker and its next slot: one that is warm there, else a new one, else any."""
     slots = tuner.oracle.open_slots()
     if not slots:
         return None
@@ -77,7 +77,7 @@ def _job(tuner, trial) -> job.Job:
 
 
 def _end(tuner, trial, worker: Worker, result: job.Result | job_pool.Died) -> None:
-    """Record what came of a trial, then delete the checkpoints that nobody needs."""
+    """Record a trial's result, then delete the checkpoints that are no longer needed."""
     del tuner.running[trial.trial_id]
     if isinstance(result, job_pool.Died):
         trial.status, trial.message = FAILED, f"RuntimeError: {result}"
@@ -98,7 +98,7 @@ def _end(tuner, trial, worker: Worker, result: job.Result | job_pool.Died) -> No
 
 
 def _prune(tuner) -> None:
-    """Keep what a promotion needs, and the weights of the best with their ancestors'."""
+    """Keep what a promotion needs, and the weights of the best trials and their ancestors."""
     promotable = tuner.oracle.promotable()
     kept = set(promotable)
     trials = tuner.oracle.trials

@@ -14,15 +14,15 @@ ENDED = (COMPLETED, FAILED)
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung of one bracket: how many trials it holds, and what they train.
+    """One rung of one bracket: how many trials it holds, and which epochs they train.
 
     Attributes:
-        key: Number of the bracket since the search began, and of the rung in it.
+        key: Number of the bracket, counted from the start of the search, and of the rung in it.
         bracket: KerasTuner's number of the bracket, which counts down to 0.
         first_number: Number of its first trial.
-        trials: How many trials it is to hold.
-        initial_epoch: Where they start.
-        epochs: Where they stop.
+        trials: Planned number of trials.
+        initial_epoch: Epoch at which they start.
+        epochs: Epoch at which they stop.
     """
 
     key: tuple[int, int]
@@ -34,13 +34,13 @@ class Rung:
 
     @property
     def most(self) -> int:
-        """How many trials it holds at most, those that stand in for failed ones included."""
+        """How many trials it can hold, including replacements for failed ones."""
         return 2 * self.trials + 8
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a trial belongs: a rung, the index in it, and the trial it goes on from."""
+    """Where a trial belongs: a rung, the index in it, and the trial it resumes, if any."""
 
     rung: Rung
     index: int
@@ -62,7 +62,7 @@ Plan = Mapping[tuple[int, int], Rung]  # by key, in the order of their trials' n
 
 
 def begun_trials(rung: Rung, trials: Mapping) -> dict:
-    """Return the trials of a rung that were begun, by index."""
+    """Return the trials of a rung that have started, by index."""
     ids = {index: Slot(rung, index).trial_id for index in range(rung.most)}
     return {index: trials[i] for index, i in ids.items() if i in trials}
 
@@ -73,7 +73,7 @@ def first_rungs(plan: Plan) -> list[Rung]:
 
 
 def open_slots(plan: Plan, trials: Mapping, objective) -> list[Slot]:
-    """Return the slots that can be filled now, those of lower numbers first."""
+    """Return the slots that can be filled now, in the order of their numbers."""
     if all_failed(plan, trials):
         return []
     brackets = dict.fromkeys(number for number, _ in plan)
@@ -132,10 +132,10 @@ def _finished(plan: Plan, bracket: int, trials: Mapping, objective) -> bool:
 
 
 def _open_slots(plan: Plan, bracket: int, trials: Mapping, objective) -> list[Slot]:
-    """Return the slots of the lowest rung of a bracket that is not complete.
+    """Return the open slots of a bracket's lowest incomplete rung.
 
-    A trial that failed costs its slot. Only if fewer completed than the next rung
-    takes are there further ones.
+    A failed trial uses up its slot. Further slots open only if fewer trials completed than
+    the next rung takes.
     """
     rungs = _rungs(plan, bracket)
     for i, rung in enumerate(rungs):
@@ -153,7 +153,7 @@ def _open_slots(plan: Plan, bracket: int, trials: Mapping, objective) -> list[Sl
 
 
 def _fill(plan: Plan, rung: Rung, count: int, trials: Mapping, objective) -> list[Slot]:
-    """Return up to `count` slots: with the best from below, or one more there."""
+    """Return up to `count` slots of a rung, or one in a rung below if parents are missing."""
     bracket, level = rung.key
     begun = begun_trials(rung, trials)
     indices = [i for i in range(rung.most) if i not in begun][: max(count, 0)]

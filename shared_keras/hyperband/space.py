@@ -1,4 +1,4 @@
-"""A search space: an ordinary KerasTuner hypermodel that also says what it makes."""
+"""A search space: an ordinary KerasTuner hypermodel that can also describe its models."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,11 +12,11 @@ from shared_keras.systems.spec import System
 
 
 class Space(keras_tuner.HyperModel):
-    """The hypermodel of a function from hyperparameters to a system.
+    """A hypermodel made from a function that maps hyperparameters to a system.
 
-    `build(hp)`, or calling it, gives the compiled Keras model; `fit` trains that as
-    the system says (batch size, learning rate per epoch), so that a stock tuner
-    searches the same space.
+    `build(hp)`, or calling it, returns the compiled Keras model. `fit` trains it as the
+    system says (batch size, learning rate per epoch), so a stock tuner searches the
+    same space.
 
     Args:
         describe: Takes `keras_tuner.HyperParameters`, returns a `System`.
@@ -66,9 +66,9 @@ class Space(keras_tuner.HyperModel):
         return replayed
 
     def options(self, hp, options: dict) -> dict:
-        """Return the options of a training with those that the system itself sets."""
+        """Return a training's options, including those that the system itself sets."""
         system = self.describe(hp)
-        # Its callbacks first, so that the others see the learning rate in the logs.
+        # The system's callbacks come first, so that the others see the learning rate in the logs.
         own = {"callbacks": [*schedule_callbacks(system), *options.get("callbacks", [])]}
         if system.batch_size is not None:
             own["batch_size"] = system.batch_size

@@ -1,4 +1,4 @@
-"""From KerasTuner's trials to plain rows, and what it writes among their hyperparameters."""
+"""Turn KerasTuner's trials into plain rows, and read the bookkeeping in their hyperparameters."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Bookkeeping:
     """What KerasTuner's Hyperband writes among the hyperparameters of a trial.
 
     Attributes:
-        epochs: Where the trial stops.
-        initial_epoch: Where it starts.
+        epochs: Epoch at which the trial stops.
+        initial_epoch: Epoch at which it starts.
         bracket: KerasTuner's number of its bracket.
-        rung: The rung in that, which KerasTuner calls a round.
+        rung: The rung in that bracket, which KerasTuner calls a round.
         parent: The trial that it resumes, if any.
     """
 
@@ -55,12 +55,12 @@ def without_bookkeeping(values: Mapping) -> dict:
 
 
 def reason(trial) -> str:
-    """Return in one line what made a trial fail; trial.json has the traceback."""
+    """Return in one line why a trial failed; trial.json has the traceback."""
     return last_line(trial.message or "")
 
 
 def row(trial, seconds: float | None) -> TrialRow:
-    """Return the row of a trial that trained for some seconds."""
+    """Return the row of a trial, given its training time in seconds."""
     place = bookkeeping(trial)
     return TrialRow(
         trial=trial.trial_id,
@@ -81,8 +81,8 @@ def axes(space: Iterable) -> dict[str, bool]:
     """Return the columns of a search space, each with whether its axis is logarithmic.
 
     Args:
-        space: KerasTuner's hyperparameters. Those that are drawn, or whose values are
-            spaced, by their logarithm have a logarithmic axis.
+        space: KerasTuner's hyperparameters. An axis is logarithmic if values are drawn on a
+            logarithmic scale, or chosen from more than two positive floats.
     """
     found = {}
     for parameter in space:

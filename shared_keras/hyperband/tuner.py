@@ -1,8 +1,8 @@
-"""A `keras_tuner.Hyperband` that trains fast, on all cores, and that a crash cannot hurt.
+"""A `keras_tuner.Hyperband` that trains fast, on all cores, and survives crashes.
 
-The folder it writes is KerasTuner's: a stock `keras_tuner.Hyperband` opens it. This process
-decides, worker processes train, with `shared_keras.training.fit`. docs/search.md says what else
-differs from the stock class, and tests/hyperband/test_stock_defects.py shows it.
+It writes KerasTuner's files: a stock `keras_tuner.Hyperband` opens the folder. This process
+decides, and worker processes train with `shared_keras.training.fit`. docs/search.md lists the
+differences from the stock class, and tests/hyperband/test_stock_defects.py shows them.
 """
 
 import contextlib
@@ -32,35 +32,35 @@ from shared_keras.results.trials import COLUMNS, SearchState
 
 
 class _Running(NamedTuple):
-    """A trial that trains: since when, on the clock of `perf_counter`, and where."""
+    """A running trial: its start, on the clock of `perf_counter`, and its worker."""
 
     since: float
     worker: workers.Worker
 
 
 class Hyperband(keras_tuner.Hyperband):
-    """The tuner; see the module.
+    """The tuner; the module's docstring describes it.
 
     Args:
         hypermodel: `build(hp)`, which returns a compiled model, or a
             `keras_tuner.HyperModel`, which may also have a `fit`.
-        objective: Name of a metric of Keras, such as "val_accuracy", whose direction
-            KerasTuner knows; or a `keras_tuner.Objective`, or a list of them.
+        objective: Name of a Keras metric, such as "val_accuracy", whose direction
+            KerasTuner knows; or a `keras_tuner.Objective`, or a list of these.
         max_epochs: Epochs of the longest training.
         factor: Reduction factor.
-        hyperband_iterations: How often to run all brackets.
-        seed: Decides everything random.
-        metrics: Makes the metrics to compile the models with instead of their own.
-        directory: Folder that holds the project's.
+        hyperband_iterations: How many times to run all brackets.
+        seed: Determines everything random.
+        metrics: Returns the metrics to compile the models with instead of their own.
+        directory: Folder that holds the project's folder.
         project_name: Name of the project's folder.
-        workers: How many processes train; without it one for each CPU core.
+        workers: How many processes train; by default one per CPU core, or one on a GPU.
         try_first: Hyperparameters to try first.
-        max_trials: Trials of a higher number are left out.
-        keep_checkpoints: Of how many of the best trials the weights stay on disk, for
-            `get_best_models`, or "all". A checkpoint takes three times the size of a
-            network that Adam trains; those of the trials that it goes on from stay, too.
-        callback: Called without arguments whenever something happened, and once a
-            second while trials train; without it progress is printed.
+        max_trials: Only trials whose numbers are below this are run.
+        keep_checkpoints: How many of the best trials keep their weights on disk, for
+            `get_best_models`, or "all". The trials that they resume keep theirs, too. A
+            checkpoint is three times the size of a network that Adam trains.
+        callback: Called without arguments whenever something has happened, and once a
+            second while trials train. By default, progress is printed.
 
     Example:
 
@@ -106,15 +106,15 @@ class Hyperband(keras_tuner.Hyperband):
         if "KERASTUNER_ORACLE_IP" in os.environ:
             raise BadInput(
                 "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
-                "they hang when one dies; unset it and give workers=N"
+                "they hang when one dies; unset it and use workers=N"
             )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
         self.keep_checkpoints = keep_checkpoints
-        self._first_model = None  # a digest of what the default hyperparameters make
-        self.running: dict[str, _Running] = {}  # the trials that train
-        self.seconds: dict[str, float] = {}  # that each trial took
+        self._first_model = None  # digest of the model with default values
+        self.running: dict[str, _Running] = {}  # by id
+        self.seconds: dict[str, float] = {}  # training time of each trial
         self.warm_workers: dict[str, workers.Worker] = {}  # where each trial's program is warm
-        directory = os.path.abspath(directory or ".")  # workers stay where they began
+        directory = os.path.abspath(directory or ".")  # workers do not change theirs
         with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
             keras_tuner.Tuner.__init__(
                 self, oracle, hypermodel, directory=directory, project_name=project_name
@@ -124,22 +124,22 @@ class Hyperband(keras_tuner.Hyperband):
     def search(
         self, x, y, *, timeout: float | None = None, verbose: int = 1, **options
     ) -> "Hyperband":
-        """Search, or go on with a search, and return this tuner.
+        """Start or resume a search, and return this tuner.
 
         Args:
             x: Inputs to train on, shape (n, ...).
             y: Targets, shape (n, ...).
-            timeout: Seconds after which no trial is begun any more.
+            timeout: Seconds after which no further trial is started.
             verbose: 0 for silence; otherwise progress is printed, unless there is a
                 callback.
-            options: `validation_data`, `batch_size`, `callbacks` and what else
-                `training.fit` takes, or the hypermodel's own `fit`.
+            options: `validation_data`, `batch_size`, `callbacks` and whatever else
+                `training.fit`, or the hypermodel's own `fit`, takes.
 
         Raises:
-            BadInput: if the search in the folder was begun with other data, options or
+            BadInput: if the search in the folder was started with other data, options or
                 models, or if the objective is not logged.
-            RunFailed: if every trial of a first rung failed, or another process
-                searches in the folder.
+            RunFailed: if every trial of a first rung failed, or another process is
+                searching in the folder.
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
@@ -157,17 +157,17 @@ class Hyperband(keras_tuner.Hyperband):
             trials = self.oracle.trials.values()
             failed = next(t for t in trials if t.status == FAILED)
             raise RunFailed(
-                f"every trial of a first rung failed, the first: {table.reason(failed)}; "
-                f"mend that, then delete {self.project_dir} or give another name"
+                f"every trial of a first rung failed, the first with {table.reason(failed)}; "
+                f"fix that, then delete {self.project_dir} or choose another name"
             )
         return self
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from searching or confirming in the folder meanwhile.
+        """Keep other processes from searching or confirming in the folder.
 
         Raises:
-            RunFailed: if one does already.
+            RunFailed: if another process is already doing so.
         """
         lock = FileLock(Path(self.project_dir) / ".lock", timeout=0)
         try:
@@ -181,7 +181,7 @@ class Hyperband(keras_tuner.Hyperband):
 
     @contextlib.contextmanager
     def _progress(self, verbose: int) -> Iterator[Callable[[], None]]:
-        """Give what is to be called whenever something happened."""
+        """Yield the function to call whenever something has happened."""
         if self.callback is not None or not verbose:
             yield self.callback or (lambda: None)
             return
@@ -196,7 +196,7 @@ class Hyperband(keras_tuner.Hyperband):
         return tried and not self.oracle.open_slots()
 
     def results(self) -> pd.DataFrame:
-        """Return a row per trial, the best of the longest trained first, others last."""
+        """Return a row per trial, ranked ones first: longest trained, then by score."""
         state = self.state()
         order = {row.trial: i for i, row in enumerate(state.ranked)}
         rows = [row.to_csv() for row in state.rows]
@@ -230,16 +230,16 @@ class Hyperband(keras_tuner.Hyperband):
         return table.axes(self.oracle.hyperparameters.space)
 
     def pool(self) -> list[workers.Worker]:
-        """Return the processes that train."""
+        """Return the worker processes."""
         return workers.get(self.workers or workers.default())
 
     def idle_workers(self) -> list[workers.Worker]:
-        """Return the processes that do not train just now."""
+        """Return the worker processes that are idle."""
         busy = [running.worker for running in self.running.values()]
         return [worker for worker in self.pool() if worker not in busy]
 
     def begun(self, trial, worker: workers.Worker) -> None:
-        """Note that a trial trains from now on, and where."""
+        """Record that a trial has started, and on which worker."""
         self.running[trial.trial_id] = _Running(time.perf_counter(), worker)
 
     def ranked(self) -> list:
@@ -255,12 +255,12 @@ class Hyperband(keras_tuner.Hyperband):
         return Path(self.get_trial_dir(trial_id))
 
     def save(self):
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         self.oracle.save()
         files.write_json(Path(self._get_tuner_fname()), self.get_state())
 
     def reload(self):
-        """Read the state of a search that was begun before, with the same settings."""
+        """Load the state of an earlier search with the same settings."""
         self._populate_initial_space()
         self.oracle.reload()
         for trial_id in self.oracle.trials:
@@ -269,7 +269,7 @@ class Hyperband(keras_tuner.Hyperband):
 
     def _activate_all_conditions(self):
         hypermodel = self.hypermodel
-        # A space need not build a model each time.
+        # A space need not build a model to declare its hyperparameters.
         make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
 
         def build(hp):
@@ -278,7 +278,7 @@ class Hyperband(keras_tuner.Hyperband):
 
         self.hypermodel = SimpleNamespace(build=build)
         states = random.getstate(), np.random.get_state()
-        training.seed_globals(self.oracle.seed)  # or what it draws makes it another model
+        training.seed_globals(self.oracle.seed)  # or random draws would change the model
         try:
             super()._activate_all_conditions()
         finally:
@@ -293,10 +293,10 @@ class Hyperband(keras_tuner.Hyperband):
             model.build_from_config(
                 files.read_json(Path(self._get_build_config_fname(trial.trial_id)))
             )
-            model.built = True  # Keras does not say so of a class with a call of its own
+            model.built = True  # Keras does not set this for subclassed models
         model.load_weights(self._get_checkpoint_fname(trial.trial_id))
         return model
 
     def _build_hypermodel(self, hp):
-        # Not Hyperband's, which would load the parent's weights.
+        # Not Hyperband's method, which would load the parent's weights.
         return keras_tuner.Tuner._build_hypermodel(self, hp)

@@ -133,7 +133,9 @@ def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys,
     for _ in range(2):  # the same command says so again
         assert cli.main(task, "search", ["--quick", *places]) == 1
         err = capsys.readouterr().err
-        assert "every trial of a first rung failed, the first: RuntimeError: no luck today" in err
+        assert (
+            "every trial of a first rung failed, the first with RuntimeError: no luck today" in err
+        )
         assert "Traceback" not in err
     table = pd.read_csv(tmp_path / "mnist" / "searches" / "regularized-quick" / "trials.csv")
     assert set(table.status) == {"FAILED"}

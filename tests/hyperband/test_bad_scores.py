@@ -1,4 +1,4 @@
-"""Scores that are no numbers."""
+"""Scores that are NaN or infinite."""
 
 import keras
 import keras_tuner
@@ -11,7 +11,7 @@ BAD = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
 
 
 class OwnLoop(keras_tuner.HyperModel):
-    """Trains by itself, and some of its scores are `bad`."""
+    """Has its own training loop, and some of its scores are `bad`."""
 
     def __init__(self, bad):
         super().__init__()
@@ -29,7 +29,7 @@ class OwnLoop(keras_tuner.HyperModel):
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_a_score_that_is_no_number_is_a_failure_in_a_loop_of_ones_own_too(tmp_path, bad):
+def test_a_non_finite_score_of_a_custom_loop_is_a_failure(tmp_path, bad):
     objective = keras_tuner.Objective("score", "max")
     tuner = Hyperband(OwnLoop(BAD[bad]), objective, max_epochs=4, factor=2, directory=tmp_path)
     table = tuner.search(np.ones((4, 2)), np.ones((4, 1)), verbose=0).results()

@@ -40,7 +40,7 @@ def chance(*parts) -> float:
 
 
 def end(oracle, trial, failing=0.0):
-    """End a trial as its hyperparameters and its place decide."""
+    """End a trial with a result that follows from its hyperparameters and its id."""
     values = trial.hyperparameters.values
     if chance("fail", trial.trial_id) < failing:
         trial.status, trial.message = FAILED, "RuntimeError: no luck"
@@ -52,7 +52,7 @@ def end(oracle, trial, failing=0.0):
 
 
 def play(oracle, workers=1, order=0, failing=0.0, stop=None):
-    """Search, with trials that end in any order; `stop` after so many that ended."""
+    """Search, with trials that end in any order; stop once `stop` of them have ended."""
     shuffle = random.Random(order)
     running = []
     while stop is None or len(oracle.end_order) < stop:
@@ -74,7 +74,7 @@ def outcome(oracle):
 
 
 def filled(oracle):
-    """Return the trials of each rung that was planned."""
+    """Return each planned rung with its trials."""
     return {
         key: (rung, list(rungs.begun_trials(rung, oracle.trials).values()))
         for key, rung in oracle.rungs.items()
@@ -85,7 +85,7 @@ def filled(oracle):
     ("max_epochs", "trials", "epochs"), [(10, 46, 170), (15, 46, 250), (20, 92, 468)]
 )
 def test_schedule_is_the_published_one(max_epochs, trials, epochs):
-    """As many as the stock class trains."""
+    """The stock class trains as many."""
     oracle = Oracle(OBJECTIVE, seed=0, max_epochs=max_epochs, factor=2)
     assert sum(r.trials for r in oracle.schedule()) == trials
     assert sum(r.trials * (r.epochs - r.initial_epoch) for r in oracle.schedule()) == epochs
@@ -135,7 +135,7 @@ def test_the_number_of_workers_and_their_speed_change_nothing(
     failing=st.sampled_from([0.0, 0.3]),
 )
 def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
-    """Cut off with trials still running, and read back from the files alone."""
+    """Interrupted with trials still running, then resumed from the files alone."""
     whole = play(make(tmp_path_factory.mktemp("a")), failing=failing)
     folder = tmp_path_factory.mktemp("b")
     ended = set()
@@ -165,11 +165,11 @@ def test_seeds(tmp_path):
     ]
     assert len({repr(each) for each in settings}) == len(
         settings
-    )  # and neighbours have nothing in common
+    )  # and neighbouring seeds share no setting
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_thirty_percent_of_failures_fill_every_rung(tmp_path, seed):
+def test_every_rung_is_filled_despite_thirty_percent_failures(tmp_path, seed):
     oracle = play(make(tmp_path, seed, (10, 2)), 3, seed, failing=0.3)
     statuses = [t.status for t in oracle.trials.values()]
     assert 0.1 < statuses.count(FAILED) / len(statuses) < 0.5
@@ -177,11 +177,11 @@ def test_thirty_percent_of_failures_fill_every_rung(tmp_path, seed):
         assert len(trials) >= rung.trials, (bracket, level)
         assert any(t.status == COMPLETED for t in trials)
         parents = [t.hyperparameters.values.get("tuner/trial_id") for t in trials]
-        assert level == 0 or len(set(parents)) == len(parents)  # no trial goes on twice
+        assert level == 0 or len(set(parents)) == len(parents)  # no trial is resumed twice
 
 
-def test_a_failure_costs_its_own_place_only(tmp_path):
-    """Where enough are left, nothing is trained instead of it."""
+def test_a_failure_costs_only_its_own_slot(tmp_path):
+    """If enough trials are left, it is not replaced."""
     oracle = make(tmp_path, budget=(10, 2))
     while (trial := oracle.create_trial("t")).status == "RUNNING":
         if trial.trial_id in ("0000", "0003"):
@@ -194,7 +194,7 @@ def test_a_failure_costs_its_own_place_only(tmp_path):
     assert not parents & {"0000", "0003"}
 
 
-def test_only_a_whole_first_rung_of_failures_stops(tmp_path):
+def test_only_a_first_rung_of_failures_stops_the_search(tmp_path):
     oracle = play(make(tmp_path, budget=(10, 2)), failing=1.0)
     first = oracle.rungs[0, 0]
     assert oracle.all_failed() and len(oracle.trials) == first.trials
@@ -249,7 +249,7 @@ def test_a_late_value_follows_from_the_seed_and_the_name():
 
 
 def test_what_a_promotion_needs_is_kept(tmp_path):
-    """Until the trial that goes on has ended; in the end nothing is."""
+    """Until the promoted trial has ended; at the end nothing is kept."""
     oracle = make(tmp_path, budget=(10, 2))
     while (trial := oracle.create_trial("t")).status == "RUNNING":
         parent = trial.hyperparameters.values.get("tuner/trial_id")

@@ -1,4 +1,4 @@
-"""What a promoted trial goes on from: bit by bit what an uninterrupted training would have."""
+"""A promoted trial resumes, bit for bit, where an uninterrupted training would be."""
 
 import csv
 import itertools
@@ -30,7 +30,7 @@ def compiled(layers, optimizer=None):
 
 
 def nested():
-    """Random layers in a model in a model."""
+    """Random layers in nested models."""
     noise = keras.Sequential([keras.layers.GaussianNoise(0.1), keras.layers.Dropout(0.2)])
     inner = keras.Sequential([noise, keras.layers.Dense(8, activation="relu")])
     output = keras.layers.Dense(CLASSES, activation="softmax")
@@ -38,13 +38,13 @@ def nested():
 
 
 def unbuilt():
-    """Built by the first batch that it sees."""
+    """Built by its first batch."""
     output = keras.layers.Dense(CLASSES, activation="softmax")
     return compiled([keras.layers.Rescaling(1 / 255), keras.layers.Dropout(0.2), output])
 
 
 def scaled():
-    """With a loss scale that grows and shrinks, as mixed_float16 takes one."""
+    """With a loss scale that grows and shrinks, as under mixed_float16."""
     inner = keras.optimizers.SGD(0.1)
     return build(keras.optimizers.LossScaleOptimizer(inner, dynamic_growth_steps=3))
 
@@ -59,7 +59,7 @@ MODELS = {
     "unbuilt": unbuilt,
     "restored": build,
 }
-# Restores, at the end of each training, its worst epoch.
+# Restores the worst epoch at the end of each training.
 WORST = keras.callbacks.EarlyStopping(patience=9, mode="max", restore_best_weights=True)
 CALLBACKS = {"restored": [WORST]}
 
@@ -91,7 +91,7 @@ def test_three_rungs_are_one_training(tmp_path, kind, warm):
         result = job.run(search, trial)
         assert result.failure is None, result.failure
         rows += rows_of(folder)
-        # What the best epoch was scored with is what is kept of it.
+        # The checkpoint holds the weights that the best epoch was scored with.
         model = MODELS[kind]()
         model.build((None, FEATURES))
         model.load_weights(folder / "checkpoint.weights.h5", skip_mismatch=True)
@@ -107,7 +107,7 @@ def test_three_rungs_are_one_training(tmp_path, kind, warm):
 
 
 def test_saving_leaves_the_loss_scale_alone(tmp_path):
-    """Keras's LossScaleOptimizer begins anew whenever it is told to build."""
+    """Keras's LossScaleOptimizer resets itself whenever it is built."""
     model = scaled()
     training.fit(model, X, Y, epochs=2, batch_size=BATCH)
     before = [np.array(v) for v in model.optimizer.variables]
@@ -117,7 +117,7 @@ def test_saving_leaves_the_loss_scale_alone(tmp_path):
 
 
 class Drawn(keras_tuner.HyperModel):
-    """Begins with weights from NumPy's global generator."""
+    """Starts with weights from NumPy's global generator."""
 
     def build(self, hp):
         model = build()

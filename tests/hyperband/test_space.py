@@ -43,7 +43,7 @@ def test_a_stock_fit_follows_the_system(split):
 
 @Space
 def tiny(hp):
-    """A space like it, but quick to build."""
+    """A similar space that is quick to build."""
     schedule = Cosine(hp.Int("t_max", 2, 5))
     optimizer = Optimizer("adam", hp.Float("base_lr", 1e-3, 1e-2), schedule=schedule)
     return System((Flatten(), Dense(4), Dense(10)), optimizer, batch_size=500)
@@ -57,7 +57,7 @@ def test_a_stock_tuner_searches_it(split, tmp_path):
     assert tuner.oracle.get_best_trials(1)[0].score > 0.1
 
 
-def test_a_promoted_trial_goes_on_with_its_learning_rate(split, tmp_path):
+def test_a_promoted_trial_resumes_its_learning_rate(split, tmp_path):
     """Cosines count from the first epoch of the first rung."""
     tuner = Hyperband(
         tiny, "val_accuracy", max_epochs=4, factor=2, directory=tmp_path, project_name="p"
@@ -74,8 +74,8 @@ def test_a_promoted_trial_goes_on_with_its_learning_rate(split, tmp_path):
     assert promoted > 0
 
 
-def test_recipes_in_the_space_are_those_of_ray_tune():
-    """Its widths, rates and schedule arrive in the system, with the pixels of the task."""
+def test_a_replayed_recipe_is_that_of_ray_tune():
+    """Its widths, rates and schedule reach the system, with the task's pixel statistics."""
     described = FASHION.system(Replay("batchnorm", values()))
     assert [layer.units for layer in described.layers if hasattr(layer, "units")] == [
         342,

@@ -1,4 +1,4 @@
-"""Defects of KerasTuner 1.4.8: each check fails on its class and passes on ours."""
+"""Defects of KerasTuner 1.4.8: each check fails on the stock class and passes on ours."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def build(hp, rate=0.01):
-    hp.Int("units", 2, 1000)  # tells trials apart; all have the same shapes, and programs
+    hp.Int("units", 2, 1000)  # tells trials apart; all have the same shapes and programs
     model = keras.Sequential(
         [keras.Input((10,)), keras.layers.Rescaling(1 / 255), keras.layers.Dense(8)]
     )
@@ -53,7 +53,7 @@ def failing_once(hp, marker):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes down what each training starts and ends with."""
+    """Records the state at the start and the end of each training."""
 
     def __init__(self, path):
         super().__init__()
@@ -98,7 +98,7 @@ def search(tuner, **options):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A finished search of each class, in which the first epoch of a trial is its best."""
+    """A finished search of each class, in which each trial's first epoch is its best."""
     searches = {}
     for make in (stock, ours):
         folder = tmp_path_factory.mktemp(make.__name__)
@@ -114,11 +114,11 @@ def searched(tmp_path_factory):
 SILENT = {stock: {"verbose": 0}, ours: {}}
 
 
-def test_1_the_optimizer_goes_on(searched):
+def test_1_the_optimizer_is_resumed(searched):
     def check(make):
         _, _, log = searched[make]
         begins = log.iterations[log.event == "begin"]
-        assert 2 * STEPS in set(begins)  # of those that are promoted after two epochs
+        assert 2 * STEPS in set(begins)  # those promoted after two epochs
 
     with pytest.raises(AssertionError):
         check(stock)
@@ -196,7 +196,7 @@ def test_5_other_settings_in_the_same_folder_are_refused(tmp_path, change):
             make(tmp_path / make.__name__, **change)
         assert "was" in str(refusal.value) and "is now" in str(refusal.value)
 
-    with pytest.raises(pytest.fail.Exception):  # it takes the folder silently
+    with pytest.raises(pytest.fail.Exception):  # it uses the folder silently
         check(stock)
     check(ours)
 
@@ -207,7 +207,7 @@ def test_6_files_stay_whole_if_the_disk_is_full(tmp_path):
         tuner.oracle.create_trial("t")
         path = Path(tuner.oracle._get_oracle_fname())
         tuner.oracle.save()
-        tuner.oracle.start_order.append("more")  # to write
+        tuner.oracle.start_order.append("more")  # something to write
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
@@ -245,7 +245,7 @@ def test_7_a_trial_that_is_run_again_does_not_average(tmp_path):
     check(ours)
 
 
-def test_8_a_loss_that_is_none_is_a_failure(tmp_path):
+def test_8_a_non_finite_loss_is_a_failure(tmp_path):
     def check(make):
         tuner = make(tmp_path / make.__name__, exploding, max_epochs=1)
         with contextlib.suppress(RuntimeError):
@@ -272,7 +272,7 @@ def test_9_every_failure_is_on_disk_with_its_reason(tmp_path):
 
 
 def test_10_tensorflow_without_tensorboard(tmp_path):
-    """Without it, every trial of the stock class fails on TensorFlow; none of ours does."""
+    """Without TensorBoard, every stock trial fails on TensorFlow, and none of ours does."""
     (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")
     code = (
         "from tests.hyperband.test_stock_defects import *\n"
@@ -325,7 +325,7 @@ def test_12_every_epoch_is_kept(searched):
 
 
 def test_13_the_best_are_among_the_longest_trained(searched):
-    """The objective falls with each epoch, so that the shortest have the best scores."""
+    """The objective falls with each epoch, so the shortest trials have the best scores."""
 
     def check(make):
         tuner, _, _ = searched[make]
@@ -338,7 +338,7 @@ def test_13_the_best_are_among_the_longest_trained(searched):
 
 
 def test_14_chief_and_workers_are_refused(tmp_path, monkeypatch):
-    """Ours has processes of its own, which are replaced when they die."""
+    """Our class has its own worker processes, which are replaced when they die."""
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     with pytest.raises(BadInput, match="KERASTUNER_ORACLE_IP"):
         ours(tmp_path)

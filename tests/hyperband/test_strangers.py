@@ -82,14 +82,14 @@ def test_another_search_under_the_same_name_is_refused(done, changed, hypermodel
 
 
 @pytest.mark.parametrize(("first", "second"), [((), ("wide",)), (("wide",), ())])
-def test_a_hyperparameter_more_or_less_is_another_search(tmp_path, first, second):
+def test_a_hyperparameter_added_or_removed_makes_another_search(tmp_path, first, second):
     search(make(tmp_path, functools.partial(build, declare=first)))
     with pytest.raises(BadInput, match="^hyperparameter wide was .* and is now"):
         make(tmp_path, functools.partial(build, declare=second))
 
 
-def test_the_same_search_is_taken_up(done):
-    """Models have other names by now, and the data are another copy."""
+def test_the_same_search_is_resumed(done):
+    """By then, models have other names, and the data are another copy."""
     build(keras_tuner.HyperParameters())
     tuner = make(done)
     before = outcome(tuner)
@@ -103,8 +103,8 @@ def drawing(hp):
     return model
 
 
-def test_a_search_whose_build_draws_is_taken_up(tmp_path):
-    """And what the user draws does not depend on it."""
+def test_a_search_whose_build_draws_is_resumed(tmp_path):
+    """The user's own random draws are not affected."""
     for seed in range(2):
         np.random.seed(seed)
         tuner = make(tmp_path, drawing, "loss", max_epochs=1)
@@ -138,10 +138,10 @@ def raising(hp, error):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_whatever_a_hypermodel_raises_costs_its_place(tmp_path, error):
-    """Bracket 0 fails altogether, so that the search ends badly, but only after the others."""
+def test_whatever_a_hypermodel_raises_fails_only_its_trial(tmp_path, error):
+    """All of bracket 0 fails, so the search fails, but only after the other brackets."""
     tuner = make(tmp_path, functools.partial(raising, error=error), workers=1)
-    with pytest.raises(RunFailed, match=f"{type(error).__name__}: .*delete .* or give another"):
+    with pytest.raises(RunFailed, match=f"{type(error).__name__}: .*delete .* or choose another"):
         search(tuner)
     statuses = [t.status for t in tuner.oracle.trials.values()]
     assert statuses.count("FAILED") == 2 and statuses.count("COMPLETED") >= 1
@@ -151,7 +151,7 @@ def test_whatever_a_hypermodel_raises_costs_its_place(tmp_path, error):
         search(again)
 
 
-def test_a_full_disk_that_a_training_meets_ends_the_search(tmp_path):
+def test_a_full_disk_during_training_ends_the_search(tmp_path):
     error = OSError(errno.ENOSPC, "No space left")
     tuner = make(tmp_path, functools.partial(raising, error=error), workers=1)
     with pytest.raises(OSError, match="No space left"):
@@ -178,7 +178,7 @@ print(used, *set(tuner.search(x, y, validation_data=(x, y), verbose=0).results()
 """
 
 
-def test_workers_use_the_backend_of_a_keras_that_was_imported_first(tmp_path):
+def test_workers_use_the_backend_of_an_already_imported_keras(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_HOME": str(tmp_path)}
     del environment["KERAS_BACKEND"]
     result = subprocess.run(
@@ -199,7 +199,7 @@ def half(hp):
     return model
 
 
-def test_what_is_set_for_all_of_keras_is_set_in_the_workers(tmp_path):
+def test_global_keras_settings_reach_the_workers(tmp_path):
     epsilon = keras.config.epsilon()
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.config.set_epsilon(1e-5)
@@ -211,7 +211,7 @@ def test_what_is_set_for_all_of_keras_is_set_in_the_workers(tmp_path):
     assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
 
 
-def test_models_that_stay_warm_are_bounded_by_bytes(monkeypatch, tmp_path):
+def test_warm_models_are_limited_by_bytes(monkeypatch, tmp_path):
     model = build(keras_tuner.HyperParameters())
     model.optimizer.build(model.trainable_variables)
     monkeypatch.setattr(job, "WARM", 3 * job._size(model))
@@ -232,7 +232,7 @@ def unbuilt(hp):
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_model_without_an_input_goes_on_in_any_process(tmp_path, warm):
+def test_a_model_without_an_input_is_resumed_in_any_process(tmp_path, warm):
     objective = keras_tuner.Objective("loss", "min")
     options = {"validation_data": DATA["validation_data"]}
     hypermodel = make(tmp_path, unbuilt).hypermodel
@@ -266,11 +266,11 @@ class Uncompiled(keras_tuner.HyperModel):
                 callback.on_epoch_end(epoch, {"trained": model.get_weights()[1][0]})
 
 
-def test_a_loop_of_ones_own_need_not_compile_its_model(tmp_path):
+def test_a_custom_loop_need_not_compile_its_model(tmp_path):
     objective = keras_tuner.Objective("trained", "max")
     tuner = search(make(tmp_path, Uncompiled(), objective))
     assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
-    assert {t.score for t in tuner.ranked()} == {1, 2}  # a promoted one went on
+    assert {t.score for t in tuner.ranked()} == {1, 2}  # a promoted one was resumed
     assert tuner.get_best_models()[0].get_weights()[1][0] == 2
 
 
@@ -279,19 +279,19 @@ class Unsaved(keras.Sequential):
         raise NotImplementedError("not to be saved")
 
 
-def test_a_model_that_cannot_be_saved_costs_its_place(tmp_path):
+def test_a_model_that_cannot_be_saved_fails_its_trial(tmp_path):
     def make_one(hp):
         model = Unsaved(build(hp).layers)
         model.compile("sgd", "mse")
         return model
 
     tuner = make(tmp_path, make_one, "loss", max_epochs=1)
-    with pytest.raises(RunFailed, match="the first: NotImplementedError: not to be saved; mend"):
+    with pytest.raises(RunFailed, match="the first with NotImplementedError: not to be saved; fix"):
         search(tuner, y=np.ones((80, 2)), validation_data=None)
     assert [t.status for t in tuner.oracle.trials.values()] == ["FAILED"]
 
 
-def test_what_is_no_model_is_said_before_the_first_trial(tmp_path):
+def test_a_build_that_returns_no_model_is_refused_before_the_first_trial(tmp_path):
     with pytest.raises(TypeError, match="must return a compiled keras.Model. Received: 3"):
         make(tmp_path, lambda hp: 3)
 
@@ -333,8 +333,8 @@ def deep_search(tmp_path_factory):
     return search(make(tmp_path_factory.mktemp("deep"), deep, max_epochs=4, workers=1))
 
 
-def test_hyperparameters_that_become_known_late_are_drawn_alike(deep_search, tmp_path):
-    """With another number of workers and after an interruption, too."""
+def test_late_hyperparameters_are_drawn_alike(deep_search, tmp_path):
+    """Also with another number of workers and after an interruption."""
     expected = outcome(deep_search)
     events = []
 
@@ -398,13 +398,13 @@ def test_no_time_means_no_trial(tmp_path):
         ("keep_checkpoints", None),
     ],
 )
-def test_numbers_that_make_no_search_are_refused(tmp_path, name, value):
+def test_impossible_numbers_are_refused(tmp_path, name, value):
     with pytest.raises(BadInput, match=f"^{name}: expected a whole number of at least .*, got "):
         make(tmp_path, **{name: value})
     assert not (tmp_path / "p").exists()
 
 
-def test_numbers_may_be_those_of_numpy(tmp_path):
+def test_numbers_may_be_numpys(tmp_path):
     names = ("max_epochs", "factor", "hyperband_iterations", "seed", "max_trials")
     values = {name: np.int64(value) for name, value in zip(names, (2, 2, 1, 3, 1))}
     assert len(outcome(search(make(tmp_path, **values)))) == 1
@@ -416,13 +416,13 @@ def test_a_search_without_a_trial_has_an_empty_table(tmp_path):
 
 
 @pytest.mark.parametrize("callbacks", [None, keras.callbacks.TerminateOnNaN()], ids=["none", "one"])
-def test_callbacks_are_given_as_to_fit(tmp_path, callbacks):
+def test_callbacks_are_passed_as_to_fit(tmp_path, callbacks):
     tuner = search(make(tmp_path, max_epochs=1), callbacks=callbacks)
     assert [t.status for t in tuner.oracle.trials.values()] == ["COMPLETED"]
 
 
 class OwnLoop(keras_tuner.HyperModel):
-    """Trains by itself, without the callbacks of the search."""
+    """Has its own training loop, which ignores the callbacks of the search."""
 
     def __init__(self, returns):
         super().__init__()
@@ -446,14 +446,12 @@ class OwnLoop(keras_tuner.HyperModel):
     ],
     ids=["history", "list", "number"],
 )
-def test_what_a_fit_of_ones_own_returns_is_taken_as_the_stock_class_takes_it(
-    tmp_path, returns, score
-):
+def test_a_custom_fit_may_return_all_that_the_stock_class_accepts(tmp_path, returns, score):
     tuner = search(make(tmp_path, OwnLoop(returns), max_epochs=1))
     assert [t.score for t in tuner.oracle.trials.values()] == [score]
 
 
-def test_a_fit_that_returns_nothing_is_told_so(tmp_path):
+def test_a_fit_that_returns_nothing_is_refused(tmp_path):
     with pytest.raises(RunFailed, match="fit must return a History.* Received: None"):
         search(make(tmp_path, OwnLoop(lambda history: None), max_epochs=1))
 
@@ -471,7 +469,7 @@ def test_a_relative_directory_stays_where_it_was(tmp_path, monkeypatch):
 
 
 class Tensor:
-    """As PyTorch's: an array only once it is detached and on the CPU."""
+    """Like PyTorch's: an array only once it is detached and on the CPU."""
 
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
@@ -500,7 +498,7 @@ def subclassed(hp):
     return model
 
 
-def test_the_best_models_of_a_class_of_ones_own_can_be_loaded(tmp_path):
+def test_the_best_models_of_a_subclass_can_be_loaded(tmp_path):
     tuner = search(make(tmp_path, subclassed))
     (model,) = tuner.get_best_models()
     score = model.evaluate(*DATA["validation_data"], verbose=0)[1]

@@ -1,4 +1,4 @@
-"""The tuner: Hyperband's schedule, continuation, failures, files, reproducibility."""
+"""The tuner: Hyperband's schedule, resuming, failures, files, reproducibility."""
 
 import csv
 import functools
@@ -26,7 +26,7 @@ FIT = {"validation_data": VALIDATION, "batch_size": 32}
 
 
 def build(hp):
-    """A hypermodel of which some settings fail."""
+    """A hypermodel in which some settings fail."""
     trouble = hp.Choice("trouble", ["none", "no", "raise", "nan"])
     if trouble == "raise":
         raise RuntimeError("out of luck")
@@ -70,7 +70,7 @@ def search(tuner):
 
 
 def outcome(tuner):
-    """All that a search decided."""
+    """Everything that a search decided."""
     return [
         (t.trial_id, t.status, t.score, t.best_step, t.hyperparameters.values)
         for _, t in sorted(tuner.oracle.trials.items())
@@ -84,21 +84,21 @@ def done(tmp_path_factory):
 
 
 def uninterrupted(hp, seed):
-    """Train to the end without a stop and return the history."""
+    """Train to the end without interruption and return the history."""
     training.seed_layers(seed)
     epochs = BUDGET["max_epochs"]
     return training.fit(healthy(hp), X[:300], Y[:300], epochs=epochs, seed=seed, **FIT).history
 
 
 def test_promotion_is_continuation(done):
-    """Three rungs, bit by bit what one uninterrupted training gives."""
+    """Three rungs give, bit for bit, what one uninterrupted training gives."""
     last = next(
         t for t in done.oracle.trials.values() if t.hyperparameters.values["tuner/round"] == 2
     )
     line = lineage(done.oracle.trials, last)[::-1]
     assert len(line) == 3
     seed = done.oracle.seed_of_training(last)
-    # In a process like those that trained the trials, with the same settings of XLA.
+    # In a process like those that trained the trials, with the same XLA settings.
     worker = workers.get(2)[0]
     expected = worker.submit(uninterrupted, last.hyperparameters, seed).result()
     rows = []
@@ -111,8 +111,8 @@ def test_promotion_is_continuation(done):
 
 
 @pytest.mark.parametrize("moment", [1, 8, 14])
-def test_an_interrupted_search_ends_as_if_it_had_not_been(done, tmp_path, moment):
-    """Stop at the n-th event: before, in and after first trials, in a promotion."""
+def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, moment):
+    """Stop at the n-th event: before, during and after first trials, during a promotion."""
     events = []
 
     def stop():
@@ -136,7 +136,7 @@ def test_an_interrupted_search_ends_as_if_it_had_not_been(done, tmp_path, moment
 
 
 def dies(hp, marker):
-    """Kills its process, as the system does without memory: once, or always."""
+    """Kill the process, as the system does when memory runs out: once, or always."""
     if hp.values["tuner/bracket"] == 0 and not marker.exists():
         if "once" in marker.name:
             marker.touch()
@@ -190,7 +190,7 @@ def test_failures_are_recorded_with_their_reason(tmp_path):
 
 
 def test_two_searches_in_one_folder(tmp_path):
-    """The second is told so and leaves."""
+    """The second is refused."""
     first = make(tmp_path)
     told = []
 
@@ -212,7 +212,7 @@ def test_a_timeout_ends_with_a_usable_result(tmp_path):
 
 
 class OwnFit(keras_tuner.HyperModel):
-    """A hypermodel that trains by itself, and declares a hyperparameter there."""
+    """A hypermodel with its own `fit`, which declares a hyperparameter."""
 
     def build(self, hp):
         return healthy(hp)
