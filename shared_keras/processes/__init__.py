@@ -1,1 +1,1 @@
-"""Worker processes, and jobs for them; nothing here knows what a trial is."""
+"""Worker processes, and the jobs that they run; nothing here knows what a trial is."""

@@ -1,8 +1,8 @@
 """Run jobs on worker processes: keep them busy, replace those that die.
 
-What all jobs of a run have in common is sent to each process once. Whoever replaces a
-process, this module or loky itself, the new one says that it was never given that, and
-gets it together with its job.
+What all jobs of a run share is sent to each process once. A process may be replaced, by this
+module or by loky itself. The new one then answers that it lacks the shared data, and gets it
+together with its job.
 """
 
 import gc
@@ -19,7 +19,7 @@ from shared_keras.processes.workers import Worker
 
 
 class Died(Exception):
-    """The process of a job died under it, twice."""
+    """The process that ran a job died, twice."""
 
 
 def run(
@@ -30,19 +30,19 @@ def run(
     end: Callable[[Worker, Any, Any], None],
     report: Callable[[], None] = lambda: None,
 ) -> None:
-    """Work until nothing runs and nothing is left to choose.
+    """Run jobs until none is running and none is left to choose.
 
-    A worker that dies is replaced, and its job run once more. If this is left by an
-    exception, Ctrl-C included, the workers that are busy are ended.
+    A worker that dies is replaced, and its job run once more. If an exception ends this
+    function, such as that of Ctrl-C, the busy workers are stopped.
 
     Args:
         pool: The workers.
-        shared: What all jobs have in common.
+        shared: What all jobs share.
         work: Called in a worker as `work(shared, job)`.
         choose: Given the idle workers, returns one of them and its next job, or None.
         end: Called with the worker, the job, and what `work` returned or, if the worker
             died twice, a `Died`.
-        report: Called whenever something happened, and once a second.
+        report: Called whenever something has happened, and once a second.
 
     Raises:
         RunFailed: if `shared` cannot be sent to another process.
@@ -90,14 +90,14 @@ def run(
 
 
 class _NotGiven:
-    """What a process answers that was never given what its job needs."""
+    """The answer of a process that lacks the data that all jobs share."""
 
 
-_held: dict[str, Any] = {}  # in a worker: what its jobs have in common, by key
+_held: dict[str, Any] = {}  # in a worker: what its jobs share, by key
 
 
 class _Parcel:
-    """What all jobs have in common, pickled once, and the calls that workers get."""
+    """What all jobs share, pickled once, and the calls that are submitted to workers."""
 
     def __init__(self, shared, work):
         self.key, self.function = uuid.uuid4().hex, work
@@ -126,7 +126,7 @@ def _hold(key: str, data: bytes) -> None:
     except Exception as error:
         raise _cannot_be_sent(error) from error
     gc.collect()
-    gc.freeze()  # what was imported needs no collecting
+    gc.freeze()  # imported modules need no collecting
 
 
 def _work(key: str, function: Callable, job):
@@ -146,7 +146,7 @@ def _cannot_be_sent(error: Exception) -> RunFailed:
 
 
 def _submit(worker: Worker, call: tuple, *args) -> Future:
-    """Submit to a worker, to a new process if the old one has died."""
+    """Submit to a worker, whose process is replaced if it has died."""
     try:
         return worker.submit(*call, *args)
     except BrokenExecutor:
@@ -155,14 +155,14 @@ def _submit(worker: Worker, call: tuple, *args) -> Future:
 
 
 def _died(future: Future) -> bool:
-    """Return whether the process of a job that is done died under it."""
+    """Return whether a job is done because its process died."""
     return isinstance(future.exception(), BrokenExecutor)
 
 
 def _obituary(future: Future) -> Died:
-    """Return how the process of a job died."""
+    """Return how a job's process died."""
     codes = re.search(r"{(.*)}", str(future.exception()))
     how = f" ({codes[1]})" if codes else ""
     return Died(
-        f"its worker process died twice{how}; without enough memory the system sends SIGKILL"
+        f"its worker process died twice{how}; the system sends SIGKILL when memory runs out"
     )

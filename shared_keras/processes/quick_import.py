@@ -1,22 +1,23 @@
-"""Import Keras in half the time: without the libraries that it only offers wrappers for."""
+"""Import Keras in half the time, without the libraries that it only offers wrappers for."""
 
 import gc
 import importlib
 import sys
 
-WRAPPED = ("sklearn", "matplotlib", "scipy.optimize")  # the last by KerasTuner's Bayesian search
+WRAPPED = ("sklearn", "matplotlib", "scipy.optimize")  # KerasTuner wraps the last
 
 
 def keras() -> None:
-    """Import Keras and KerasTuner as if what they wrap were not installed, if it is not loaded.
+    """Import Keras and KerasTuner, but not the libraries that they wrap.
 
     `keras.wrappers`, `keras.visualization` and `keras_tuner.BayesianOptimization` then refuse
-    to work in this process; whoever imports those libraries themselves gets them as ever.
+    to work in this process, unless their library was loaded before. The libraries themselves
+    can still be imported as usual.
     """
     hidden = [name for name in WRAPPED if name not in sys.modules]
-    sys.modules |= dict.fromkeys(hidden)  # None is "not installed"
+    sys.modules |= dict.fromkeys(hidden)  # None means "not installed"
     collects = gc.isenabled()
-    gc.disable()  # a quarter of the time would go into looking at what stays
+    gc.disable()  # scanning what stays would take a quarter of the time
     try:
         importlib.import_module("keras_tuner")
     finally:

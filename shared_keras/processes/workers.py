@@ -1,9 +1,10 @@
-"""Processes that train: the only place that knows what pool they come from.
+"""Worker processes: the only module that knows that they are loky's.
 
-Each is a loky executor of one process, so that a job can be sent to a particular one,
-where its program is compiled already, and so that one that dies takes no other with it.
-They live as long as this process, and serve one search after the other. What a cluster's
-scheduler would have to offer instead: `submit`, which returns a future, and `restart`.
+Each `Worker` is a loky executor with a single process. So a job can be sent to the process
+where its program is already compiled, and a process that dies takes no other with it. `get`
+returns the workers. They live as long as this process and serve one search after another.
+Another kind of worker, such as one on a cluster, would have to offer the same methods:
+`submit`, which returns a future, `restart` and `stop`.
 """
 
 import atexit
@@ -19,8 +20,8 @@ from loky import ProcessPoolExecutor
 from shared_keras import devices
 from shared_keras.processes import quick_import
 
-# One thread, and programs that compile in two thirds of the time and are not slower:
-# benchmarks/trial.py shows it, docs/speed.md tells.
+# One thread, and programs that compile in two thirds of the time and run no slower:
+# benchmarks/trial.py measures it, docs/speed.md explains it.
 XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false --xla_cpu_parallel_codegen_split_count=1 "
     "--xla_backend_extra_options="
@@ -35,8 +36,8 @@ ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
 }
 SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-# Where psutil is installed, loky replaces a process that grew by 0.3 GB, and its compiled
-# programs with it. Programs and models are what a worker grows by.
+# Where psutil is installed, loky replaces a process that has grown by 0.3 GB. But workers grow
+# because they keep compiled programs and models, which would be lost.
 NEVER_TOO_LARGE = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 _started: list["Worker"] = []
 
@@ -45,7 +46,7 @@ class Worker:
     """A process that runs one job at a time.
 
     Args:
-        core: The CPU core that it stays on, or None for any.
+        core: The CPU core that it is pinned to, or None for any.
     """
 
     def __init__(self, core: int | None):
@@ -68,7 +69,7 @@ class Worker:
         self._executor.submit(os.getpid)  # starts the process
 
     def submit(self, function: Callable, *args) -> Future:
-        """Run `function(*args)` after all that was submitted before.
+        """Run `function(*args)` after everything that was submitted before.
 
         The future raises what the function raises, or a `BrokenExecutor` if the process
         died.
@@ -76,20 +77,20 @@ class Worker:
         return self._executor.submit(function, *args)
 
     def restart(self) -> None:
-        """End the process, if it still lives, and start a new one."""
+        """End the process, if it is still alive, and start a new one."""
         self._executor.shutdown(wait=True, kill_workers=True)
         self._start()
 
     def stop(self) -> None:
-        """End the process, whatever it does, for good."""
+        """End the process for good, whatever it is doing."""
         _started.remove(self)
         self._executor.shutdown(wait=True, kill_workers=True)
 
 
 def get(count: int) -> list[Worker]:
-    """Return `count` workers, those of before as far as there are.
+    """Return `count` workers, reusing those that exist.
 
-    If there is one for each core, each stays on its own, where the system lets it.
+    If there is one for each core, each is pinned to its own core, where the system allows it.
     """
     cores = devices.cores()
     missing = cores if count == len(cores) else [None] * count
@@ -103,12 +104,12 @@ def get(count: int) -> list[Worker]:
 
 
 def default() -> int:
-    """Return how many workers there are if nobody says: one for each core, or on a GPU one."""
+    """Return the default number of workers: one for each core, or a single one on a GPU."""
     return 1 if devices.gpus() else devices.core_count()
 
 
 def _begin(parent: int, core: int | None) -> None:
-    """Prepare the process: its core, no answer to Ctrl-C, an end when the parent ends."""
+    """Prepare the process: pin it, ignore Ctrl-C, end when the parent ends, import Keras."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -119,7 +120,7 @@ def _begin(parent: int, core: int | None) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    quick_import.keras()  # takes seconds, before the first job comes
+    quick_import.keras()  # takes seconds, so do it before the first job comes
 
 
 @atexit.register

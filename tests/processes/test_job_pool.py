@@ -14,7 +14,7 @@ from shared_keras.processes import job_pool, workers
 
 
 class Job(SimpleNamespace):
-    """A job by its identity."""
+    """A job that is hashed by its identity."""
 
     __hash__ = object.__hash__
 
@@ -27,7 +27,7 @@ def work(shared, job):
     if job.folder.stat().st_size <= job.deaths:
         os.kill(os.getpid(), signal.SIGKILL)
     if job.grow:
-        time.sleep(1.1)  # loky looks once a second
+        time.sleep(1.1)  # loky checks once a second
         kept.append(b"x" * 2_000_000)
     return job.folder.name
 
@@ -37,14 +37,14 @@ kept = []
 
 @pytest.fixture
 def jobs(tmp_path):
-    """Make jobs that die so many times each."""
+    """Make jobs, each of which dies the given number of times."""
     return lambda *deaths, grow=False: [
         Job(folder=Path(tmp_path, str(i)), deaths=n, grow=grow) for i, n in enumerate(deaths)
     ]
 
 
 def kill(worker):
-    """Kill the process of an idle worker and wait until that is known."""
+    """Kill the process of an idle worker and wait until the worker knows."""
     try:
         os.kill(worker.submit(os.getpid).result(), signal.SIGKILL)
         while worker.submit(os.getpid):
@@ -67,7 +67,7 @@ def run(pool, waiting, *, end=lambda worker, name: None):
     return results
 
 
-def test_a_job_whose_worker_dies_runs_once_more_and_no_third_time(jobs):
+def test_a_job_whose_worker_dies_runs_a_second_time_but_not_a_third(jobs):
     pool = workers.get(2)
     results = run(pool, jobs(0, 1, 5, 0))
     assert "SIGKILL" in str(results.pop("2"))
@@ -86,7 +86,7 @@ def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypa
 
 
 def test_a_worker_that_grows_is_kept(jobs, monkeypatch):
-    """It holds compiled programs and models, which loky takes for a leak."""
+    """It holds compiled programs and models, which loky mistakes for a leak."""
     monkeypatch.delenv("LOKY_MAX_MEMORY_LEAK_SIZE", raising=False)
     worker = workers.get(1)[0]
     worker.restart()
@@ -95,14 +95,14 @@ def test_a_worker_that_grows_is_kept(jobs, monkeypatch):
 
 
 class Unwelcome:
-    """Can be pickled, but not read back."""
+    """Can be pickled, but not unpickled."""
 
     def __reduce__(self):
         return int, ("no number",)
 
 
 @pytest.mark.parametrize("shared", [Unwelcome(), (i for i in range(3))], ids=["there", "here"])
-def test_what_cannot_be_sent_is_said_in_one_sentence(jobs, shared):
+def test_what_cannot_be_sent_is_reported_in_one_sentence(jobs, shared):
     waiting = jobs(0)
 
     def choose(idle):
@@ -122,7 +122,7 @@ def test_workers_that_die_while_idle_are_replaced(jobs):
     assert run(pool, jobs(0, 0, 0, 0), end=end) == {i: i for i in "0123"}
 
 
-def test_what_raises_is_not_hidden_and_ends_the_workers_that_train(jobs):
+def test_an_exception_is_raised_and_ends_the_busy_workers(jobs):
     def fail(worker, name):
         raise KeyboardInterrupt
 

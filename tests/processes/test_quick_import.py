@@ -1,4 +1,4 @@
-"""Keras without what it wraps."""
+"""Importing Keras without the libraries that it wraps."""
 
 import os
 import subprocess

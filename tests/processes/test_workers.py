@@ -1,4 +1,4 @@
-"""The processes that train: kept, pinned, replaced."""
+"""Worker processes: kept, pinned, replaced."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def test_one_thread_each(monkeypatch):
 
 
 def test_workers_have_the_backend_of_this_process(monkeypatch):
-    """Whatever the variable says by now."""
+    """Whatever the environment variable says by then."""
     monkeypatch.setenv("KERAS_BACKEND", "another")
     assert devices.backend() == keras.backend.backend()
     worker = workers.get(1)[0]
@@ -56,7 +56,7 @@ def test_workers_have_the_backend_of_this_process(monkeypatch):
     assert worker.submit(os.getenv, "KERAS_BACKEND").result() == keras.backend.backend()
 
 
-def test_a_containers_quota_counts(monkeypatch):
+def test_a_containers_quota_is_respected(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert workers.default() == 1
 
@@ -69,7 +69,7 @@ def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     assert workers.default() >= 1 and "cores" in devices.describe()
 
 
-def test_with_another_number_than_cores_none_is_pinned():
+def test_workers_are_pinned_only_if_there_is_one_for_each_core():
     cores = os.sched_getaffinity(0)
     count = 1 if len(cores) > 1 else 2
     where = [worker.submit(os.sched_getaffinity, 0).result() for worker in workers.get(count)]
