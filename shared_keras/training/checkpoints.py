@@ -1,4 +1,4 @@
-"""Save and restore what a training is made of."""
+"""Save and restore the state of a training."""
 
 import errno
 import os
@@ -11,11 +11,11 @@ from shared_keras.files import replacing
 from shared_keras.models.initializers import assign
 
 STATE = "state.npz"
-OVERHEAD = 4096  # bytes of HDF5 beside the values of a weight
+OVERHEAD = 4096  # bytes that HDF5 adds to the values of a weight
 
 
 def save(path: Path, model: keras.Model) -> None:
-    """Write all variables of a training, whole or not at all.
+    """Write all variables of a training atomically.
 
     Keras's own weight files leave out the seeds of dropout layers, and loading
     them into a new model leaves out the optimizer.
@@ -29,7 +29,7 @@ def load(path: Path, model: keras.Model) -> None:
     """Read what `save` wrote into a model of the same architecture.
 
     Raises:
-        ValueError: if the file is of another architecture.
+        ValueError: if the file comes from another architecture.
     """
     with np.load(path, allow_pickle=False) as arrays:
         variables = _variables(model)
@@ -41,11 +41,11 @@ def load(path: Path, model: keras.Model) -> None:
 
 
 def save_weights(path: Path, model: keras.Model) -> None:
-    """Write a `.weights.h5` file, whole or not at all.
+    """Write a `.weights.h5` file atomically.
 
     Raises:
-        OSError: if there is no room for it. HDF5 itself may end the process then, so
-            that the room is asked for first.
+        OSError: if the disk is full. HDF5 itself may end the process then, so the
+            space is reserved first.
     """
     room = sum(weight.nbytes + OVERHEAD for weight in model.get_weights()) + OVERHEAD
     with replacing(path) as temporary:
@@ -54,7 +54,7 @@ def save_weights(path: Path, model: keras.Model) -> None:
 
 
 def _ask_for(room: int, path: Path) -> None:
-    """Make a file of so many bytes, where the system and the disk's format can."""
+    """Create a file of `room` bytes, where the system and the file system support that."""
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):
             try:
@@ -65,11 +65,11 @@ def _ask_for(room: int, path: Path) -> None:
 
 
 def slots(model: keras.Model) -> list:
-    """Return the variables of a model's optimizer, or none of a model that is not compiled."""
+    """Return the variables of a model's optimizer; none if the model is not compiled."""
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:  # a training loop of one's own need not compile
+    if optimizer is None:  # a custom training loop need not compile
         return []
-    if not optimizer.built:  # or some would begin anew
+    if not optimizer.built:  # building some again would reset them
         optimizer.build(model.trainable_variables)
     return optimizer.variables
 

@@ -2,9 +2,9 @@
 
 `fit` means what `keras.Model.fit` means, and the tests in tests/training hold it to that,
 with three differences. The order of the samples depends on the seed and the epoch alone, so
-that a training resumed at `initial_epoch` sees what an uninterrupted one would have seen. An
-epoch is one unit: callbacks that work batch by batch are refused. And validation uses
-batches of 1,000 samples, where nothing depends on their size.
+a training resumed at `initial_epoch` sees what an uninterrupted one would have seen. An epoch
+is one unit: callbacks that work batch by batch are refused. And validation uses batches of
+1,000 samples, unless their size may affect a result.
 """
 
 import numbers
@@ -35,21 +35,21 @@ BATCH_HOOKS = (
 
 
 def seed_layers(seed: int) -> None:
-    """Make the models built from here on start alike.
+    """Make models built from here on start with the same weights.
 
     Keras draws the seed of each initializer and of each dropout layer from
-    Python's `random`; what builds a model may draw from NumPy's global generator,
-    too. `keras.utils.set_random_seed` would do as well, but it imports TensorFlow,
-    which takes seconds, whatever the backend.
+    Python's `random`; the code that builds a model may also draw from NumPy's
+    global generator. `keras.utils.set_random_seed` would do, too, but it imports
+    TensorFlow, whatever the backend, which takes seconds.
     """
     settings = keras_settings.read()
-    keras.utils.clear_session(free_memory=False)  # names of layers are counted anew
-    keras_settings.apply(settings)  # clear_session forgets a dtype policy
+    keras.utils.clear_session(free_memory=False)  # layer names are numbered from the start
+    keras_settings.apply(settings)  # clear_session resets the dtype policy
     seed_globals(seed)
 
 
 def seed_globals(seed: int) -> None:
-    """Seed the global generators of Python and NumPy, the latter with 32 bits of it."""
+    """Seed the global generators of Python and NumPy; NumPy's takes only 32 bits."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
@@ -74,49 +74,49 @@ def fit(
 ) -> keras.callbacks.History:
     """Train `model` and return its history.
 
-    On JAX an epoch is one compiled program. On TensorFlow and PyTorch it is
-    `Model.fit`, with the settings measured best there, which stay set on the
-    model. `Model.fit` it is everywhere for a model that is not to be compiled
-    (`run_eagerly`, `jit_compile=False`) or whose class has a `fit` or `evaluate` of its
-    own.
+    On JAX, an epoch is one compiled program. On TensorFlow and PyTorch, `Model.fit`
+    trains, with the settings that were fastest there; they stay set on the model. On
+    every backend, `Model.fit` also trains models that must not be compiled
+    (`run_eagerly`, `jit_compile=False`) or whose class has its own `fit` or `evaluate`.
 
-    Of the arguments of `Model.fit`, `steps_per_epoch`, `validation_steps` and
-    `validation_freq` are not taken, and of its data neither datasets nor generators.
+    `steps_per_epoch`, `validation_steps` and `validation_freq` of `Model.fit` are not
+    supported, nor are datasets and generators.
 
     Args:
         model: A compiled model.
-        x: Inputs, shape (n, ...), of any dtype of numbers: NumPy arrays, or what
-            NumPy can read, pandas frames and tensors among them; for several inputs
-            a list, tuple or dict of such. Floats become `keras.config.floatx()`. Others
-            are copied to the device as they are.
+        x: Inputs, shape (n, ...), of any numeric dtype: NumPy arrays, or what NumPy can
+            read, such as pandas frames and tensors; for several inputs, a list, tuple or
+            dict of these. Floats are cast to `keras.config.floatx()`; other dtypes are
+            copied to the device unchanged.
         y: Targets, shape (n, ...), in the same forms, or None for a model that needs
             none.
-        batch_size: Samples per optimizer step, without it 32. The last batch of an
-            epoch holds what is left.
-        epochs: The epoch after which to stop, counted from zero, as in Keras.
-        initial_epoch: The epoch at which to start. The training goes on from the
-            model as it is, of which Keras makes the averages at the end if its
-            optimizer has `use_ema`; callbacks begin anew.
+        batch_size: Samples per optimizer step, 32 by default. The last batch of an
+            epoch holds the remaining samples.
+        epochs: How many epochs there are in all, those before `initial_epoch` included,
+            as in Keras.
+        initial_epoch: The epoch at which to start, counted from zero. The training
+            resumes from the model as it is; with `use_ema`, Keras has replaced its weights
+            by their averages at the end of the last training. Callbacks start afresh.
         validation_data: What to evaluate after each epoch: `(x, y)` or
             `(x, y, sample_weight)`.
-        validation_split: Without `validation_data`, the fraction of the samples, from
-            their end, to evaluate instead of training on them.
-        validation_batch_size: Samples per step of the evaluation. Without it 1,000; or
-            `batch_size`, as in Keras, where a result may depend on it: with steps, layers,
-            losses or metrics that are not Keras's, with states or penalties of activations.
+        validation_split: If there is no `validation_data`, the fraction of the samples,
+            taken from their end, that is held out for validation.
+        validation_batch_size: Samples per step of the evaluation. By default 1,000; or
+            `batch_size`, as in Keras, where it may affect a result: with custom steps,
+            layers, losses or metrics, stateful layers, or activity regularizers.
         sample_weight: A weight for each sample, or one such array for each output.
-        class_weight: A weight for each class, a number from zero.
+        class_weight: A weight for each class. Classes are numbered from zero.
         callbacks: Keras callbacks. They see each epoch as one execution of
             all its steps.
         shuffle: Whether to permute the samples in each epoch.
-        seed: Decides the permutations, together with the epoch.
+        seed: Determines the permutations, together with the epoch.
         verbose: 0 for silence, otherwise as in Keras.
 
     Returns:
         The `History` that Keras would have returned.
 
     Raises:
-        ValueError: if a callback needs batches, or an argument is not what it should be.
+        ValueError: if a callback needs batches, or an argument is invalid.
     """
     callbacks = _callbacks(callbacks)
     if not model.compiled:
@@ -163,7 +163,7 @@ def fit(
 
 
 def _callbacks(callbacks) -> list[keras.callbacks.Callback]:
-    """Return callbacks as a list, if they are some and need no batches."""
+    """Return callbacks as a list, after a check that they are callbacks and need no batches."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         raise ValueError("callbacks must be a list. Received: a keras.callbacks.CallbackList")
     callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)

@@ -1,4 +1,4 @@
-"""What `training.fit` takes its samples from: arrays, alone or nested, as Keras takes them."""
+"""The data of `training.fit`: arrays, single or nested, as Keras takes them."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-Arrays = Any  # an array, or a list, tuple or dict of such, of as many samples each
+Arrays = Any  # an array, or a list, tuple or dict of equally long arrays
 
 
 def training_data(
@@ -18,12 +18,12 @@ def training_data(
     validation_split: float,
     validation_data: Any,
 ) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...] | None]:
-    """Return what to train on and what to validate on, each `(x,)`, `(x, y)` or with weights.
+    """Return training and validation data, each `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
 
-    The arguments are those of `training.fit`, floats become `keras.config.floatx()`.
+    The arguments are those of `training.fit`. Floats are cast to `keras.config.floatx()`.
 
     Raises:
-        ValueError: if an argument is not what its name says.
+        ValueError: if an argument is invalid.
     """
     if class_weight is not None:
         if sample_weight is not None:
@@ -44,7 +44,7 @@ def training_data(
     first = math.floor(n * (1 - validation_split))
     if not 0 < first < n:
         raise ValueError(
-            f"validation_split must leave samples on both sides of it, of {n}. "
+            f"validation_split must leave samples on both sides of the split; there are {n}. "
             f"Received: {validation_split}"
         )
     return select(data, slice(0, first)), select(data, slice(first, n))
@@ -56,18 +56,18 @@ def length(data: Arrays) -> int:
 
 
 def select(data: Arrays, indices: slice | np.ndarray) -> Arrays:
-    """Return the samples of some indices."""
+    """Return the samples at some indices."""
     return keras.tree.map_structure(lambda array: array[indices], data)
 
 
 def arrays(name: str, values: Any) -> Arrays:
-    """Return values as NumPy arrays, floats as `keras.config.floatx()`.
+    """Return values as NumPy arrays, floats cast to `keras.config.floatx()`.
 
-    Lists of numbers become arrays; lists of arrays stay lists, as Keras means them. A pandas
-    series becomes a column, as it does there.
+    Lists of numbers become arrays. As in Keras, lists of arrays stay lists, and a pandas
+    series becomes a column.
 
     Raises:
-        ValueError: if they are no arrays of numbers.
+        ValueError: if they are not arrays of numbers.
     """
     if isinstance(values, Mapping):
         return {key: arrays(f"{name}[{key!r}]", value) for key, value in values.items()}
@@ -80,7 +80,7 @@ def arrays(name: str, values: Any) -> Arrays:
             f"datasets and generators. Received: {_short(values)}"
         )
     try:
-        if hasattr(values, "detach"):  # of PyTorch, perhaps with a gradient or on a GPU
+        if hasattr(values, "detach"):  # a PyTorch tensor, perhaps with a gradient or on a GPU
             values = values.detach().cpu()
         array = np.asarray(values)
         dtype = keras.backend.standardize_dtype(array.dtype)
@@ -94,14 +94,14 @@ def arrays(name: str, values: Any) -> Arrays:
 
 
 def _is_nested(value) -> bool:
-    """Return whether a list that holds this is one of arrays, not of numbers."""
+    """Return whether a list that holds this value is a list of arrays, not of numbers."""
     if isinstance(value, (list, tuple)):
         return any(map(_is_nested, value))
     return np.ndim(value) > 0 if hasattr(value, "__array__") else isinstance(value, Mapping)
 
 
 def _pack(names, parts) -> tuple[Arrays, ...]:
-    """Return the parts that are given as arrays of as many samples each."""
+    """Return the given parts as arrays, after a check that they are equally long."""
     if parts[1] is None and any(part is not None for part in parts[2:]):
         raise ValueError(f"{names[2]} needs {names[1]}, which is None.")
     packed = [arrays(name, part) for name, part in zip(names, parts) if part is not None]
@@ -116,7 +116,7 @@ def _pack(names, parts) -> tuple[Arrays, ...]:
 
 
 def _of_classes(y, class_weight) -> np.ndarray:
-    """Return a weight for each sample, float (n,); classes that have none weigh 1."""
+    """Return a weight for each sample, float (n,); 1 for classes without a weight."""
     y = arrays("y", y)
     if keras.tree.is_nested(y):
         raise ValueError("class_weight works for models with one output only.")
@@ -125,7 +125,7 @@ def _of_classes(y, class_weight) -> np.ndarray:
     if y.ndim > 1:
         y = y.argmax(-1) if y.shape[-1] != 1 else y[..., 0]
     if y.ndim > 1:
-        raise ValueError("class_weight needs a class per sample; sample_weight takes more.")
+        raise ValueError("class_weight needs one class per sample; otherwise use sample_weight.")
     classes, of_each = np.unique(np.round(y).astype(np.int64), return_inverse=True)
     weights = np.array([class_weight.get(int(c), 1.0) for c in classes], keras.config.floatx())
     return weights[of_each]

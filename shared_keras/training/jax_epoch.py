@@ -1,17 +1,17 @@
 """Training on JAX: one compiled program per epoch, over stock Keras objects.
 
 Convolutions on a CPU are the exception: inside a loop, XLA runs them four to twelve
-times as slowly, so that their programs do one step.
+times as slowly, so their programs run a single step.
 
 The program scans `keras.Model.train_step` over the batches of an epoch. Images
 and labels are arguments, never constants; they stay on the device in their own
 dtype and are gathered by index inside the program. The state (weights, optimizer,
-metrics, seeds of the dropout layers) is donated from epoch to epoch and put back
-into the model's variables after each, where callbacks find and may change it.
+metrics, seeds of the dropout layers) is donated from epoch to epoch. After each, it
+is put back into the model's variables, where callbacks can read and change it.
 
-A step also returns logs. They are the results of the model's metrics, which are read from
-the variables after the epoch, unless the model has a step of its own that logs something
-else: then the epoch's logs are those of its last step, as in `Model.fit`.
+A step also returns logs. Normally they are the results of the model's metrics, and are read
+from the variables after the epoch. If the model's own step logs something else, the epoch's
+logs are those of its last step, as in `Model.fit`.
 """
 
 import functools
@@ -27,8 +27,8 @@ from shared_keras.training.fit_data import Arrays, length, select
 from shared_keras.training.model_kinds import convolves_on_cpu, layers
 from shared_keras.training.plan import Plan
 
-# XLA's older code generator compiles in half the time. What works in place, such as an
-# optimizer, and what takes exponentials of much, is slow with it: docs/speed.md.
+# XLA's older code generator compiles in half the time. It is slow at in-place updates, such as
+# an optimizer's, and at many exponentials: docs/speed.md.
 OLDER = {"xla_cpu_use_fusion_emitters": False}
 QUICK_THERE = (
     keras.activations.linear,
@@ -117,7 +117,7 @@ def _validation(model, test, plan, callbacks) -> Callable[[], dict[str, float]]:
 
 
 def train_step(model: keras.Model) -> Callable:
-    """Return `model.train_step` for a program."""
+    """Return `model.train_step` in the form that a program needs."""
 
     @functools.wraps(model.train_step)
     def step(state, data):
@@ -127,7 +127,7 @@ def train_step(model: keras.Model) -> Callable:
 
 
 def test_step(model: keras.Model) -> Callable:
-    """Return `model.test_step` for a program."""
+    """Return `model.test_step` in the form that a program needs."""
 
     @functools.wraps(model.test_step)
     def step(state, data):
@@ -137,17 +137,17 @@ def test_step(model: keras.Model) -> Callable:
 
 
 def _own(model, logs, state):
-    """Return the state in its form, and what the step logs other than the model's metrics."""
+    """Return the state as lists, and the step's logs if they are not just the metrics."""
     ordinary = jax.eval_shape(model.get_metrics_result)
     if isinstance(logs, dict) and logs.keys() == ordinary.keys():
         logs = None
     elif not isinstance(logs, dict):
-        raise TypeError(f"A step must return (logs, state), logs a dict. Received: {logs!r}")
+        raise TypeError(f"A step must return (logs, state) with a dict of logs. Received: {logs!r}")
     return tuple(list(group) for group in state), logs
 
 
 def _logs(model, own: dict | None) -> dict[str, float]:
-    """Return the logs of an epoch: single numbers as such, others as arrays."""
+    """Return the logs of an epoch: single numbers as Python's, others as arrays."""
     logs = {}
     for name, value in (model.get_metrics_result() if own is None else own).items():
         if isinstance(value, dict):
@@ -159,16 +159,16 @@ def _logs(model, own: dict | None) -> dict[str, float]:
 
 
 def validation_options(model) -> dict | None:
-    """Return how to compile the validation of a model on this device."""
+    """Return the compiler options for the validation of a model on this device, if any."""
     activations = [getattr(layer, "activation", None) for layer in layers(model)]
     quick = all(a is None or a in QUICK_THERE for a in activations)
     return OLDER if quick and jax.default_backend() == "cpu" else None
 
 
 def _program(model, step: Callable, batch_size: int, options: dict | None = None) -> Callable:
-    """Return a program for an epoch of steps, the one of before if the model has one.
+    """Return a program for an epoch of steps; reuse the model's if it has one.
 
-    It stays with what `Model.compile` makes anew, as Keras's own do.
+    It is kept on an object that `Model.compile` replaces, so it goes when Keras's own go.
     """
     programs = vars(model._loss_tracker).setdefault("programs", {})
     key = step.__name__, batch_size
@@ -181,9 +181,9 @@ def _program(model, step: Callable, batch_size: int, options: dict | None = None
 
 
 def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
-    """Compile a step to run over all batches that an order makes.
+    """Compile a program that runs a step over all batches of an order.
 
-    The program returns the state and the logs of the last step, if they are its own.
+    The program returns the state, and the last step's logs if the step has its own.
     """
     one = _gather(step)
 
@@ -199,7 +199,7 @@ def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
 
 
 def _one_by_one(step: Callable, batch_size: int) -> Callable:
-    """Compile a step for a batch, and run it for each that an order makes."""
+    """Compile a step, and return a function that runs it for each batch of an order."""
     one = jax.jit(_gather(step), donate_argnums=0)
 
     def program(state, data, order):
@@ -211,7 +211,7 @@ def _one_by_one(step: Callable, batch_size: int) -> Callable:
 
 
 def _gather(step: Callable) -> Callable:
-    """Return a step that takes its batch from all samples by index."""
+    """Return a step that picks its batch from all samples by index."""
 
     def one(state, data, indices):
         return step(state, select(data, indices))
@@ -220,12 +220,12 @@ def _gather(step: Callable) -> Callable:
 
 
 def _read(variables):
-    """Return the values of groups of variables, each in a buffer of its own to be donated."""
+    """Return the values of groups of variables, each in its own buffer, ready to donate."""
     seen = set()
 
     def value(variable):
         array = variable.value
-        if id(array) in seen:  # one was assigned to another, such as an average to its weight
+        if id(array) in seen:  # one was assigned another's, such as a weight its average
             return jax.numpy.array(array, copy=True)
         seen.add(id(array))
         return array

@@ -1,10 +1,10 @@
-"""What kind of model it is, as far as it decides how to train it."""
+"""Kinds of models, as far as they decide how a model is trained."""
 
 import keras
 
 from shared_keras.devices import gpus
 
-# Each of any rank.
+# Their base classes, so any number of dimensions.
 CONVOLUTIONS = tuple(
     kind.__mro__[1]
     for kind in (
@@ -15,34 +15,34 @@ CONVOLUTIONS = tuple(
     )
 )
 LOOPS = ("fit", "evaluate", "make_train_function", "make_test_function")
-# Keras says that they do not support compiling, for TensorFlow's sake. On JAX they do.
+# Keras says that these cannot be compiled, because TensorFlow cannot. JAX can.
 COMPILED_HERE = (keras.layers.RandomFlip, keras.layers.RandomTranslation)
 
 
 def layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers of a model, those within layers and models among them."""
+    """Return the layers of a model, including those inside layers and models."""
     return list(model._flatten_layers(include_self=False))
 
 
 def convolves_on_cpu(model: keras.Model) -> bool:
-    """Return whether a model has convolutions and no GPU: XLA is slow at those in loops."""
+    """Return whether a model convolves on a CPU, which XLA does slowly inside loops."""
     return any(isinstance(layer, CONVOLUTIONS) for layer in layers(model)) and not gpus()
 
 
 def compiles(model: keras.Model) -> bool:
-    """Return whether a model may be trained by compiled programs that are not its own."""
+    """Return whether our compiled programs may train a model instead of its `fit`."""
     stock = all(getattr(type(model), loop) is getattr(keras.Model, loop) for loop in LOOPS)
     refusing = [layer for layer in layers(model) if not layer.supports_jit]
-    # Keras sets jit_compile to False for those, too, so that it tells only without them.
+    # Keras sets jit_compile to False for these, too, so it tells something only without them.
     wanted = bool(model.jit_compile) or bool(refusing)
     able = all(isinstance(layer, COMPILED_HERE) for layer in refusing)
     return stock and not model.run_eagerly and wanted and able
 
 
 def any_batch_will_do(model: keras.Model) -> bool:
-    """Return whether the size of its batches leaves what `evaluate` returns as it is.
+    """Return whether `evaluate` returns the same for any batch size.
 
-    What is Keras's own (or of here) takes means over samples, but for the exceptions named.
+    Keras's own parts, and ours, take means over samples, except for those checked here.
     """
     losses = keras.tree.flatten(model.loss)
     metrics = model._compile_metrics
@@ -51,7 +51,7 @@ def any_batch_will_do(model: keras.Model) -> bool:
     parts = [model, *layers(model), *losses, *keras.tree.flatten(metrics)]
     return (
         all(map(_known, parts))
-        # TensorFlow counts a short batch as a whole one in the loss of each output.
+        # TensorFlow counts a short batch like a full one in the loss of each output.
         and (isinstance(model, keras.Sequential) or len(model.outputs) == 1)
         and not any(map(_minds_its_batch, layers(model)))
         and not any(map(_minds_its_batch, losses))
@@ -66,7 +66,7 @@ def _known(part) -> bool:
 
 
 def _minds_its_batch(part) -> bool:
-    """Return whether a layer or a loss has states, sums over a batch, or leaves parts of it out."""
+    """Return whether a layer or a loss is stateful, sums over a batch, or skips parts of it."""
     return bool(
         getattr(part, "stateful", False)
         or getattr(part, "activity_regularizer", None)

@@ -1,4 +1,4 @@
-"""How to train: what the file for each way of training is given."""
+"""How to train: the plan that `fit` makes and each way of training follows."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,14 +12,14 @@ VALIDATION_BATCH = 1000
 
 
 class Plan(NamedTuple):
-    """How to train: what a backend's own `fit(model, data, plan)` takes."""
+    """How to train: what `jax_epoch.fit` and `stock_fit.fit` take."""
 
     batch_size: int
     epochs: int
     initial_epoch: int
-    validation_data: tuple[Arrays, ...] | None  # (x, y), perhaps with weights
+    validation_data: tuple[Arrays, ...] | None  # (x, y) or (x, y, sample_weight)
     validation_batch_size: int
     callbacks: list[keras.callbacks.Callback]
-    order: Callable[[int], np.ndarray]  # of an epoch: which samples, int32 (n,)
+    order: Callable[[int], np.ndarray]  # from an epoch to indices of samples, int32 (n,)
     seed: int
     verbose: int | str

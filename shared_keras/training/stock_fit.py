@@ -1,8 +1,8 @@
-"""Training on TensorFlow and PyTorch: `keras.Model.fit`, set as measured best.
+"""Training with `keras.Model.fit`: on TensorFlow and PyTorch, and of models not to be compiled.
 
-On TensorFlow, XLA and many steps per execution are about twice as fast as the
-defaults (benchmarks/epoch.py). The batches come from a `PyDataset`, so that their
-order is the one that every backend uses.
+On TensorFlow, XLA and many steps per execution are about twice as fast as the defaults
+(benchmarks/epoch.py). The batches come from a `PyDataset`, so that their order is the same on
+every backend.
 """
 
 import keras
@@ -32,14 +32,14 @@ class _Batches(keras.utils.PyDataset):
 
 
 def _without_lists(data: Arrays) -> Arrays:
-    """Return samples in tuples, because TensorFlow makes one tensor of a list."""
+    """Return lists as tuples, because TensorFlow makes one tensor of a list."""
     if isinstance(data, dict):
         return {key: _without_lists(value) for key, value in data.items()}
     return tuple(map(_without_lists, data)) if isinstance(data, (list, tuple)) else data
 
 
 class _Order(keras.callbacks.Callback):
-    """Sets all that is random in an epoch from the seed and the epoch alone."""
+    """Derives everything random in an epoch from the seed and the epoch alone."""
 
     def __init__(self, batches, order, seed):
         super().__init__()
@@ -47,7 +47,7 @@ class _Order(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.indices = self.order(epoch)
-        if keras.backend.backend() == "torch":  # whose dropout has no seed of its own
+        if keras.backend.backend() == "torch":  # its dropout has no seed of its own
             import torch
 
             torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
@@ -62,7 +62,7 @@ def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callb
     batches = _Batches(data, plan.batch_size)
     return model.fit(
         batches,
-        shuffle=False,  # or Keras would shuffle the batches once more
+        shuffle=False,  # otherwise Keras would shuffle the batches again
         epochs=plan.epochs,
         initial_epoch=plan.initial_epoch,
         validation_data=plan.validation_data,

@@ -1,4 +1,4 @@
-"""Callbacks of Keras's and of a user's own, in `training.fit`."""
+"""Keras's callbacks and a user's own in `training.fit`."""
 
 import csv
 
@@ -65,7 +65,7 @@ def test_files_that_callbacks_write(data, tmp_path):
     assert list((tmp_path / "board").rglob("events*"))
 
 
-def test_backup_and_restore_goes_on(data, tmp_path):
+def test_backup_and_restore_resumes(data, tmp_path):
     x, y = data
     whole = build()
     training.fit(whole, x, y, epochs=4, batch_size=BATCH)
@@ -90,7 +90,7 @@ class Fails(keras.callbacks.Callback):
 
 
 def test_an_interrupted_training_ends_as_keras_ends_it(data):
-    """With the averages in place, and a model that can be trained on."""
+    """The averages are in place, and the model can be trained further."""
     x, y = data
     finals = []
     for fit in (training.fit, lambda model, *data, **kw: model.fit(*data, verbose=0, **kw)):
@@ -165,11 +165,11 @@ class NeedsBatches(keras.callbacks.Callback):
     ids=["own", "lambda", "checkpoint", "tensorboard", "profile"],
 )
 def test_callbacks_that_need_batches_are_refused(data, make, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # some write where they stand
+    monkeypatch.chdir(tmp_path)  # some write to the working directory
     try:
         callback = make()
     except ValueError as error:
-        pytest.skip(str(error))  # Keras refuses by itself to profile PyTorch
+        pytest.skip(str(error))  # Keras itself refuses to profile PyTorch
     if getattr(callback, "_should_trace", None) is False and callback.update_freq == "epoch":
         pytest.skip("Keras cannot profile JAX on this Python")
     with pytest.raises(ValueError, match="epoch is one compiled"):

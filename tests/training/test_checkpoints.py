@@ -1,4 +1,4 @@
-"""Checkpoints on other systems and disks."""
+"""Checkpoints on other systems and file systems."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def refusing(code):
 
 
 @pytest.mark.parametrize("system", [without, refusing(errno.EOPNOTSUPP)], ids=["macOS", "ZFS"])
-def test_weights_are_written_where_room_cannot_be_asked_for(monkeypatch, tmp_path, system):
+def test_weights_are_written_where_space_cannot_be_reserved(monkeypatch, tmp_path, system):
     system(monkeypatch)
     model = small_model.build()
     checkpoints.save_weights(tmp_path / "a.weights.h5", model)
@@ -33,7 +33,7 @@ def test_weights_are_written_where_room_cannot_be_asked_for(monkeypatch, tmp_pat
     assert all((a == b).all() for a, b in zip(model.get_weights(), other.get_weights()))
 
 
-def test_no_room_is_said_before_hdf5_meets_it(monkeypatch, tmp_path):
+def test_a_full_disk_is_reported_before_hdf5_writes(monkeypatch, tmp_path):
     refusing(errno.ENOSPC)(monkeypatch)
     with pytest.raises(OSError, match="No space left"):
         checkpoints.save_weights(tmp_path / "a.weights.h5", small_model.build())

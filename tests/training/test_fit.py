@@ -66,7 +66,7 @@ def test_same_weights_and_history_as_keras(data, optimizer, parts):
 
 
 class Recorder(keras.layers.Layer):
-    """Adds up the first feature of its training batches, weighted by their place."""
+    """Records the sum of the first feature of each training batch."""
 
     def build(self, shape):
         self.sums = self.add_weight(shape=(40,), initializer="zeros", trainable=False)
@@ -96,7 +96,7 @@ def test_every_sample_once_an_epoch_in_the_seeded_order(data):
 
 
 @pytest.mark.parametrize("dropout", [0.0, pytest.param(0.3, marks=ON_EVERY)])
-def test_going_on_is_the_same_as_never_stopping(data, dropout):
+def test_resuming_is_the_same_as_never_stopping(data, dropout):
     x, y = data
     whole, parts = (build(dropout=dropout) for _ in range(2))
     training.fit(whole, x, y, epochs=4, batch_size=BATCH, seed=3)
@@ -119,7 +119,7 @@ def test_same_seed_same_bits_other_seed_other_bits(data):
 
 
 @ON_EVERY
-def test_dropout_draws_anew_in_each_step():
+def test_dropout_draws_a_new_mask_in_each_step():
     recorder = Recorder()
     layers = [keras.layers.Dropout(0.5, seed=1), recorder, keras.layers.Dense(CLASSES)]
     model = keras.Sequential([keras.Input((FEATURES,)), *layers])
@@ -127,7 +127,7 @@ def test_dropout_draws_anew_in_each_step():
     x, y = np.ones((10 * BATCH, FEATURES), np.float32), np.zeros(10 * BATCH, np.int32)
     training.fit(model, x, y, epochs=2, batch_size=BATCH)
     sums = np.asarray(recorder.sums.numpy())[:20]
-    assert len(set(sums)) > 4  # of the binomial numbers of the images that were kept
+    assert len(set(sums)) > 4  # the numbers of images that were kept, which are binomial
     assert not np.array_equal(sums[:10], sums[10:])
     assert abs(sums.mean() / BATCH - 1) < 0.2  # kept ones are scaled up
 
@@ -155,9 +155,9 @@ def test_bad_arguments_are_refused(data):
         training.fit(keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)]), x, y)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="specific to JAX")
 @pytest.mark.parametrize("batch_size", [BATCH, N, 1000])
-def test_one_program_per_step_means_the_same(monkeypatch, batch_size):
+def test_one_program_per_step_gives_the_same(monkeypatch, batch_size):
     """Models with convolutions train step by step on a CPU; here any model does."""
     x, y = problem()
     options = {"epochs": 3, "batch_size": batch_size, "validation_data": (x, y)}
@@ -173,9 +173,9 @@ def test_one_program_per_step_means_the_same(monkeypatch, batch_size):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="specific to JAX")
 def test_a_new_shape_takes_two_programs():
-    """One to train, one to validate; none for initial values, slots, and weights put back."""
+    """One to train, one to validate; none for initial values, slots or restored weights."""
     from jax import monitoring
 
     x, y = np.zeros((50, 28, 28), np.uint8), np.zeros(50, np.int64)
@@ -191,7 +191,7 @@ def test_a_new_shape_takes_two_programs():
         training.fit(model, x, y, batch_size=16, validation_data=(x, y))
         assign(model.weights, model.get_weights())
 
-    train((11, 13))  # and what all models share
+    train((11, 13))  # compiles what all models share, too
     monitoring.register_event_duration_secs_listener(listen)
     try:
         train((17, 19))

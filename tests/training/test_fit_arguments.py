@@ -1,4 +1,4 @@
-"""What `training.fit` is given: it means what it means to `Model.fit`, or is refused."""
+"""Arguments of `training.fit` mean what they mean to `Model.fit`, or are refused."""
 
 import collections
 import re
@@ -46,7 +46,7 @@ def in_lists():
 
 
 def without_targets():
-    """Learns to give back what it gets, by a loss of its own."""
+    """Learns to reproduce its inputs, with a loss of its own."""
 
     class GivesBack(keras.layers.Layer):
         def call(self, x, given):
@@ -76,7 +76,7 @@ def one_hot():
 
 
 def column():
-    """A regression whose targets' rank matters."""
+    """A regression in which the rank of the targets matters."""
     training.seed_layers(1)
     model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1)])
     model.compile("adam", "mse", metrics=["mae", keras.metrics.R2Score()])
@@ -137,7 +137,7 @@ def test_taken_as_keras_takes_it(case):
 
 
 def test_lists_of_numbers_are_arrays():
-    """Which Keras refuses."""
+    """Keras refuses these."""
     models = build(), build()
     training.fit(models[0], X, Y)
     training.fit(models[1], X.tolist(), Y.tolist())
@@ -145,7 +145,7 @@ def test_lists_of_numbers_are_arrays():
         np.testing.assert_array_equal(a, b)
 
 
-def test_progress_is_shown_on_demand(capsys):
+def test_progress_is_shown_on_request(capsys):
     training.fit(build(), X, Y, verbose="auto")
     assert "loss" in capsys.readouterr().out
     training.fit(build(), X, Y)
@@ -208,6 +208,6 @@ def test_refused_in_one_sentence(message, options):
 
 
 @pytest.mark.parametrize("name", ["steps_per_epoch", "validation_steps", "validation_freq"])
-def test_what_it_does_not_take_is_named(name):
+def test_an_unsupported_argument_is_named(name):
     with pytest.raises(TypeError, match=name):
         training.fit(build(), X, Y, **{name: 2})

@@ -1,4 +1,4 @@
-"""What kind of model it is, and that it is trained as Keras would train it."""
+"""Kinds of models, and that each is trained as Keras would train it."""
 
 import keras
 import numpy as np
@@ -114,8 +114,7 @@ def test_a_fit_of_its_own_is_used():
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_every_recipe_is_compiled_as_a_whole(task):
-    """Those with images that are mirrored or moved, too: by `Model.fit` they take five times
-    as long."""
+    """Also those that mirror or shift images, which take five times as long with `Model.fit`."""
     for recipe in task.recipes.values():
         assert model_kinds.compiles(keras_model(task.system(recipe.system)))
 

@@ -11,12 +11,12 @@ from shared_keras.training import jax_epoch
 from tests.small_model import CLASSES, FEATURES, build, problem
 
 pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "jax", reason="steps are written for one backend, these for JAX"
+    keras.backend.backend() != "jax", reason="steps are specific to a backend; these are for JAX"
 )
 
 
 class OwnSteps(keras.Sequential):
-    """Logs a distance of its own, which is the last batch's, and how often it stepped."""
+    """Logs its own distance, that of the last batch, and how many steps it made."""
 
     def train_step(self, state, data):
         import jax
@@ -27,7 +27,7 @@ class OwnSteps(keras.Sequential):
         )
         trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
         logs = {"distance": loss, "of": {"it": slots[0]}}
-        return logs, (tuple(trainable), frozen, slots, metrics)  # a tuple for a list, as some do
+        return logs, (tuple(trainable), frozen, slots, metrics)  # some have a tuple, not a list
 
     def test_step(self, state, data):
         loss, _ = self._loss(state[0], state[1], data)
@@ -49,7 +49,7 @@ class OwnMetrics(keras.Sequential):
 
 
 class OwnTracker(keras.Sequential):
-    """Its loss and its metrics are its own; what it logs are the results of the latter."""
+    """Has its own loss and metrics, and logs the results of the metrics."""
 
     def __init__(self, layers):
         super().__init__(layers)
@@ -144,7 +144,7 @@ def test_a_step_that_returns_no_logs_is_refused():
 
     x, y = problem()
     with pytest.raises(
-        TypeError, match=r"must return \(logs, state\), logs a dict. Received: None"
+        TypeError, match=r"must return \(logs, state\) with a dict of logs. Received: None"
     ):
         training.fit(make(Mute, loss="sparse_categorical_crossentropy"), x, y)
 
