@@ -1,1 +1,1 @@
-"""From a system to a compiled Keras model."""
+"""Compiled Keras models of systems, and the parts that they are made of."""

@@ -1,4 +1,4 @@
-"""From a system to a compiled Keras model."""
+"""Build the compiled Keras model of a system."""
 
 import math
 
@@ -18,9 +18,9 @@ def keras_model(system: System) -> keras.Model:
         system: The system.
 
     Returns:
-        A model from raw images, shape (n, 28, 28), 0...255, of any dtype, to
-        logits or probabilities, float32 (n, classes), or float64 under that policy.
-        A learning rate that moves epoch by epoch is not in it but in `schedule_callbacks`.
+        A model that maps raw images, shape (n, 28, 28), 0...255, of any dtype, to logits
+        or probabilities, float32 (n, classes), or float64 under that policy. It does not
+        include a learning rate that changes per epoch: see `schedule_callbacks`.
     """
     scale, offset = 1 / (255 * system.std), -system.mean / system.std
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])
@@ -40,7 +40,7 @@ def keras_model(system: System) -> keras.Model:
 
 
 def schedule_callbacks(system: System) -> list[keras.callbacks.Callback]:
-    """Return the callbacks that belong to the training of a system."""
+    """Return the callbacks that the training of a system needs."""
     schedule = system.optimizer.schedule
     if schedule is None or schedule.per == "batch":
         return []
@@ -53,7 +53,7 @@ def schedule_callbacks(system: System) -> list[keras.callbacks.Callback]:
 
 
 def _output_dtype() -> str:
-    """Return at least float32: in less, a softmax loses what the loss needs."""
+    """Return at least float32: with less, a softmax loses the digits that the loss needs."""
     compute = keras.config.dtype_policy().compute_dtype
     return "float32" if compute in ("float16", "bfloat16") else compute
 

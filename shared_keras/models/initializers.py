@@ -1,8 +1,8 @@
-"""Keras's initial values, made by NumPy.
+"""Keras's initializers, with values from NumPy.
 
-JAX compiles a program per shape to draw them, in 0.1 s and more, and to make zeros: a small
-model would take longer to build than to train for an epoch. With NumPy, a seed also means
-the same values on every backend.
+To draw values, and even to make zeros, JAX compiles a program for each shape, which takes 0.1 s
+or more: a small model would take longer to build than to train for an epoch. With NumPy, a seed
+also gives the same values on every backend.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ import numpy as np
 
 @keras.saving.register_keras_serializable("shared_keras")
 class RandomUniform(keras.initializers.RandomUniform):
-    """Keras's class of this name."""
+    """Keras's `RandomUniform`, with values from NumPy."""
 
     def __call__(self, shape, dtype=None):
         """Draw values of any shape."""
@@ -23,7 +23,7 @@ class RandomUniform(keras.initializers.RandomUniform):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class RandomNormal(keras.initializers.RandomNormal):
-    """Keras's class of this name."""
+    """Keras's `RandomNormal`, with values from NumPy."""
 
     def __call__(self, shape, dtype=None):
         """Draw values of any shape."""
@@ -33,7 +33,7 @@ class RandomNormal(keras.initializers.RandomNormal):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class Zeros(keras.initializers.Zeros):
-    """Keras's class of this name."""
+    """Keras's `Zeros`, made by NumPy."""
 
     def __call__(self, shape, dtype=None):
         """Make zeros of any shape."""
@@ -42,7 +42,7 @@ class Zeros(keras.initializers.Zeros):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class Ones(keras.initializers.Ones):
-    """Keras's class of this name."""
+    """Keras's `Ones`, made by NumPy."""
 
     def __call__(self, shape, dtype=None):
         """Make ones of any shape."""
@@ -50,15 +50,15 @@ class Ones(keras.initializers.Ones):
 
 
 def constants() -> keras.saving.CustomObjectScope:
-    """Return a scope in which "zeros" and "ones" mean those of here."""
+    """Return a scope in which "zeros" and "ones" mean the classes of this module."""
     return keras.saving.custom_object_scope({"zeros": Zeros, "ones": Ones})
 
 
 def tensor(values: np.ndarray):
     """Return values, of any shape and dtype, as a tensor of the backend.
 
-    JAX's own `asarray`, `zeros` and `ones` compile a program, in 0.015 s, for every new
-    shape: ten and more for a small model and its optimizer. `device_put` compiles none.
+    JAX's own `asarray`, `zeros` and `ones` compile a program for every new shape, which takes
+    0.015 s: ten or more for a small model and its optimizer. `device_put` compiles none.
     """
     if keras.backend.backend() != "jax":
         return keras.ops.convert_to_tensor(values)
@@ -68,6 +68,6 @@ def tensor(values: np.ndarray):
 
 
 def assign(variables: Iterable[keras.Variable], values: Iterable[np.ndarray]) -> None:
-    """Set variables, each to its values."""
+    """Assign to each variable its values."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(tensor(value))

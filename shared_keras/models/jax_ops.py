@@ -1,10 +1,10 @@
-"""Dropout, ReLU and Adam on JAX, so that XLA has fewer loops to compile and to run.
+"""Dropout, ReLU and Adam on JAX, written so that XLA has fewer loops to compile and to run.
 
-Dropout draws its bits from a hash of position, step and seed. JAX's own random bits would
-do for cryptography; making them takes a tenth of an epoch and as long to compile as the
-rest of a small network. The bits of a number are a hash of where it stands, in one loop with
-the dropout itself, and of the same law (tests/models/test_dropout.py). The hash is triple32,
-published by Christopher Wellons in 2018 (nullprogram.com/blog/2018/07/31).
+Dropout takes its random bits from a hash of position, step and seed. JAX's own random bits are
+good enough for cryptography; making them takes a tenth of an epoch, and compiling them as long as
+the rest of a small network. The hash is computed in one loop with the dropout itself, and its
+bits have the same distribution (tests/models/test_dropout.py). It is triple32, published by
+Christopher Wellons in 2018 (nullprogram.com/blog/2018/07/31).
 """
 
 import os
@@ -17,11 +17,11 @@ MULTI_OUTPUT = "xla_cpu_use_multi_output_fusion=true"
 
 
 def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
-    """Set a share `rate` of `x`, shape (n, ...), to zero and scale up the rest.
+    """Set a fraction `rate` of `x`, shape (n, ...), to zero and scale up the rest.
 
     Args:
-        x: Numbers of any floating dtype.
-        rate: Share to drop, at least 0 and less than 1.
+        x: Values of any floating dtype.
+        rate: Fraction to drop, at least 0 and less than 1.
         key: Seed and step, uint32 (2,), as Keras's `SeedGenerator` returns them.
     """
     position = jnp.uint32(0)
@@ -34,7 +34,7 @@ def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
 
 
 def _mix(bits: jax.Array) -> jax.Array:
-    """Return uint32 of which every bit depends on every bit of `bits`, uint32."""
+    """Return uint32 values in which every bit depends on every bit of `bits`, uint32."""
     bits = (bits ^ (bits >> 17)) * jnp.uint32(0xED5AD4BB)
     bits = (bits ^ (bits >> 11)) * jnp.uint32(0xAC4C1B51)
     bits = (bits ^ (bits >> 15)) * jnp.uint32(0x31848BAB)
@@ -45,14 +45,14 @@ def _mix(bits: jax.Array) -> jax.Array:
 def relu(x: jax.Array) -> jax.Array:
     """Return `jax.nn.relu(x)`; its derivative is taken from the result.
 
-    JAX asks the argument whether it was positive, so that XLA has to write that, too, in a
-    loop of its own. The result tells as well: no bit of any derivative changes.
+    JAX tests whether the argument was positive, so XLA has to store the argument, too, in a
+    loop of its own. Testing the result gives the same derivative, bit for bit.
     """
     return jnp.maximum(x, 0)
 
 
 def _derivative(change, result, x):
-    # Not "> 0", from which XLA would conclude that the argument was; they differ for NaN only.
+    # Not "> 0", from which XLA would infer "argument > 0". They differ only for NaN.
     return jax.lax.select(result != 0, change, jnp.zeros_like(change))
 
 
@@ -60,26 +60,26 @@ relu.defjvps(_derivative)
 
 
 def fuses_outputs(values: tuple) -> bool:
-    """Return whether XLA makes loops of several results of these: it is told to in a worker.
+    """Return whether XLA may compute several of these values in one loop, as in our workers.
 
-    A `LossScaleOptimizer` hands Keras's variables over instead of arrays; they are left alone.
+    A `LossScaleOptimizer` passes Keras variables instead of arrays; these are left alone.
     """
     arrays = all(isinstance(value, jax.Array) for value in jax.tree.leaves(values))
     return arrays and MULTI_OUTPUT in os.environ.get("XLA_FLAGS", "")
 
 
 def in_one_pass(apply: Callable, slots: list, gradients: list, weights: list) -> tuple:
-    """Return what an optimizer's `apply` does, in one pass over memory.
+    """Return what an optimizer's `apply` returns, in one pass over memory.
 
-    XLA computes the new moments in one loop, and in a second one the new weights from what
-    the first has written. If the new weights are computed from the old moments instead, all
-    of it becomes one loop, which takes two thirds of the time and less compiling. XLA would
-    see that both are the same and undo that, were the operands not multiplied by a one that
-    only the running program knows. No bit of any result changes.
+    XLA computes the new moments in one loop, and the new weights from these in a second one.
+    If the new weights are computed from the old moments instead, everything becomes one loop,
+    which takes two thirds of the time and compiles faster. XLA would notice that both ways
+    give the same and undo this, so the operands of one are multiplied by a one that is known
+    only at run time. The results are the same, bit for bit.
 
     Args:
         apply: Takes slots, gradients and weights; returns new weights and new slots.
-        slots: The optimizer's variables, the number of steps first.
+        slots: The optimizer's variables, starting with the number of steps.
         gradients: One for each weight.
         weights: The trainable variables.
     """

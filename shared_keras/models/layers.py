@@ -1,4 +1,4 @@
-"""Layers and activations as PyTorch has them, or as Keras has them but quicker."""
+"""Layers and activations that match PyTorch's, or Keras's but faster."""
 
 import keras
 from keras import ops
@@ -12,9 +12,9 @@ if JAX:
 class BatchNorm(keras.layers.BatchNormalization):
     """`torch.nn.BatchNorm1d` and `BatchNorm2d`.
 
-    Epsilon is 1e-5, a tenth of each new value enters the moving ones, and the moving
+    Epsilon is 1e-5, the moving statistics take a tenth of each new value, and the moving
     variance is unbiased: n / (n - 1) times that of the batch, where n counts the
-    values per channel. Outside training it is Keras's layer.
+    values per channel. Outside training it behaves like Keras's layer.
     """
 
     def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
@@ -26,16 +26,16 @@ class BatchNorm(keras.layers.BatchNormalization):
             )
 
     def call(self, inputs, training=None, mask=None):
-        """Normalize (n, ..., channels); in training by the batch itself.
+        """Normalize inputs, shape (n, ..., channels), in training by the batch's statistics.
 
         Raises:
-            ValueError: if there is a mask, which PyTorch's layer does not know.
+            ValueError: if there is a mask, which PyTorch's layer does not support.
         """
         if mask is not None:
             raise ValueError("BatchNorm takes no mask; keras.layers.BatchNormalization does.")
         if not training or not self.trainable:
             return super().call(inputs, training=training, mask=mask)
-        inputs = ops.cast(inputs, self.variable_dtype)  # Keras's layer would leave float64
+        inputs = ops.cast(inputs, self.variable_dtype)  # Keras's layer would keep float64
         mean, variance = ops.moments(inputs, axes=self._reduction_axes)
         n = ops.cast(ops.size(inputs), self.variable_dtype) / inputs.shape[-1]
         self._move(self.moving_mean, mean)
@@ -57,10 +57,10 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class Dropout(keras.layers.Dropout):
-    """Keras's dropout, from quicker random bits on JAX."""
+    """Keras's dropout, with faster random bits on JAX."""
 
     def call(self, inputs, training=False):
-        """Drop a share of (n, ...) in training."""
+        """Drop a fraction of the inputs, shape (n, ...), in training."""
         if not training or self.rate == 0 or not JAX or self.noise_shape is not None:
             return super().call(inputs, training=training)
         return jax_ops.dropout(inputs, self.rate, self.seed_generator.next())
@@ -68,13 +68,13 @@ class Dropout(keras.layers.Dropout):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class MaxPool(keras.layers.MaxPooling2D):
-    """The largest value of each square, for squares that do not overlap.
+    """Max pooling over squares that do not overlap.
 
-    Equal to Keras's layer, but by reshaping: XLA is slow at the gradient of the other way
-    on a CPU (an epoch of Lab 4's network takes 1.6 times as long with it).
+    Gives the same as Keras's layer, but by reshaping. On a CPU, XLA is slow at the gradient
+    of Keras's layer: with it, an epoch of Lab 4's network takes 1.6 times as long.
 
     Raises:
-        ValueError: if squares overlap, are padded, or channels do not come last.
+        ValueError: if squares overlap or are padded, or channels do not come last.
     """
 
     def __init__(self, *args, **kwargs):
@@ -82,13 +82,13 @@ class MaxPool(keras.layers.MaxPooling2D):
         alike = len({*self.pool_size, *self.strides}) == 1
         if not alike or self.padding != "valid" or self.data_format != "channels_last":
             raise ValueError(
-                "MaxPool takes squares side by side, without padding, of channels that come "
-                f"last. Received: pool_size={self.pool_size}, strides={self.strides}, "
+                "MaxPool needs squares that do not overlap, no padding, and channels_last. "
+                f"Received: pool_size={self.pool_size}, strides={self.strides}, "
                 f"padding={self.padding!r}, data_format={self.data_format!r}"
             )
 
     def call(self, inputs):
-        """Pool (n, height, width, channels)."""
+        """Pool inputs, shape (n, height, width, channels)."""
         size = self.pool_size[0]
         height, width, channels = inputs.shape[1:]
         rows, columns = height // size, width // size
@@ -101,20 +101,20 @@ class MaxPool(keras.layers.MaxPooling2D):
 def mish(x):
     """Return x * tanh(softplus(x)), with one exponential instead of three.
 
-    Equal to `keras.activations.mish` but for rounding, of less than 1e-6 in float32.
-    Training the system of benchmarks/twin.py takes an eighth less time with it.
-    float16 and bfloat16 are computed in float32, and without a difference, in which most
-    of their digits would cancel.
+    Equal to `keras.activations.mish` except for rounding, of less than 1e-6 in float32.
+    With it, training the system of benchmarks/twin.py takes an eighth less time.
+    float16 and bfloat16 are computed in float32, and without the subtraction, in which
+    most of their digits would cancel.
     """
     kind = keras.backend.standardize_dtype(x.dtype)
     half = kind in ("float16", "bfloat16")
     x = ops.cast(x, "float32") if half else x
-    e = ops.exp(ops.minimum(x, 20.0))  # beyond, mish(x) is x
+    e = ops.exp(ops.minimum(x, 20.0))  # above 20, mish(x) is x
     n = e * (e + 2)
     return ops.cast(x * (n / (n + 2)), kind) if half else x - 2 * x / (n + 2)
 
 
 @keras.saving.register_keras_serializable("shared_keras")
 def relu(x):
-    """Return the larger of x and 0: Keras's ReLU, with a quicker derivative on JAX."""
+    """Return the larger of x and 0: Keras's ReLU, with a faster derivative on JAX."""
     return jax_ops.relu(x) if JAX else ops.relu(x)

@@ -6,26 +6,26 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("shared_keras")
 class Precision(keras.metrics.Precision):
-    """Share of the outputs above 0.5 that are right, over all outputs together.
+    """Fraction of the outputs above 0.5 that are right, over all outputs together.
 
-    This is what Keras's `"precision"` makes of one-hot labels, as Fashion-Keras had it,
-    for labels that are integers. Where no output reaches 0.5 it is zero; a model
-    that answers once, and rightly, has 1.
+    It computes for integer labels what Keras's `"precision"` computes for one-hot labels, as
+    in Fashion-Keras. It is zero if no output exceeds 0.5. A model that answers only once, but
+    rightly, scores 1.
     """
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Count labels int (n,) or (n, 1) and probabilities (n, classes)."""
+        """Add labels, int (n,) or (n, 1), and probabilities, float (n, classes)."""
         labels = ops.one_hot(ops.reshape(y_true, (-1,)), y_pred.shape[-1])
         return super().update_state(labels, y_pred, sample_weight)
 
 
 @keras.saving.register_keras_serializable("shared_keras")
 class MacroPrecision(keras.metrics.Metric):
-    """Mean over the classes of the share of a class's predictions that are right.
+    """Mean over the classes of the fraction of a class's predictions that are right.
 
-    The prediction is the likeliest class, so that every image is answered. A class
-    that occurs but is never predicted counts as zero; one that neither occurs nor is
-    predicted does not count, as in scikit-learn.
+    The prediction is the likeliest class, so every image gets one. A class that occurs
+    but is never predicted counts as zero. One that neither occurs nor is predicted does
+    not count, as in scikit-learn.
     """
 
     def __init__(self, n_classes=10, name="macro_precision", **kwargs):
@@ -36,7 +36,7 @@ class MacroPrecision(keras.metrics.Metric):
         self.true = self.add_variable((n_classes,), "zeros", name="true")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Count labels int (n,) or (n, 1) and probabilities (n, classes)."""
+        """Add labels, int (n,) or (n, 1), and probabilities, float (n, classes)."""
         predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), self.n_classes)
         labels = ops.one_hot(ops.reshape(y_true, (-1,)), self.n_classes)
         self.said.assign_add(ops.sum(predicted, axis=0))
@@ -49,10 +49,10 @@ class MacroPrecision(keras.metrics.Metric):
         return ops.sum(self.hits / ops.maximum(self.said, 1)) / ops.maximum(known, 1)
 
     def get_config(self):
-        """Return what makes an equal metric."""
+        """Return the arguments that make an equal metric."""
         return super().get_config() | {"n_classes": self.n_classes}
 
 
 def precisions() -> list:
-    """Return what to compile a model with so that it logs accuracy and both precisions."""
+    """Return metrics to compile a model with: accuracy and both precisions."""
     return ["accuracy", Precision(name="precision"), MacroPrecision()]

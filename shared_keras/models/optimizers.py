@@ -1,8 +1,8 @@
-"""PyTorch's optimizers and its cosine schedule as Keras objects, and a quicker Keras Adam.
+"""PyTorch's optimizers and its cosine schedule as Keras objects, and a faster Keras Adam.
 
-The names are the same in both frameworks, the formulas are not; docs/pytorch.md has a
-table, and tests/models/test_torch_semantics.py holds these to `torch.optim`. `l2` is what PyTorch
-calls `weight_decay`: it is added to the gradient of every parameter.
+The names are the same in both frameworks, the formulas are not. docs/pytorch.md has a table, and
+tests/models/test_torch_semantics.py checks these classes against `torch.optim`. `l2` is what
+PyTorch calls `weight_decay`: this times the parameter is added to the gradient of every parameter.
 """
 
 import keras
@@ -16,7 +16,7 @@ if JAX:
 
 @keras.saving.register_keras_serializable("shared_keras")
 class Adam(keras.optimizers.Adam):
-    """`torch.optim.Adam`: epsilon 1e-8, added after the correction of the bias."""
+    """`torch.optim.Adam`: epsilon 1e-8, added after the bias correction."""
 
     def __init__(self, learning_rate=1e-3, l2=0.0, epsilon=1e-8, name="adam", **kwargs):
         super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
@@ -24,7 +24,7 @@ class Adam(keras.optimizers.Adam):
         self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
-        """Move one variable."""
+        """Update one variable."""
         kind = variable.dtype
         step = ops.cast(self.iterations + 1, kind)
         gradient = ops.cast(gradient, kind) + self.l2 * variable
@@ -38,7 +38,7 @@ class Adam(keras.optimizers.Adam):
         self.assign_sub(variable, ops.cast(learning_rate, kind) * mean / scale)
 
     def get_config(self):
-        """Return what makes an equal optimizer."""
+        """Return the arguments that make an equal optimizer."""
         return super().get_config() | {"l2": self.l2}
 
 
@@ -46,8 +46,8 @@ class Adam(keras.optimizers.Adam):
 class RMSprop(keras.optimizers.RMSprop):
     """`torch.optim.RMSprop`: alpha 0.99, epsilon 1e-8 outside the root.
 
-    The momentum gathers the gradients divided by their size, not times the learning
-    rate, so that a new learning rate takes effect at once.
+    The momentum accumulates normalized gradients before they are multiplied by the
+    learning rate, so a new learning rate takes effect at once.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RMSprop(keras.optimizers.RMSprop):
         self.l2 = l2
 
     def update_step(self, gradient, variable, learning_rate):
-        """Move one variable."""
+        """Update one variable."""
         gradient = ops.cast(gradient, variable.dtype) + self.l2 * variable
         index = self._get_variable_index(variable)
         square = self._velocities[index]
@@ -80,13 +80,13 @@ class RMSprop(keras.optimizers.RMSprop):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * move)
 
     def get_config(self):
-        """Return what makes an equal optimizer."""
+        """Return the arguments that make an equal optimizer."""
         return super().get_config() | {"l2": self.l2}
 
 
 @keras.saving.register_keras_serializable("shared_keras")
 class OnePassAdam(keras.optimizers.Adam):
-    """Keras's Adam, bit by bit; on JAX it passes over memory once where XLA can do that."""
+    """Keras's Adam, bit for bit; on JAX it makes one pass over memory where XLA can."""
 
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
         """Return the new values of the trainable variables and of the optimizer's."""
@@ -97,12 +97,12 @@ class OnePassAdam(keras.optimizers.Adam):
 
 
 def _refuse(optimizer: str, **options: bool) -> None:
-    """Refuse what the formulas here leave out."""
+    """Refuse options that the formulas here leave out."""
     for name, value in options.items():
         if value:
             raise ValueError(
-                f"{optimizer}({name}=...) must be False; keras.optimizers.{optimizer} has it, in "
-                f"Keras's form. Received: {value}"
+                f"{optimizer}({name}=...) must be False; keras.optimizers.{optimizer} has it, "
+                f"with Keras's formula. Received: {value}"
             )
 
 
@@ -113,7 +113,7 @@ def cosine(rate: float, step, t_max: int):
 
 @keras.saving.register_keras_serializable("shared_keras")
 class CosineAnnealing(keras.optimizers.schedules.LearningRateSchedule):
-    """`CosineAnnealingLR` with `eta_min=0`: periodic, it rises again after `t_max`.
+    """PyTorch's `CosineAnnealingLR` with `eta_min=0`: periodic, it rises again after `t_max`.
 
     Keras's own `CosineDecay` stays at its floor.
     """
@@ -123,11 +123,11 @@ class CosineAnnealing(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         """Return the learning rate of a step, counted from zero."""
-        # A table, because Keras's `cos` is float32 even where all else is float64.
+        # A table, because Keras's `cos` is float32 even where everything else is float64.
         rates = cosine(self.learning_rate, np.arange(2 * self.t_max), self.t_max)
         table = ops.convert_to_tensor(rates, keras.config.floatx())
         return ops.take(table, ops.cast(step, "int32") % (2 * self.t_max))
 
     def get_config(self):
-        """Return what makes an equal schedule."""
+        """Return the arguments that make an equal schedule."""
         return {"learning_rate": self.learning_rate, "t_max": self.t_max}

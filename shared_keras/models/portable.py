@@ -1,4 +1,4 @@
-"""A model with Keras's own parts only, so that anyone can load its file."""
+"""Replace our parts of a model by Keras's own, so that anyone can load its file."""
 
 import keras
 
@@ -26,8 +26,8 @@ INITIALIZERS = tuple(
 def portable(model: keras.Sequential) -> keras.Sequential:
     """Return the model with Keras's own parts only, so that anyone can load its file.
 
-    A model that has none but those is returned as it is. A copy is compiled and has the
-    state of the optimizer only if Keras has that optimizer, too.
+    A model that has no other parts is returned as it is. A copy is compiled and has the
+    optimizer's state only if Keras has that optimizer, too.
     """
     if not any(map(_is_ours, [model.optimizer, *model.layers])):
         return model
@@ -42,7 +42,7 @@ def portable(model: keras.Sequential) -> keras.Sequential:
         serialized = keras.optimizers.serialize(optimizer)
         copy.compile_from_config(model.get_compile_config() | {"optimizer": serialized})
         if model.optimizer.built:
-            if not copy.optimizer.built:  # one with a scaled loss would have its variables twice
+            if not copy.optimizer.built:  # one that scales the loss would double its variables
                 copy.optimizer.build(copy.trainable_variables)
             for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
                 new.assign(old)
@@ -50,7 +50,7 @@ def portable(model: keras.Sequential) -> keras.Sequential:
 
 
 def _stock(part):
-    """Return a new layer or initializer of Keras's own."""
+    """Return Keras's own counterpart of a layer or an initializer."""
     config = part.get_config()
     for ours, name in ACTIVATIONS.items():
         if getattr(part, "activation", None) is ours:
@@ -59,7 +59,7 @@ def _stock(part):
 
 
 def _stock_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Return a new optimizer of the same settings, of Keras's own where there is one."""
+    """Return a new optimizer with the same settings, Keras's own where there is one."""
     config = optimizer.get_config()
     if inner := getattr(optimizer, "inner_optimizer", None):  # mixed_float16 scales the loss
         config["inner_optimizer"] = keras.optimizers.serialize(_stock_optimizer(inner))
@@ -67,7 +67,7 @@ def _stock_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.
 
 
 def _is_ours(part) -> bool:
-    """Return whether a layer or an optimizer needs code from here."""
+    """Return whether a layer or an optimizer needs code of this package."""
     part = getattr(part, "inner_optimizer", part)  # mixed_float16 wraps optimizers
     types = [type(part), *(type(getattr(part, name, None)) for name in INITIALIZERS)]
     modules = [kind.__module__ for kind in types]

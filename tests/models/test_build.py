@@ -135,7 +135,7 @@ def test_regularized_recipe_replays_penalties_and_dropout():
         ({"num_layers": 2.5}, "'num_layers' is 2.5"),
         ({"num_layers": True}, "'num_layers' is True"),
         ({"num_units_0": 121}, "'num_units_0' is 121"),
-        ({"num_units_4": 31}, "'num_units_4' is 31"),  # beyond the depth, but wrong
+        ({"num_units_4": 31}, "'num_units_4' is 31"),  # beyond the depth, but checked
         ({"drop_0": 0.26}, "'drop_0' is 0.26"),
         ({"l2_0": 0.5}, "'l2_0' is 0.5, expected one of"),
         ({"learning_rate": "fast"}, "'learning_rate' is 'fast'"),
@@ -148,7 +148,7 @@ def test_bad_values_are_refused(change, message):
 
 
 @pytest.mark.parametrize(("task", "recipe"), REPLAYED)
-def test_only_what_the_model_uses_must_be_there(task, recipe):
+def test_only_what_the_model_uses_is_required(task, recipe):
     replay = task.recipes[recipe].system
     space = task.builder(replay.space)
     depth = next((v for k, v in replay.hyperparameters.items() if k.endswith("_layers")), None)

@@ -1,4 +1,4 @@
-"""Dropout is dropout: the right share, independent, new in each step, off in evaluation."""
+"""Dropout is dropout: the right fraction, independent, new in each step, off in evaluation."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ RATES = [0.1, 0.25, 0.3206, 0.5]
 
 
 def masks(rate, shape=(1001, 200), steps=2, seed=1):
-    """Return which ones are kept, bool (steps, *shape)."""
+    """Return which of many ones are kept, bool (steps, *shape)."""
     training.seed_layers(seed)
     if keras.backend.backend() == "torch":
         import torch
@@ -41,7 +41,7 @@ def same_or_not(first, second):
 
 
 def test_independent():
-    """Of neighbours, of the steps before, and of a layer with a similar seed."""
+    """Of neighbours, of earlier steps, and of a layer with a similar seed."""
     first, second, third = masks(0.3, steps=3)
     one, two = (layers.Dropout(0.3, seed=seed) for seed in (1, 2))
     ones = np.ones(first.shape, "float32")
@@ -54,7 +54,7 @@ def test_independent():
     ]
     for a, b in pairs:
         assert same_or_not(a, b) > 1e-4
-    rows = first.sum(axis=1)  # and no image fares better than chance
+    rows = first.sum(axis=1)  # and the images differ only by chance
     assert 0.8 < rows.var() / (200 * 0.3 * 0.7) < 1.2
 
 

@@ -1,4 +1,4 @@
-"""Initial values drawn by NumPy have the law of Keras's."""
+"""Initial values drawn by NumPy have the same distribution as Keras's."""
 
 import keras
 import numpy as np
@@ -21,17 +21,17 @@ def array(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
-def same_law(first, second):
+def same_distribution(first, second):
     return ks_2samp(np.ravel(first), np.ravel(second)).pvalue > 1e-4
 
 
 @pytest.mark.every_backend
 @pytest.mark.parametrize(("ours", "stock"), PAIRS, ids=IDS)
-def test_law(ours, stock):
+def test_distribution(ours, stock):
     values = array(ours((90, 110), dtype="float32"))
     assert values.shape == (90, 110) and values.dtype == np.float32
-    assert same_law(values, array(stock((90, 110), dtype="float32")))
-    assert not same_law(values + 0.05, array(stock((90, 110), dtype="float32")))
+    assert same_distribution(values, array(stock((90, 110), dtype="float32")))
+    assert not same_distribution(values + 0.05, array(stock((90, 110), dtype="float32")))
 
 
 @pytest.mark.every_backend
@@ -67,5 +67,5 @@ def test_keras_default(layer):
     ours = next(part for part in keras_model(described).layers if part.weights)
     kernel, bias = ours.get_weights()
     stock = keras.initializers.GlorotUniform(seed=0)(kernel.shape)
-    assert same_law(kernel, array(stock)) and not bias.any()
-    assert not same_law(kernel * 1.5, array(stock))
+    assert same_distribution(kernel, array(stock)) and not bias.any()
+    assert not same_distribution(kernel * 1.5, array(stock))

@@ -1,4 +1,4 @@
-"""Adam in one pass and ReLU by its result: the same bits, fewer loops."""
+"""One-pass Adam, and ReLU with a derivative from its result: the same bits, fewer loops."""
 
 import os
 
@@ -48,8 +48,8 @@ def network(optimizer, relu):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_adam_and_relu_mean_the_same(name):
-    """To the bit: weights, slots, history."""
+def test_adam_and_relu_give_the_same(name):
+    """Bit for bit: weights, slots, history."""
     assert jax_ops.MULTI_OUTPUT in os.environ["XLA_FLAGS"]  # as workers have them
     x, y = problem()
     results = []
@@ -64,14 +64,14 @@ def test_adam_and_relu_mean_the_same(name):
 
 
 def test_adam_and_relu_are_one_loop_each():
-    """Adam one for each variable; otherwise it would be two, and all of this for nothing."""
+    """Adam has one for each variable; if it were two, there would be no point in it."""
     plain, adam, both = (loops(network(kind(0.01), relu)) for kind, relu in KINDS)
     variables = 4  # two kernels, two biases
     assert plain - adam >= variables and adam - both >= 0
 
 
 def loops(model) -> int:
-    """Return how many loops XLA makes of an epoch."""
+    """Return how many loops XLA makes for an epoch."""
     x, y = problem()
     model._symbolic_build(data_batch=(x[:BATCH], y[:BATCH]))
     variables = (model.trainable_variables, model.non_trainable_variables)

@@ -1,4 +1,4 @@
-"""The two precisions, held against scikit-learn."""
+"""The two precisions, compared with scikit-learn's."""
 
 import keras
 import numpy as np
@@ -54,7 +54,7 @@ def test_thresholded_precision(batches):
 
 
 def test_why_it_misleads():
-    """One confident right answer among a thousand: 1.0 by the one, not by the other."""
+    """One confident right answer among a thousand: 1.0 by one metric, not by the other."""
     p = np.full((1000, 10), 0.1, np.float32)
     p[0] = np.eye(10)[3] * 0.9 + 0.01
     y = np.arange(1000) % 10

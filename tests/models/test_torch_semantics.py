@@ -39,7 +39,7 @@ def test_dense_kernel_is_the_transpose():
 
 
 def same_distribution(first, second):
-    """Hold two samples of equal law against each other: two-sample Kolmogorov-Smirnov."""
+    """Check that two samples have one distribution: two-sample Kolmogorov-Smirnov."""
     assert scipy.stats.ks_2samp(np.ravel(first), np.ravel(second)).pvalue > 1e-4
 
 
@@ -49,7 +49,7 @@ def initialized(init):
     return model.layers[-1].get_weights()
 
 
-def test_default_init_is_torchs():
+def test_torch_init_is_torchs_default():
     torch.manual_seed(0)
     linear = torch.nn.Linear(784, 300)
     kernel, bias = initialized("torch")
@@ -61,7 +61,7 @@ def test_default_init_is_torchs():
 
 
 @pytest.mark.parametrize("nonlinearity", ["relu", "leaky_relu"])
-def test_he_init_is_kaiming_normal_for_both_of_the_seeds(nonlinearity):
+def test_he_init_is_kaiming_normal_for_either_nonlinearity(nonlinearity):
     """Untruncated; and with a=0, its default, leaky ReLU has the gain of ReLU."""
     torch.manual_seed(0)
     linear = torch.nn.Linear(784, 300)
@@ -69,7 +69,7 @@ def test_he_init_is_kaiming_normal_for_both_of_the_seeds(nonlinearity):
     kernel, bias = initialized("he")
     same_distribution(kernel, linear.weight.detach())
     same_distribution(bias, linear.bias.detach())
-    assert np.abs(kernel).max() > 3 * math.sqrt(2 / 784)  # HeNormal stops at 2.3 of them
+    assert np.abs(kernel).max() > 3 * math.sqrt(2 / 784)  # HeNormal stops at 2.3 of these
 
 
 @pytest.mark.every_backend
@@ -129,7 +129,7 @@ def moved_in_torch(make, gradients):
 
 
 def gradients():
-    """Large ones and, in the last place, such as epsilon matters for."""
+    """Large ones and, in the last column, some so small that epsilon matters."""
     return (rng().normal(size=(20, 4)) * [1, 1e-2, 1e-4, 1e-8]).astype("float32")
 
 
@@ -201,7 +201,7 @@ def test_mish_in_half_precision_is_the_rounded_one(dtype):
     np.testing.assert_allclose(ours, exact, rtol=1.01 * digits, atol=least)
 
 
-def test_an_optimizer_of_ours_is_not_saved_within_another_either():
+def test_our_optimizer_is_not_saved_inside_another_either():
     """mixed_float16 wraps it."""
     for optimizer, kept in ((optimizers.Adam(), False), (keras.optimizers.Adam(), True)):
         model = keras.Sequential([keras.Input((2,)), layers.Dropout(0.1), keras.layers.Dense(1)])
@@ -214,7 +214,7 @@ def test_an_optimizer_of_ours_is_not_saved_within_another_either():
     [
         (lambda: optimizers.Adam(amsgrad=True), "Adam(amsgrad=...) must be False"),
         (lambda: optimizers.RMSprop(centered=True), "RMSprop(centered=...) must be False"),
-        (lambda: layers.MaxPool(3, strides=2), "MaxPool takes squares side by side"),
+        (lambda: layers.MaxPool(3, strides=2), "MaxPool needs squares that do not overlap"),
         (lambda: layers.MaxPool(2, padding="same"), "padding='same'"),
         (lambda: layers.BatchNorm(axis=1), "BatchNorm normalizes the last axis"),
         (lambda: layers.BatchNorm(synchronized=True), "synchronized=True"),
@@ -243,7 +243,7 @@ def test_what_an_optimizer_would_ignore_is_refused(wrong):
 
 @pytest.mark.every_backend
 @pytest.mark.parametrize("side", [4, 5, 7])
-def test_pooling_is_kerass_and_torchs(side):
+def test_pooling_is_that_of_keras_and_torch(side):
     x = rng().normal(size=(3, side, side, 2)).astype("float32")
     ours = keras.ops.convert_to_numpy(layers.MaxPool(2)(x))
     stock = keras.ops.convert_to_numpy(keras.layers.MaxPooling2D(2)(x))
@@ -273,7 +273,7 @@ def test_flip_mirrors_half_of_the_images_in_training_only():
 
 @pytest.mark.every_backend
 def test_shift_moves_images_by_whole_pixels_in_training_only():
-    """By -2...2 in both directions, the ends half as often, with the edge repeated."""
+    """By -2...2 in both directions, the extremes half as often, with the edge repeated."""
     n = 1600
     layers = (spec.Shift(2), spec.Conv(1), Flatten(), Dense(10))
     described = System(layers, Optimizer("sgd", 0.1))
