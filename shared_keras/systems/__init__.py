@@ -1,1 +1,1 @@
-"""What a model and its training are, as values that belong to no framework."""
+"""Models and their training as plain values, independent of any framework."""

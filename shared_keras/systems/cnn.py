@@ -1,4 +1,4 @@
-"""The small convolutional network of our own, which both tasks have a recipe of."""
+"""Our own small convolutional network; both tasks have a recipe of it."""
 
 from shared_keras.systems.spec import (
     Activation,
@@ -19,17 +19,17 @@ CLASSES = 10
 
 
 def cnn(width: int, *, flip: bool, dropout: float, epochs: int) -> System:
-    """Return a network of three convolutions and a hidden layer, for shifted images.
+    """Return a network of three convolutions and a hidden layer, trained on shifted images.
 
-    The first convolution halves the images at once, which saves three quarters of the
-    arithmetic of the second.
+    The first convolution halves the images' height and width at once, which saves three
+    quarters of the second's arithmetic.
 
     Args:
         width: Filters of the first convolution; the next have twice and four times as
             many, the hidden layer eight times.
         flip: Whether to mirror half of the images.
-        dropout: Rate before the last layer.
-        epochs: After how many epochs the learning rate reaches zero.
+        dropout: Dropout rate before the last layer.
+        epochs: Number of epochs after which the learning rate reaches zero.
     """
     return System(
         (

@@ -18,7 +18,7 @@ N_CLASSES = 10
 
 
 class Layer(NamedTuple):
-    """A hidden layer: its width, the factor of its L2 penalty, its dropout rate."""
+    """A hidden layer: its width, the factor of its L2 penalty, and its dropout rate."""
 
     units: int
     l2: float = 0.0
@@ -30,8 +30,8 @@ def hidden_layers(
 ) -> list[Layer]:
     """Declare the depth and the hyperparameters of every layer that may exist.
 
-    Those of a layer are active only if the depth reaches it. All are declared
-    at once, so that the whole space is known from the first trial on.
+    A layer's hyperparameters are active only if the depth reaches it. All are
+    declared at once, so that the whole space is known from the first trial on.
 
     Args:
         hp: `keras_tuner.HyperParameters`.
@@ -54,8 +54,8 @@ def hidden_layers(
 def perceptron(layers: Sequence[Layer], *, learning_rate: float) -> System:
     """Return the perceptron of the Keras originals.
 
-    Dense layers with ReLU, a softmax at the end, Keras's Adam. The originals divided
-    the pixels by 255 beforehand.
+    It has dense layers with ReLU, a softmax at the end, and Keras's Adam. The originals
+    divided the pixels by 255 beforehand.
 
     Args:
         layers: The hidden layers.
@@ -79,16 +79,17 @@ def normalized(
     bias: bool = True,
     **scaling_and_batch,
 ) -> System:
-    """Return the perceptron that Fashion-PyTorch ended with.
+    """Return the perceptron that Fashion-PyTorch ended up with.
 
-    Each hidden layer is Dense, BatchNorm, activation, Dropout; He initialisation; logits.
+    Each hidden layer consists of Dense, BatchNorm, activation and Dropout. Weights start
+    with He initialization, and the outputs are logits.
 
     Args:
         units: Widths of the hidden layers.
-        dropout: Their rates.
+        dropout: Their dropout rates.
         optimizer: The optimizer.
-        activation: Its name.
-        input_dropout: Rate for the pixels, which the original left whole.
+        activation: Name of the activation.
+        input_dropout: Dropout rate of the pixels; the original had none.
         bias: Whether the layers before a BatchNorm have a bias, as the original's do.
         scaling_and_batch: `mean`, `std` and `batch_size` of the `System`.
     """
@@ -100,11 +101,11 @@ def normalized(
 
 
 def ours(input_dropout: float, epochs: int) -> System:
-    """Return the perceptron of our own: 640-640-640, input dropout, cosine to zero.
+    """Return our own perceptron: 640-640-640, input dropout, a cosine schedule to zero.
 
     Args:
-        input_dropout: Rate for the pixels.
-        epochs: After how many epochs the learning rate reaches zero.
+        input_dropout: Dropout rate of the pixels.
+        epochs: Number of epochs after which the learning rate reaches zero.
     """
     return normalized(
         (640, 640, 640),
@@ -119,12 +120,12 @@ def ours(input_dropout: float, epochs: int) -> System:
 def batchnorm(hp, *, mean: float, std: float) -> System:
     """Declare the space of Fashion-PyTorch's second session with Ray Tune.
 
-    Its `tune.randint` leaves the upper end out. The original trained for 80 epochs.
+    Its `tune.randint` excludes the upper end. The original trained for 80 epochs.
 
     Args:
         hp: `keras_tuner.HyperParameters`.
-        mean: Of the pixels, as a share of 255.
-        std: Of the pixels, as a share of 255.
+        mean: Mean of the pixels, as a fraction of 255.
+        std: Standard deviation of the pixels, as a fraction of 255.
     """
     rate = hp.Float("base_lr", 5e-4, 5e-2, sampling="log")
     batch_size = hp.Choice("batch_size", [512, 1024])

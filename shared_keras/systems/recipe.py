@@ -1,4 +1,4 @@
-"""A published setting, with the scores that were reported for it."""
+"""Published settings, with the scores that were reported for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,11 +24,11 @@ class Recipe:
         batch_size: Images per optimizer step.
         patience: Epochs without a better `val_accuracy` before training stops and
             the best epoch is restored; None to train to the end and keep the last.
-        split: The protocol that the figures were published under.
-        published: Reported scores by name: accuracies as fractions of one, losses.
+        split: The split protocol under which the scores were measured.
+        published: Reported scores by name: accuracies as fractions of one, and losses.
         classes: Published precision, recall and F1 of each class.
-        source: Where the figures were published.
-        note: What one must know to compare the scores.
+        source: Where the scores were published.
+        note: What a reader must know to compare the scores.
     """
 
     system: Replay | System

@@ -1,7 +1,7 @@
-"""What a system is: its layers and its optimizer, as values.
+"""Systems: layers and an optimizer as plain values, independent of any framework.
 
-A system belongs to no framework. `models.build.keras_model` makes a Keras model of it,
-`twin.module` a PyTorch module, and both train it the same way.
+`models.build.keras_model` makes a Keras model of a system, and `pytorch.twin.module` a PyTorch
+module. Both are trained the same way.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ Init = Literal["keras", "torch", "he"]
 
 @dataclass(frozen=True)
 class Flatten:
-    """Images to vectors."""
+    """Turns images into vectors."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Dense:
             U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for both, "he" for the untruncated
             normal of `kaiming_normal_` and PyTorch's bias.
         l2: Factor c of a penalty c * sum(kernel**2) on the loss.
-        bias: Whether it has one. Before a `BatchNorm` it would have no effect.
+        bias: Whether it has a bias. Before a `BatchNorm`, a bias has no effect.
     """
 
     units: int
@@ -40,12 +40,12 @@ class Conv:
     """A convolution, padded so that `stride` divides height and width.
 
     Attributes:
-        filters: How many channels it makes.
-        kernel: Height and width of the kernel; as odd or even as the stride, so that
-            both frameworks pad all sides alike.
+        filters: Number of output channels.
+        kernel: Height and width of the kernel. Odd if the stride is odd, even if it is
+            even, so that both frameworks pad all sides alike.
         stride: Step in both directions.
         init: As for `Dense`.
-        bias: Whether it has one.
+        bias: Whether it has a bias.
     """
 
     filters: int
@@ -56,31 +56,31 @@ class Conv:
 
     def __post_init__(self):
         if (self.kernel - self.stride) % 2:
-            raise ValueError(f"kernel must be as odd or even as stride. Received: {self}")
+            raise ValueError(f"kernel and stride must be both odd or both even. Received: {self}")
 
 
 @dataclass(frozen=True)
 class MaxPool:
-    """The largest value of each square of `size` by `size`."""
+    """Max pooling over squares of `size` by `size`."""
 
     size: int = 2
 
 
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalization as PyTorch does it: epsilon 1e-5, a tenth of the new value."""
+    """Batch normalization as in PyTorch, with its default epsilon (1e-5) and momentum (0.1)."""
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirrors half of the images, left for right, in training only."""
+    """Mirrors half of the images horizontally, in training only."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Moves each image, in training only, by up to `pixels` down or up and sideways.
+    """Moves each image by up to `pixels` vertically and horizontally, in training only.
 
-    The shifts are real numbers, uniform, rounded; pixels at the edge are repeated.
+    Shifts are drawn uniformly from the real numbers, then rounded. Edge pixels are repeated.
     """
 
     pixels: int
@@ -95,7 +95,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Sets a share `rate` of its inputs to zero, in training only."""
+    """Sets a fraction `rate` of its inputs to zero, in training only."""
 
     rate: float
 
@@ -113,16 +113,16 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How the weights move.
+    """How the weights are updated.
 
     Attributes:
         name: "adam", "rmsprop" or "sgd" as PyTorch means them, or "keras adam",
-            whose epsilon is 1e-7 and acts before the correction of the bias.
+            whose epsilon is 1e-7 and is added before the bias correction.
         learning_rate: The (first) learning rate.
-        momentum: RMSprop's.
+        momentum: Momentum of RMSprop.
         l2: PyTorch's `weight_decay`: this times the parameter is added to the
             gradient of every parameter, biases and BatchNorm included.
-        schedule: How the learning rate moves, if it does.
+        schedule: How the learning rate changes, if it does.
     """
 
     name: str
@@ -148,7 +148,7 @@ class System:
         optimizer: The optimizer; the loss is the cross-entropy.
         mean: Subtracted from the pixels, which are first divided by 255.
         std: What they are then divided by.
-        batch_size: Images per step, where the system itself says so.
+        batch_size: Images per step, if the system itself sets it.
     """
 
     layers: tuple[Layer, ...]
@@ -163,6 +163,6 @@ class System:
         return self.layers[-1] == Activation("softmax")
 
     def to_json(self) -> dict:
-        """Return what JSON can hold, each layer with its kind."""
+        """Return the system as plain values for JSON, each layer with its kind."""
         layers = [{"kind": type(layer).__name__} | asdict(layer) for layer in self.layers]
         return asdict(self) | {"layers": layers}

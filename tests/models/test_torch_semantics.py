@@ -237,7 +237,7 @@ def test_mish_is_mish():
 def test_what_an_optimizer_would_ignore_is_refused(wrong):
     with pytest.raises(ValueError, match="only. Received"):
         Optimizer("sgd", 0.1, **wrong)
-    with pytest.raises(ValueError, match="odd or even"):
+    with pytest.raises(ValueError, match="both odd or both even"):
         spec.Conv(8, kernel=3, stride=2)
 
 
