@@ -12,12 +12,12 @@ DEVICES = ("auto", "cpu", "gpu")
 def choose(backend: str | None, device: str) -> None:
     """Set the backend and the device of this process.
 
-    Must run before Keras is imported. Without `backend` the variable
-    KERAS_BACKEND decides, and without that JAX.
+    Must run before Keras is imported. If `backend` is None, the environment variable
+    KERAS_BACKEND decides; `shared_keras` sets that to JAX by default.
 
     Raises:
-        BadInput: if the backend is not installed, or no GPU is there though
-            one is asked for.
+        BadInput: if the backend is unknown or not installed, or if a GPU is requested
+            but there is none.
     """
     if backend is not None:
         os.environ["KERAS_BACKEND"] = backend
@@ -33,7 +33,7 @@ def choose(backend: str | None, device: str) -> None:
     except ImportError:
         hint = "pip install '.[torch]'" if name == "torch" else "pip install ."
         raise BadInput(
-            f"argument --backend: '{name}' is not installed; `{hint}` brings it"
+            f"argument --backend: '{name}' is not installed; `{hint}` installs it"
         ) from None
     if device == "gpu" and not gpus():
         install = {
@@ -42,7 +42,7 @@ def choose(backend: str | None, device: str) -> None:
         }
         raise BadInput(
             f"argument --device: the {name} backend finds no GPU; on a machine that "
-            f"has one, `{install.get(name, 'a CUDA build of torch')}` lets it be used"
+            f"has one, `{install.get(name, 'a CUDA build of torch')}` makes it usable"
         )
 
 
@@ -63,7 +63,7 @@ def gpus() -> list[str]:
 
 
 def backend() -> str:
-    """Return the name of the backend: Keras's, or before Keras is imported the one it will have."""
+    """Return the name of Keras's backend, or of the one it will have once it is imported."""
     if "keras" in sys.modules:
         return sys.modules["keras"].config.backend()
     return os.environ["KERAS_BACKEND"]
@@ -81,9 +81,9 @@ def cores() -> list[int]:
 
 
 def core_count() -> int:
-    """Return on how many cores this process may run at a time.
+    """Return how many cores this process may use at a time.
 
-    Besides the cores, a container's quota and `LOKY_MAX_CPU_COUNT` count.
+    A container's quota and `LOKY_MAX_CPU_COUNT` are taken into account.
     """
     from loky import cpu_count
 
@@ -91,7 +91,7 @@ def core_count() -> int:
 
 
 def need_torch(argument: str) -> None:
-    """Refuse to go on without PyTorch.
+    """Refuse to continue without PyTorch.
 
     Raises:
         BadInput: naming the argument that needs it.
@@ -101,5 +101,5 @@ def need_torch(argument: str) -> None:
     except ImportError:
         raise BadInput(
             f"argument {argument}: needs PyTorch, which is not installed; "
-            "`pip install '.[torch]'` brings it"
+            "`pip install '.[torch]'` installs it"
         ) from None

@@ -1,4 +1,4 @@
-"""The two ways in which a command can end badly."""
+"""The two ways in which a command can fail."""
 
 import numbers
 
@@ -6,7 +6,7 @@ import numbers
 class BadInput(ValueError):
     """What the user gave cannot be used; the command exits with code 2.
 
-    The message is one sentence that names the argument or the file, says what
+    The message is one sentence. It names the argument or the file, and says what
     was received and what would be right.
     """
 
@@ -16,10 +16,16 @@ class RunFailed(RuntimeError):
 
 
 def whole(name: str, value, least: int, *others):
-    """Return a whole number, NumPy's too, as Python's own, or what else there may be.
+    """Return a whole number as a Python int, or another value that is allowed unchanged.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: A Python or NumPy integer, or one of `others`.
+        least: Smallest whole number that is allowed.
+        others: Other values that are allowed.
 
     Raises:
-        BadInput: if it is neither.
+        BadInput: if the value is not allowed.
     """
     if isinstance(value, numbers.Integral) and value >= least:
         return int(value)

@@ -1,4 +1,4 @@
-"""Read and write files, each whole or not at all."""
+"""Read files, and write them atomically: after a crash, a file is whole or as it was before."""
 
 import contextlib
 import io
@@ -12,8 +12,8 @@ from shared_keras.errors import BadInput
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to, so that `path` ends up whole or as it was before."""
-    temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")  # of the same suffix
+    """Yield a temporary path to write to, which then replaces `path`, or not on an error."""
+    temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")  # keeps the suffix
     try:
         yield temporary
         with open(temporary, "rb+") as file:  # Windows syncs only what can be written
@@ -24,13 +24,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what processes that were killed while writing left half done."""
+    """Delete the temporary files of processes that were killed while writing."""
     for leftover in folder.rglob(".*.tmp-*"):
         leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all; one that holds just that is left as it is."""
+    """Write a file atomically; leave it alone if it already holds this data."""
     if path.exists() and path.read_bytes() == data:
         return
     with replacing(path) as temporary:
@@ -38,7 +38,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
@@ -55,17 +55,17 @@ def read_json(path: Path):
 
 
 def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
-    """Write rows as CSV, whole or not at all; what a row lacks stays empty."""
+    """Write rows as CSV, atomically; values that a row lacks stay empty."""
     import pandas as pd
 
-    table = pd.DataFrame(rows).convert_dtypes()  # whole numbers stay whole beside gaps
+    table = pd.DataFrame(rows).convert_dtypes()  # integers stay integers beside missing values
     write_bytes(path, table.to_csv(index=False).encode())
 
 
 def write_figure(path: Path, figure) -> None:
-    """Write a matplotlib figure as PNG, whole or not at all.
+    """Write a matplotlib figure as PNG, atomically.
 
-    Its texts are shown as they are: two "$" in the name of a file or a class are no formula.
+    Texts are shown literally: two "$" in the name of a file or a class do not make a formula.
     """
     for text in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
         text.set_parse_math(False)
@@ -75,16 +75,16 @@ def write_figure(path: Path, figure) -> None:
 
 
 def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int = 1) -> None:
-    """Write a Keras history as CSV: a row per epoch, the first counted as `first`."""
+    """Write a Keras history as CSV: a row per epoch, numbered from `first`."""
     rows = [dict(zip(history, values)) for values in zip(*history.values())]
     write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
-    """Read what `write_history` wrote, without the number of the epoch.
+    """Read what `write_history` wrote, without the epoch numbers.
 
     Raises:
-        BadInput: naming the file, if it is missing or no history.
+        BadInput: naming the file, if it is missing or not a history.
     """
     import pandas as pd
 
@@ -95,7 +95,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
 
 
 def seconds(path: Path) -> float | None:
-    """Return the seconds that a history adds up to, or None before its first epoch."""
+    """Return the total seconds of a history, or None before its first epoch."""
     import pandas as pd
 
     if not path.exists() or path.stat().st_size < 2:

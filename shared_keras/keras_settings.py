@@ -1,4 +1,4 @@
-"""What a user has set for all of Keras: kept over `clear_session`, and sent to workers."""
+"""Keras's global settings: kept across `clear_session`, and sent to workers."""
 
 import keras
 
@@ -23,7 +23,7 @@ def read() -> dict:
 
 
 def apply(settings: dict) -> None:
-    """Set this process as one was when it called `read`."""
+    """Apply to this process the settings that `read` returned."""
     config = keras.config
     config.set_floatx(settings["floatx"])
     config.set_epsilon(settings["epsilon"])

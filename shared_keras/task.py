@@ -1,4 +1,4 @@
-"""What a task is: a value that holds all that is true of one dataset only."""
+"""A task: a value that holds everything specific to one dataset."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -23,19 +23,19 @@ class Task:
     """A dataset with its splits, search spaces and recipes.
 
     Attributes:
-        name: Short name; results lie in `RESULTS_DIR/name`.
-        title: Name for people.
+        name: Short name; results go to this folder below `--results-dir`.
+        title: Display name.
         package: Python package of the task. It holds `data/` and `models.py`.
         classes: Class names; the label is the index.
         digests: SHA-256 of each uncompressed IDX file, by file name.
-        pixels: `mean` and `std` of the training pixels, as shares of 255.
-        published_test_fraction: Share of the test images that the published
+        pixels: `mean` and `std` of the training pixels, as fractions of 255.
+        published_test_fraction: Fraction of the test images that the published
             protocol keeps for testing; the rest is its validation set.
         published_test_first: Whether the original unpacked `train_test_split`
             as test before validation.
         spaces: Published Hyperband budget of each search space. The builder
             of a space is the function of that name in `models.py`.
-        default_space: The space that `search` takes if none is named.
+        default_space: The space that `search` uses by default.
         recipes: Published settings by name.
         grid: Names of recipes that were published as a grid, row by row.
     """
@@ -54,11 +54,11 @@ class Task:
     grid: tuple[tuple[str, ...], ...] = ()
 
     def builder(self, space: str) -> Callable:
-        """Return a search space, a `space.Space`: `build(hp)`. Imports Keras."""
+        """Return a search space, a `hyperband.space.Space`. Imports Keras."""
         return getattr(importlib.import_module(f"{self.package}.models"), space)
 
     def system(self, system: Replay | System) -> System:
-        """Return what a recipe is about. Imports Keras.
+        """Return the system of a recipe, replayed if need be. Imports Keras.
 
         Raises:
             BadInput: if hyperparameters do not fit their space.
