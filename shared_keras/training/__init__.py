@@ -1,5 +1,5 @@
 """Train a compiled Keras model: one contract, the fastest way on each backend."""
 
-from shared_keras.training.fit import fit, seed_globals, seed_layers
+from shared_keras.training.fit import check, fit, seed_globals, seed_layers
 
-__all__ = ["fit", "seed_globals", "seed_layers"]
+__all__ = ["check", "fit", "seed_globals", "seed_layers"]

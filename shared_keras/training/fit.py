@@ -7,6 +7,7 @@ is one unit: callbacks that work batch by batch are refused. And validation uses
 1,000 samples, unless their size may affect a result.
 """
 
+import inspect
 import numbers
 import random
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ JAX = keras.backend.backend() == "jax"
 if JAX:
     from shared_keras.training import jax_epoch
 
+LEAST = {"batch_size": 1, "validation_batch_size": 1, "epochs": 0, "initial_epoch": 0, "seed": 0}
+OF_DATA = ("sample_weight", "class_weight", "validation_split", "validation_data")
 BATCH_HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -128,19 +131,14 @@ def fit(
     batch_size = 32 if batch_size is None else batch_size
     if validation_batch_size is None:
         validation_batch_size = VALIDATION_BATCH if any_batch_will_do(model) else batch_size
-    for name, value, least in (
-        ("batch_size", batch_size, 1),
-        ("validation_batch_size", validation_batch_size, 1),
-        ("epochs", epochs, 0),
-        ("initial_epoch", initial_epoch, 0),
-        ("len(x)", n, 1),
-    ):
-        if not isinstance(value, numbers.Integral):
-            raise ValueError(f"{name} must be a whole number. Received: {value!r}")
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}. Received: {value}")
-    if not isinstance(shuffle, (bool, np.bool_)):
-        raise ValueError(f"shuffle must be True or False. Received: {shuffle!r}")
+    _check_values(
+        batch_size=batch_size,
+        validation_batch_size=validation_batch_size,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        seed=seed,
+        shuffle=shuffle,
+    )
 
     def order(epoch: int) -> np.ndarray:
         if not shuffle:
@@ -160,6 +158,40 @@ def fit(
     )
     way = jax_epoch if JAX and compiles(model) else stock_fit
     return way.fit(model, data, plan)
+
+
+def check(x: Arrays, y: Arrays | None = None, **options) -> None:
+    """Refuse what `fit` would refuse of any model, before there is one.
+
+    Args:
+        x: Inputs.
+        y: Targets.
+        options: Further arguments of `fit`, but for the seed.
+
+    Raises:
+        ValueError: if an argument is not what it should be.
+    """
+    try:
+        given = inspect.signature(fit).bind(None, x, y, seed=0, **options)
+    except TypeError as error:
+        raise ValueError(f"The arguments must be those of training.fit: {error}.") from None
+    given.apply_defaults()
+    _callbacks(given.arguments["callbacks"])
+    training_data(x, y, *(given.arguments[name] for name in OF_DATA))
+    values = {name: given.arguments[name] for name in (*LEAST, "shuffle")}
+    optional = ("batch_size", "validation_batch_size")
+    _check_values(**{n: v for n, v in values.items() if v is not None or n not in optional})
+
+
+def _check_values(shuffle: bool, **values: int) -> None:
+    """Refuse what is no whole number, or too small for its name."""
+    for name, value in values.items():
+        if not isinstance(value, numbers.Integral):
+            raise ValueError(f"{name} must be a whole number. Received: {value!r}")
+        if value < LEAST[name]:
+            raise ValueError(f"{name} must be at least {LEAST[name]}. Received: {value}")
+    if not isinstance(shuffle, (bool, np.bool_)):
+        raise ValueError(f"shuffle must be True or False. Received: {shuffle!r}")
 
 
 def _callbacks(callbacks) -> list[keras.callbacks.Callback]:

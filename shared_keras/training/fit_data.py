@@ -1,6 +1,7 @@
 """The data of `training.fit`: arrays, single or nested, as Keras takes them."""
 
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ def training_data(
             raise ValueError("class_weight and sample_weight cannot be given together.")
         sample_weight = _of_classes(y, class_weight)
     data = _pack(("x", "y", "sample_weight"), (x, y, sample_weight))
+    if length(data) < 1:
+        raise ValueError("len(x) must be at least 1. Received: 0")
     if validation_data is not None:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ValueError(
@@ -37,11 +40,20 @@ def training_data(
                 f"Received: {_short(validation_data)}"
             )
         names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
-        return data, _pack(names, validation_data)
-    if not validation_split:
+        validation_data = _pack(names, validation_data)
+        if length(validation_data) < 1:
+            raise ValueError(f"len({names[0]}) must be at least 1. Received: 0")
+        return data, validation_data
+    if validation_split is None or validation_split is False:
+        return data, None
+    if not isinstance(validation_split, numbers.Real) or not validation_split >= 0:
+        raise ValueError(
+            f"validation_split must be a number of at least 0. Received: {_short(validation_split)}"
+        )
+    if validation_split == 0:
         return data, None
     n = length(data)
-    first = math.floor(n * (1 - validation_split))
+    first = math.floor(n * (1 - min(validation_split, 1)))
     if not 0 < first < n:
         raise ValueError(
             f"validation_split must leave samples on both sides of the split; there are {n}. "

@@ -186,6 +186,17 @@ REFUSED = {
         {"validation_split": 1.0},
         {"validation_split": 1.5},
     ),
+    "validation_split must be a number of at least 0": (
+        {"validation_split": "a"},
+        {"validation_split": -0.5},
+        {"validation_split": float("nan")},
+    ),
+    "len(x) must be at least 1. Received: 0": ({"x": X[:0], "y": Y[:0]},),
+    "len(validation_data[0]) must be at least 1. Received: 0": (
+        {"validation_data": (X[:0], Y[:0])},
+    ),
+    "seed must be a whole number. Received: None": ({"seed": None},),
+    "seed must be at least 0. Received: -1": ({"seed": -1},),
     "class_weight and sample_weight cannot": ({"sample_weight": WEIGHTS, "class_weight": {}},),
     "class_weight must be a dict": ({"class_weight": [1.0, 2.0]},),
     "sample_weight needs y": ({"y": None, "sample_weight": WEIGHTS},),
@@ -205,6 +216,9 @@ def test_refused_in_one_sentence(message, options):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         training.fit(build(), **options)
     assert len(str(caught.value)) < 250
+    if "seed" not in options:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            training.check(**options)
 
 
 @pytest.mark.parametrize("name", ["steps_per_epoch", "validation_steps", "validation_freq"])
