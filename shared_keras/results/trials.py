@@ -9,6 +9,7 @@ from shared_keras import files
 
 TRIALS = "trials.csv"
 PICTURES = ("importance.png", "parallel.png", "search.png")  # in the order of drawing
+REASON = 300  # characters of a reason at most; trial.json has the traceback
 
 
 @dataclass(frozen=True)
@@ -110,5 +111,9 @@ def write_trials(folder: Path, rows: Sequence[TrialRow]) -> None:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a text, such as a traceback, or nothing of none."""
-    return text.strip().rpartition("\n")[2]
+    """Return the last line of a text, such as a traceback, or nothing of none.
+
+    It is without the codes that colour a terminal, and of 300 characters at most.
+    """
+    line = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text).strip().rpartition("\n")[2]
+    return line if len(line) <= REASON else f"{line[: REASON - 1].rstrip()}…"

@@ -32,6 +32,16 @@ def test_hyperparameters_may_be_called_as_columns_are(tmp_path):
     assert (tmp_path / "parallel.png").exists() and (tmp_path / "importance.png").exists()
 
 
+def test_a_reason_is_short_and_without_the_codes_of_a_terminal():
+    """Keras colours what it says of a layer, and lists all weights of it."""
+    error = "ValueError: Exception encountered when calling \x1b[1mDense.call()\x1b[0m."
+    assert trials.last_line(f"Traceback\n{error}\n") == error.replace("\x1b[1m", "").replace(
+        "\x1b[0m", ""
+    )
+    long = trials.last_line("Traceback\nValueError: " + 2000 * "no ")
+    assert len(long) <= 300 and long.startswith("ValueError: no no") and long.endswith("no…")
+
+
 def odd_names(hp):
     rate = hp.Float("score", 1e-3, 1e-1, sampling="log")
     hp.Int("epochs", 100, 900)
