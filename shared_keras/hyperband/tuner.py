@@ -6,7 +6,6 @@ differences from the stock class, and tests/hyperband/test_stock_defects.py show
 """
 
 import contextlib
-import io
 import os
 import random
 import time
@@ -18,7 +17,6 @@ from typing import Literal, NamedTuple
 import keras_tuner
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput, RunFailed, whole
@@ -26,7 +24,7 @@ from shared_keras.hyperband import fingerprint, job, run_trials, table
 from shared_keras.hyperband.oracle import Oracle
 from shared_keras.hyperband.rungs import FAILED
 from shared_keras.hyperband.space import Space
-from shared_keras.processes import workers
+from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import COLUMNS, SearchState
 
@@ -110,15 +108,18 @@ class Hyperband(keras_tuner.Hyperband):
             )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
         self.keep_checkpoints = keep_checkpoints
+        self._made = False
         self._first_model = None  # digest of the model with default values
         self.running: dict[str, _Running] = {}  # by id
         self.seconds: dict[str, float] = {}  # training time of each trial
         self.warm_workers: dict[str, workers.Worker] = {}  # where each trial's program is warm
         directory = os.path.abspath(directory or ".")  # workers do not change theirs
-        with contextlib.redirect_stdout(io.StringIO()):  # the stock class prints
-            keras_tuner.Tuner.__init__(
-                self, oracle, hypermodel, directory=directory, project_name=project_name
-            )
+        keras_tuner.Tuner.__init__(
+            self, oracle, hypermodel, directory=directory, project_name=project_name
+        )
+        self._made = True
+        if os.path.exists(self._get_tuner_fname()):
+            self.reload()
         self.oracle.verbose = 0
 
     def search(
@@ -138,11 +139,14 @@ class Hyperband(keras_tuner.Hyperband):
         Raises:
             BadInput: if the search in the folder was started with other data, options or
                 models, or if the objective is not logged.
-            RunFailed: if every trial of a first rung failed, or another process is
-                searching in the folder.
+            ValueError: if an argument is not what `training.fit` takes.
+            RunFailed: if every trial of a first rung failed, or another process
+                searches in the folder, or this one is searching already.
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
+        if not job.own_fit(self.hypermodel):  # which may take anything
+            training.check(x, y, **options)
         begun_with = fingerprint.of({"x": x, "y": y, **options, "model": self._first_model})
         shared = job.Search(
             self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
@@ -162,22 +166,9 @@ class Hyperband(keras_tuner.Hyperband):
             )
         return self
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other processes from searching or confirming in the folder.
-
-        Raises:
-            RunFailed: if another process is already doing so.
-        """
-        lock = FileLock(Path(self.project_dir) / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunFailed(f"another process is searching in {self.project_dir}") from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def lock(self) -> contextlib.AbstractContextManager:
+        """Return what keeps others from searching or confirming in the folder."""
+        return lock.of(Path(self.project_dir))
 
     @contextlib.contextmanager
     def _progress(self, verbose: int) -> Iterator[Callable[[], None]]:
@@ -261,11 +252,14 @@ class Hyperband(keras_tuner.Hyperband):
 
     def reload(self):
         """Load the state of an earlier search with the same settings."""
-        self._populate_initial_space()
         self.oracle.reload()
         for trial_id in self.oracle.trials:
             if seconds := files.seconds(self.folder(trial_id) / "history.csv"):
                 self.seconds[trial_id] = seconds
+
+    def _get_tuner_fname(self):
+        # While the stock constructor runs, one that is not there: it prints that it reads it.
+        return super()._get_tuner_fname() + ("" if self._made else ".none")
 
     def _activate_all_conditions(self):
         hypermodel = self.hypermodel

@@ -8,16 +8,18 @@ Another kind of worker, such as one on a cluster, would have to offer the same m
 """
 
 import atexit
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from loky import ProcessPoolExecutor
 
 from shared_keras import devices
+from shared_keras.errors import RunFailed
 from shared_keras.processes import quick_import
 
 # One thread, and programs that compile in two thirds of the time and run no slower:
@@ -40,6 +42,7 @@ SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROW
 # because they keep compiled programs and models, which would be lost.
 NEVER_TOO_LARGE = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 _started: list["Worker"] = []
+_claim = threading.Lock()
 
 
 class Worker:
@@ -85,6 +88,24 @@ class Worker:
         """End the process for good, whatever it is doing."""
         _started.remove(self)
         self._executor.shutdown(wait=True, kill_workers=True)
+
+
+@contextlib.contextmanager
+def claimed() -> Iterator[None]:
+    """Have the workers to oneself, because they serve one search at a time.
+
+    Raises:
+        RunFailed: if another search of this process has them, such as one in another thread.
+    """
+    if not _claim.acquire(blocking=False):
+        raise RunFailed(
+            "this process is searching already, with all its workers; "
+            "search one after the other, or in another process"
+        )
+    try:
+        yield
+    finally:
+        _claim.release()
 
 
 def get(count: int) -> list[Worker]:

@@ -6,11 +6,13 @@ import json
 import os
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import keras_tuner
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from shared_keras import training
 from shared_keras.errors import RunFailed
@@ -190,18 +192,28 @@ def test_failures_are_recorded_with_their_reason(tmp_path):
 
 
 def test_two_searches_in_one_folder(tmp_path):
-    """The second is refused."""
+    """The second is told so and leaves."""
+    with (
+        FileLock(make(tmp_path).folder("0000").parent / ".lock"),
+        pytest.raises(RunFailed, match="another process is searching in"),
+    ):
+        search(make(tmp_path))
+
+
+def test_two_searches_in_one_process(tmp_path):
+    """The second is told so and leaves; both would train with the same workers."""
     first = make(tmp_path)
     told = []
 
     def second():
         if not told:
-            with pytest.raises(RunFailed, match="another process is searching in"):
-                search(make(tmp_path))
+            with ThreadPoolExecutor() as thread, pytest.raises(RunFailed, match="this process is"):
+                thread.submit(search, make(tmp_path / "another", workers=1)).result()
             told.append(True)
 
     first.callback = second
     assert len(outcome(search(first))) == 15 and told
+    assert len(outcome(search(make(tmp_path / "another", max_trials=1)))) == 1
 
 
 def test_a_timeout_ends_with_a_usable_result(tmp_path):
