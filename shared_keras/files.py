@@ -54,6 +54,20 @@ def read_json(path: Path):
         raise BadInput(f"{path}: cannot be read as JSON ({error})") from None
 
 
+def read_object(path: Path, *keys: str) -> dict:
+    """Read a JSON file that holds an object with at least these keys.
+
+    Raises:
+        BadInput: naming the file, if it is something else.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: expected a JSON object, got {json.dumps(values)[:80]}")
+    if missing := [key for key in keys if key not in values]:
+        raise BadInput(f"{path}: {', '.join(missing)} is missing")
+    return values
+
+
 def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
     """Write rows as CSV, atomically; values that a row lacks stay empty."""
     import pandas as pd
@@ -95,9 +109,8 @@ def read_history(path: Path) -> dict[str, list[float]]:
 
 
 def seconds(path: Path) -> float | None:
-    """Return the total seconds of a history, or None before its first epoch."""
-    import pandas as pd
-
-    if not path.exists() or path.stat().st_size < 2:
+    """Return the total seconds of a history, or None if it cannot be read."""
+    try:
+        return float(sum(read_history(path)["seconds"]))
+    except (BadInput, KeyError, TypeError):
         return None
-    return float(pd.read_csv(path)["seconds"].sum())

@@ -25,6 +25,8 @@ from shared_keras.systems.recipe import Recipe, Replay
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
 
+OF_BEST = ("trial", "space", "split", "batch_size", "hyperparameters")
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -127,7 +129,7 @@ def _of_recipe(name: str, recipe: Recipe) -> Choice:
 
 def _of_search(task: Task, args) -> Choice:
     folder = searches.find(task, args.results_dir, args.search)
-    best = files.read_json(folder / "best.json")
+    best = files.read_object(folder / "best.json", *OF_BEST)
     values, name = best["hyperparameters"], "best"
     if args.trial is not None:
         values, name = searches.trial(folder, args.trial), f"trial-{args.trial}"
@@ -139,7 +141,7 @@ def _of_search(task: Task, args) -> Choice:
         patience=PATIENCE,
         batch_size=best["batch_size"],
         split=best["split"],
-        data=files.read_json(folder / "settings.json")["data"],
+        data=files.read_object(folder / "settings.json", "data")["data"],
     )
 
 

@@ -73,7 +73,7 @@ def collect(task, folder: Path, digest: str) -> tuple[dict[tuple[str, str], list
     found, set_aside, systems = {}, 0, {}
     paths = sorted(folder.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
     for path in paths:
-        settings = files.read_json(path.with_name("settings.json"))
+        settings = files.read_object(path.with_name("settings.json"))
         name = settings.get("recipe")
         if name not in task.recipes:
             continue
@@ -83,7 +83,7 @@ def collect(task, folder: Path, digest: str) -> tuple[dict[tuple[str, str], list
             set_aside += 1
             continue
         key = next(key for key, value in FRAMEWORKS.items() if value == settings["framework"])
-        metrics = files.read_json(path)
+        metrics = files.read_object(path, "best_epoch")
         kept = files.read_history(path.with_name("history.csv"))["loss"][metrics["best_epoch"] - 1]
         by_seed = found.setdefault((name, key), {})
         by_seed[settings["seed"]] = metrics | {"loss": kept, "folder": path.parent}

@@ -134,7 +134,9 @@ def seed_of(search_seed: int, number: int) -> int:
 
 
 def _row(folder: Path, trial, numbers) -> dict:
-    scores = pd.Series([files.read_json(_file(folder, trial, n))["score"] for n in numbers])
+    scores = pd.Series(
+        [files.read_object(_file(folder, trial, n), "score")["score"] for n in numbers]
+    )
     return {
         "trial": trial.trial_id,
         "score": float(trial.score),

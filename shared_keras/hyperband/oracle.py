@@ -29,6 +29,7 @@ from shared_keras.hyperband.rungs import COMPLETED, ENDED, RUNNING, Rung, Slot, 
 from shared_keras.hyperband.table import Bookkeeping, bookkeeping
 
 DRAWS = 100  # attempts to draw a new setting
+OF_TRIAL = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
 
 
 class Oracle(keras_tuner.oracles.HyperbandOracle):
@@ -224,9 +225,9 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         Raises:
             BadInput: if the search there was started with other settings.
         """
-        state = files.read_json(Path(self._get_oracle_fname()))
+        state = files.read_object(Path(self._get_oracle_fname()), "hyperparameters")
         paths = Path(self._get_oracle_fname()).parent.glob("trial_*/trial.json")
-        if not any(files.read_json(path)["status"] in ENDED for path in paths):
+        if not {files.read_object(path, *OF_TRIAL)["status"] for path in paths} & set(ENDED):
             return  # nothing that other settings could conflict with
         self.known_first()  # now, because the state may hold some that were found later
         self._refuse_others(state)

@@ -34,7 +34,7 @@ def write(
         confirmed: What `hyperband.confirm.retrain` returned, if it was called.
     """
     best = winner(state, confirmed)
-    values = files.read_json(folder / f"trial_{best.trial}" / "trial.json")
+    values = files.read_object(folder / f"trial_{best.trial}" / "trial.json", "hyperparameters")
     summary = {
         "trials": len(state.ended),
         "trial": best.trial,
@@ -53,7 +53,7 @@ def write(
 
 def read(folder: Path) -> dict:
     """Return what `write` wrote, or before that of no trials."""
-    return files.read_json(folder / BEST) if (folder / BEST).exists() else {"trials": 0}
+    return files.read_object(folder / BEST) if (folder / BEST).exists() else {"trials": 0}
 
 
 def write_tensorboard(folder: Path, row: TrialRow) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from shared_keras.errors import BadInput
-from shared_keras.files import read_json, replacing
+from shared_keras.files import read_object, replacing
 from shared_keras.models.portable import portable
 from shared_keras.results import folders
 from shared_keras.systems.spec import SIDE
@@ -102,7 +102,7 @@ def introduce(task: Task, path: Path) -> str:
 def settings(path: Path) -> dict:
     """Return the settings of the run that a model is of, or none without a run."""
     file = path.with_name("settings.json")
-    return read_json(file) if path.name == MODEL and file.exists() else {}
+    return read_object(file) if path.name == MODEL and file.exists() else {}
 
 
 def describe(path: Path) -> str:

@@ -60,7 +60,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
     found = [path for path in newest if path.parent.name != but]
     found += folders.reference(task).glob("**/best.json")
     for path in found:
-        best = files.read_json(path)
+        best = files.read_object(path, "space", "hyperparameters")
         if best["space"] == space:
             return best["hyperparameters"]
     raise BadInput(
@@ -88,5 +88,5 @@ def trial(folder: Path, trial_id: str) -> dict:
             f"argument --trial: no trial '{trial_id}' in {folder}, "
             f"expected one of {known[0]}...{known[-1]}"
         )
-    state = files.read_json(folder / f"trial_{trial_id}" / "trial.json")
+    state = files.read_object(folder / f"trial_{trial_id}" / "trial.json", "hyperparameters")
     return state["hyperparameters"]["values"]
