@@ -186,7 +186,7 @@ def _reporter(
             if tensorboard and row.trial in new:
                 search_report.write_tensorboard(folder, row)
         written += len(new)
-        if not artists and tuner.running and tuner.idle_workers():  # the last trials train
+        if not artists and tuner.course.running and tuner.idle_workers():  # the last trials train
             artists.append(tuner.idle_workers()[0])
             artists[0].submit(search_report.import_plots)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import keras_tuner
 import numpy as np
@@ -27,13 +27,6 @@ from shared_keras.hyperband.space import Space
 from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import COLUMNS, SearchState
-
-
-class _Running(NamedTuple):
-    """A running trial: its start, on the clock of `perf_counter`, and its worker."""
-
-    since: float
-    worker: workers.Worker
 
 
 class Hyperband(keras_tuner.Hyperband):
@@ -107,12 +100,9 @@ class Hyperband(keras_tuner.Hyperband):
                 "they hang when one dies; unset it and use workers=N"
             )
         self.callback, self.workers, self.make_metrics = callback, workers, metrics
-        self.keep_checkpoints = keep_checkpoints
         self._made = False
         self._first_model = None  # digest of the model with default values
-        self.running: dict[str, _Running] = {}  # by id
-        self.seconds: dict[str, float] = {}  # training time of each trial
-        self.warm_workers: dict[str, workers.Worker] = {}  # where each trial's program is warm
+        self.course = run_trials.Course(oracle, self.folder, keep_checkpoints)
         directory = os.path.abspath(directory or ".")  # workers do not change theirs
         keras_tuner.Tuner.__init__(
             self, oracle, hypermodel, directory=directory, project_name=project_name
@@ -156,7 +146,7 @@ class Hyperband(keras_tuner.Hyperband):
             files.sweep(Path(self.project_dir))
             self.oracle.take_up(begun_with)
             self.save()
-            run_trials.run(self, shared, deadline, report)
+            run_trials.run(self.course, self.pool(), shared, deadline, report)
         if self.oracle.all_failed():
             trials = self.oracle.trials.values()
             failed = next(t for t in trials if t.status == FAILED)
@@ -203,7 +193,9 @@ class Hyperband(keras_tuner.Hyperband):
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""
         trials = self.oracle.trials
-        rows = {i: table.row(trial, self.seconds.get(i)) for i, trial in sorted(trials.items())}
+        rows = {
+            i: table.row(trial, self.course.seconds.get(i)) for i, trial in sorted(trials.items())
+        }
         now = time.perf_counter()
         return SearchState(
             objective=self.oracle.objective.name,
@@ -211,7 +203,7 @@ class Hyperband(keras_tuner.Hyperband):
             rows=list(rows.values()),
             ended=list(self.oracle.end_order),
             ranked=[rows[trial.trial_id] for trial in self.ranked()],
-            running={trial: now - running.since for trial, running in self.running.items()},
+            running={trial: now - running.since for trial, running in self.course.running.items()},
             waiting=self.oracle.waiting(),
             finished=self.finished(),
         )
@@ -226,12 +218,8 @@ class Hyperband(keras_tuner.Hyperband):
 
     def idle_workers(self) -> list[workers.Worker]:
         """Return the worker processes that are idle."""
-        busy = [running.worker for running in self.running.values()]
+        busy = [running.worker for running in self.course.running.values()]
         return [worker for worker in self.pool() if worker not in busy]
-
-    def begun(self, trial, worker: workers.Worker) -> None:
-        """Record that a trial has started, and on which worker."""
-        self.running[trial.trial_id] = _Running(time.perf_counter(), worker)
 
     def ranked(self) -> list:
         """Return the completed trials: longest trained first, then by score."""
@@ -255,7 +243,7 @@ class Hyperband(keras_tuner.Hyperband):
         self.oracle.reload()
         for trial_id in self.oracle.trials:
             if seconds := files.seconds(self.folder(trial_id) / "history.csv"):
-                self.seconds[trial_id] = seconds
+                self.course.seconds[trial_id] = seconds
 
     def _get_tuner_fname(self):
         # While the stock constructor runs, one that is not there: it prints that it reads it.

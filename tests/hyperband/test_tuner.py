@@ -127,7 +127,7 @@ def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, mo
     completed = set(make(tmp_path).oracle.trials)
     resumed = make(tmp_path)
     begun = set()
-    resumed.callback = lambda: begun.update(resumed.running)
+    resumed.callback = lambda: begun.update(resumed.course.running)
     search(resumed)
     assert outcome(resumed) == outcome(done)
     assert not completed & begun  # finished trials are not repeated
