@@ -1,4 +1,4 @@
-"""Compare: the recipes with what was published, two runs, or a Ray Tune folder."""
+"""Compare recipes with published scores, two runs, or a Ray Tune folder with its port."""
 
 from shared_keras import devices
 from shared_keras.comparisons import ladder, two_runs
@@ -9,7 +9,7 @@ RAY_FLAGS = ("mapping", "import_trial", "split")
 
 
 def run(task: Task, args) -> None:
-    """Do the comparison that the arguments ask for."""
+    """Run the comparison that the arguments ask for."""
     if args.out is not None and args.out.exists() and any(args.out.iterdir()):
         raise BadInput(f"argument --out: expected a new or empty folder, got '{args.out}'")
     if args.ray_results is None:
@@ -17,16 +17,16 @@ def run(task: Task, args) -> None:
             if getattr(args, name) is not None:
                 flag = {"import_trial": "import"}.get(name, name)
                 raise BadInput(
-                    f"argument --{flag}: is for --ray-results only, got '{getattr(args, name)}'"
+                    f"argument --{flag}: only works with --ray-results, got '{getattr(args, name)}'"
                 )
     if len(args.runs) not in (0, 2) or (args.runs and args.ray_results):
         raise BadInput(
-            f"argument RUN: expected two runs, or none, and none beside --ray-results, got "
+            f"argument RUN: expected two runs or none, and none with --ray-results, got "
             f"{len(args.runs)}"
         )
     if args.ray_results is not None:
         devices.need_torch("--ray-results")
-        from shared_keras.comparisons import ray_leaderboard  # needs the extra torch
+        from shared_keras.comparisons import ray_leaderboard  # needs the `torch` extra
 
         ray_leaderboard.run(
             task,

@@ -18,7 +18,7 @@ HARDEST = 25
 
 
 def run(task: Task, args) -> None:
-    """Print the scores; write them, the confusion matrix and the hardest images."""
+    """Print and write the scores; draw the confusion matrix and the hardest images."""
     path = saved_models.find(task, args.results_dir, args.run)
     model = saved_models.load(task, path)
     trained = saved_models.settings(path)
@@ -45,14 +45,14 @@ def run(task: Task, args) -> None:
 
     say(f"{saved_models.introduce(task, path)}; {protocol} split")
     if trained.get("data") not in (None, datasets.digest(*images)):
-        say("note: the model was trained on other images than these; --data-dir names them")
+        say("note: the model was trained on different images; --data-dir chooses the test images")
     own = trained.get("split", "holdout")
     if own == "test" or own not in ("holdout", protocol):
-        say("note: the model was validated on TEST images, which are among these")
+        say("note: the model was validated on TEST images, some or all of which are used here")
     _table(scores)
     say(f"accuracy {accuracy(scores)}")
     say(f"loss     {scores['loss']:.4f}")
-    say(f"wrote {folder}: scores.json, environment.json, confusion.png, hardest.png")
+    say(f"wrote {folder}: evaluation.json, environment.json, confusion.png, hardest.png")
 
 
 def _hardest(task, images, probabilities, hardest):

@@ -21,7 +21,7 @@ def run(task: Task, args) -> None:
     """Print the three likeliest classes of each image and draw what the model saw.
 
     Raises:
-        RunFailed: after answering the others, if a file was no image.
+        RunFailed: if a file is not an image, after the other files were classified.
     """
     if bool(args.files) == (args.random is not None):
         got = "both" if args.files else "neither"
@@ -57,11 +57,11 @@ def _files(paths):
     names, images = [], []
     for path in paths:
         try:
-            image, turned = photos.read(path)
+            image, inverted = photos.read(path)
         except BadInput as error:
             print(error, file=sys.stderr)
             continue
-        names.append(f"{path.name} (dark on light, turned over)" if turned else path.name)
+        names.append(f"{path.name} (dark on light, inverted)" if inverted else path.name)
         images.append(image)
     return names, images, len(paths) - len(names)
 

@@ -30,7 +30,7 @@ OF_BEST = ("trial", "space", "split", "batch_size", "hyperparameters")
 
 @dataclass(frozen=True)
 class Choice:
-    """What to train, as a search or a recipe states it."""
+    """What to train, taken from a search or a recipe."""
 
     label: str
     source: str
@@ -41,16 +41,16 @@ class Choice:
     split: str
     published: Mapping[str, float] = field(default_factory=dict)
     recipe: str | None = None
-    data: str | None = None  # the digest of the images that a search saw
+    data: str | None = None  # digest of the images that the search used
 
 
 def run(task: Task, args) -> None:
-    """Train, evaluate on the test images once, write, and say what came out."""
+    """Train, evaluate once on the test images, then write and print the results."""
     if args.torch:
         devices.need_torch("--torch")
         if args.precision != "float32":
             raise BadInput(
-                "argument --precision: is a Keras policy, expected float32 beside --torch, "
+                "argument --precision: sets a Keras policy, expected float32 with --torch, "
                 f"got {args.precision}"
             )
     choices = _choose(task, args)
@@ -70,7 +70,7 @@ def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
     say(f"{task.title}: {choice.source}" + ", as PyTorch twin" * args.torch)
     say(run_report.protocol(choice.split, split))
     if choice.data not in (None, digest):
-        say("note: the search saw other images than these")
+        say("note: the search used different images")
 
     replay = choice.system if isinstance(choice.system, Replay) else None
     results = []
@@ -106,8 +106,8 @@ def _choose(task: Task, args) -> list[Choice]:
         return [_of_search(task, args)]
     if args.search is not None:
         raise BadInput(
-            f"argument --search: names a search, '{args.search}', but --recipe "
-            "needs none; leave one of them out"
+            f"argument --search: got '{args.search}', but --recipe does not use a search; "
+            "leave one of them out"
         )
     names = task.recipes if args.recipe == ALL else [args.recipe]
     return [_of_recipe(name, task.recipes[name]) for name in names]
@@ -155,7 +155,7 @@ def _with_flags(choice: Choice, args) -> Choice:
 
 
 class _Trained(NamedTuple):
-    """What a training leaves: `probabilities` takes raw images, (n, 28, 28)."""
+    """A trained model; `probabilities` takes raw images, (n, 28, 28)."""
 
     model: keras.Model
     probabilities: Callable[[np.ndarray], np.ndarray]
@@ -164,7 +164,7 @@ class _Trained(NamedTuple):
 
 
 class _EpochLine(keras.callbacks.Callback):
-    """Prints a line after each epoch, and keeps the seconds that it took."""
+    """Prints a line after each epoch, and records its duration in seconds."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -177,17 +177,17 @@ class _EpochLine(keras.callbacks.Callback):
 def _run(
     task: Task, settings: RunSettings, system: System, split: splits.Split, folder: Path
 ) -> dict:
-    """Train one model, restore its best epoch where that is asked for, and evaluate it.
+    """Train one model, restore its best epoch if early stopping is on, and evaluate it.
 
     Args:
         task: The task.
-        settings: What decides the run; they are written, too.
+        settings: What determines the run; written to settings.json.
         system: The system.
-        split: The images; those for testing are read once, at the end.
-        folder: Where to write settings, history, curves, model and metrics.
+        split: The images; the test images are read once, at the end.
+        folder: Folder for settings, history, curves, model and metrics.
 
     Returns:
-        What metrics.json holds.
+        The contents of metrics.json.
 
     Raises:
         RunFailed: if the loss becomes NaN or infinite.
@@ -225,7 +225,7 @@ def _run(
 def _train_port(settings, system: System, split: splits.Split, folder: Path) -> _Trained:
     training.seed_layers(settings.seed)
     model = keras_model(system)
-    # _EpochLine first, so that the seconds stand in the history, which is last.
+    # _EpochLine comes first, because the History callback, which comes last, records its seconds.
     callbacks = [
         _EpochLine(),
         *schedule_callbacks(system),
@@ -255,7 +255,7 @@ def _train_port(settings, system: System, split: splits.Split, folder: Path) -> 
 def _train_twin(settings, system: System, split: splits.Split, folder: Path) -> _Trained:
     import torch
 
-    from shared_keras.pytorch import twin, weights  # need the extra torch
+    from shared_keras.pytorch import twin, weights  # need the `torch` extra
 
     network, history, best = twin.fit(
         system,
@@ -276,7 +276,7 @@ def _train_twin(settings, system: System, split: splits.Split, folder: Path) -> 
 
 
 def _keep(history, folder: Path) -> None:
-    """Write the history, and refuse to go on with a non-finite loss."""
+    """Write the history, and fail on a non-finite loss."""
     files.write_history(folder / "history.csv", history)
     if not all(abs(loss) < float("inf") for loss in history["loss"]):
-        raise RunFailed(f"the loss became {history['loss'][-1]}; {folder / 'history.csv'} has it")
+        raise RunFailed(f"the loss became {history['loss'][-1]}; see {folder / 'history.csv'}")

@@ -16,8 +16,8 @@ def run(task: Task, args) -> None:
         args: What `flags.search` parsed.
 
     Raises:
-        BadInput: if the flags do not go together, or an earlier search had others.
-        RunFailed: if every trial of a first rung failed.
+        BadInput: if the flags conflict, or differ from those of the search to resume.
+        RunFailed: if no trial completed.
     """
     budget = _budget(task, args)
     count = args.workers or workers.default()
@@ -34,7 +34,7 @@ def _budget(task: Task, args) -> dict[str, int]:
         for flag, value in (("max-epochs", args.max_epochs), ("factor", args.factor)):
             if value is not None:
                 raise BadInput(
-                    f"argument --quick: sets the budget, so it cannot stand beside "
+                    f"argument --quick: sets the budget, so it cannot be combined with "
                     f"--{flag} {value}; leave one of them out"
                 )
         return QUICK

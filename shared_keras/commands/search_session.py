@@ -1,4 +1,4 @@
-"""Carry out a search: start or resume it, show it, write what it leaves."""
+"""Run a search: start or resume it, show its progress, write its results."""
 
 import sys
 from collections.abc import Callable
@@ -32,24 +32,24 @@ from shared_keras.systems.recipe import Replay
 from shared_keras.task import Task
 
 MISLEADING = (
-    "warning: {0} counts only outputs above 0.5, so that it rewards models that "
-    "hardly ever answer: with it, the original search chose a learning rate of 1e-6. "
+    "warning: {0} counts only outputs above 0.5, so it rewards models that hardly "
+    "ever give a confident answer: with it, the original search chose a learning rate of 1e-6. "
     "--objective {1} averages the precision of all classes instead."
 )
 
 
 def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> None:
-    """Search, or resume a search, and show what came out.
+    """Start or resume a search, and show its results.
 
     Args:
-        task: Whose search.
+        task: The task.
         args: What `flags.search` parsed.
         budget: `max_epochs` and `factor`.
         name: Name of the search.
-        workers: How many processes train.
+        workers: Number of worker processes.
 
     Raises:
-        BadInput: if the flags do not fit the space, or the folder holds another search.
+        BadInput: if the flags do not fit the space, or the folder holds a different search.
         RunFailed: if no trial completed.
     """
     _check_space(task, args)
@@ -113,8 +113,8 @@ def _search(
     args,
     progress: Progress,
 ) -> None:
-    """Train what is left to train, and show and write all of it."""
-    artists: list[Worker] = []  # the worker that has imported what draws, once one was idle
+    """Train the remaining trials, then show and write the whole search."""
+    artists: list[Worker] = []  # the first idle worker, which has imported the plots
     tuner.callback = _reporter(tuner, folder, progress, args.tensorboard, artists)
     options = {
         "x": split.train.x,
@@ -130,7 +130,7 @@ def _search(
                 tuner.search(**options, timeout=args.timeout)
         state = tuner.state()
         _some_completed(state)
-        # By what is written, because another process may have been killed before it wrote.
+        # Ask the files, because an earlier process may have been killed before it wrote them.
         new = before.get("trials", ended_before) < len(state.ended)
         if args.confirm is not None:
             progress.say(f"Retraining the best {args.confirm} with {SEEDS} other seeds.")
@@ -138,7 +138,7 @@ def _search(
                 tuner, args.confirm, **options, seeds=SEEDS, report=progress.say
             )
         elif "confirmed" in before and new:
-            progress.say("More trials ended since; --confirm retrains the best of them.")
+            progress.say("More trials have ended since; --confirm retrains the new best ones.")
         elif "confirmed" in before:
             confirmed = confirm.read(folder)
     except KeyboardInterrupt:
@@ -149,7 +149,7 @@ def _search(
         progress.say(f"Stopped after {done}. The same command resumes from here.")
     if new:
         write_trials(folder, state.rows)
-        for name in PICTURES:  # they are drawn when the earlier ones are gone
+        for name in PICTURES:  # drawn below if they are missing
             (folder / name).unlink(missing_ok=True)
     search_report.write(folder, state, settings, confirmed)
     if not (folder / PICTURES[-1]).exists():
@@ -158,10 +158,10 @@ def _search(
 
 
 def _some_completed(state: SearchState) -> None:
-    """Refuse to go on without a trial that could have won.
+    """Fail if no trial completed.
 
     Raises:
-        RunFailed: saying why there is none.
+        RunFailed: with the reason.
     """
     if state.best is None:
         failed = state.failed
@@ -172,7 +172,7 @@ def _some_completed(state: SearchState) -> None:
 def _reporter(
     tuner: Hyperband, folder: Path, progress: Progress, tensorboard: bool, artists: list[Worker]
 ) -> Callable[[], None]:
-    """Return what the tuner calls: it shows the search and writes trials.csv."""
+    """Return the tuner's callback, which shows the search and writes trials.csv."""
     written = len(tuner.oracle.end_order)
 
     def report():
@@ -199,43 +199,43 @@ def _draw(worker: Worker, folder: Path, state: SearchState, axes: dict, progress
         for note in worker.submit(search_report.draw, folder, state, axes).result():
             progress.say(note)
     except BrokenExecutor:
-        progress.say("note: the pictures could not be drawn, because their process died")
+        progress.say("note: the pictures could not be drawn, because the worker process died")
         worker.restart()
 
 
 def _metrics(objective: str) -> Callable[[], list] | None:
-    """Return what makes the metrics that an objective needs beyond a model's own."""
+    """Return a function that makes the metrics an objective needs beyond the model's own."""
     return metrics.precisions if "precision" in objective else None
 
 
 def _check_space(task: Task, args) -> None:
-    """Refuse a batch size that the space searches, and an objective that it cannot have."""
+    """Reject a batch size that the space searches itself, and an objective it does not support."""
     hp = keras_tuner.HyperParameters()
     system = task.builder(args.space).describe(hp)
     if args.batch_size is not None and "batch_size" in hp.values:
         raise BadInput(
-            f"argument --batch-size: the space {args.space} searches it itself, so that it "
-            f"must not be given, got {args.batch_size}"
+            f"argument --batch-size: the space {args.space} searches it itself, so "
+            f"leave the flag out, got {args.batch_size}"
         )
     if args.objective in ("precision", "val_precision") and not system.probabilities:
         raise BadInput(
-            f"argument --objective: {args.objective} counts probabilities above 0.5, but the space "
-            f"{args.space} makes logits; expected one of "
+            f"argument --objective: {args.objective} counts probabilities above 0.5, but models of "
+            f"the space {args.space} output logits; expected one of "
             f"{', '.join(o for o in OBJECTIVES if o not in ('precision', 'val_precision'))}"
         )
 
 
 def _starting_points(task: Task, args, but: str) -> list[dict[str, int | float | str]]:
-    """Return the settings that the search is to try first.
+    """Return the hyperparameters that the search tries first.
 
     Args:
-        task: Whose search.
-        args: What `flags.search` parsed; `--try-first` is a recipe, or "best", the winner
+        task: The task.
+        args: What `flags.search` parsed; `--try-first` is a recipe or "best", the winner
             of the newest finished search of the space, or else of the committed one.
-        but: A search that does not count, because it is the one that is to begin.
+        but: Name of a search to ignore: the one being started.
 
     Raises:
-        BadInput: if there are none of this space.
+        BadInput: if none belong to this space.
     """
     if args.try_first is None:
         return []
@@ -247,19 +247,19 @@ def _starting_points(task: Task, args, but: str) -> list[dict[str, int | float |
     fitting = [name for name, replay in replays.items() if replay.space == args.space]
     if args.try_first not in fitting:
         raise BadInput(
-            f"argument --try-first: the recipe '{args.try_first}' is not of the space "
+            f"argument --try-first: the recipe '{args.try_first}' does not belong to the space "
             f"{args.space}, expected one of {', '.join([*fitting, BEST])}"
         )
     return [space.replay(replays[args.try_first].hyperparameters).values]
 
 
 def _same_settings(path: Path, settings) -> bool:
-    """Return whether the search was begun before; refuse other settings."""
+    """Return whether the search was started before; reject different settings."""
     if not path.exists():
         if path.with_name("oracle.json").exists():
             raise BadInput(
                 f"argument --name: {path.parent} holds a KerasTuner project that this "
-                "command did not make; give another --name"
+                "command did not create; choose another --name"
             )
         return False
     earlier, now = asdict(read_settings(type(settings), path)), asdict(settings)
@@ -268,7 +268,7 @@ def _same_settings(path: Path, settings) -> bool:
     ]
     if differences:
         raise BadInput(
-            f"argument --name: the search '{path.parent.name}' was made with other "
-            f"settings ({'; '.join(differences)}); give them again, or another --name"
+            f"argument --name: the search '{path.parent.name}' was started with different "
+            f"settings ({'; '.join(differences)}); use the old ones, or choose another --name"
         )
     return True

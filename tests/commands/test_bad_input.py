@@ -1,4 +1,4 @@
-"""Bad input: one sentence that names the argument, exit code 2, nothing written."""
+"""Bad input: one sentence naming the argument, exit code 2, nothing written."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ IMAGES = "train-images-idx3-ubyte"
 
 
 def fails(capsys, verb, task, *words):
-    """Run a command that must end with code 2; return its one line on stderr."""
+    """Run a command that must exit with code 2; return its only line on stderr."""
     try:
         code = cli.main(task, verb, [str(word) for word in words])
     except SystemExit as exit:
@@ -61,7 +61,7 @@ def fails(capsys, verb, task, *words):
         ("search", ["--name", ""], "--name"),
         ("search", ["--name", ".hidden"], "--name"),
         ("search", ["--quick", "--max-epochs", "3"], "--quick: sets the budget"),
-        ("search", ["--quick", "--factor", "3"], "cannot stand beside --factor 3"),
+        ("search", ["--quick", "--factor", "3"], "cannot be combined with --factor 3"),
         ("search", ["--backend", "theano"], "--backend"),
         ("search", ["--device", "gpu"], "--device: the jax backend finds no GPU"),
         ("search", ["--data-dir", "/nowhere"], "--data-dir: expected a folder"),
@@ -80,7 +80,7 @@ def fails(capsys, verb, task, *words):
         (
             "retrain",
             ["--best", "--torch", "--precision", "mixed_bfloat16"],
-            "--precision: is a Keras policy, expected float32 beside --torch, got mixed_bfloat16",
+            "--precision: sets a Keras policy, expected float32 with --torch, got mixed_bfloat16",
         ),
         ("search", ["--space", "batchnorm", "--batch-size", "64"], "searches it itself"),
         (
@@ -120,7 +120,7 @@ def test_results_folder_that_cannot_be_written(task, capsys, tmp_path, small):
         err = fails(
             capsys, verb, task, *words, "--data-dir", small, "--results-dir", tmp_path / "file"
         )
-        assert "argument --results-dir: expected a folder that can be written" in err
+        assert "argument --results-dir: expected a writable folder" in err
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def save(path, *layers, shape=(28, 28)):
 
 
 def foreign_class(path):
-    """A model whose config names a class of the operating system's."""
+    """A model whose config names a class from the `os` module."""
     save(path, keras.layers.Dense(10))
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
@@ -175,7 +175,7 @@ def foreign_class(path):
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda path: path.write_bytes(b"nonsense"), "refused, it is no Keras model"),
+        (lambda path: path.write_bytes(b"nonsense"), "refused, it is not a Keras model"),
         (lambda path: save(path, keras.layers.Lambda(lambda x: x[:, :10])), "refused"),
         (foreign_class, "refused"),
         (lambda path: save(path, keras.layers.Dense(7)), "to (None, 7), expected one from"),
@@ -195,14 +195,14 @@ def test_a_folder_of_somebody_elses_search_is_left_alone(task, capsys, tmp_path,
     folder.mkdir(parents=True)
     (folder / "oracle.json").write_text("{}")
     words = ["--name", "theirs", "--quick", "--data-dir", small, "--results-dir", tmp_path]
-    assert "that this command did not make" in fails(capsys, "search", task, *words)
+    assert "that this command did not create" in fails(capsys, "search", task, *words)
     assert (folder / "oracle.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("verb", flags.PARSERS)
 @pytest.mark.parametrize("package", [task.package for task in TASKS])
 def test_help_imports_nothing_heavy(package, verb):
-    """So that it answers in a fraction of a second."""
+    """Help must appear in a fraction of a second."""
     code = (
         f"import sys; from {package} import {verb}\n"
         f"try: {verb}.cli.main({verb}.TASK, '{verb}', ['--help'])\n"

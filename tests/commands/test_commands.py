@@ -1,4 +1,4 @@
-"""Each command, as a user types it, on small real data, for both tasks."""
+"""Each command as a user types it, on small real data, for both tasks."""
 
 import json
 import os
@@ -23,20 +23,20 @@ KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
 
 @pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
 def user(request, small_dirs, tmp_path_factory):
-    """A user of one task, who has searched and retrained."""
+    """A user of one task who has searched and retrained."""
     return User(request.param, small_dirs[request.param.name], tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture
 def trained(user, capsys):
-    """That user, with at least one run."""
+    """The same user, with at least one run."""
     if not user.folder("runs").exists():
         user.run(capsys, "retrain", "--recipe", KERAS_RECIPE[user.task.name], "--epochs", 1)
     return user
 
 
 class User:
-    """Runs commands with the small data, and remembers the exit code and the output."""
+    """Runs commands on the small data; keeps the exit code and the output."""
 
     def __init__(self, task, data, results):
         self.task, self.data, self.results = task, data, results
@@ -122,7 +122,7 @@ def test_the_whole_way(user, capsys):
 
 
 def test_predict_files(trained, capsys, tmp_path):
-    """Good files are answered, the broken one is named, and the exit code is 1."""
+    """Good files are classified, the broken one is named, and the exit code is 1."""
     user, image = trained, datasets.load(trained.task, str(trained.data))[1].x[0]
     Image.fromarray(image).save(tmp_path / "light.png")
     Image.fromarray(255 - image).resize((280, 280)).save(tmp_path / "dark.jpg")
@@ -131,8 +131,8 @@ def test_predict_files(trained, capsys, tmp_path):
     code = cli.main(user.task, "predict", [*files, "--results-dir", str(user.results)])
     out, err = capsys.readouterr()
     assert code == 1
-    assert "light.png: " in out and "dark.jpg (dark on light, turned over): " in out
-    assert "broken.png: no PNG or JPEG image" in err and "1 of 3 files" in err
+    assert "light.png: " in out and "dark.jpg (dark on light, inverted): " in out
+    assert "broken.png: not a PNG or JPEG image" in err and "1 of 3 files" in err
     assert "Traceback" not in err
 
 
@@ -158,18 +158,18 @@ def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
 
 
 def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
-    """As on a fresh clone, which has no search of the user's own."""
+    """A fresh clone has no search of the user's own."""
     words = ["--best", "--epochs", "1", "--data-dir", str(small), "--results-dir", str(tmp_path)]
     assert cli.main(task, "retrain", words) == 0
     out = capsys.readouterr().out
     assert "committed reference search" in out
-    assert "note: the search saw other images than these" in out
+    assert "note: the search used different images" in out
 
 
 def test_evaluating_on_other_images_is_noted(trained, capsys):
-    assert "other images" not in trained.run(capsys, "evaluate")
+    assert "different images" not in trained.run(capsys, "evaluate")
     assert cli.main(trained.task, "evaluate", ["--results-dir", str(trained.results)]) == 0
-    assert "note: the model was trained on other images" in capsys.readouterr().out
+    assert "note: the model was trained on different images" in capsys.readouterr().out
 
 
 def test_committed_reference_is_complete(task, tmp_path):
@@ -188,7 +188,7 @@ def test_committed_reference_is_complete(task, tmp_path):
 
 
 def test_committed_runs_are_as_published(task, full):
-    """Those that stand in on the ladder: all recipes, three seeds, twins, and one model."""
+    """The ladder's committed runs: all recipes, three seeds, twins, and one model."""
     digest = datasets.digest(*full[task.name])
     folder = folders.reference(task) / "runs"
     found, set_aside = ladder.collect(task, folder, digest)
@@ -228,14 +228,14 @@ def test_other_settings_under_the_same_name_are_refused(user, capsys):
 
 
 def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, capsys):
-    """As it misled the search of Fashion-Keras."""
+    """It misled the search of Fashion-Keras."""
     user = User(TASKS[0], small_dirs["fashion"], tmp_path)
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
     words = ["--max-epochs", "1", "--objective"]
     for objective in ("val_precision", "val_macro_precision"):
         assert cli.main(user.task, "search", [*words, objective, *places]) == 0
         out, err = capsys.readouterr()
-        assert ("hardly ever answer" in err) == (objective == "val_precision")
+        assert ("ever give a confident answer" in err) == (objective == "val_precision")
         name = f"{user.task.default_space}-{objective}"
         table = pd.read_csv(user.folder("searches") / name / "trials.csv")
         assert table.score.between(0, 1).all() and re.search(rf"{objective} [01]\.", out)
@@ -281,7 +281,7 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("recipe", [None, "mlp"], ids=["keras", "mlp"])
 def test_mixed_precision(user, capsys, precision, recipe):
-    """The model that is saved computes as asked, and stock Keras reads it."""
+    """The saved model computes in the chosen precision, and stock Keras loads it."""
     try:
         name = recipe or KERAS_RECIPE[user.task.name]
         words = ("--recipe", name, "--epochs", 1, "--precision", precision)

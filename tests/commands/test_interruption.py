@@ -1,4 +1,4 @@
-"""A search that is killed goes on where it was; one that cannot succeed says why."""
+"""A killed search resumes where it stopped; one that cannot succeed says why."""
 
 import contextlib
 import dataclasses
@@ -22,11 +22,11 @@ from tests.conftest import MNIST
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long form: fifty moments
+KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long version: fifty interruptions
 
 
 def hear_ctrl_c():
-    """As a command in a terminal does, also if the tests run in a background job that does not."""
+    """Handle SIGINT as in a terminal, even if the tests run in a background job that ignores it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -41,7 +41,7 @@ class Searcher:
         return ["--quick", "--name", name, *self.places]
 
     def start(self, name):
-        """Start a search in a process of its own."""
+        """Start a search in its own process."""
         return subprocess.Popen(
             [sys.executable, "-m", "mnist_keras.search", *self.words(name)],
             cwd=ROOT,
@@ -58,7 +58,7 @@ class Searcher:
         return pd.read_csv(self.folder(name) / "trials.csv", dtype=str).drop(columns="seconds")
 
     def ended(self, name):
-        """Return the trials that ended, by their files."""
+        """Return the trials that ended, according to their files."""
         files = self.folder(name).glob("trial_*/trial.json")
         states = [json.loads(path.read_text()) for path in files]
         return {s["trial_id"] for s in states if s["status"] in ("COMPLETED", "FAILED")}
@@ -66,7 +66,7 @@ class Searcher:
 
 @pytest.fixture(scope="module")
 def user(small_dirs, tmp_path_factory):
-    """Who has made one search without interruption."""
+    """A user who has run one search without interruption."""
     user = Searcher(small_dirs["mnist"], tmp_path_factory.mktemp("results"))
     assert cli.main(MNIST, "search", user.words("whole")) == 0
     return user
@@ -77,7 +77,7 @@ def test_after_ctrl_c_the_same_command_goes_on(user, capsys):
     process = user.start(name)
     for line in process.stdout:
         if line.startswith("2/6"):
-            time.sleep(0.3)  # into the next trials
+            time.sleep(0.3)  # until the next trials are running
             process.send_signal(signal.SIGINT)
             break
     rest, err = process.communicate(timeout=60)
@@ -94,7 +94,7 @@ def test_after_ctrl_c_the_same_command_goes_on(user, capsys):
 
 @pytest.mark.parametrize("moment", range(KILLS))
 def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
-    """Killed after a random time, then again after another; then the same command ends it."""
+    """Kill it twice, each time after a random delay; then the same command finishes it."""
     name, chance = f"kill-{moment}", random.Random(moment)
     kept: set[str] = set()
     for _ in range(2):
@@ -109,7 +109,7 @@ def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     assert cli.main(MNIST, "search", user.words(name)) == 0
     capsys.readouterr()
     pd.testing.assert_frame_equal(user.trials(name), user.trials("whole"))
-    for trial, written in before.items():  # what had ended was not run again
+    for trial, written in before.items():  # trials that had ended were not run again
         assert (user.folder(name) / f"trial_{trial}" / "trial.json").stat().st_mtime == written
     assert not list(user.folder(name).rglob("*.tmp-*"))
 
@@ -117,7 +117,7 @@ def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
 def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
     @Space
     def hopeless(hp):
-        if hp.Int("units", 1, 1000) > 1:  # KerasTuner's own look at the space succeeds
+        if hp.Int("units", 1, 1000) > 1:  # KerasTuner's own first build succeeds
             raise RuntimeError("no luck today")
         return MNIST.builder("dense").describe(hp)
 
@@ -130,7 +130,7 @@ def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys,
     monkeypatch.setitem(sys.modules, "broken.models", models)
     task = dataclasses.replace(MNIST, package="broken")
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
-    for _ in range(2):  # the same command says so again
+    for _ in range(2):  # the same command reports it again
         assert cli.main(task, "search", ["--quick", *places]) == 1
         err = capsys.readouterr().err
         assert (

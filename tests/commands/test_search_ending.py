@@ -1,4 +1,4 @@
-"""How a search ends: what it writes, in which order, and what a later showing may believe."""
+"""How a search ends: what it writes, in which order, and what a later run may rely on."""
 
 import json
 import os
@@ -17,7 +17,7 @@ WORDS = ["--space", "dense", "--max-epochs", "2", "--factor", "2"]  # 5 trials
 
 @pytest.fixture
 def user(small_dirs, tmp_path, capsys):
-    """Runs `search`; its `folder` is where."""
+    """Runs `search`; `folder` is the folder of the search."""
 
     class User:
         folder = tmp_path / "mnist" / "searches" / "mine"
@@ -38,7 +38,7 @@ def no(*args, **kwargs):
 
 
 def test_what_a_killed_search_left_undone_is_done(user, monkeypatch):
-    """Killed when all trials had ended, and before anything else was written."""
+    """The search is killed after all trials ended, before anything else is written."""
     user.search("--max-trials", "2", "--confirm", "1")
     old = (user.folder / "search.png").read_bytes()
     with monkeypatch.context() as patch:
@@ -47,14 +47,14 @@ def test_what_a_killed_search_left_undone_is_done(user, monkeypatch):
     table = (user.folder / "trials.csv").read_text().splitlines(keepends=True)
     (user.folder / "trials.csv").write_text("".join(table[:-1]))
     out = user.search()
-    assert "More trials ended since" in out and "other seeds" not in out
+    assert "More trials have ended since" in out and "other seeds" not in out
     assert "confirmed" not in user.best() and "confirm.csv" not in out
     assert (user.folder / "search.png").read_bytes() != old
     assert len(pd.read_csv(user.folder / "trials.csv")) == 5
 
 
 def test_the_winner_of_an_earlier_version_keeps_its_date(user):
-    """Until 0.4.0, best.json did not count the trials."""
+    """Before 0.4.0, best.json did not hold the number of trials."""
     user.search("--max-trials", "1")
     best = user.best()
     assert best.pop("trials") == 1
@@ -88,7 +88,7 @@ def test_the_table_of_a_confirmation_is_written_under_the_lock(user, monkeypatch
 
 
 def test_a_timeout_before_the_first_trial_is_said_in_a_sentence(user, monkeypatch):
-    """As where processes take longer to start; the same command goes on from there."""
+    """This happens where processes start slowly; the same command resumes the search."""
     real = Hyperband.search
     with monkeypatch.context() as patch:
         patch.setattr(Hyperband, "search", lambda *args, **words: real(*args, **words | ZERO))
@@ -112,7 +112,7 @@ def test_pictures_that_could_not_be_drawn_are_drawn_later(user, monkeypatch):
 
 
 def draw_nothing(folder, state, axes):
-    """Stands in for what draws, in a worker."""
+    """Replaces the drawing function, in a worker."""
     return ["note: search.png could not be drawn"]
 
 
@@ -120,12 +120,12 @@ def test_a_worker_that_dies_while_drawing_costs_the_pictures(user, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(search_report, "draw", die)
         out = user.search("--max-trials", "1")
-        assert "could not be drawn, because their process died" in out
+        assert "could not be drawn, because the worker process died" in out
         assert "Winner: trial 0000" in out
     user.search("--max-trials", "1")
     assert (user.folder / "search.png").exists()
 
 
 def die(folder, state, axes):
-    """Stands in for what draws, in a worker without memory."""
+    """Replaces the drawing function, in a worker that runs out of memory."""
     os._exit(1)

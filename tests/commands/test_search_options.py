@@ -1,4 +1,4 @@
-"""What a search can be told: known settings first, limits, confirmation, logs, pictures."""
+"""Options of a search: known settings first, limits, confirmation, logs, pictures."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def whole(places):
 
 def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
     out = run(places, capsys, "--max-trials", 3 * "1", "--name", "cut").out
-    assert "Stopped after" not in out  # 111 are more than there are
+    assert "Stopped after" not in out  # 111 exceeds the number of trials
     out = run(places, capsys, "--max-trials", "2", "--name", "short").out
     assert "Winner: trial" in out
     _, table, best = read(places, "short")
@@ -88,7 +88,7 @@ def test_known_settings_are_the_first_trial(places, whole, capsys):
 
 def test_known_settings_of_another_space_are_refused(places, capsys):
     err = run(places, capsys, "--try-first", "regularized", code=2).err
-    assert "--try-first: the recipe 'regularized' is not of the space dense" in err
+    assert "--try-first: the recipe 'regularized' does not belong to the space dense" in err
     assert "expected one of dense, best" in err
 
 
@@ -112,14 +112,14 @@ def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, caps
 
 
 def everything(folder):
-    """All files of a folder: when they were written, and what they hold."""
+    """Return when each file of a folder was written, and its contents."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 5
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
 def test_showing_a_confirmed_search_writes_nothing(places, whole, capsys):
-    """And it shows the confirmation, by which the winner may be another."""
+    """It also shows the confirmation, which may have changed the winner."""
     run(places, capsys, "--name", "whole", "--confirm", "2")
     before = everything(whole[0])
     winner = json.loads((whole[0] / "best.json").read_text())
@@ -133,7 +133,7 @@ def test_a_confirmation_does_not_outlive_further_trials(places, capsys):
     words = ["--max-epochs", "2", "--name", "growing"]
     run(places, capsys, *words, "--max-trials", "2", "--confirm", "1")
     assert "confirmed" in read(places, "growing")[2]
-    assert "More trials ended since" in run(places, capsys, *words).out
+    assert "More trials have ended since" in run(places, capsys, *words).out
     assert "confirmed" not in read(places, "growing")[2]
     run(places, capsys, *words, "--confirm", "1")
     assert "confirmed" in read(places, "growing")[2]
@@ -206,7 +206,7 @@ print(len(trials), set(trials.status), trials.epochs[0], best.count_params() in 
 
 
 def test_from_a_notebook(tmp_path):
-    """Functions that are defined where no module is; no guard around the search."""
+    """The functions belong to no module, and no `__main__` guard surrounds the search."""
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_BACKEND": "jax"}
     done = subprocess.run(
         [sys.executable, "-c", NOTEBOOK],
