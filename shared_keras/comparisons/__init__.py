@@ -1,1 +1,1 @@
-"""Systems beside each other: recipes, two runs, a Ray Tune folder and its port."""
+"""Systems side by side: recipes, two runs, a Ray Tune folder and its port."""

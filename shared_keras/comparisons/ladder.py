@@ -1,7 +1,7 @@
 """The ladder: every recipe with its published scores, ours, and the PyTorch twin's.
 
-A run counts if it trained a recipe just as published, on these images: yours, or where
-you have none, those that are committed.
+A run counts if it trained a recipe exactly as published, on these images. Where you have no
+runs of your own, the committed ones are shown.
 """
 
 import statistics
@@ -24,13 +24,13 @@ FRAMEWORKS = {"ours": "keras", "twin": "pytorch"}
 
 
 def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None) -> None:
-    """Print and write the ladder, the grid, and the tables per class.
+    """Print and write the ladder, the grid, and the per-class tables.
 
     Args:
-        task: Whose recipes.
-        data_dir: A folder of images to count the runs of, instead of the embedded ones.
-        results_dir: Where the user's runs lie.
-        out: Where to write, without it a new folder below `results_dir`.
+        task: The task.
+        data_dir: Folder of images to use instead of the embedded ones; only runs on them count.
+        results_dir: Folder of the user's results.
+        out: Where to write; by default a new folder below `results_dir`.
     """
     digest = datasets.digest(*datasets.load(task, data_dir))
     found, set_aside = collect(task, results_dir / task.name / "runs", digest)
@@ -50,25 +50,25 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     _per_class(task, found, folder)
     if from_committed:
         say(
-            f"committed runs stand in for {len(from_committed)} of {len(found)} entries that "
-            "you have not trained"
+            f"{len(from_committed)} of {len(found)} entries are committed runs, because "
+            "you have not trained them"
         )
     if set_aside:
-        say(f"{set_aside} runs of recipes set aside: other settings or other images than published")
+        say(f"{set_aside} runs of recipes ignored: their settings or images are not as published")
     wrote(folder)
 
 
 def collect(task, folder: Path, digest: str) -> tuple[dict[tuple[str, str], list[dict]], int]:
-    """Read the runs of recipes as published.
+    """Read the runs that trained a recipe as published.
 
     Args:
-        task: Whose recipes.
-        folder: Where runs lie, at any depth.
-        digest: Of the images that they must have seen.
+        task: The task.
+        folder: Folder of runs, at any depth.
+        digest: Digest of the images that the runs must have used.
 
     Returns:
-        By recipe and "ours" or "twin", what metrics.json holds, one for each seed, with
-        the last `loss` and the `folder`; and how many were set aside.
+        For each (recipe, "ours" or "twin"), the contents of metrics.json for each seed, with
+        the `loss` of the kept epoch and the `folder`; and the number of ignored runs.
     """
     found, set_aside, systems = {}, 0, {}
     paths = sorted(folder.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
@@ -107,7 +107,7 @@ def rows(task: Task, found: Mapping[tuple[str, str], Sequence[Mapping]]) -> list
     """Return a row for each score of each recipe: published, ours, the twin's.
 
     Args:
-        task: Whose recipes.
+        task: The task.
         found: The runs that `collect` returned.
     """
     return [
@@ -118,7 +118,7 @@ def rows(task: Task, found: Mapping[tuple[str, str], Sequence[Mapping]]) -> list
 
 
 def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) -> list[dict]:
-    """Return a row for each score that was published or that we always give."""
+    """Return a row for each score that was published or is always shown."""
     rows = []
     for score in SCORES:
         always = score == "test_accuracy" or (score == "val_accuracy" and recipe.split != "test")
@@ -176,14 +176,14 @@ def _show(rows) -> None:
 
 
 def number(score: str, value: float | None) -> str:
-    """Write a score for people, accuracies in percent."""
+    """Format a score, accuracies in percent."""
     if value is None:
         return "-"
     return f"{100 * value:.2f} %" if score.endswith("accuracy") else f"{value:.4f}"
 
 
 def measured(row: Mapping, key: str) -> str:
-    """Write what "ours" or the "twin" reached: mean, standard deviation, number of seeds."""
+    """Format the result of "ours" or the "twin": mean, standard deviation, number of seeds."""
     if row[key] is None:
         return "-"
     text = number(row["score"], row[key])
@@ -226,6 +226,6 @@ def _per_class(task, found, folder: Path) -> None:
 
 
 def _mean(values) -> float:
-    """Return the mean of what was measured, NaN of nothing."""
+    """Return the mean of the measured values, or NaN if there are none."""
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else float("nan")

@@ -1,8 +1,8 @@
-"""Read an experiment folder as Ray Tune leaves it, without Ray.
+"""Read the experiment folder of a Ray Tune session, without Ray.
 
-Such a folder holds `experiment_state-*.json`, and a folder for each trial with
+The folder holds `experiment_state-*.json`, and a folder for each trial with
 `params.json`, `result.json` (a JSON object per line), `progress.csv` and perhaps
-`checkpoint_*/model.pt`. Whatever is missing or cut off is noted, not fatal.
+`checkpoint_*/model.pt`. Missing or truncated files are noted, not fatal.
 """
 
 import json
@@ -24,16 +24,16 @@ SECTIONS = ("config", "modules", "metric")
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial left.
+    """What one trial left on disk.
 
     Attributes:
         name: Name of its folder.
-        status: As the experiment's state says, such as TERMINATED; "" if it does not.
+        status: From the experiment's state file, such as TERMINATED; "" if unknown.
         config: Its hyperparameters, under Fashion-PyTorch's names.
         results: The complete lines of `result.json`.
         checkpoint: Its last `model.pt`, or None.
         claimed: The accuracy that was reported with that checkpoint, as a fraction.
-        notes: What was missing or cut off.
+        notes: What was missing or truncated.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Names:
-    """How somebody else's names translate into Fashion-PyTorch's.
+    """How another project's names map to those of Fashion-PyTorch.
 
     Attributes:
-        config: Their names of hyperparameters to l1_size, l1_drop, base_lr, ...
-        modules: Their names of modules to the twin's: dense_1, norm_1, ...
-        metric: Their name of the accuracy on the validation images.
+        config: Their hyperparameter names, mapped to l1_size, l1_drop, base_lr, ...
+        modules: Their module names, mapped to the twin's: dense_1, norm_1, ...
+        metric: Their name for the validation accuracy.
     """
 
     config: Mapping[str, str]
@@ -64,7 +64,7 @@ def read_names(path: Path | None) -> Names:
     """Read a mapping: JSON with the optional keys `config`, `modules` and `metric`.
 
     Raises:
-        BadInput: naming the file, if it is something else.
+        BadInput: naming the file, if it holds anything else.
     """
     if path is None:
         return Names({}, {})
@@ -89,15 +89,15 @@ def read_names(path: Path | None) -> Names:
 
 
 def read(folder: Path, names: Names) -> list[Trial]:
-    """Return the trials of an experiment, by name.
+    """Return the trials of an experiment, sorted by name.
 
     Raises:
-        BadInput: if the folder holds none.
+        BadInput: if there are none.
     """
     if not folder.is_dir():
         raise BadInput(
             f"argument --ray-results: expected the folder of a Ray Tune experiment, got "
-            f"'{folder}', which is no folder"
+            f"'{folder}', which is not a folder"
         )
     states = _states(folder)
     known = ("params.json", "result.json", "progress.csv")
@@ -108,7 +108,7 @@ def read(folder: Path, names: Names) -> list[Trial]:
     )
     if not trials:
         raise BadInput(
-            f"argument --ray-results: {folder} holds no trial, expected folders with "
+            f"argument --ray-results: {folder} holds no trials, expected folders with "
             f"{', '.join(known)} or checkpoint_*/{CHECKPOINT}"
         )
     return [_trial(path, states, names) for path in trials]
@@ -137,7 +137,7 @@ def _trial(folder: Path, states: Mapping[str, str], names: Names) -> Trial:
 
 
 def _states(folder: Path) -> dict[str, str]:
-    """Return the status of each trial by its id, from the newest readable state."""
+    """Return the status of each trial by its id, from the newest readable state file."""
     for path in sorted(folder.glob("experiment_state-*.json"), reverse=True):
         try:
             trials = [json.loads(entry[0]) for entry in json.loads(path.read_text())["trial_data"]]
@@ -168,7 +168,7 @@ def _results(folder: Path, notes: list[str]) -> list[dict]:
 
 
 def _progress(folder: Path, notes: list[str]) -> list[dict]:
-    """Return the rows of progress.csv, which says less than result.json."""
+    """Return the rows of progress.csv, which holds less than result.json."""
     notes.append("no result.json")
     try:
         return pd.read_csv(folder / "progress.csv").to_dict("records")
@@ -209,12 +209,12 @@ def system(config: Mapping, state: Mapping, pixels: Mapping[str, float]) -> Syst
 
     Args:
         config: Hyperparameters: l1_size, l1_drop, l2_size, ..., base_lr, l2_rate,
-            t_max, batch_size. Only the sizes must be there.
-        state: Its state dict; without running means it has no BatchNorm.
+            t_max, batch_size. Only the sizes are required.
+        state: Its state dict; if it has no running means, there is no BatchNorm.
         pixels: `mean` and `std` of the images.
 
     Raises:
-        BadInput: if a size is missing or no whole number.
+        BadInput: if a size is missing or not a whole number.
     """
     depth = 1
     while f"l{depth + 1}_size" in config:

@@ -1,4 +1,4 @@
-"""The leaderboard of a Ray Tune folder, and the import of one trial as a run."""
+"""The leaderboard of a Ray Tune folder, and importing a trial as a run."""
 
 import shutil
 from pathlib import Path
@@ -36,17 +36,17 @@ def run(
     """Recompute every trial that has a checkpoint; print and write the leaderboard.
 
     Args:
-        task: Whose images the trials saw.
+        task: The task whose images the trials used.
         ray_results: Folder of a Ray Tune experiment.
         mapping: A file that translates names; see `ray_folder.read_names`.
-        import_trial: A trial to write as a run, too.
+        import_trial: A trial to write as a run as well.
         split: The protocol that the trials were validated under.
-        data_dir: A folder of images, instead of the embedded ones.
-        results_dir: Where runs lie.
-        out: Where to write, without it a new folder below `results_dir`.
+        data_dir: Folder of images to use instead of the embedded ones.
+        results_dir: Folder of the user's results.
+        out: Where to write; by default a new folder below `results_dir`.
 
     Raises:
-        BadInput: if there are no trials, or not the one to import.
+        BadInput: if there are no trials, or the one to import is missing or cannot be ported.
     """
     names = ray_folder.read_names(mapping)
     trials = ray_folder.read(ray_results, names)
@@ -123,7 +123,7 @@ def _show(rows, left_out, n_trials) -> None:
 
 
 def _settings(task, ray_results: Path, ported: Ported, split: str, digest: str) -> RunSettings:
-    """Return the settings of the run that a trial becomes."""
+    """Return the settings of the run that an imported trial becomes."""
     trial, system = ported.trial, ported.system
     return RunSettings(
         task=task.name,

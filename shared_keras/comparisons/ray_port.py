@@ -1,4 +1,4 @@
-"""Hold the trials of a Ray Tune folder against their ported models."""
+"""Compare the trials of a Ray Tune folder with their ported models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from shared_keras.pytorch import twin, weights
 from shared_keras.results.scores import predict_outputs
 from shared_keras.systems.spec import System
 
-FLIPS = 2  # images that another machine's rounding may decide otherwise
+FLIPS = 2  # images whose class may differ by the rounding of another machine
 
 
 @dataclass(frozen=True)
 class Ported:
-    """A trial, its system, and both models of it."""
+    """A trial, its system, and its Keras and PyTorch models."""
 
     trial: Trial
     system: System
@@ -34,7 +34,7 @@ def port(trial: Trial, names: Names, pixels: Mapping[str, float]) -> Ported:
     """Make the PyTorch and the Keras model of a trial's checkpoint.
 
     Raises:
-        BadInput: if the checkpoint cannot be read, or its architecture is another.
+        BadInput: if the checkpoint cannot be read, or its architecture does not match.
     """
     state = weights.renamed(weights.read(trial.checkpoint), names.modules)
     try:
@@ -49,11 +49,11 @@ def port(trial: Trial, names: Names, pixels: Mapping[str, float]) -> Ported:
 
 
 def row(ported: Ported, split: Split) -> dict:
-    """Recompute both models of a trial on the validation and the test images.
+    """Evaluate both models of a trial on the validation and the test images.
 
     Returns:
-        Accuracies as fractions, the largest difference of logits, on how many images
-        the two disagree, and a warning if the claim cannot be true.
+        Accuracies as fractions, the largest difference between logits, the number of
+        images on which the two disagree, and a warning if the claim cannot be true.
     """
     values = {"trial": ported.trial.name, "claimed_val": ported.trial.claimed}
     difference, disagree = 0.0, 0
@@ -86,23 +86,23 @@ def _warning(claimed: float | None, accuracy: float, n: int, batch_size: int) ->
     if low <= claimed <= high:
         return ""
     return (
-        f"claims {claimed:.4%}, but {accuracy:.4%} was recomputed; averaging batches explains "
-        f"{low:.2%} to {high:.2%}"
+        f"claims {claimed:.4%}, but recomputing gives {accuracy:.4%}; averaging over batches "
+        f"explains only {low:.2%} to {high:.2%}"
     )
 
 
 def explainable(accuracy: float, n: int, batch_size: int) -> tuple[float, float]:
-    """Return what a mean over batches can make of an accuracy.
+    """Return the range of means over batches that an accuracy can produce.
 
-    The last batch of a shuffled pass may be short and then weighs as much as a full
-    one. How many of its images are right is hypergeometric; the interval leaves out
-    one case in a million at each end, and allows for two images that another
-    machine's rounding decides otherwise.
+    The last batch of a shuffled pass may be short, and still weighs as much as a full
+    one. The number of correct images in it is hypergeometric. The interval leaves out one
+    case in a million at each end, and allows for two images whose class differs by the
+    rounding of another machine.
 
     Args:
-        accuracy: The true share of right images.
-        n: How many images there are.
-        batch_size: How many a batch holds.
+        accuracy: The true share of correct images.
+        n: Number of images.
+        batch_size: Images per batch.
 
     Returns:
         The lowest and the highest mean.

@@ -1,4 +1,4 @@
-"""Two runs on the same test images: who is better, and is that more than chance?"""
+"""Two runs on the same test images: which is better, and is that more than chance?"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ SHOWN = 30
 
 
 class Run(NamedTuple):
-    """A model to compare: name, settings, path, and its class for each test image."""
+    """A model to compare; `predicted` is its class for each test image, int (n,)."""
 
     name: str
     settings: dict
@@ -39,14 +39,14 @@ def run(
     results_dir: Path,
     out: Path | None,
 ) -> None:
-    """Compare two runs; print, write, and draw where they disagree.
+    """Compare two runs; print and write the result, and draw images they disagree on.
 
     Args:
-        task: Whose runs.
-        runs: Two names of runs or paths of `.keras` files.
-        data_dir: A folder of images to compare them on, instead of the embedded ones.
-        results_dir: Where runs lie.
-        out: Where to write, without it a new folder below `results_dir`.
+        task: The task.
+        runs: Two run names or paths of `.keras` files.
+        data_dir: Folder of images to compare them on, instead of the embedded ones.
+        results_dir: Folder of the user's results.
+        out: Where to write; by default a new folder below `results_dir`.
     """
     paths = [saved_models.find(task, results_dir, name) for name in runs]
     images = datasets.load(task, data_dir)
@@ -95,10 +95,10 @@ def run(
     say(f"{len(common):,} test images that neither run was trained on")
     for one in both:
         if one.settings.get("split") == "test":
-            say(f"note: {one.name} was validated on the TEST images, these among them")
+            say(f"note: {one.name} was validated on the TEST images, including these")
     for one in both:
         if one.settings.get("data") not in (None, digest):
-            say(f"note: {one.name} was trained on other images than these")
+            say(f"note: {one.name} was trained on different images")
         say(f"{one.name}: accuracy {accuracy(one.scores)}, loss {one.scores['loss']:.4f}")
     say(
         f"both right {result['both_right']:,}, only {a.name} {result['only_first']:,}, only "
@@ -109,15 +109,15 @@ def run(
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
-    """Test whether two models err equally often on the same images.
+    """Test whether two models are wrong equally often on the same images.
 
     Args:
-        first: Which images the first model has right, bool (n,).
-        second: The same of the second.
+        first: Whether the first model is right on each image, bool (n,).
+        second: The same for the second model.
 
     Returns:
-        Counts, and `p_value` of the exact two-sided McNemar test: under equal error
-        rates each image that only one has right is a fair coin.
+        Counts, and the `p_value` of the exact two-sided McNemar test: with equal error
+        rates, each image that only one model gets right is a fair coin toss.
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     n = only_first + only_second
@@ -131,7 +131,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
 
 
 def _common(task, test, settings) -> np.ndarray:
-    """Return the test images, by index, that both protocols test on."""
+    """Return the indices of the test images that both protocols test on, int (n,)."""
     tested = [splits.tested(task, test, its.get("split", "holdout")) for its in settings]
     common = np.intersect1d(*tested)
     if len(common) == 0:

@@ -1,4 +1,4 @@
-"""The ladder, two runs against each other, and the twin as a run."""
+"""The ladder, the comparison of two runs, and the twin as a run."""
 
 import json
 import re
@@ -23,7 +23,7 @@ RECIPE = {"fashion": "lab4-ffv3", "mnist": "dense"}
 
 @pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
 def user(request, small_dirs, tmp_path_factory):
-    """A user who trained one recipe, as port over two seeds and as twin."""
+    """A user who trained one recipe: the port with two seeds, and the twin."""
     task = request.param
     user = User(task, small_dirs[task.name], tmp_path_factory.mktemp("results"))
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
@@ -91,11 +91,11 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     other.run(capsys, "retrain", *words)
     assert ladder.collect(user.task, other.folder("runs"), digest) == ({}, 1)
     assert ladder.collect(user.task, user.folder("runs"), "other images")[0] == {}
-    assert "1 runs of recipes set aside" in other.run(capsys, "compare")
+    assert "1 runs of recipes ignored" in other.run(capsys, "compare")
 
 
 def test_two_runs(user, capsys):
-    """The counts are those of the predictions; the intervals hold the accuracies."""
+    """The counts match the predictions; the intervals contain the accuracies."""
     first, second = find(user, "recipe-").name + "/seed-0", find(user, "twin-").name
     out = user.run(capsys, "compare", first, second)
     folder = user.newest("comparisons")
@@ -123,7 +123,7 @@ def test_a_run_agrees_with_itself(user, capsys):
 
 
 def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
-    """As those of Lab 4."""
+    """Runs of Lab 4, for example."""
     user.run(capsys, "retrain", "--recipe", "mlp", "--epochs", 1, "--split", "test")
     validated = user.newest("runs").name
     out = user.run(capsys, "compare", validated, find(user, "twin-").name)
@@ -132,9 +132,9 @@ def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
 
 
 def test_evaluating_on_images_of_the_validation_says_so(user, capsys):
-    """Lab 4's protocol does in any case, MNIST's published one on images that it leaves out."""
+    """Lab 4's protocol always does; MNIST's published one does if evaluated on another split."""
     twin = find(user, "twin-").name
-    note = "note: the model was validated on TEST images, which are among these"
+    note = "note: the model was validated on TEST images, some or all of which are used here"
     assert (note in user.run(capsys, "evaluate", twin)) == (user.task is FASHION)
     assert note in user.run(capsys, "evaluate", twin, "--split", "holdout")
 
@@ -152,7 +152,7 @@ def test_only_images_that_both_test_on_are_compared(small_dirs):
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_mcnemar(pairs):
-    """Against the definition: a fair coin for each image that only one has right."""
+    """Against the definition: a fair coin for each image that only one gets right."""
     from scipy.stats import binom
 
     first, second = (np.array(column) for column in zip(*pairs))
@@ -165,7 +165,7 @@ def test_mcnemar(pairs):
 
 
 def test_retrain_all_trains_every_recipe(small_dirs, tmp_path, capsys):
-    """On MNIST, which has few; with one epoch each."""
+    """On MNIST, which has few recipes; one epoch each."""
     task = TASKS[1]
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     assert cli.main(task, "retrain", ["--recipe", "all", "--epochs", "1", *places]) == 0

@@ -1,4 +1,4 @@
-"""compare --ray-results, on folders with trained networks, whole and awkward."""
+"""compare --ray-results on folders of trained networks, intact and damaged."""
 
 import json
 
@@ -21,7 +21,7 @@ from tests.ray_folders import CONFIG, OriginalMLP, trained, write_state, write_t
 
 @pytest.fixture(scope="module")
 def experiment(small_dirs, tmp_path_factory):
-    """Two good trials, a liar, and every kind of awkwardness; on Fashion-MNIST."""
+    """Two good trials, one false claim, and every kind of damage; on Fashion-MNIST."""
     folder = tmp_path_factory.mktemp("ray") / "my_tune_exp"
     split = ray_folders.small_split(FASHION, small_dirs["fashion"])
     state, claimed = trained(FASHION, split, CONFIG)
@@ -34,13 +34,13 @@ def experiment(small_dirs, tmp_path_factory):
     write_trial(folder, "a1_00004", wide, [70.0], state)  # another architecture
     cut = write_trial(folder, "a1_00005", CONFIG, [55.0, claimed], state)
     with open(cut / "result.json", "a") as file:
-        file.write('{"accuracy": 99.9, "trial_')  # killed while it wrote
+        file.write('{"accuracy": 99.9, "trial_')  # killed while writing
     write_trial(folder, "a1_00006", CONFIG, [70.0], {"x": Hostile()})
     broken = write_trial(folder, "a1_00007", CONFIG, [70.0], state)
     (broken / "checkpoint_000000" / "model.pt").write_bytes(b"half a file")
     bare = write_trial(folder, "a1_00008", CONFIG, [claimed], state)
     (bare / "result.json").unlink()
-    (bare / "params.json").unlink()  # progress.csv alone does not know the sizes
+    (bare / "params.json").unlink()  # progress.csv alone lacks the sizes
     (folder / "a_folder_of_notes").mkdir()
     (folder / "basic-variant-state.json").write_text("{")
     write_state(folder, {"a1_00000": "TERMINATED", "a1_00003": "ERROR"})
@@ -106,7 +106,7 @@ def test_import_makes_a_run(experiment, user, capsys, small_dirs, tmp_path):
 
 
 def test_other_names(small_dirs, tmp_path, capsys):
-    """A folder of somebody else's code, for MNIST, with a mapping."""
+    """A folder that another project's code wrote, for MNIST, with a mapping."""
     split = ray_folders.small_split(MNIST, small_dirs["mnist"])
     state, claimed = trained(MNIST, split, CONFIG)
     modules = {f"layers.{i}": f"enc{i}" for i in range(3)} | {"out_layer": "a_head"}
@@ -148,7 +148,7 @@ def test_other_names(small_dirs, tmp_path, capsys):
     seed=st.integers(0, 2**31),
 )
 def test_averaging_batches_is_explained_and_no_more(n, batch_size, share, seed):
-    """Any shuffled pass lies inside; inside is no wider than the last batch allows."""
+    """Any shuffled pass lies in the interval, which is no wider than the last batch allows."""
     right = np.arange(n) < round(share * n)
     np.random.default_rng(seed).shuffle(right)
     batches = [right[i : i + batch_size] for i in range(0, n, batch_size)]
@@ -164,15 +164,15 @@ def test_averaging_batches_is_explained_and_no_more(n, batch_size, share, seed):
     ("words", "expected"),
     [
         (["--ray-results", "/nowhere"], "--ray-results: expected the folder of a Ray Tune"),
-        (["--ray-results", "{empty}"], "holds no trial, expected folders with params.json"),
+        (["--ray-results", "{empty}"], "holds no trials, expected folders with params.json"),
         (["--ray-results", "{exp}", "--import", "x9"], "--import: no trial 'x9', expected one of"),
         (["--ray-results", "{exp}", "--mapping", "{bad}"], "--mapping: {bad} holds [1], expected"),
         (["--ray-results", "{exp}", "--mapping", "/none"], "/none: cannot be read as JSON"),
         (["--ray-results", "{exp}", "--out", "{full}"], "--out: expected a new or empty folder"),
         (["--ray-results", "{exp}", "a", "b"], "argument RUN: expected two runs, or none, and"),
-        (["--import", "x"], "argument --import: is for --ray-results only, got 'x'"),
-        (["--mapping", "x"], "argument --mapping: is for --ray-results only"),
-        (["one"], "argument RUN: expected two runs, or none, and none beside --ray-results, got 1"),
+        (["--import", "x"], "argument --import: only works with --ray-results, got 'x'"),
+        (["--mapping", "x"], "argument --mapping: only works with --ray-results"),
+        (["one"], "argument RUN: expected two runs or none, and none with --ray-results, got 1"),
     ],
 )
 def test_bad_input(experiment, user, capsys, tmp_path, words, expected):
