@@ -1,4 +1,4 @@
-"""From a task to arrays: its four files."""
+"""Read the four files of a task into arrays."""
 
 import hashlib
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
     """Read the training and the test images.
 
     Args:
-        task: Whose embedded files to read, with their digests checked.
-        data_dir: A folder with four IDX files to read instead.
+        task: The task; its embedded files are read, and their digests checked.
+        data_dir: Folder with four IDX files to read instead.
 
     Returns:
         Training images and test images.
@@ -49,14 +49,14 @@ def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
         if not folder.is_dir():
             raise BadInput(
                 f"argument --data-dir: expected a folder with four IDX files, "
-                f"got '{data_dir}', which is no folder"
+                f"got '{data_dir}', which is not a folder"
             )
     train, test = (_pair(folder, names, digests, len(task.classes)) for names in FILES)
     return train, test
 
 
 def embedded(task: Task) -> Path:
-    """Return the folder of the files that come with the package."""
+    """Return the folder of the files embedded in the package."""
     return Path(str(resources.files(task.package) / "data"))
 
 
@@ -84,7 +84,7 @@ def _pair(folder, names, digests, n_classes) -> Images:
 
 
 def digest(train: Images, test: Images) -> str:
-    """Return a SHA-256 hex digest of all images and labels, to tell data apart."""
+    """Return a SHA-256 hex digest of all images and labels, which identifies the data."""
     sha256 = hashlib.sha256()
     for images in (train, test):
         for array in (images.x, images.y):

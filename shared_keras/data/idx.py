@@ -29,15 +29,14 @@ def read(path: Path, ndim: int, sha256: str | None = None) -> np.ndarray:
 
     Args:
         path: The file; it is decompressed if its name ends in `.gz`.
-        ndim: The number of dimensions that it must have: 3 for images, 1 for
-            labels.
-        sha256: The digest that the uncompressed bytes must have, in hex.
+        ndim: Expected number of dimensions: 3 for images, 1 for labels.
+        sha256: Expected digest of the uncompressed bytes, in hex; by default any.
 
     Returns:
         A read-only uint8 array with `ndim` dimensions.
 
     Raises:
-        BadInput: naming the file, if it breaks the format or the digest.
+        BadInput: naming the file, if it violates the format or its digest differs.
     """
     try:
         raw = path.read_bytes()
@@ -54,7 +53,7 @@ def read(path: Path, ndim: int, sha256: str | None = None) -> np.ndarray:
 
 
 def parse(raw: bytes, ndim: int, name: str) -> np.ndarray:
-    """Read IDX bytes; `name` stands for them in errors. See `read`."""
+    """Read IDX bytes; `name` is what errors call them. See `read`."""
     magic = bytes([0, 0, UINT8, ndim])
     if raw[:4] != magic:
         raise BadInput(
@@ -68,6 +67,6 @@ def parse(raw: bytes, ndim: int, name: str) -> np.ndarray:
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
         raise BadInput(
-            f"{name}: {len(raw)} bytes, but its header says {shape}, which makes {expected}"
+            f"{name}: {len(raw)} bytes, but its header says {shape}, which takes {expected}"
         )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)

@@ -1,4 +1,4 @@
-"""Divide the images for training, validation and testing, under one of four protocols."""
+"""Split the images into training, validation and test sets, by one of four protocols."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
 SPLITS = ("holdout", "published", "half", "test")
-SPLIT_SEED = 42  # the originals' `random_state`; --seed does not move the split
+SPLIT_SEED = 42  # the originals' `random_state`; --seed does not change the split
 HOLDOUT_FRACTION = 0.2  # 48,000 / 12,000, as Fashion-PyTorch ended up doing
-HOLDOUT = "holdout.npz"  # what `_cut` makes of the embedded training images
+HOLDOUT = "holdout.npz"  # what `_cut` returns for the embedded training images
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Split:
 
 
 def split(task: Task, train: Images, test: Images, protocol: str) -> Split:
-    """Divide the images, stratified and always alike.
+    """Split the images by class, the same way every time.
 
     Args:
-        task: Whose published protocol to follow.
+        task: The task, whose published protocol may be followed.
         train: All training images.
         test: All test images.
-        protocol: "holdout" cuts a fifth of the training images off for validation and
-            leaves the test images whole. The others train on all training images, as
-            the originals did: "published" cuts the validation images from the test
+        protocol: "holdout" takes a fifth of the training images for validation and
+            leaves the test images alone. The others train on all training images, as
+            the originals did: "published" takes the validation images from the test
             images as the task's Keras original did, "half" takes half of them, and
             "test" validates on the test images themselves.
 
     Raises:
-        BadInput: if a class has too few images to be divided.
+        BadInput: if a class has too few images to be split.
     """
     if protocol == "holdout":
         rest, validation = _holdout(task, train)
@@ -47,15 +47,18 @@ def split(task: Task, train: Images, test: Images, protocol: str) -> Split:
 
 
 def tested(task: Task, test: Images, protocol: str) -> np.ndarray:
-    """Return which test images a protocol tests on: indices in its order, (n,)."""
+    """Return the indices of the test images that a protocol tests on, in its order, int (n,)."""
     if protocol == "holdout":
         return np.arange(len(test))
     return _cut_test(task, test, protocol)[1]
 
 
 def _holdout(task, train) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a fifth off; of the embedded images as a file says, because importing scikit-learn
-    takes longer than all else that a search does before it trains."""
+    """Take a fifth for validation.
+
+    For the embedded images, a file says which: importing scikit-learn takes longer than
+    everything else that a search does before it trains.
+    """
     path = embedded(task) / HOLDOUT
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
@@ -90,5 +93,5 @@ def _cut(images: Images, fraction: float) -> tuple[np.ndarray, np.ndarray]:
             stratify=images.y,
         )
     except ValueError as error:
-        raise BadInput(f"the {len(images)} images cannot be divided by class ({error})") from None
+        raise BadInput(f"the {len(images)} images cannot be split by class ({error})") from None
     return first, second

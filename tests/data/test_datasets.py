@@ -1,4 +1,4 @@
-"""The embedded data are the published ones, and the splits are the documented ones."""
+"""The embedded data are as published, and the splits as documented."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ def test_embedded_data(task, full):
     train, test = full[task.name]
     assert (train.x.shape, test.x.shape) == ((60000, 28, 28), (10000, 28, 28))
     assert (train.x.dtype, train.y.dtype) == (np.uint8, np.int32)
-    # seed 002: 6,000 of each class; seed 004: 11.24 % ones, 9.04 % fives
+    # Fashion-Keras: 6,000 of each class; MNIST-Keras: 11.24 % ones, 9.04 % fives
     expected = {"fashion": [6000] * 10, "mnist": [5923, 6742, 5958, 6131, 5842, 5421]}
     counts = np.bincount(train.y)
     np.testing.assert_array_equal(counts[: len(expected[task.name])], expected[task.name])
@@ -31,7 +31,7 @@ def test_a_wrong_digest_names_the_file(task):
 
 @pytest.mark.parametrize("protocol", splits.SPLITS)
 def test_splits_are_disjoint_and_complete(task, full, protocol):
-    """Number the images, split the numbers, and see each of them once."""
+    """Number the images and split the numbers: each occurs exactly once."""
     train, test = full[task.name]
     numbered = [
         Images(np.arange(offset, offset + len(images)), images.y)
@@ -72,7 +72,7 @@ def test_sizes(task, full):
 
 @pytest.mark.parametrize("embedded", [True, False])
 def test_holdout_is_scikit_learns(task, full, embedded):
-    """Of the embedded images it comes from a file, of others from scikit-learn itself."""
+    """The embedded images' split comes from a file, that of others from scikit-learn."""
     train, test = full[task.name]
     labels = train.y if embedded else train.y[::-1]
     rest, validation = holdout(labels)
@@ -83,7 +83,7 @@ def test_holdout_is_scikit_learns(task, full, embedded):
 
 
 def test_published_split_is_the_originals(task, full):
-    """Seed 002 unpacks validation first, seed 004 test first."""
+    """Fashion-Keras unpacks validation first, MNIST-Keras test first."""
     _, test = full[task.name]
     size = {"fashion": 0.4, "mnist": 0.5}[task.name]
     first, second = train_test_split(test.x, test_size=size, random_state=42, stratify=test.y)
@@ -126,7 +126,7 @@ def test_inconsistent_own_data(task, tmp_path, train, message):
 
 def test_too_few_of_a_class(task, tmp_path):
     labels = np.array([0] * 29 + [1])
-    with pytest.raises(BadInput, match="cannot be divided by class"):
+    with pytest.raises(BadInput, match="cannot be split by class"):
         splits.split(task, images(labels=labels), images(), "holdout")
 
 

@@ -1,4 +1,4 @@
-"""The IDX reader takes what is right, and names what is wrong."""
+"""The IDX reader accepts valid files and names what is wrong with others."""
 
 import contextlib
 import gzip

@@ -1,4 +1,4 @@
-"""Image files of any size and colour mode become what the model takes."""
+"""Image files of any size and colour mode become the model's input."""
 
 import resource
 import struct
@@ -20,7 +20,7 @@ def drawing(full):
 
 
 def rgba(grey):
-    """White ink that is opaque where the drawing is: dark once on white paper."""
+    """Black ink that is opaque where the drawing is: dark on white paper."""
     ink = np.zeros((*grey.shape, 4), np.uint8)
     ink[..., 3] = grey
     return Image.fromarray(ink)
@@ -88,7 +88,7 @@ def test_a_rotated_photograph_is_set_upright(drawing, tmp_path):
 )
 def test_what_is_no_image_is_named(tmp_path, raw):
     (tmp_path / "odd.png").write_bytes(raw)
-    with pytest.raises(BadInput, match="odd.png: no PNG or JPEG"):
+    with pytest.raises(BadInput, match="odd.png: not a PNG or JPEG"):
         photos.read(tmp_path / "odd.png")
     with pytest.raises(BadInput, match="absent.png: no such file"):
         photos.read(tmp_path / "absent.png")
@@ -104,7 +104,7 @@ def test_a_long_and_narrow_picture_takes_little_memory(tmp_path):
 
 
 def test_the_memory_of_pillow_is_bounded_too(tmp_path):
-    """It allocates outside of Python."""
+    """Pillow allocates memory outside of Python."""
     Image.new("1", (40_000, 1)).save(tmp_path / "line.png")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     photos.read(tmp_path / "line.png")
@@ -119,7 +119,7 @@ def test_an_image_of_too_many_pixels_is_refused_in_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("colours", [1, 3])
 def test_what_is_transparent_in_16_bits_is_white(tmp_path, colours):
-    """One level, or colour, of such a PNG may stand for "transparent"."""
+    """One level or colour of such a PNG may mean "transparent"."""
     levels = np.full((28, 28, colours), 0x1234, ">u2")
     levels[8:20, 8:20] = 0
     (tmp_path / "a.png").write_bytes(png16(levels, transparent=0x1234))
@@ -128,7 +128,7 @@ def test_what_is_transparent_in_16_bits_is_white(tmp_path, colours):
 
 
 def png16(levels, transparent):
-    """Write a PNG of 16 bits a channel, which Pillow cannot with colours."""
+    """Write a PNG with 16 bits per channel, which Pillow cannot do in colour."""
 
     def chunk(kind, data):
         crc = zlib.crc32(kind + data)
