@@ -1,4 +1,4 @@
-"""Pictures that hold systems beside each other. Each function returns a figure."""
+"""Pictures that compare systems. Each function returns a figure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,11 @@ FIRST, SECOND, THIRD = "tab:blue", "tab:orange", "black"
 
 
 def claimed(rows: Sequence[Mapping], title: str) -> Figure:
-    """Draw what trials claim against what was recomputed; crosses cannot be true.
+    """Draw claimed against recomputed accuracies; crosses mark claims that cannot be true.
 
     Args:
-        rows: Those of the leaderboard; claims that are None are left out.
-        title: Of the dataset.
+        rows: Rows of the leaderboard; those without a claim are left out.
+        title: Title of the dataset.
     """
     rows = [row for row in rows if row["claimed_val"] is not None]
     figure = Figure(figsize=(6.5, 6), layout="constrained")
@@ -50,8 +50,8 @@ def ladder(rows: Sequence[Mapping], title: str) -> Figure:
     """Draw the test accuracy of each recipe: published, ours, the twin's.
 
     Args:
-        rows: Those of ladder.csv.
-        title: Of the dataset.
+        rows: Rows of ladder.csv.
+        title: Title of the dataset.
     """
     rows = [row for row in rows if row["score"] == "test_accuracy"]
     figure = Figure(figsize=(9, 0.32 * len(rows) + 1.6), layout="constrained")
@@ -93,7 +93,7 @@ def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], title: str) -> F
     """Draw loss and accuracy of a grid of trainings as small multiples.
 
     Args:
-        cells: Rows of (name, history); a history that is None was not trained.
+        cells: Rows of (name, history); the history is None if it was not trained.
         title: What the grid is.
     """
     height, width = len(cells), len(cells[0])
@@ -123,7 +123,7 @@ def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], title: str) -> F
 
 
 def curves(histories: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
-    """Draw loss and accuracy of several trainings over each other, by name."""
+    """Draw loss and accuracy of several trainings, given by name, in the same axes."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     figure.suptitle(title)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):

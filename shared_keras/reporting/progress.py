@@ -17,18 +17,18 @@ LAYER = re.compile(r"_\d+$")
 
 
 class Progress:
-    """What a person sees of a search. Use as a context around `tuner.search`.
+    """The display of a running search. Use it as a context manager around `tuner.search`.
 
     Args:
         title: What is searched.
-        workers: How many processes train.
+        workers: Number of worker processes.
     """
 
     def __init__(self, title: str, workers: int):
         self.console = console()
         self.title, self.workers = title, workers
         self.live = Live(console=self.console, refresh_per_second=4, transient=True)
-        self.shown: set[str] = set()  # trials that ended, and were shown or are of an earlier run
+        self.shown: set[str] = set()  # ended trials, shown or of an earlier run
 
     def __enter__(self):
         if self.console.is_terminal:
@@ -95,14 +95,14 @@ class Progress:
 
 
 def seconds_left(state: SearchState, workers: int) -> float | None:
-    """Estimate how long a search still takes, or return None before its first trial ended.
+    """Estimate the seconds a search still takes, or return None until its first trial ends.
 
-    A trial costs so much for each epoch and, if it does not resume another, so much for
-    building and compiling its model. Both are fitted to the trials that ended.
+    A trial has a cost per epoch and, unless it resumes another, a fixed cost for building and
+    compiling its model. Both are fitted to the trials that ended.
 
     Args:
         state: The search.
-        workers: How many processes train.
+        workers: Number of worker processes.
     """
     ended = [row for row in state.rows if row.seconds and row.trial not in state.running]
     if not ended:
@@ -126,7 +126,7 @@ def _costs(initial_epoch: int, epochs: int) -> tuple[int, int]:
 
 
 def settings(hyperparameters) -> str:
-    """Write hyperparameters on one line, those of the layers together."""
+    """Format hyperparameters on one line, grouping those of the layers."""
     grouped = {}
     for name, value in hyperparameters.items():
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -135,7 +135,7 @@ def settings(hyperparameters) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration for people."""
+    """Format a duration in seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 

@@ -1,4 +1,4 @@
-"""What commands tell a person about trainings: lines and a table."""
+"""What commands print about trainings."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from shared_keras.reporting.console import say, wrote
 
 
 def validation_source(protocol: str) -> str:
-    """Say where the validation images of a protocol come from."""
+    """Describe where the validation images of a protocol come from."""
     return {
         "holdout": "cut from the training images",
         "test": "which are the TEST images, as published",
@@ -17,7 +17,7 @@ def validation_source(protocol: str) -> str:
 
 
 def protocol(name: str, split: Split) -> str:
-    """Say where the validation images come from."""
+    """Describe the split, and where its validation images come from."""
     return (
         f"{len(split.train):,} images to train on; {len(split.validation):,} for validation, "
         f"{validation_source(name)}; {len(split.test):,} to test on"
@@ -36,7 +36,7 @@ def epoch(number: int, epochs: int, logs: Mapping[str, float]) -> None:
 
 
 def accuracy(scores: Mapping) -> str:
-    """Write an accuracy with its Wilson 95 % interval and its number of images."""
+    """Format an accuracy with its Wilson 95 % interval and its number of images."""
     return (
         f"{scores['accuracy']:.4f} (95 % interval {scores['accuracy_low']:.4f} to "
         f"{scores['accuracy_high']:.4f}, n = {scores['n']:,})"
@@ -44,9 +44,9 @@ def accuracy(scores: Mapping) -> str:
 
 
 def finished(result: Mapping, folder: Path) -> None:
-    """Say what a run gave, and what it wrote."""
+    """Print the result of a run and the files it wrote."""
     if result["stopped_early_by"] is None:
-        say(f"trained {result['epochs_trained']} epochs to the end; the last weights are kept")
+        say(f"trained all {result['epochs_trained']} epochs; the last weights are kept")
     else:
         say(
             f"best epoch {result['best_epoch']} of {result['epochs_trained']} by val_accuracy; "
@@ -58,7 +58,7 @@ def finished(result: Mapping, folder: Path) -> None:
 
 
 def summary(results: Sequence[Mapping]) -> dict:
-    """Return mean and standard deviation over the seeds; the latter None for one."""
+    """Return mean and standard deviation over the seeds; the latter is None for a single one."""
     values = {
         "val_loss": [result["validation"]["loss"] for result in results],
         "val_accuracy": [result["validation"]["accuracy"] for result in results],
@@ -75,7 +75,7 @@ def summary(results: Sequence[Mapping]) -> dict:
 
 
 def outcome(results: Sequence[Mapping], published: Mapping[str, float]) -> None:
-    """Print mean, standard deviation and n, beside what was published."""
+    """Print mean, standard deviation and n beside the published scores."""
     summed = summary(results)
     if len(results) == 1 and not published:
         return

@@ -18,21 +18,21 @@ from shared_keras import files
 from shared_keras.reporting.plots import BEST, TRAIN
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 
-FEWEST = 8  # completed trials, below which importance would be nothing but noise
-TREES = 64  # as many as Optuna's evaluator has
+FEWEST = 8  # completed trials; with fewer, importance would be mere noise
+TREES = 64  # as many as Optuna's evaluator uses
 FOLDS, REPEATS = 5, 10
-LEVEL = 0.95  # of all intervals together
+LEVEL = 0.95  # joint, of all intervals
 
 
 def write(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str]:
     """Write search.png and, after enough trials, importance.png and parallel.png.
 
-    A picture that cannot be drawn costs only itself.
+    If one picture cannot be drawn, the others still are.
 
     Args:
         folder: Folder of the search.
         state: The search.
-        axes: Its hyperparameters by column, each with whether its axis is logarithmic.
+        axes: For each hyperparameter, by column, whether its axis is logarithmic.
 
     Returns:
         A line for each picture that could not be drawn.
@@ -47,7 +47,7 @@ def write(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[st
                 files.write_figure(folder / name, figure)
         except OSError:
             raise
-        except Exception as error:  # whatever Matplotlib or scikit-learn makes of odd values
+        except Exception as error:  # odd values make Matplotlib and scikit-learn raise many types
             notes.append(f"note: {name} could not be drawn ({type(error).__name__}: {error})")
     return notes
 
@@ -118,17 +118,17 @@ def search(state: SearchState, name: str) -> Figure:
 
 
 def scored(state: SearchState) -> list[TrialRow]:
-    """Return the trials that have a score, and a finite one."""
+    """Return the trials that have a finite score."""
     return [row for row in state.rows if row.score is not None and np.isfinite(row.score)]
 
 
 def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return how much the score depends on each hyperparameter, the largest first.
+    """Return how much the score depends on each hyperparameter, largest first.
 
-    Random forests predict the score of trials that they have not seen from their
-    hyperparameters and epochs. The importance is by how much the squared error grows if the
-    values of one hyperparameter are permuted among those trials, as a share of the score's
-    variance. A setting that was promoted counts once: its trials are held out together.
+    Random forests predict the score of held-out trials from their hyperparameters and
+    epochs. The importance of a hyperparameter is the growth of the squared error if its values
+    are permuted among those trials, as a share of the score's variance. A promoted setting
+    counts once: its trials are held out together.
 
     Args:
         table: A row per completed trial: `score`, `epochs` and the hyperparameters,
@@ -137,8 +137,8 @@ def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
     Returns:
         A row per hyperparameter: its name as index, `mean`, and the bounds `low` and `high`
-        of its interval. All intervals hold together with a probability of 95 %, so that
-        one above zero is no chance find among many.
+        of its interval. With a probability of 95 % all intervals hold at once, so an
+        interval above zero is unlikely to be a chance find among many.
     """
     features = _numbers(table[names]).assign(**{"tuner/epochs": table.epochs}).to_numpy(float)
     score = table.score.to_numpy(float)
@@ -169,7 +169,7 @@ def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def importance_figure(importances: pd.DataFrame, title: str) -> Figure:
-    """Draw what `importance` returns as bars, those that may be chance in grey."""
+    """Draw what `importance` returns as bars; grey ones may be chance."""
     figure = Figure(figsize=(8, 1.6 + 0.3 * len(importances)), layout="constrained")
     axes = figure.subplots()
     shown = importances[::-1]
@@ -198,7 +198,7 @@ def parallel_coordinates(
     """Draw each setting as a line through its hyperparameters, colored by its score.
 
     Args:
-        table: As for `importance`; of a setting that was promoted, the last row counts.
+        table: As for `importance`; of a promoted setting, the last row counts.
         names: The hyperparameters.
         logarithmic: Which of them have a logarithmic axis.
         state: The search.
@@ -258,13 +258,15 @@ def parallel_coordinates(
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Return hyperparameters as numbers: words by their order, what is not active as NaN."""
+    """Return hyperparameters as numbers: strings by their order, inactive ones as NaN."""
 
     def number(column):
         if pd.api.types.is_numeric_dtype(column):
             return column.astype(float)
         if pd.api.types.infer_dtype(column) in ("mixed", "mixed-integer"):
-            column = column.map(str, na_action="ignore")  # numbers among words have no order
+            column = column.map(
+                str, na_action="ignore"
+            )  # numbers and strings together have no order
         codes = column.astype("category").cat.codes
         return codes.where(codes >= 0).astype(float)
 

@@ -1,4 +1,4 @@
-"""What a search leaves behind beside its trials: best.json, a table, pictures."""
+"""What a search leaves behind besides its trials: best.json, a table, pictures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,12 +25,12 @@ def write(
     search_settings: SearchSettings,
     confirmed: pd.DataFrame | None,
 ) -> None:
-    """Write best.json, with which a search can be used.
+    """Write best.json, which `retrain` and `--try-first best` need.
 
     Args:
         folder: Folder of the search.
         state: The search.
-        search_settings: What decided it.
+        search_settings: Its settings.
         confirmed: What `hyperband.confirm.retrain` returned, if it was called.
     """
     best = winner(state, confirmed)
@@ -47,7 +47,7 @@ def write(
     }
     if confirmed is not None:
         summary["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
-    if {"trials": summary["trials"]} | read(folder) != summary:  # 0.3.0 did not count the trials
+    if {"trials": summary["trials"]} | read(folder) != summary:  # 0.3.0 wrote no "trials"
         files.write_json(folder / BEST, summary)
 
 
@@ -58,7 +58,7 @@ def read(folder: Path) -> dict:
 
 def write_tensorboard(folder: Path, row: TrialRow) -> None:
     """Write the logs of a trial that ended."""
-    if row.seconds:  # not if it failed before its first epoch ended
+    if row.seconds:  # none if it failed in its first epoch
         tensorboard_logs.write(
             folder / "tensorboard" / row.trial,
             files.read_history(folder / f"trial_{row.trial}" / "history.csv"),
@@ -68,7 +68,7 @@ def write_tensorboard(folder: Path, row: TrialRow) -> None:
 
 
 def winner(state: SearchState, confirmed: pd.DataFrame | None) -> TrialRow:
-    """Return the trial that won: with the best mean, if that is known."""
+    """Return the winner: the trial with the best mean if it was confirmed, else the best one."""
     if confirmed is None:
         return state.best
     return next(row for row in state.rows if row.trial == confirmed.trial[0])
@@ -80,7 +80,7 @@ def draw(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str
     Args:
         folder: Folder of the search.
         state: The search.
-        axes: Its hyperparameters by column, each with whether its axis is logarithmic.
+        axes: For each hyperparameter, by column, whether its axis is logarithmic.
 
     Returns:
         A line for each picture that could not be drawn.
@@ -92,7 +92,7 @@ def draw(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str
 
 
 def import_plots() -> None:
-    """Import what draws, Matplotlib and scikit-learn, which takes a second, ahead of `draw`."""
+    """Import Matplotlib and scikit-learn, which takes a second, ahead of `draw`."""
     from shared_keras.reporting import search_plots  # noqa: F401
 
 
@@ -119,7 +119,7 @@ def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataF
     if state.failed:
         console.print(
             f"{len(state.failed)} of {len(state.rows)} trials failed; "
-            f"{TRIALS} has the reasons, the first: {state.failed[0].reason or ''}",
+            f"{TRIALS} gives the reasons; the first: {state.failed[0].reason or ''}",
             markup=False,
         )
     for name in WRITTEN:
@@ -129,7 +129,7 @@ def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataF
 
 def _show_confirmed(confirmed: pd.DataFrame, console) -> None:
     """Print the trials that were retrained."""
-    console.print("Retrained, the best mean first:")
+    console.print("Retrained trials, best mean first:")
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("trial", "score in the search", "mean", "sd", "n"):
         table.add_column(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 def write(
     folder: Path, history: Mapping[str, Sequence[float]], first: int, values: Mapping
 ) -> None:
-    """Write one run: scalars by epoch, and what HParams shows.
+    """Write one run: scalars by epoch, and the hyperparameters for the HParams tab.
 
     Args:
         folder: Folder of the run.
@@ -17,7 +17,7 @@ def write(
         first: Number of the first epoch, counted from one.
         values: Hyperparameters.
     """
-    # With a module of this name, TensorBoard writes files itself instead of with
+    # If a module of this name exists, TensorBoard writes the files itself. Otherwise it uses
     # TensorFlow, which takes seconds to import.
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
     from tensorboard.compat.proto.event_pb2 import Event

@@ -1,4 +1,4 @@
-"""Pictures of searches: what they show, and of odd searches, too."""
+"""Pictures of searches, including odd ones."""
 
 import io
 
@@ -40,7 +40,7 @@ def test_a_picture_that_cannot_be_drawn_costs_only_itself(tmp_path, monkeypatch)
 @pytest.mark.parametrize("direction", ["min", "max"])
 @pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan")])
 def test_pictures_leave_out_scores_that_cannot_be_drawn(tmp_path, bad, direction):
-    """As an earlier version may have recorded them."""
+    """An earlier version may have recorded such scores."""
     odd = state([0.0, 1.0, 2.0, bad, *np.arange(4.0, 12)], direction)
     assert search_plots.write(tmp_path, odd, {"units": False}) == []
     assert {path.name for path in tmp_path.iterdir()} == set(PICTURES)
@@ -53,7 +53,7 @@ def test_hyperparameters_are_pictured_after_enough_trials(tmp_path, trials, writ
 
 
 def results(n=60, seed=0):
-    """Trials whose score depends on `rate` and the epochs, and on nothing else."""
+    """Trials whose score depends only on `rate` and the epochs."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame(
         {
@@ -78,7 +78,7 @@ def test_importance_finds_what_matters(seed):
 
 
 def test_importance_finds_nothing_in_noise():
-    """Not even where promoted settings stand in several rows, with scores alike."""
+    """Not even if promoted settings fill several rows with similar scores."""
     found = 0
     for seed in range(20):
         table = results(30, seed)
