@@ -52,7 +52,7 @@ def write(
 
 
 def read(folder: Path) -> dict:
-    """Return what `write` wrote, or before that of no trials."""
+    """Return what `write` wrote, or zero trials before that."""
     return files.read_object(folder / BEST) if (folder / BEST).exists() else {"trials": 0}
 
 

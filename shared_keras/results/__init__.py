@@ -1,1 +1,1 @@
-"""What searches and runs leave on disk, and how it is found again."""
+"""What searches and runs leave on disk, and how to find it again."""

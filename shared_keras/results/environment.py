@@ -30,9 +30,9 @@ def environment() -> dict:
 
 
 def commit() -> str | None:
-    """Return the commit of this checkout, marked if changed, or None without one."""
+    """Return the commit of this checkout, marked if it was changed, or None outside of one."""
     root = Path(__file__).parents[2]
-    where = [f"--git-dir={root / '.git'}", f"--work-tree={root}"]  # not a user's own repository
+    where = [f"--git-dir={root / '.git'}", f"--work-tree={root}"]  # never a user's own repository
     try:
         return subprocess.run(
             ["git", *where, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],

@@ -1,4 +1,4 @@
-"""What commands leave on disk: folders that explain themselves."""
+"""Create and find the folders that commands write to."""
 
 import os
 from datetime import datetime
@@ -22,14 +22,13 @@ def make_folder(path: Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise BadInput(
-            f"argument --results-dir: expected a folder that can be written, "
-            f"but {path}: {error.strerror}"
+            f"argument --results-dir: expected a writable folder, but {path}: {error.strerror}"
         ) from None
     return path
 
 
 def new_folder(parent: Path, label: str) -> Path:
-    """Create a folder that nobody used before, named after the time and `label`."""
+    """Create a new folder, named after the time and `label`."""
     make_folder(parent)
     name = f"{datetime.now():%Y%m%d-%H%M%S}-{label}"
     for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
@@ -38,7 +37,7 @@ def new_folder(parent: Path, label: str) -> Path:
             return parent / f"{name}{suffix}"
         except FileExistsError:
             continue
-    raise BadInput(f"argument --results-dir: {parent / name} exists 999 times")
+    raise BadInput(f"argument --results-dir: {parent / name} exists 999 times already")
 
 
 def comparison_folder(out: Path | None, parent: Path, label: str) -> Path:

@@ -20,7 +20,7 @@ REFERENCE = "reference"  # the name of the committed model
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file that stock Keras loads, whole or not at all."""
+    """Write a `.keras` file that stock Keras loads; it is complete or not there at all."""
     with replacing(path) as temporary, _silence():
         portable(model).save(temporary)
 
@@ -29,18 +29,18 @@ def load(task: Task, path: Path) -> keras.Model:
     """Read a `.keras` file in safe mode.
 
     Raises:
-        BadInput: if it is no model, needs code from elsewhere, or is not from
-            28x28 images to the task's classes.
+        BadInput: if it is not a model, needs code that Keras does not have, or does not
+            map 28x28 images to the task's classes.
     """
     if path.suffix != ".keras" or not path.is_file():
         raise BadInput(f"{path}: expected a .keras file, got none")
     try:
         with _silence():
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a broken or hostile file provokes
+    except Exception as error:  # a broken or hostile file may raise anything
         sentence = str(error).strip().split("\n")[0][:200]
         raise BadInput(
-            f"{path}: refused, it is no Keras model, or it needs code that Keras does "
+            f"{path}: refused, it is not a Keras model, or needs code that Keras does "
             f"not have ({type(error).__name__}: {sentence})"
         ) from None
     expected = ((None, SIDE, SIDE), (None, len(task.classes)))
@@ -57,11 +57,11 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     """Return the path of a model.
 
     Args:
-        task: Whose model.
-        results_dir: Where runs lie.
-        name: Name of a run (of several seeds: the first), "reference" for the committed
-            model, or the path of a `.keras` file; without it the newest run, or else the
-            committed model.
+        task: The task.
+        results_dir: Folder of the user's results.
+        name: Name of a run (if it has several seeds, the first), "reference" for the
+            committed model, or the path of a `.keras` file; by default the newest run, or
+            else the committed model.
 
     Raises:
         BadInput: if there is none.
@@ -92,7 +92,7 @@ def committed(task: Task) -> Path:
 
 
 def introduce(task: Task, path: Path) -> str:
-    """Say in a line which model this is."""
+    """Describe a model in one line."""
     if path == committed(task):
         card = path.with_name("README.md")
         return f"the committed model, the recipe cnn with seed 0; {card} describes it"
@@ -100,13 +100,13 @@ def introduce(task: Task, path: Path) -> str:
 
 
 def settings(path: Path) -> dict:
-    """Return the settings of the run that a model is of, or none without a run."""
+    """Return the settings of a model's run, or an empty dict if it has none."""
     file = path.with_name("settings.json")
     return read_object(file) if path.name == MODEL and file.exists() else {}
 
 
 def describe(path: Path) -> str:
-    """Name a model for people and for folders: its run and seed, or its file."""
+    """Return a model's name for messages and folders: its run and seed, or its file."""
     if path.name != MODEL:
         return path.stem
     parts = path.parent.parts
@@ -116,9 +116,9 @@ def describe(path: Path) -> str:
 
 @contextlib.contextmanager
 def _silence():
-    """Keep TensorFlow, which Keras imports to save and load, from chatting on stderr.
+    """Keep TensorFlow, which Keras imports to save and load, from writing to stderr.
 
-    Its C++ code writes to the descriptor, so Python's `redirect_stderr` is not
+    Its C++ code writes to the file descriptor, so Python's `redirect_stderr` is not
     enough. Errors still arrive: they are exceptions.
     """
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are. Arrays in, values out."""
+"""Scores of predictions: arrays in, plain values out."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ BATCH = 1000
 
 
 def predict_outputs(model, x: np.ndarray) -> np.ndarray:
-    """Return what a Keras model makes of raw images, (n, 28, 28): float32 (n, classes)."""
+    """Return a Keras model's outputs for raw images, (n, 28, 28): float32 (n, classes)."""
     # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
     batches = [model.predict_on_batch(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
     return np.concatenate(batches)
@@ -31,7 +31,7 @@ def predict_probabilities(model, x: np.ndarray) -> np.ndarray:
     """
     given = predict_outputs(model, x).astype(np.float64)
     sums = given.sum(axis=1, keepdims=True)
-    if (given >= 0).all() and np.allclose(sums, 1, atol=0.02):  # as bfloat16 rounds
+    if (given >= 0).all() and np.allclose(sums, 1, atol=0.02):  # bfloat16 rounds that much
         return given / sums
     return special.softmax(given, axis=1)
 
@@ -50,8 +50,8 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> d
         model's weight penalties), `macro` and per-class `precision`, `recall`,
         `f1`, the class's `support`, and the `confusion` matrix (rows true).
         A class that occurs but is never predicted, or the reverse, scores zero. One that
-        neither occurs nor is predicted was not measured: its scores are None, and it is
-        not part of `macro`, the mean of the others.
+        neither occurs nor is predicted is not measured: its scores are None, and `macro`
+        is the mean of the others.
     """
     labels = range(len(classes))
     predicted = probabilities.argmax(axis=1)
@@ -85,7 +85,7 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> d
 
 
 def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images: Images) -> dict:
-    """Score a function from raw images, (n, 28, 28), to probabilities, as `score` does."""
+    """Score a function that maps raw images, (n, 28, 28), to probabilities. See `score`."""
     return score(predict(images.x), images.y, task.classes)
 
 

@@ -1,4 +1,4 @@
-"""Find finished searches, the user's own and the committed reference."""
+"""Find finished searches: the user's own and the committed reference."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     """Return the folder of a finished search.
 
     Args:
-        task: Whose search.
-        results_dir: Where the user's results lie.
-        name: Name of a search; "reference" is the committed one. Without it
+        task: The task.
+        results_dir: Folder of the user's results.
+        name: Name of a search; "reference" is the committed one. By default
             the user's newest, or else the reference.
 
     Raises:
@@ -44,13 +44,14 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
 
 
 def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
-    """Return the winner's hyperparameters of the newest finished search of a space.
+    """Return the winner's hyperparameters in the newest finished search of a space.
 
     Args:
-        task: Whose search.
-        results_dir: Where the user's results lie; without one there, the committed count.
+        task: The task.
+        results_dir: Folder of the user's results; if it has no such search, the committed ones
+            are used.
         space: The search space.
-        but: A search that does not count.
+        but: Name of a search to ignore.
 
     Raises:
         BadInput: if there is none.
@@ -70,14 +71,14 @@ def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
 
 
 def describe(task: Task, folder: Path) -> str:
-    """Say whose search a folder holds."""
+    """Describe a search: whose it is, and its folder."""
     committed = folder == folders.reference(task)
     owner = "the committed reference search" if committed else "your search"
     return f"{owner} {folder}"
 
 
 def trial(folder: Path, trial_id: str) -> dict:
-    """Return the hyperparameters of a trial by name.
+    """Return the hyperparameters of a trial, values by name.
 
     Raises:
         BadInput: if the search has no such trial.

@@ -1,4 +1,4 @@
-"""What decides a search and what decides a run, as JSON and back."""
+"""The settings of searches and runs, and reading and writing them as JSON."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -10,17 +10,17 @@ QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
 BATCH_SIZE = 32  # as in the Keras originals
 METRICS = ("accuracy", "loss", "precision", "macro_precision")
 OBJECTIVES = (*(f"val_{name}" for name in METRICS), *METRICS)
-SEEDS = 3  # of --confirm
+SEEDS = 3  # used by --confirm
 BEST = "best"
-EPOCHS = 100  # more than EarlyStopping leaves
-PATIENCE = 15  # that of Fashion-Keras, which stopped 15 epochs after its best
+EPOCHS = 100  # more than EarlyStopping ever trains
+PATIENCE = 15  # as in Fashion-Keras, which stopped 15 epochs after its best
 ALL = "all"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """All that decides the result of a search.
+    """Everything that determines the result of a search.
 
     Attributes:
         try_first: The recipe or the search whose settings are tried first, if any.
@@ -43,15 +43,16 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """All that decides the result of a run.
+    """Everything that determines the result of a run.
 
     Attributes:
         framework: "keras", or "pytorch" for the twin.
-        recipe: Name of the recipe, if it is one.
+        recipe: Name of the recipe, if one was trained.
         space: The search space that the hyperparameters belong to, if any.
         system: `System.to_json()` of what was trained.
-        patience: None: no early stopping, the last epoch is kept.
-        batch_size: None, as the seed: not known, of a trial that was imported.
+        patience: Epochs without improvement before it stops; None for no early stopping, when
+            the last epoch is kept.
+        batch_size: None, like the seed, if unknown, as for an imported trial.
         data: A digest of the images.
     """
 
@@ -73,7 +74,7 @@ class RunSettings:
 
 
 def read_settings(kind: type, path: Path):
-    """Read back the settings that were written as JSON from a dataclass `kind`.
+    """Read settings that were written as JSON from the dataclass `kind`.
 
     Raises:
         BadInput: naming the file, if a key is unknown or missing.

@@ -1,4 +1,4 @@
-"""A search as plain rows: what trials.csv holds, and what reports and pictures take."""
+"""A search as plain rows: what trials.csv holds, and what reports and pictures use."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ class TrialRow:
         trial: Its number, such as "0012".
         bracket: KerasTuner's number of the bracket, which counts down to 0.
         rung: The rung in it, from 0.
-        initial_epoch: Where it started.
-        epochs: Where it stops.
+        initial_epoch: The epoch where it starts, from 0.
+        epochs: The epoch where it stops.
         parent: The trial that it resumes, if any.
         score: The objective in its best epoch, or None.
         seconds: How long it trained, or None.
@@ -64,10 +64,10 @@ class SearchState:
         objective: Name of the metric.
         direction: "max" or "min".
         rows: The trials that were started, by number.
-        ended: Numbers of those that ended, in that order.
-        ranked: Those that completed: longest trained first, then by score.
-        running: For how many seconds each trial has been training.
-        waiting: Initial epoch and epochs of each trial that is still to start.
+        ended: Numbers of the trials that ended, in that order.
+        ranked: The completed trials: longest trained first, then by score.
+        running: For how many seconds each running trial has trained.
+        waiting: Initial epoch and epochs of each trial that has not started.
         finished: Whether nothing is left to train.
     """
 
@@ -92,7 +92,7 @@ class SearchState:
 
     @property
     def total(self) -> int:
-        """How many trials there are to be; trials that stand in for failed ones count, too."""
+        """How many trials there will be, including those that replace failed ones."""
         unfinished = [row for row in self.rows if row.trial not in self.ended]
         return len(self.ended) + len(unfinished) + len(self.waiting)
 
@@ -100,7 +100,7 @@ class SearchState:
 def column(name: str) -> str:
     """Return the column of a hyperparameter in a table of trials: its name, if that is free.
 
-    One that is called as the column of another would be gets another `hp/`, too.
+    `score` becomes `hp/score`, and `hp/score` becomes `hp/hp/score`, so that they stay apart.
     """
     return f"hp/{name}" if re.sub("^(hp/)+", "", name) in COLUMNS else name
 

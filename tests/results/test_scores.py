@@ -1,4 +1,4 @@
-"""Scores, held against their definitions."""
+"""Scores, checked against their definitions."""
 
 import math
 

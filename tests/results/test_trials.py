@@ -12,7 +12,7 @@ from shared_keras.results import trials
 
 @given(st.lists(st.sampled_from(["hp/", "score", "epochs", "rate"]), max_size=4).map("".join))
 def test_columns_of_hyperparameters_are_their_own(name):
-    """Whatever they are called, also as the column of another."""
+    """Whatever their names, even the name of another's column."""
     assert trials.column(name) not in trials.COLUMNS
     others = {name[i:] for i in range(len(name) + 1)} | {f"hp/{name}"}
     columns = [trials.column(other) for other in others]
