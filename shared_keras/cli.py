@@ -1,4 +1,4 @@
-"""The way into every command: parse, choose the backend, run it, and say how it ended."""
+"""The entry point of every command: parse, choose the backend, run, report how it ended."""
 
 import atexit
 import gc
@@ -9,7 +9,7 @@ from shared_keras import devices, flags
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.task import Task
 
-atexit.register(gc.freeze)  # otherwise Python, as it leaves, looks at all objects again: 0.5 s
+atexit.register(gc.freeze)  # saves 0.5 s: Python skips these objects at exit
 
 
 def main(task: Task, command: str, argv: list[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
     Args:
         task: The task.
         command: "search", "retrain", "evaluate", "predict", "explore" or "compare".
-        argv: What was typed after the command; by default that of this process.
+        argv: Arguments of the command; by default those of this process.
 
     Returns:
         The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C.
@@ -29,7 +29,7 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
     try:
         if hasattr(args, "backend"):
             devices.choose(args.backend, args.device)
-        # Only now, because the commands import Keras, which needs its backend and takes seconds.
+        # Imported only now: commands import Keras, which takes seconds and needs its backend set.
         importlib.import_module(f"shared_keras.commands.{command}").run(task, args)
         return 0
     except BadInput as error:
@@ -40,7 +40,7 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         print(f"{parser.prog}: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output is gone; nobody to tell
+        sys.stderr.close()  # the reader of our output is gone
         return 1
     except Exception as error:
         return _fail(parser, f"{type(error).__name__}: {error}", 1)

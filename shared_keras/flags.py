@@ -1,4 +1,4 @@
-"""What can be typed: a parser for each command. Nothing heavy is imported here."""
+"""The command line: a parser for each command. This module imports nothing heavy."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def search(task: Task) -> Parser:
     """Return the parser of `search`."""
     parser = Parser(task, "search", f"Search hyperparameters for {task.title}.")
     add = parser.add_argument
-    add("--space", choices=task.spaces, default=task.default_space, help="what to vary")
+    add("--space", choices=task.spaces, default=task.default_space, help="search space")
     factors = ", ".join(f"{b.factor} ({name})" for name, b in task.spaces.items())
     budgets = ", ".join(f"{b.max_epochs} ({name})" for name, b in task.spaces.items())
     add(
@@ -40,7 +40,7 @@ def search(task: Task) -> Parser:
         "--factor",
         type=whole(2),
         metavar="N",
-        help=f"one of how many trials is promoted; by default as published: {factors}",
+        help=f"one trial in N is promoted; by default as published: {factors}",
     )
     add("--quick", action="store_true", help="a budget of about half a minute")
     add("--iterations", type=whole(1), metavar="N", default=1, help="Hyperband runs")
@@ -50,27 +50,27 @@ def search(task: Task) -> Parser:
         metavar="N",
         help=f"images per step, by default {BATCH_SIZE}; the space batchnorm searches it itself",
     )
-    add("--objective", choices=OBJECTIVES, default="val_accuracy", help="what to improve")
+    add("--objective", choices=OBJECTIVES, default="val_accuracy", help="metric to improve")
     add(
         "--workers",
         type=whole_or_auto,
         metavar="N",
         default="auto",
-        help="processes that train; auto: one for each CPU core, or one on a GPU",
+        help="worker processes; auto: one for each CPU core, or one on a GPU",
     )
     add(
         "--try-first",
         choices=[*(n for n, r in task.recipes.items() if isinstance(r.system, Replay)), BEST],
         metavar="NAME",
         help="start with known settings: those of a recipe of the same space, or 'best', "
-        "the winner of your newest other search of it",
+        "the winner of your newest other search of this space",
     )
-    add("--timeout", type=whole(1), metavar="SECONDS", help="start no trial after that")
+    add("--timeout", type=whole(1), metavar="SECONDS", help="start no more trials after this time")
     add(
         "--max-trials",
         type=whole(1),
         metavar="N",
-        help="only the first N trials; the same command with a larger N resumes",
+        help="train only the first N trials; the same command with a larger N resumes",
     )
     add(
         "--confirm",
@@ -79,8 +79,8 @@ def search(task: Task) -> Parser:
         help=f"retrain the best K with {SEEDS} other seeds; the best mean wins",
     )
     add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
-    add("--seed", type=whole(0), metavar="N", default=0, help="decides everything random")
-    add("--name", type=name, help="name of the search; by default made of the flags that matter")
+    add("--seed", type=whole(0), metavar="N", default=0, help="seed of everything random")
+    add("--name", type=name, help="name of the search; by default made from the other flags")
     _add_split(parser, "holdout")
     _add_data(parser)
     _add_results(parser)
@@ -103,19 +103,19 @@ def retrain(task: Task) -> Parser:
         help=f"a published setting, or all: {', '.join(task.recipes)}",
     )
     add = parser.add_argument
-    add("--torch", action="store_true", help="train its PyTorch twin instead of the Keras model")
+    add("--torch", action="store_true", help="train the PyTorch twin instead of the Keras model")
     add(
         "--search",
         metavar="NAME",
         type=name,
         help="for --best and --trial: which search; by default your newest finished one, "
-        "or else the committed one, which is called 'reference'",
+        "or else the committed one, named 'reference'",
     )
     add(
         "--epochs",
         type=whole(1),
         metavar="N",
-        help=f"at most how many epochs; by default {EPOCHS}, or the recipe's",
+        help=f"maximum number of epochs; by default {EPOCHS}, or the recipe's",
     )
     add(
         "--patience",
@@ -124,7 +124,7 @@ def retrain(task: Task) -> Parser:
         help="epochs without a better val_accuracy before training stops; "
         f"by default {PATIENCE}, or the recipe's, which may have none",
     )
-    add("--runs", type=whole(1), metavar="N", default=1, help="repeat over N seeds")
+    add("--runs", type=whole(1), metavar="N", default=1, help="train once with each of N seeds")
     add("--seed", type=whole(0), metavar="N", default=0, help="the first seed")
     add(
         "--batch-size",
@@ -162,9 +162,9 @@ def predict(task: Task) -> Parser:
     parser = Parser(task, "predict", f"Classify images with a model for {task.title}.")
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", type=Path, help="PNG or JPEG of any size")
-    add("--random", type=whole(1), metavar="N", help="take N of the test images instead")
-    add("--run", metavar="RUN", help="as RUN of evaluate")
-    add("--seed", type=whole(0), metavar="N", default=0, help="decides which N")
+    add("--random", type=whole(1), metavar="N", help="classify N random test images instead")
+    add("--run", metavar="RUN", help="like RUN of evaluate")
+    add("--seed", type=whole(0), metavar="N", default=0, help="seed of the choice of N")
     _add_data(parser)
     _add_results(parser)
     _add_device(parser)
@@ -185,8 +185,8 @@ def compare(task: Task) -> Parser:
     parser = Parser(
         task,
         "compare",
-        f"Compare systems for {task.title}: without arguments all recipes with what was "
-        "published, two RUNs with each other, or a Ray Tune folder with its port.",
+        f"Compare systems for {task.title}: by default all recipes with their published "
+        "scores; or two RUNs with each other, or a Ray Tune folder with its port.",
     )
     add = parser.add_argument
     add(
@@ -200,14 +200,14 @@ def compare(task: Task) -> Parser:
         "--mapping",
         metavar="FILE",
         type=Path,
-        help="for --ray-results: JSON that translates the names of hyperparameters "
+        help="for --ray-results: JSON that maps the names of hyperparameters "
         "('config'), modules ('modules') and the metric ('metric')",
     )
     add(
         "--import",
         dest="import_trial",
         metavar="TRIAL",
-        help="for --ray-results: write the port of this trial as a run, too",
+        help="for --ray-results: also write the port of this trial as a run",
     )
     add(
         "--out",
@@ -239,7 +239,7 @@ def _add_split(parser: Parser, default: str | None, note: str = "") -> None:
         choices=SPLITS,
         default=default,
         help="where validation images come from: a fifth of the training images "
-        "(holdout), or the test images, as in the originals: a part of them (published), "
+        "(holdout), or, as in the originals, the test images: a part of them (published), "
         f"half (half), all (test){note}",
     )
 
@@ -258,8 +258,8 @@ def _add_device(parser: Parser) -> None:
     parser.add_argument(
         "--backend",
         choices=devices.BACKENDS,
-        help="Keras backend; by default KERAS_BACKEND decides, and without that jax",
+        help="Keras backend; by default KERAS_BACKEND or, if unset, jax",
     )
     parser.add_argument(
-        "--device", choices=devices.DEVICES, default="auto", help="auto takes a GPU if there is one"
+        "--device", choices=devices.DEVICES, default="auto", help="auto uses a GPU if there is one"
     )

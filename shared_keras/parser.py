@@ -1,4 +1,4 @@
-"""A parser that says what is wrong in one sentence, and readers of what is typed."""
+"""An argument parser that reports errors in one sentence, and argument types."""
 
 import argparse
 import re
@@ -19,7 +19,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that says what is wrong in one sentence."""
+    """An `ArgumentParser` that reports errors in one sentence."""
 
     def __init__(self, task: Task, command: str, description: str):
         super().__init__(
@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole(low: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers of at least `low`."""
+    """Return an argument type: whole numbers of at least `low`."""
 
     def read(text: str) -> int:
         try:
@@ -51,7 +51,7 @@ def whole(low: int) -> Callable[[str], int]:
 
 
 def name(text: str) -> str:
-    """Read a name of a search or a run: one folder's, not a path."""
+    """Read the name of a search or a run: a folder name, not a path."""
     if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"expected a name of letters, digits, dots, dashes and underscores, got '{text}'"
