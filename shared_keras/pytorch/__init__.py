@@ -1,1 +1,1 @@
-"""PyTorch: the twin of each system, and weights both ways."""
+"""PyTorch: the twin of each system, and weights in both directions."""

@@ -1,8 +1,8 @@
 """The plain PyTorch version of every system, and its training.
 
-Written as a good PyTorch user would: a `Sequential`, an optimizer from `torch.optim`,
-a `DataLoader`, a loop. It is what the Keras port is compared with, so nothing of
-Keras is in it. PyTorch is the optional extra `torch`.
+Written as an experienced PyTorch user would write it: a `Sequential`, an optimizer from
+`torch.optim`, a `DataLoader`, a loop. The Keras port is compared with it, so it uses nothing
+of Keras. PyTorch comes with the optional extra `torch`.
 """
 
 import copy
@@ -71,7 +71,7 @@ def _part(layer: spec.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
 
 
 class _Flip(nn.Module):
-    """Mirrors half of the images in training."""
+    """Mirrors half of the images, in training only."""
 
     def forward(self, x):
         if not self.training:
@@ -81,7 +81,7 @@ class _Flip(nn.Module):
 
 
 class _Shift(nn.Module):
-    """Moves each image by up to `pixels` in both directions in training."""
+    """Moves each image by up to `pixels` in both directions, in training only."""
 
     def __init__(self, pixels):
         super().__init__()
@@ -108,7 +108,7 @@ def _initialized(part, init: str):
 
 
 def make_optimizer(system: System, network: nn.Sequential) -> torch.optim.Optimizer:
-    """Return the optimizer of the network's parameters."""
+    """Return the optimizer for the network's parameters."""
     o = system.optimizer
     groups = _groups(system, network)
     match o.name:
@@ -127,7 +127,7 @@ def make_optimizer(system: System, network: nn.Sequential) -> torch.optim.Optimi
 
 
 def _groups(system, network):
-    """Give each kernel with a penalty c * sum(w**2) the weight decay 2c of its gradient."""
+    """Give each kernel with a penalty c * sum(w**2) the weight decay 2c, with its gradient."""
     dense = [layer for layer in system.layers if isinstance(layer, spec.Dense)]
     linear = [part for part in network if isinstance(part, nn.Linear)]
     decays = {part.weight: 2 * layer.l2 for layer, part in zip(dense, linear) if layer.l2}
@@ -138,7 +138,7 @@ def _groups(system, network):
 
 
 def _keras_epsilon():
-    """Make PyTorch's Adam Keras's, whose epsilon acts before the bias is corrected."""
+    """Return a hook for PyTorch's Adam: Keras adds epsilon before it corrects the bias."""
     steps = 0
 
     def hook(adam, args, kwargs):
@@ -151,7 +151,7 @@ def _keras_epsilon():
 
 
 def make_scheduler(system: System, optimizer: torch.optim.Optimizer):
-    """Return the scheduler of the learning rate, or None."""
+    """Return the learning-rate scheduler, or None."""
     schedule = system.optimizer.schedule
     if schedule is None:
         return None
@@ -159,7 +159,7 @@ def make_scheduler(system: System, optimizer: torch.optim.Optimizer):
 
 
 def normalized(system: System, x: np.ndarray) -> torch.Tensor:
-    """Return raw images, uint8 (n, 28, 28), as the network takes them."""
+    """Normalize raw images, uint8 (n, 28, 28), for the network: float (n, 28, 28)."""
     pixels = torch.tensor(x, dtype=torch.get_default_dtype())
     return (pixels / 255 - system.mean) / system.std
 
@@ -224,11 +224,11 @@ def fit(
         train: Images to train on.
         validation: Images to evaluate after each epoch.
         batch_size: Images per step.
-        epochs: At most how many epochs.
-        patience: Epochs without a better validation accuracy before it stops, and
-            the best epoch is restored; None to keep the last of all epochs.
-        seed: Decides initialisation, order and dropout.
-        after_epoch: Called with the epoch, counted from zero, and its values.
+        epochs: Maximum number of epochs.
+        patience: Epochs without a better validation accuracy before training stops;
+            the best epoch is restored. None trains all epochs and keeps the last.
+        seed: Determines initialisation, order and dropout.
+        after_epoch: Called with the epoch, counted from zero, and its logs.
 
     Returns:
         The network, the history as Keras would name it, and the epoch, counted from

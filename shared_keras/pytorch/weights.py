@@ -1,10 +1,10 @@
-"""Weights both ways: PyTorch state dicts and Keras models of the same system.
+"""Convert weights between PyTorch state dicts and Keras models of the same system.
 
 The k-th Linear, Conv2d or BatchNorm of a state dict, in its own order, belongs to the
-k-th Dense, Conv2D or BatchNormalization of the model, whatever the modules are called:
-`layers.0`, `hl1` and `capas.1` are all a first layer. A kernel is transposed; that of a
-Dense layer which follows a Flatten of feature maps is also put in Keras's order, because
-PyTorch keeps channels first.
+k-th Dense, Conv2D or BatchNormalization of the model, whatever the modules' names:
+`layers.0`, `hl1` and `capas.1` can all be a first layer. Kernels are transposed. That of a
+Dense layer after a Flatten of feature maps is also reordered, because PyTorch puts
+channels first.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 class _Slot(NamedTuple):
-    """A Keras layer with weights: its kind, and the feature maps before a Flatten."""
+    """A Keras layer with weights: its kind, and the shape of any feature maps flattened before it."""
 
     layer: keras.layers.Layer
     kind: str
@@ -51,12 +51,12 @@ def load(model: keras.Model, state: Mapping[str, "torch.Tensor"]) -> None:
 def state_dict(
     model: keras.Model, like: Mapping[str, "torch.Tensor"] | None = None
 ) -> dict[str, "torch.Tensor"]:
-    """Return the weights of a Keras model as PyTorch takes them.
+    """Return the weights of a Keras model as a PyTorch state dict.
 
     Args:
         model: A model of one of our systems.
         like: A state dict whose names and order to use, such as that of your own
-            module; without it those of the twin: dense_1.weight, norm_1.bias, ...
+            module; by default those of the twin: dense_1.weight, norm_1.bias, ...
 
     Raises:
         BadInput: naming the first key of `like` that does not fit.
@@ -85,7 +85,7 @@ def state_dict(
 
 
 def load_module(network: "torch.nn.Module", state: Mapping[str, "torch.Tensor"]) -> None:
-    """Put the weights of a state dict into a network whose modules are called otherwise.
+    """Put the weights of a state dict into a network whose modules have other names.
 
     Args:
         network: A module of the same system, such as the twin.
@@ -106,12 +106,12 @@ def load_module(network: "torch.nn.Module", state: Mapping[str, "torch.Tensor"])
 def renamed(
     state: Mapping[str, "torch.Tensor"], names: Mapping[str, str]
 ) -> dict[str, "torch.Tensor"]:
-    """Return a state dict with other module names, put in the order of the new ones.
+    """Return a state dict with its modules renamed, in the order of the new names.
 
     Args:
         state: Tensors by name.
-        names: Theirs to ours, such as {"fc.in": "dense_1"}; the order is that of the
-            numbers at the end.
+        names: Their names mapped to ours, such as {"fc.in": "dense_1"}; the numbers at the
+            end give the order.
     """
     if not names:
         return dict(state)
@@ -131,7 +131,7 @@ def read(path: Path) -> dict[str, "torch.Tensor"]:
     """Read a state dict from a file that may hold nothing but tensors.
 
     Raises:
-        BadInput: if it is no state dict, or would run code.
+        BadInput: if it is not a state dict, or would run code.
     """
     import pickle
 
@@ -144,13 +144,13 @@ def read(path: Path) -> dict[str, "torch.Tensor"]:
             f"{path}: refused, it holds more than tensors, which could run code; expected a "
             "state dict, as torch.save(model.state_dict(), ...) writes it"
         ) from None
-    except Exception as error:  # whatever a broken file provokes
+    except Exception as error:  # a broken file may raise anything
         sentence = str(error).strip().split("\n")[0][:200]
         raise BadInput(f"{path}: cannot be read as a PyTorch checkpoint ({sentence})") from None
     if not isinstance(state, Mapping) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
-        raise BadInput(f"{path}: expected a state dict, names to tensors, got something else")
+        raise BadInput(f"{path}: expected a state dict of names and tensors, got something else")
     return dict(state)
 
 
@@ -173,7 +173,7 @@ def _slots(model) -> list[_Slot]:
 
 
 def _modules(state) -> dict[str, dict]:
-    """Group tensors by module, and drop what counts batches."""
+    """Group tensors by module, and drop the batch counters."""
     modules = {}
     for key, tensor in state.items():
         name, _, part = key.rpartition(".")
@@ -189,8 +189,8 @@ def _kind(name: str, tensors: Mapping) -> str:
     if dimensions not in (2, 4):
         part = next(iter(tensors))
         raise BadInput(
-            f"state dict: '{name}.{part}' belongs to no Linear, Conv2d or BatchNorm, expected "
-            "only those"
+            f"state dict: '{name}.{part}' does not belong to a Linear, Conv2d or "
+            "BatchNorm, expected only those"
         )
     return {2: "dense", 4: "conv"}[dimensions]
 
@@ -232,15 +232,17 @@ def _parts(slot) -> tuple[str, ...]:
 
 
 def _to_keras(slot, name, part, tensors) -> np.ndarray:
-    """Return one tensor as the layer takes it, or refuse it by name."""
+    """Return one tensor in the layout of the Keras layer, or reject it by name."""
     key = f"{name}.{part}"
     if part not in tensors:
-        raise BadInput(f"state dict: '{key}' is missing, the model needs it")
+        raise BadInput(f"state dict: '{key}' is missing, but the model needs it")
     spare = set(tensors) - set(_parts(slot))
     if spare:
         raise BadInput(f"state dict: '{name}.{sorted(spare)[0]}' has no place in the model")
     place = slot.layer.get_weights()[_parts(slot).index(part)]
-    array = tensors[part].detach().cpu().numpy().copy()  # or JAX might share PyTorch's memory
+    array = (
+        tensors[part].detach().cpu().numpy().copy()
+    )  # without a copy JAX might share PyTorch's memory
     expected = _to_torch(slot, part, place).shape
     if array.shape != expected:
         raise BadInput(f"state dict: '{key}' has the shape {array.shape}, expected {expected}")
@@ -256,7 +258,7 @@ def _to_keras(slot, name, part, tensors) -> np.ndarray:
 
 
 def _to_torch(slot, part, array) -> np.ndarray:
-    """Return one array of the layer as PyTorch takes it."""
+    """Return one array of the Keras layer in PyTorch's layout."""
     if part == "weight" and slot.kind == "conv":
         return array.transpose(3, 2, 0, 1)
     if part == "weight" and slot.kind == "dense":

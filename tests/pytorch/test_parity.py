@@ -28,9 +28,9 @@ from tests.conftest import FASHION, MNIST
 torch = pytest.importorskip("torch")
 from shared_keras.pytorch import twin, weights  # noqa: E402
 
-BATCH, STEPS, EPOCHS = 32, 100, 4  # 25 steps an epoch, so that cosines per epoch move
+BATCH, STEPS, EPOCHS = 32, 100, 4  # 25 steps an epoch, so that per-epoch cosine schedules move
 PLAIN = (Flatten(), Dense(24), Activation("relu"), Dense(16), Activation("relu"), Dense(10))
-# No bias before a BatchNorm: its gradient is nothing but rounding, which Adam magnifies.
+# No bias before a BatchNorm: its gradient is mere rounding error, which Adam magnifies.
 NORMED = (
     Flatten(),
     Dense(24, "he", bias=False),
@@ -66,7 +66,7 @@ NORMED_CNN = (
     Activation("relu"),
     MaxPool(),
     Flatten(),
-    Dense(16, "he"),  # without BatchNorm: the edges of the images are constants; see `system`
+    Dense(16, "he"),  # no BatchNorm: the edges of the images are constant; see `system`
     Activation("relu"),
     Dense(10, "he"),
 )
@@ -127,10 +127,10 @@ def assert_equal(ours, theirs, tolerance):
 
 
 def system(name):
-    """Return a system that leaves the pixels that are always zero at zero.
+    """Return a system in which pixels that are always zero stay zero.
 
-    Shifted, they would be constants, and behind a BatchNorm the gradient of a constant
-    is nothing but rounding, which Adam magnifies.
+    If shifted, they would be constants, and before a BatchNorm the gradient of a constant
+    is mere rounding error, which Adam magnifies.
     """
     return System(*SYSTEMS[name])
 
@@ -158,7 +158,7 @@ def test_a_hundred_steps(batches, name):
 
 @pytest.fixture
 def float64():
-    """Everything in double precision, on both sides."""
+    """Everything in float64, in both frameworks."""
     if keras.backend.backend() != "jax":
         pytest.skip("JAX here; the other backends have test_a_hundred_steps")
     import jax
@@ -183,7 +183,7 @@ def test_what_is_left_is_rounding(float64, batches, name):
 
 
 def test_a_wrong_optimizer_would_be_noticed(batches):
-    """The comparison is sharp enough to tell Keras's Adam from PyTorch's."""
+    """The comparison can tell Keras's Adam from PyTorch's."""
     described = system("adam, l2")
     without = dataclasses.replace(described, optimizer=Optimizer("adam", 1e-3, l2=1e-2 * 0.99))
     _, theirs = train_both(described, *batches["fashion"])
@@ -193,7 +193,7 @@ def test_a_wrong_optimizer_would_be_noticed(batches):
 
 
 def test_every_form_that_the_recipes_use_is_held_to_the_twin():
-    """No recipe has an optimizer, schedule or layer that is not trained above."""
+    """Every optimizer, schedule and layer of the recipes is trained above."""
 
     def forms(described):
         o = described.optimizer
@@ -203,10 +203,10 @@ def test_every_form_that_the_recipes_use_is_held_to_the_twin():
         return kinds, (o.name, bool(o.momentum), bool(o.l2), schedule, kernel)
 
     tested = [forms(system(name)) for name in SYSTEMS]
-    random = {(Dropout, None), (Flip, None), (Shift, None)}  # of no effect on the rest
+    random = {(Dropout, None), (Flip, None), (Shift, None)}  # do not affect the rest
     layers = set().union(*(kinds for kinds, _ in tested)) | random
     optimizers = {optimizer for _, optimizer in tested}
-    # Kernel penalties and none of them are one form of Keras's Adam.
+    # Keras's Adam has one form, with or without kernel penalties.
     optimizers |= {("keras adam", False, False, None, False)}
     for task in (FASHION, MNIST):
         for name, recipe in task.recipes.items():
@@ -216,7 +216,7 @@ def test_every_form_that_the_recipes_use_is_held_to_the_twin():
 
 
 def test_real_images_and_split_are_the_originals(full):
-    """Fashion-PyTorch's `train_test_split` of tensors gives our holdout, image by image."""
+    """Fashion-PyTorch's `train_test_split` of tensors gives our holdout split, image by image."""
     from sklearn.model_selection import train_test_split
 
     train, test = full["fashion"]

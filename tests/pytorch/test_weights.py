@@ -1,4 +1,4 @@
-"""Weights from PyTorch to Keras and back, for every architecture, whatever its widths."""
+"""Weights from PyTorch to Keras and back, for every architecture and any widths."""
 
 import os
 import pickle
@@ -39,7 +39,7 @@ ARCHITECTURES = {  # one recipe of each architecture
     "lab4-ffv1-32-0.1 lab4-ffv2-64-0.1 lab4-ffv3 lab4-cnn",
     "mnist": "dense regularized",
 }
-EVERYWHERE = ("pytorch-7", "lab4-cnn", "regularized")  # that is enough for other backends
+EVERYWHERE = ("pytorch-7", "lab4-cnn", "regularized")  # enough for other backends
 RECIPES = [
     pytest.param(task, name, marks=[pytest.mark.every_backend] * (name in EVERYWHERE))
     for task in TASKS
@@ -48,7 +48,7 @@ RECIPES = [
 
 
 def lively(described, seed=0):
-    """Return a twin whose batch statistics are not those of a new one."""
+    """Return a twin whose batch statistics have moved from their initial values."""
     torch.manual_seed(seed)
     network = twin.module(described)
     for part in network.modules():
@@ -100,7 +100,7 @@ def test_any_perceptron(widths, norm, bias, seed):
 @settings(deadline=None, max_examples=3)
 @given(filters=st.lists(st.integers(1, 5), min_size=1, max_size=3), norm=st.booleans())
 def test_any_convolutional_network(filters, norm):
-    """The kernel behind Flatten has its inputs in another order, whatever the shape."""
+    """The kernel after Flatten has its inputs in another order, whatever the shape."""
     layers = []
     for width in filters:
         layers += [Conv(width), *[BatchNorm()] * norm, Activation("relu"), MaxPool()]
@@ -117,7 +117,7 @@ def check(described, seed):
 
 
 def test_modules_of_somebody_else():
-    """Their names, their order; back into their module with `like`."""
+    """Their names and their order; `like` converts back to their module."""
     theirs = OriginalMLP((12, 11, 13), (0.1, 0.1, 0.1)).eval()
     state = theirs.state_dict()
     assert "layers.0.weight" in state and "out_layer.weight" in state
@@ -152,7 +152,7 @@ def without(key):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without("dense_2.weight"), "'dense_2.bias' belongs to no Linear"),
+        (without("dense_2.weight"), "'dense_2.bias' does not belong to a Linear"),
         (without("dense_2.bias"), "'dense_2.bias' is missing"),
         (without("norm_1.running_var"), "'norm_1.running_var' is missing"),
         (
@@ -164,9 +164,9 @@ def without(key):
             "'dense_3.weight' has no place in the model, which has 2 dense layers",
         ),
         (lambda s: s | {"dense_1.scale": torch.zeros(12)}, "'dense_1.scale' has no place"),
-        (lambda s: {"x": torch.zeros(3)}, "'.x' belongs to no Linear|'x' belongs"),
+        (lambda s: {"x": torch.zeros(3)}, "'.x' does not belong to a Linear|'x' does not"),
         (lambda s: {}, "nothing in it fits 'dense"),
-        (lambda s: s | {"gru.weight": torch.zeros(2, 2, 2)}, "'gru.weight' belongs to no"),
+        (lambda s: s | {"gru.weight": torch.zeros(2, 2, 2)}, "'gru.weight' does not belong to a"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_key(spoil, message):
@@ -208,7 +208,7 @@ def test_checkpoints_that_are_no_state_dict_are_refused(tmp_path, monkeypatch, w
 
 
 def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
-    """Stock Keras, in a process that never heard of this project, loads and agrees."""
+    """Stock Keras loads it in a process without this project, and its outputs agree."""
     task = TASKS[0]
     described = task.system(task.recipes["pytorch-7"].system)
     model = ported(described, lively(described))
@@ -227,7 +227,7 @@ def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
 
 
 def test_a_saved_keras_system_keeps_its_optimizer(tmp_path, full):
-    """It goes on in stock Keras where it stopped."""
+    """Stock Keras resumes training where it stopped."""
     task = TASKS[1]
     model = keras_model(task.system(task.recipes["regularized"].system))
     train = full["mnist"][0]
