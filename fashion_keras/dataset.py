@@ -1,6 +1,6 @@
 """The files of Fashion-MNIST: pixels, classes, digests."""
 
-# Mean and standard deviation of the training images, as shares of 255.
+# Mean and standard deviation of the training images, as fractions of 255.
 PIXELS = {"mean": 0.2860, "std": 0.3530}
 CLASSES = (
     "T-shirt/top",

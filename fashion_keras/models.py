@@ -1,7 +1,7 @@
 """Search spaces for Fashion-MNIST: ordinary KerasTuner hypermodels.
 
 Names and ranges are those of the original systems, so that their published
-values replay.
+values can be replayed.
 """
 
 from fashion_keras.dataset import PIXELS
@@ -26,7 +26,7 @@ def dense(hp):
 
 @Space
 def regularized(hp):
-    """Its successor, with an L2 penalty and dropout for each layer."""
+    """The successor of `dense`, with an L2 penalty and dropout for each layer."""
     layers = hidden_layers(
         hp,
         "n_hidden_layers",

@@ -1,4 +1,4 @@
-"""What is true of Fashion-MNIST only, as one value."""
+"""Everything specific to Fashion-MNIST, as one value."""
 
 from fashion_keras.dataset import CLASSES, DIGESTS, PIXELS
 from fashion_keras.recipes import RECIPES

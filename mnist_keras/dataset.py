@@ -1,6 +1,6 @@
 """The files of MNIST: pixels, classes, digests."""
 
-# Mean and standard deviation of the training images, as shares of 255.
+# Mean and standard deviation of the training images, as fractions of 255.
 PIXELS = {"mean": 0.1307, "std": 0.3081}
 CLASSES = tuple("0123456789")
 DIGESTS = {  # SHA-256 of each uncompressed file

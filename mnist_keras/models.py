@@ -1,7 +1,7 @@
 """Search spaces for MNIST: ordinary KerasTuner hypermodels.
 
-Names and ranges are those of MNIST-Keras, so that its
-published values replay.
+Names and ranges are those of MNIST-Keras, so that its published values can be
+replayed.
 """
 
 from mnist_keras.dataset import PIXELS
@@ -27,10 +27,10 @@ def dense(hp):
 
 @Space
 def regularized(hp):
-    """The second one, with an L2 penalty and dropout for each layer.
+    """The second space of the original, with an L2 penalty and dropout for each layer.
 
     The original prints a dropout from 0.2 to 4 in steps of 0.5; its results, 0.2
-    and 0.25, come from 0.2 to 0.35 in steps of 0.05, and that is the space here.
+    and 0.25, come from 0.2 to 0.35 in steps of 0.05, which is the range used here.
     """
     layers = hidden_layers(
         hp,

@@ -1,4 +1,4 @@
-"""What is true of MNIST only, as one value."""
+"""Everything specific to MNIST, as one value."""
 
 from mnist_keras.dataset import CLASSES, DIGESTS, PIXELS
 from mnist_keras.recipes import RECIPES

@@ -21,8 +21,8 @@ from shared_keras.systems.spec import (
 WIDTHS = (120, 72, 48)
 L2 = 1e-2
 BATCHES = "accuracies are means over batches"
-TEST_MODE = f"{BATCHES}; whether dropout was off in the test is not known"
-CUT = "there, where the learning rate is almost zero; after 80 epochs it is almost at its highest"
+TEST_MODE = f"{BATCHES}; it is not known whether dropout was off in the test"
+CUT = "where the learning rate is almost zero; after 80 epochs it is almost at its highest"
 
 
 def _plain(activation: str, dropout: float, init="torch", norm=False) -> tuple:
@@ -35,7 +35,7 @@ def _plain(activation: str, dropout: float, init="torch", norm=False) -> tuple:
 
 
 def _step(number: int, layers: tuple, optimizer: Optimizer, **settings) -> Recipe:
-    """Return a step with the settings of the first ones, or others."""
+    """Return a step with the settings of the first steps, unless others are given."""
     usual = {"epochs": 40, "batch_size": 128, "split": "half"}
     source = f"Fashion-PyTorch, step {number}"
     return Recipe(system=System(layers, optimizer, **PIXELS), source=source, **usual | settings)
@@ -88,7 +88,7 @@ RECIPES = {
         split="holdout",
         published={"loss": 0.27, "val_loss": 0.29, "val_accuracy": 0.8953, "test_accuracy": 0.8852},
         source="Fashion-PyTorch, step 7",
-        note=f"learning rate and weight decay are not stated, here those of step 3; {TEST_MODE}",
+        note=f"learning rate and weight decay are not stated; here as in step 3; {TEST_MODE}",
     ),
     "pytorch-tuned-1": Recipe(
         system=Replay(
@@ -111,7 +111,7 @@ RECIPES = {
         split="holdout",
         published={"val_accuracy": 0.9105},
         source="Fashion-PyTorch, first session with Ray Tune",
-        note=f"ASHA (max_t=70) ended its trials {CUT}; {BATCHES}",
+        note=f"ASHA stopped its trials at epoch 70, {CUT}; {BATCHES}",
     ),
     "pytorch-tuned-2": Recipe(
         system=Replay(
@@ -134,6 +134,6 @@ RECIPES = {
         split="holdout",
         published={"val_accuracy": 0.9110},
         source="Fashion-PyTorch, second session with Ray Tune",
-        note=f"ASHA (max_t=50) ended its trials {CUT}; {BATCHES}",
+        note=f"ASHA stopped its trials at epoch 50, {CUT}; {BATCHES}",
     ),
 }

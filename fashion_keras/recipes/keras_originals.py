@@ -4,7 +4,7 @@ from shared_keras.systems.recipe import Recipe, Replay
 
 RECIPES = {
     # The winner of a search that rewarded a thresholded precision: a learning
-    # rate so small that the model hardly ever answers.
+    # rate so small that the model hardly ever gives a confident answer.
     "precision": Recipe(
         system=Replay(
             "dense",

@@ -1,7 +1,7 @@
-"""The networks of Lab 4, with what it says of their scores.
+"""The networks of Lab 4, with the scores it reports.
 
 It trains with SGD in batches of 64 on all training images, scales the pixels to
--1...1, and watches the test images after each epoch; it has no validation set.
+-1...1, and evaluates on the test images after each epoch; it has no validation set.
 """
 
 from shared_keras.systems.recipe import Recipe
