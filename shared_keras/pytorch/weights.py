@@ -23,7 +23,7 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 class _Slot(NamedTuple):
-    """A Keras layer with weights: its kind, and the shape of any feature maps flattened before it."""
+    """A Keras layer with weights: its kind, and the shape of feature maps flattened before it."""
 
     layer: keras.layers.Layer
     kind: str
