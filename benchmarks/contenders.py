@@ -1,8 +1,8 @@
-"""Time contenders side by side: each lives in a process, and only one works at a time.
+"""Time contenders side by side: each has its own process, and only one works at a time.
 
-A contender trains one epoch for each line on its stdin and answers with the seconds.
-Rounds go through all contenders in turn, so that a change of the machine's speed
-meets all of them. The first epoch of each, which compiles, does not count.
+A contender trains one epoch for each line on its stdin and prints the seconds it took.
+Each round runs all contenders in turn, so that a change in the machine's speed affects
+all of them. The first epoch of each, which compiles, does not count.
 """
 
 import os
@@ -17,9 +17,9 @@ def measure(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, lis
     """Return the seconds of each contender in each round.
 
     Args:
-        commands: By name, the arguments of the Python that runs it; those with a "="
-            at the front are environment variables.
-        rounds: How many epochs of each count.
+        commands: By name, the arguments of Python for it; those with a "=" are
+            environment variables, which come first.
+        rounds: Number of counted epochs of each.
     """
     contenders = {}
     for name, words in commands.items():
@@ -51,12 +51,12 @@ def _epoch(process: subprocess.Popen) -> float:
 def summary(
     seconds: Mapping[str, Sequence[float]], ours: str, goals: Mapping[str, float]
 ) -> dict[str, dict]:
-    """Return the contenders: the median seconds of each, and its ratios to `ours`.
+    """Return the median seconds of each contender, and its ratios to `ours`.
 
     Args:
         seconds: What `measure` returned.
-        ours: Name of the contender that the others are held against.
-        goals: The least ratio wanted of some.
+        ours: Name of the contender that the others are compared with.
+        goals: The minimum ratio wanted, for some contenders.
     """
     contenders = {}
     for name, column in seconds.items():
@@ -72,7 +72,7 @@ def summary(
 
 
 def show(seconds: Mapping[str, Sequence[float]], ours: str, goals: Mapping[str, float]) -> None:
-    """Print medians, and ratios to `ours` taken within a round, with their range."""
+    """Print medians, and the ratios to `ours` within each round, with their range."""
     for name, found in summary(seconds, ours, goals)["contenders"].items():
         line = f"  {name:30} median {found['seconds']:6.2f}   / ours {found['ratio']:5.2f}"
         line += f"  ({found['ratio_low']:.2f} to {found['ratio_high']:.2f})"
@@ -85,16 +85,16 @@ class Gate:
     """Waits for a line before each epoch and prints the seconds after it."""
 
     def begin(self) -> None:
-        """Wait."""
+        """Wait for a line."""
         sys.stdin.readline()
         self.started = time.perf_counter()
 
     def end(self) -> None:
-        """Answer."""
+        """Print the seconds."""
         print(time.perf_counter() - self.started, flush=True)
 
     def callback(self):
-        """Return a Keras callback that waits and answers for each epoch."""
+        """Return a Keras callback that does both for each epoch."""
         import keras
 
         return keras.callbacks.LambdaCallback(

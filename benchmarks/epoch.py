@@ -2,8 +2,8 @@
 
     python -m benchmarks.epoch [--rounds N]
 
-The published winners, batch 32, 60,000 images, no validation. See contenders.py for how it
-is timed. The figures go to benchmarks/results/epoch.json.
+The published winners, batch 32, 60,000 images, no validation. contenders.py says how they
+are timed. The figures go to benchmarks/results/epoch.json.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def contend(how: str, task_name: str, rounds: int) -> None:
-    """Train, an epoch for each line on stdin, with its seconds on stdout."""
+    """Train one epoch for each line on stdin, and print its seconds."""
     import importlib
 
     import keras
@@ -66,7 +66,7 @@ def contend(how: str, task_name: str, rounds: int) -> None:
     if how == "training.fit":
         training.fit(model, train.x, train.y, **options)
         return
-    # As the originals: pixels divided beforehand, into float64; activations in the layers.
+    # As in the originals: pixels divided in advance, into float64; activations in the layers.
     stock = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
     for units in MODELS[task_name]:
         stock.add(keras.layers.Dense(units, activation="relu"))

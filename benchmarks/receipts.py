@@ -1,4 +1,4 @@
-"""Write what a benchmark measured to `benchmarks/results`, from where `docs/speed.md` is made."""
+"""Write measurements to `benchmarks/results`, from which `docs/speed.md` is generated."""
 
 from datetime import date
 from pathlib import Path
@@ -10,11 +10,11 @@ RESULTS = Path(__file__).with_name("results")
 
 
 def write(name: str, figures: dict) -> None:
-    """Write figures with what they were measured on.
+    """Write figures, with the machine and the versions.
 
     Args:
-        name: Of the measurement; a later one of the same name takes its place.
-        figures: What JSON can hold.
+        name: Name of the measurement; a later one of the same name replaces it.
+        figures: Values that JSON can hold.
     """
     RESULTS.mkdir(exist_ok=True)
     measured = {"date": f"{date.today()}", "processor": _processor(), **environment()}
@@ -23,7 +23,7 @@ def write(name: str, figures: dict) -> None:
 
 
 def _processor() -> str:
-    """Name the processor, where the system tells."""
+    """Return the processor's name, or "?" if the system does not tell."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "?")

@@ -1,14 +1,14 @@
-"""Seconds of whole searches: ours beside stock Hyperband, and beside the arithmetic.
+"""Seconds of whole searches: ours beside stock Hyperband, and beside the arithmetic limit.
 
     python -m benchmarks.search [--cases CASE ...] [--max-epochs N] [--rounds N]
                                [--against NAME ...]
 
-Each search is a process of its own, from its start to its end, and they take turns.
-Stock is `keras_tuner.Hyperband` with its defaults, on the schedule and the images of ours,
-and with the settings that ours drew, so that both train the same networks, but for those
-that they promote; its models are of Keras's own layers and initializers. The arithmetic limit
-is what the products of matrices of a search's own trials take at the rate that this machine
-reaches on all cores with large ones. The figures of a case go to
+Each search runs in its own process, timed from start to exit, and they take turns. Stock is
+`keras_tuner.Hyperband` with its defaults. It uses our schedule and images, and the settings
+that our search drew, so both train the same networks, except for those that they promote.
+Its models use Keras's own layers and initializers. The arithmetic limit is the time that the
+matrix products of a search's trials would take at the rate that this machine reaches on all
+cores with large matrices. The figures of a case go to
 benchmarks/results/search-CASE-EPOCHS.json.
 """
 
@@ -28,7 +28,7 @@ from shared_keras.parser import whole
 
 OURS = "ours, JAX"
 STOCK = ("stock, TensorFlow", "stock, JAX")
-CASES = {  # task, space, max_epochs, goals: times as fast as each of STOCK
+CASES = {  # task, space, max_epochs, goals: how many times as fast as each of STOCK
     "mnist-dense": ("mnist", "dense", 10, (10.0, 6.0)),
     "mnist-regularized": ("mnist", "regularized", 15, (8.0, None)),
     "fashion-regularized": ("fashion", "regularized", 20, (6.0, 2.5)),
@@ -63,7 +63,7 @@ def _compare(case: str, max_epochs: int | None, rounds: int, against: Sequence[s
             column.append(_search(name, task, space, max_epochs, settings))
             settings = settings or column[0]["settings"]
     found = {}
-    print(f"  {'':18} seconds  trials  epochs  / ours   limit, seconds and times it")
+    print(f"  {'':18} seconds  trials  epochs  / ours   limit (s)  / limit")
     for name, column in results.items():
         seconds = statistics.median(r["seconds"] for r in column)
         pairs = zip(column, results[OURS])
@@ -119,7 +119,7 @@ def _search(name: str, task: str, space: str, max_epochs: int, settings: list | 
 
 
 def _gflop_per_epoch(values: dict) -> float:
-    """Return 10^9 operations of the products of an epoch: training, then validation."""
+    """Return the GFLOP of the matrix products of an epoch, training and validation."""
     depth = next(values[name] for name in ("num_layers", "n_hidden_layers") if name in values)
     prefix = "num_units" if "num_layers" in values else "layer_units"
     widths = [PIXELS, *(values[f"{prefix}_{i}"] for i in range(depth)), CLASSES]
@@ -129,7 +129,7 @@ def _gflop_per_epoch(values: dict) -> float:
 
 
 def matmul_rate(size: int = 2048, repeats: int = 20) -> float:
-    """Return 10^9 operations per second of large products, float32, on all cores."""
+    """Return the GFLOP/s of large float32 matrix products on all cores."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -157,7 +157,7 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
         "val_accuracy",
         max_epochs=max_epochs,
         factor=2,
-        seed=1,  # 0 is none there
+        seed=1,  # KerasTuner takes 0 for none
         directory=folder,
         project_name="stock",
     )
@@ -173,9 +173,9 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
 
 
 def plain(system):
-    """Return the compiled model as a user of Keras writes it, of Keras's own parts only.
+    """Return the compiled model as a Keras user would write it, from Keras's own parts only.
 
-    `models.portable` would make the same, but by building ours first, at stock's expense.
+    `models.portable` would return the same model, but would build ours first, in stock's time.
     """
     import keras
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.trial [--task mnist] [--space dense] [--trials N]
 
-On JAX, on one core and in one thread, as a worker does it: medians over trials of a search,
-without the first. `XLA_FLAGS`, if set, take the place of a worker's.
+It runs on JAX, on one core and one thread, as a worker does, and prints medians over the
+trials of a search, without the first. `XLA_FLAGS`, if set, replace a worker's flags.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def _trial(space, hp, split) -> dict[str, float]:
     model = step("build the model", space.build, hp)
     with initializers.constants():
         a_batch = split.train.x[:BATCH], split.train.y[:BATCH]
-        step("build what trains it", model._symbolic_build, None, a_batch)
+        step("build optimizer and metrics", model._symbolic_build, None, a_batch)
     state = (model.trainable_variables, model.non_trainable_variables)
     training_state = (*state, model.optimizer.variables, model.metrics_variables)
     for kind, variables, of_a_batch, size, options, images in (

@@ -6,7 +6,7 @@ The system is Fashion-PyTorch's best, 342-580-491 with BatchNorm, Mish and dropo
 the 48,000 training images of the holdout split, without validation. The twin reads its
 batches with a DataLoader, as the original does; "batches by index" is the same loop
 over slices of a permuted tensor, which is the fastest that plain PyTorch offers here.
-See contenders.py for how it is timed. The figures go to benchmarks/results/twin.json. Needs
+contenders.py says how they are timed. The figures go to benchmarks/results/twin.json. Needs
 PyTorch.
 """
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def contend(how: str, batch_size: int, rounds: int) -> None:
-    """Train, an epoch for each line on stdin, with its seconds on stdout."""
+    """Train one epoch for each line on stdin, and print its seconds."""
     from fashion_keras.task import TASK
     from shared_keras.data import datasets, splits
 
