@@ -1,6 +1,6 @@
-"""Which packages there are; all else is in pyproject.toml.
+"""The list of packages; everything else is in pyproject.toml.
 
-In a wheel the committed results are data of each task's package.
+In a wheel, the committed results are data of each task's package.
 """
 
 from setuptools import find_packages, setup

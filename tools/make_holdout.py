@@ -1,6 +1,6 @@
-"""Write which of the embedded training images are for validation: `python -m tools.make_holdout`.
+"""Write the holdout split of the embedded training images: `python -m tools.make_holdout`.
 
-tests/data/test_datasets.py holds the files to what scikit-learn would say.
+tests/data/test_datasets.py checks the files against scikit-learn.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from tests.conftest import TASKS
 
 
 def holdout(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices that stay, and those of a stratified fifth."""
+    """Return the training indices, and those of a stratified fifth for validation."""
     indices = np.arange(len(labels), dtype=np.uint16)
     return train_test_split(indices, test_size=0.2, random_state=42, stratify=labels)
 

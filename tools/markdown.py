@@ -10,7 +10,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percent(values: Sequence[float]) -> str:
-    """Write fractions as percent: mean, standard deviation, number."""
+    """Format fractions as percent: mean, standard deviation, number."""
     mean = 100 * sum(values) / len(values)
     if len(values) == 1:
         return f"{mean:.2f} (n = 1)"

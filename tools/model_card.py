@@ -22,7 +22,7 @@ def cards() -> dict[Path, str]:
 
 
 def card(task: Task, path: Path) -> str:
-    """Return the card of a model in a run's folder."""
+    """Return the card of a model in the folder of its run."""
     settings, metrics, environment = (
         files.read_json(path.with_name(name))
         for name in ("settings.json", "metrics.json", "environment.json")

@@ -58,7 +58,7 @@ def sample() -> str:
 
 
 def winners() -> str:
-    """Return what the winners of the committed searches reach."""
+    """Return the scores of the committed searches' winners."""
     rows = []
     for task in TASKS.values():
         for protocol in PROTOCOLS:
@@ -122,7 +122,7 @@ def write_pictures(folder: Path) -> list[Path]:
 
 
 def _runs(task: Task, protocol: str) -> list[dict]:
-    """Return what metrics.json holds for each seed of the retrained winner."""
+    """Return the contents of metrics.json for each seed of the retrained winner."""
     folder = folders.reference(task) / "runs" / f"winner-{protocol}"
     paths = sorted(folder.glob("seed-*/metrics.json"))
     if not paths:

@@ -27,7 +27,7 @@ def twins() -> str:
 
 
 def searches() -> str:
-    """Return seconds of whole searches, with what was wanted and what was met."""
+    """Return seconds of whole searches, with goals and whether they were met."""
     rows = []
     for path in sorted(RESULTS.glob("search-*.json"), key=_order):
         case = files.read_json(path)

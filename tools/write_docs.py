@@ -2,9 +2,9 @@
 
     python -m tools.write_docs [--check]
 
-A table stands between `<!-- NAME -->` and `<!-- end -->`. Figures come from the committed runs
+A table goes between `<!-- NAME -->` and `<!-- end -->`. Figures come from the committed runs
 (`tuner_results/reference`), from what the benchmarks wrote (`benchmarks/results`), and
-from the recipes. `--check` writes nothing and fails if a page is not what would be written.
+from the recipes. `--check` writes nothing and fails if a page is out of date.
 """
 
 import argparse
@@ -32,7 +32,7 @@ BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->", re.DOT
 
 
 def written(text: str) -> str:
-    """Return a page with its tables made anew."""
+    """Return a page with its tables regenerated."""
     return BLOCK.sub(
         lambda block: f"<!-- {block['name']} -->\n{TABLES[block['name']]()}\n<!-- end -->", text
     )
@@ -48,13 +48,15 @@ def main() -> int:
     """Write the pages, or check them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if a page differs"
+        "--check", action="store_true", help="write nothing; fail if a page is out of date"
     )
     check = parser.parse_args().check
     differing = [p for p, text in pages().items() if not p.exists() or p.read_text() != text]
     if check:
         for path in differing:
-            print(f"{path.relative_to(ROOT)} differs; `python -m tools.write_docs` writes it")
+            print(
+                f"{path.relative_to(ROOT)} is out of date; `python -m tools.write_docs` updates it"
+            )
         return 1 if differing else 0
     for path, text in pages().items():
         path.write_text(text)
