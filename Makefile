@@ -1,4 +1,4 @@
-# Each target makes .venv and installs by itself, the first time and only then.
+# Every target creates .venv and installs the project, but only the first time.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
