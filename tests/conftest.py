@@ -1,4 +1,4 @@
-"""What the tests share: both tasks, and small real data."""
+"""Shared fixtures: both tasks, and small real data."""
 
 import gzip
 import os
@@ -9,11 +9,11 @@ import pytest
 from shared_keras.processes import workers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As in a search, a process for each core, with one thread. Programs mean the same without LLVM's
-# optimizations, and compile sooner.
+# As in a search: one process per core, with one thread. Without LLVM's optimizations,
+# programs mean the same and compile sooner.
 os.environ |= workers.ONE_THREAD
 os.environ.setdefault("XLA_FLAGS", f"{workers.XLA_FLAGS} --xla_backend_optimization_level=0")
-# Searches repeat over and over here; compile each program once.
+# Tests repeat the same searches; compile each program once.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", ".pytest_cache/jax-programs")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 

@@ -1,7 +1,7 @@
-"""Experiment folders as Ray Tune 2.60 leaves them, with trained twins, made awkward.
+"""Experiment folders as Ray Tune 2.60 writes them, with trained twins and damage.
 
-The layout and the keys of each file are those of a folder that Ray itself wrote for the
-code of the second part of Fashion-PyTorch.
+Layout and keys match a folder that Ray itself wrote for the code of the second part of
+Fashion-PyTorch.
 """
 
 import json
@@ -49,7 +49,7 @@ class OriginalMLP(torch.nn.Module):
 def trained(task, split, config, seed=0):
     """Train the original's network; return its state dict and the accuracy it would claim.
 
-    As the original: the mean of the accuracies of the batches, in percent.
+    As in the original, it is the mean accuracy of the batches, in percent.
     """
     sizes = [config[f"l{i}_size"] for i in (1, 2, 3)]
     rates = [config[f"l{i}_drop"] for i in (1, 2, 3)]
@@ -81,7 +81,7 @@ def _interleaved(network):
 
 
 def write_trial(folder, trial_id, config, accuracies, state=None, checkpoint=0):
-    """Write a trial's folder: a result line for each accuracy, the last with the checkpoint."""
+    """Write a trial's folder: a result for each accuracy, the last with the checkpoint."""
     path = folder / f"trial_{trial_id}"
     path.mkdir(parents=True)
     (path / "params.json").write_text(json.dumps(config, indent=2))

@@ -10,7 +10,7 @@ BATCH = 32  # four whole batches and one of 22
 
 
 def problem():
-    """Return inputs uint8 (N, FEATURES) and labels int32 (N,) that follow from them."""
+    """Return inputs uint8 (N, FEATURES) and labels int32 (N,) that depend on them."""
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (N, FEATURES), dtype=np.uint8)
     y = (x[:, 0].astype(np.int32) * CLASSES) // 256
@@ -22,7 +22,7 @@ def build(optimizer=None, *, l2=0.0, norm=False, dropout=0.0, seed=1):
     training.seed_layers(seed)
     penalty = keras.regularizers.L2(l2) if l2 else None
     layers = [keras.Input((FEATURES,)), keras.layers.Rescaling(1 / 255)]
-    # A bias before BatchNormalization has no gradient but rounding, which Adam magnifies.
+    # The gradient of a bias before BatchNormalization is rounding error, which Adam magnifies.
     layers += [keras.layers.Dense(16, kernel_regularizer=penalty, use_bias=not norm)]
     layers += [keras.layers.BatchNormalization()] * norm
     layers += [keras.layers.Activation("relu")]

@@ -21,7 +21,7 @@ LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
 
 
 def commands():
-    """Return every command of the pages that names a module: module and words."""
+    """Return every command of the pages that runs a module: module and arguments."""
     found = set()
     for page in PAGES:
         for module, rest in COMMAND.findall(page.read_text()):
@@ -49,7 +49,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize(("module", "rest"), commands())
 def test_commands_can_be_typed(module, rest):
-    """What stands for a value in capitals is given one."""
+    """Placeholders in capitals get a value."""
     package, _, name = module.partition(".")
     if package not in TASKS:
         assert (ROOT / package / f"{name}.py").exists()
@@ -73,7 +73,7 @@ def test_targets_of_make_exist(page):
 
 
 def test_tables_are_what_the_committed_files_say():
-    """Nobody typed a figure: `python -m tools.write_docs` writes what stands there."""
+    """No figure is typed by hand: `python -m tools.write_docs` writes them all."""
     for path, text in write_docs.pages().items():
         assert path.read_text() == text, path
     for page in write_docs.PAGES:

@@ -1,4 +1,4 @@
-"""What a user gets who installs the wheel."""
+"""What a user gets from the wheel."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PACKAGES = ("fashion_keras", "mnist_keras", "shared_keras")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy, because building leaves a folder behind."""
+    """The wheel, built from a copy, because the build leaves a folder behind."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
