@@ -86,7 +86,7 @@ def fails(capsys, verb, task, *words):
         (
             "search",
             ["--space", "batchnorm", "--objective", "val_precision"],
-            "--objective: val_precision counts probabilities above 0.5, but the space batchnorm",
+            "--objective: val_precision counts probabilities above 0.5, but models of the space",
         ),
         ("evaluate", ["absent"], "argument RUN: no run 'absent'"),
         ("evaluate", ["../.."], "argument RUN: no run"),
