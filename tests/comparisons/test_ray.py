@@ -169,7 +169,7 @@ def test_averaging_batches_is_explained_and_no_more(n, batch_size, share, seed):
         (["--ray-results", "{exp}", "--mapping", "{bad}"], "--mapping: {bad} holds [1], expected"),
         (["--ray-results", "{exp}", "--mapping", "/none"], "/none: cannot be read as JSON"),
         (["--ray-results", "{exp}", "--out", "{full}"], "--out: expected a new or empty folder"),
-        (["--ray-results", "{exp}", "a", "b"], "argument RUN: expected two runs, or none, and"),
+        (["--ray-results", "{exp}", "a", "b"], "argument RUN: expected two runs or none, and"),
         (["--import", "x"], "argument --import: only works with --ray-results, got 'x'"),
         (["--mapping", "x"], "argument --mapping: only works with --ray-results"),
         (["one"], "argument RUN: expected two runs or none, and none with --ray-results, got 1"),
