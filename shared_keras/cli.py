@@ -1,15 +1,11 @@
 """The entry point of every command: parse, choose the backend, run, report how it ended."""
 
-import atexit
-import gc
 import importlib
 import sys
 
-from shared_keras import devices, flags
+from shared_keras import devices, flags, interrupts
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.task import Task
-
-atexit.register(gc.freeze)  # saves 0.5 s: Python skips these objects at exit
 
 
 def main(task: Task, command: str, argv: list[str] | None = None) -> int:
@@ -27,16 +23,19 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
     parser = flags.parser(task, command)
     args = parser.parse_args(argv)
     try:
-        if hasattr(args, "backend"):
-            devices.choose(args.backend, args.device)
-        # Imported only now: commands import Keras, which takes seconds and needs its backend set.
-        importlib.import_module(f"shared_keras.commands.{command}").run(task, args)
+        with interrupts.heard():
+            if hasattr(args, "backend"):
+                devices.choose(args.backend, args.device)
+            # Imported only now: commands import Keras, which takes seconds and needs its backend.
+            importlib.import_module(f"shared_keras.commands.{command}").run(task, args)
         return 0
     except BadInput as error:
         return _fail(parser, error, 2)
     except RunFailed as error:
         return _fail(parser, error, 1)
     except KeyboardInterrupt:
+        if argv is None:  # this process is the command's own
+            interrupts.end_at_once()
         print(f"{parser.prog}: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from shared_keras import cli
 from shared_keras.hyperband.space import Space
 from tests.conftest import MNIST
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = Path(__file__).parents[2]
 
 
 KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long version: fifty interruptions
@@ -90,6 +91,33 @@ def test_after_ctrl_c_the_same_command_goes_on(user, capsys):
     out = capsys.readouterr().out
     assert "Resuming the search" in out and "of 6 trials done" in out
     pd.testing.assert_frame_equal(user.trials(name), user.trials("whole"))
+
+
+HEARD = """
+import ctypes, gc, signal, sys, time, types
+from mnist_keras.task import TASK
+from shared_keras import cli
+
+def run(task, args):
+    gc.callbacks.append(lambda *_: gc.callbacks.clear() or signal.raise_signal(signal.SIGINT))
+    gc.collect()
+    time.sleep(20)
+
+ctypes.CDLL(None).__cxa_atexit(ctypes.CDLL(None).abort, None, None)
+sys.modules["shared_keras.commands.retrain"] = types.SimpleNamespace(run=run)
+sys.argv[1:] = ["--recipe", "mlp"]
+sys.exit(cli.main(TASK, "retrain"))
+"""
+
+
+def test_ctrl_c_is_heard_where_python_ignores_it_and_ends_without_a_crash():
+    """In a callback of the garbage collector, as JAX has; and although XLA aborts at the end."""
+    command = [sys.executable, "-c", HEARD]
+    process = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, preexec_fn=hear_ctrl_c
+    )
+    assert process.returncode == 130, process.stderr
+    assert process.stderr == "python -m mnist_keras.retrain: stopped by Ctrl-C\n"
 
 
 @pytest.mark.parametrize("moment", range(KILLS))
