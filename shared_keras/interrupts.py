@@ -24,7 +24,7 @@ def heard() -> Iterator[None]:
 
 
 def end_at_once() -> None:
-    """Let the process end without cleaning up: XLA may be compiling in a thread, and would abort."""
+    """Let the process end without cleaning up; XLA, compiling in a thread, would abort."""
     global _interrupted
     _interrupted = True
 

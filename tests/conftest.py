@@ -42,6 +42,11 @@ def write_idx(folder, train, test, compress=False):
                 (folder / name).write_bytes(raw)
 
 
+def pytest_collection_modifyitems(items):
+    """Start the longest file first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_backends.py")
+
+
 @pytest.fixture(params=TASKS, ids=lambda task: task.name)
 def task(request):
     """Each of the two tasks."""

@@ -32,21 +32,21 @@ class MacroPrecision(keras.metrics.Metric):
         super().__init__(name=name, **kwargs)
         self.n_classes = n_classes
         self.hits = self.add_variable((n_classes,), "zeros", name="hits")
-        self.said = self.add_variable((n_classes,), "zeros", name="said")
+        self.predicted = self.add_variable((n_classes,), "zeros", name="predicted")
         self.true = self.add_variable((n_classes,), "zeros", name="true")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add labels, int (n,) or (n, 1), and probabilities, float (n, classes)."""
         predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), self.n_classes)
         labels = ops.one_hot(ops.reshape(y_true, (-1,)), self.n_classes)
-        self.said.assign_add(ops.sum(predicted, axis=0))
+        self.predicted.assign_add(ops.sum(predicted, axis=0))
         self.true.assign_add(ops.sum(labels, axis=0))
         self.hits.assign_add(ops.sum(predicted * labels, axis=0))
 
     def result(self):
         """Return the precision, a float32 scalar."""
-        known = ops.sum(ops.minimum(self.said + self.true, 1))
-        return ops.sum(self.hits / ops.maximum(self.said, 1)) / ops.maximum(known, 1)
+        known = ops.sum(ops.minimum(self.predicted + self.true, 1))
+        return ops.sum(self.hits / ops.maximum(self.predicted, 1)) / ops.maximum(known, 1)
 
     def get_config(self):
         """Return the arguments that make an equal metric."""
