@@ -1,4 +1,4 @@
-"""The tuner with hypermodels, data and processes unlike the project's own."""
+"""The tuner with hypermodels, Keras settings and processes unlike our own."""
 
 import errno
 import functools
@@ -6,120 +6,15 @@ import os
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import keras
 import keras_tuner
 import numpy as np
 import pytest
 
-from shared_keras.errors import BadInput, RunFailed
-from shared_keras.hyperband import Hyperband, fingerprint, job
-
-X = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
-Y = (X[:, 0] > 0).astype("int32")
-DATA = {"x": X[:80], "y": Y[:80], "validation_data": (X[80:], Y[80:])}
-
-
-def build(hp, optimizer="sgd", activation="linear", declare=()):
-    hp.Int("units", 2, 500)  # tells trials apart; all have the same program
-    for name in declare:
-        hp.Boolean(name)
-    model = keras.Sequential(
-        [keras.Input((6,)), keras.layers.Dense(4, activation), keras.layers.Dense(2)]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"])
-    return model
-
-
-def deep(hp):
-    """The usual pattern of KerasTuner: some hyperparameters are known only once built."""
-    for i in range(hp.Int("layers", 1, 5)):
-        hp.Int(f"units_{i}", 2, 500)
-    return build(hp)
-
-
-def make(folder, hypermodel=build, objective="val_accuracy", **options):
-    options = {"max_epochs": 2, "factor": 2, "seed": 3} | options
-    return Hyperband(hypermodel, objective, directory=folder, project_name="p", **options)
-
-
-def search(tuner, **options):
-    return tuner.search(**(DATA | {"verbose": 0} | options))
-
-
-def outcome(tuner):
-    return {
-        i: (t.status, t.score, t.hyperparameters.values) for i, t in tuner.oracle.trials.items()
-    }
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """The folder of a finished search."""
-    folder = tmp_path_factory.mktemp("done")
-    search(make(folder))
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("changed", "hypermodel", "options"),
-    [
-        ("model", functools.partial(build, activation="relu"), {}),
-        ("model", functools.partial(build, optimizer="adam"), {}),
-        ("y", build, {"y": 1 - Y[:80]}),
-        ("x", build, {"x": X[:80] * 2}),
-        ("validation_data", build, {"validation_data": (X[70:], Y[70:])}),
-        ("batch_size", build, {"batch_size": 16}),
-        ("shuffle", build, {"shuffle": False}),
-        ("callbacks", build, {"callbacks": [keras.callbacks.EarlyStopping(patience=3)]}),
-    ],
-)
-def test_another_search_under_the_same_name_is_refused(done, changed, hypermodel, options):
-    with pytest.raises(BadInput, match=f"^{changed} was .* and is now"):
-        search(make(done, hypermodel), **options)
-
-
-@pytest.mark.parametrize(("first", "second"), [((), ("wide",)), (("wide",), ())])
-def test_a_hyperparameter_added_or_removed_makes_another_search(tmp_path, first, second):
-    search(make(tmp_path, functools.partial(build, declare=first)))
-    with pytest.raises(BadInput, match="^hyperparameter wide was .* and is now"):
-        make(tmp_path, functools.partial(build, declare=second))
-
-
-def test_the_same_search_is_resumed(done):
-    """By then, models have other names, and the data are another copy."""
-    build(keras_tuner.HyperParameters())
-    tuner = make(done)
-    before = outcome(tuner)
-    assert outcome(search(tuner, x=X[:80].copy())) == before and len(before) == 5
-
-
-def drawing(hp):
-    model = build(hp)
-    model.add(keras.layers.Dropout(0.1, seed=np.random.randint(2**30)))
-    model.compile("sgd", "mse")
-    return model
-
-
-def test_a_search_whose_build_draws_is_resumed(tmp_path):
-    """The user's own random draws are not affected."""
-    for seed in range(2):
-        np.random.seed(seed)
-        tuner = make(tmp_path, drawing, "loss", max_epochs=1)
-        assert np.random.randint(1000) == np.random.RandomState(seed).randint(1000)
-        search(tuner, y=np.ones((80, 2)), validation_data=None)
-    assert len(tuner.oracle.trials) == 1
-
-
-def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
-    search(make(tmp_path / "a"), verbose=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("p: 5 trials, 7 epochs, in ")
-    assert len([line for line in lines if re.match(r"[1-5]/5  trial ", line)]) == 5
-    search(make(tmp_path / "b"), verbose=0)
-    assert capsys.readouterr().out == ""
+from shared_keras.errors import RunFailed
+from shared_keras.hyperband import Hyperband, job
+from tests.hyperband.small_search import DATA, X, Y, build, deep, make, outcome, search
 
 
 def raising(hp, error):
@@ -296,38 +191,6 @@ def test_a_build_that_returns_no_model_is_refused_before_the_first_trial(tmp_pat
         make(tmp_path, lambda hp: 3)
 
 
-@pytest.mark.parametrize(
-    ("objective", "direction"),
-    [("val_mae", "min"), ("val_mean_squared_error", "min"), ("loss", "min"), ("val_auc", "max")],
-)
-def test_the_direction_is_that_of_the_stock_class(tmp_path, objective, direction):
-    ours = make(tmp_path, objective=objective).oracle.objective
-    stock = keras_tuner.Hyperband(build, objective, directory=tmp_path, project_name="stock")
-    assert ours == stock.oracle.objective and ours.direction == direction
-
-
-@pytest.mark.parametrize("objective", ["val_mine", "val_f1_score", ["loss", "val_mine"]])
-def test_a_name_of_unknown_direction_is_refused(tmp_path, objective):
-    """KerasTuner would look for the smallest F1 score."""
-    with pytest.raises(BadInput, match=r"objective: 'val_\w+' .* keras_tuner.Objective\('val_"):
-        make(tmp_path, objective=objective)
-
-
-def test_several_objectives(tmp_path):
-    tuner = search(make(tmp_path, objective=["val_loss", "val_accuracy"]))
-    best = tuner.winner()
-    values = {name: best.metrics.get_last_value(name) for name in ("val_loss", "val_accuracy")}
-    assert best.score == pytest.approx(values["val_loss"] - values["val_accuracy"])
-
-
-def test_an_objective_that_no_trial_logs_ends_the_search_at_once(tmp_path):
-    tuner = make(tmp_path, objective=keras_tuner.Objective("val_f1", "max"), workers=1)
-    with pytest.raises(BadInput, match="objective: expected one of accuracy, loss, val_accuracy"):
-        search(tuner)
-    assert [t.status for t in tuner.oracle.trials.values()] == ["RUNNING"]
-    assert len(search(make(tmp_path)).results()) == 5  # the same name, and a right objective
-
-
 @pytest.fixture(scope="module")
 def deep_search(tmp_path_factory):
     return search(make(tmp_path_factory.mktemp("deep"), deep, max_epochs=4, workers=1))
@@ -367,121 +230,6 @@ def test_the_best_models_can_be_loaded(tmp_path, keep):
         assert score == pytest.approx(trial.score)
 
 
-@pytest.mark.parametrize("wrong", ["All", -1, 2.0])
-def test_how_many_checkpoints_to_keep_is_checked_before_the_first_trial(tmp_path, wrong):
-    with pytest.raises(BadInput, match=f"keep_checkpoints: .* or 'all', got {wrong!r}"):
-        make(tmp_path, keep_checkpoints=wrong)
-
-
-def test_no_time_means_no_trial(tmp_path):
-    tuner = search(make(tmp_path), timeout=0)
-    assert outcome(tuner) == {} and not tuner.finished()
-    table = tuner.results()
-    assert len(table) == 0 and {"trial", "score", "status"} < set(table)
-    with pytest.raises(BadInput, match="timeout: expected at least 0 seconds, got -1"):
-        search(tuner, timeout=-1)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("max_epochs", 0),
-        ("max_epochs", 2.5),
-        ("factor", 1),
-        ("hyperband_iterations", 0),
-        ("seed", None),
-        ("seed", -1),
-        ("workers", -1),
-        ("workers", "2"),
-        ("max_trials", 0),
-        ("keep_checkpoints", "all of them"),
-        ("keep_checkpoints", None),
-    ],
-)
-def test_impossible_numbers_are_refused(tmp_path, name, value):
-    with pytest.raises(BadInput, match=f"^{name}: expected a whole number of at least .*, got "):
-        make(tmp_path, **{name: value})
-    assert not (tmp_path / "p").exists()
-
-
-def test_numbers_may_be_numpys(tmp_path):
-    names = ("max_epochs", "factor", "hyperband_iterations", "seed", "max_trials")
-    values = {name: np.int64(value) for name, value in zip(names, (2, 2, 1, 3, 1))}
-    assert len(outcome(search(make(tmp_path, **values)))) == 1
-
-
-def test_a_search_without_a_trial_has_an_empty_table(tmp_path):
-    table = search(make(tmp_path), timeout=0).results()
-    assert table.empty and list(table.columns[:2]) == ["trial", "bracket"]
-
-
-@pytest.mark.parametrize("callbacks", [None, keras.callbacks.TerminateOnNaN()], ids=["none", "one"])
-def test_callbacks_are_passed_as_to_fit(tmp_path, callbacks):
-    tuner = search(make(tmp_path, max_epochs=1), callbacks=callbacks)
-    assert [t.status for t in tuner.oracle.trials.values()] == ["COMPLETED"]
-
-
-class OwnLoop(keras_tuner.HyperModel):
-    """Has its own training loop, which ignores the callbacks of the search."""
-
-    def __init__(self, returns):
-        super().__init__()
-        self.returns = returns
-
-    def build(self, hp):
-        return build(hp)
-
-    def fit(self, hp, model, x, y, **kwargs):
-        history = keras.callbacks.History()
-        history.history = {"loss": [3.0, 2.0, 1.0], "val_accuracy": [0.5, 0.75, 0.25]}
-        return self.returns(history)
-
-
-@pytest.mark.parametrize(
-    ("returns", "score"),
-    [
-        (lambda history: history, 0.75),
-        (lambda history: [history, {"val_accuracy": 0.25}, 0.5], 0.5),
-        (lambda history: np.float32(0.5), 0.5),
-    ],
-    ids=["history", "list", "number"],
-)
-def test_a_custom_fit_may_return_all_that_the_stock_class_accepts(tmp_path, returns, score):
-    tuner = search(make(tmp_path, OwnLoop(returns), max_epochs=1))
-    assert [t.score for t in tuner.oracle.trials.values()] == [score]
-
-
-def test_a_fit_that_returns_nothing_is_refused(tmp_path):
-    with pytest.raises(RunFailed, match="fit must return a History.* Received: None"):
-        search(make(tmp_path, OwnLoop(lambda history: None), max_epochs=1))
-
-
-def test_a_relative_directory_stays_where_it_was(tmp_path, monkeypatch):
-    """The workers were started by an earlier search, elsewhere."""
-    search(make(tmp_path / "first", max_epochs=1))
-    (tmp_path / "a").mkdir()
-    monkeypatch.chdir(tmp_path / "a")
-    tuner = make("results", max_epochs=1)
-    monkeypatch.chdir(tmp_path)
-    search(tuner)
-    assert len(tuner.get_best_models()) == 1
-    assert (tmp_path / "a/results/p/trial_0000/history.csv").exists()
-
-
-class Tensor:
-    """Like PyTorch's: an array only once it is detached and on the CPU."""
-
-    def __array__(self, dtype=None, copy=None):
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
-
-    def detach(self):
-        return SimpleNamespace(cpu=lambda: X)
-
-
-def test_a_tensor_with_a_gradient_has_a_fingerprint():
-    assert fingerprint.of(Tensor()) == fingerprint.of(X)
-
-
 class Subclassed(keras.Model):
     def __init__(self, units):
         super().__init__()
@@ -503,3 +251,36 @@ def test_the_best_models_of_a_subclass_can_be_loaded(tmp_path):
     (model,) = tuner.get_best_models()
     score = model.evaluate(*DATA["validation_data"], verbose=0)[1]
     assert score == pytest.approx(tuner.winner().score)
+
+
+BAD = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
+
+
+class OwnLoop(keras_tuner.HyperModel):
+    """Has its own training loop, and some of its scores are `bad`."""
+
+    def __init__(self, bad):
+        super().__init__()
+        self.bad = bad
+
+    def build(self, hp):
+        hp.Int("units", 1, 100)
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    def fit(self, hp, model, x, y, **options):
+        units = hp.get("units")
+        return float(units) if units % 4 else {"reward": float(units), "score": self.bad}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_non_finite_score_of_a_custom_loop_is_a_failure(tmp_path, bad):
+    objective = keras_tuner.Objective("score", "max")
+    tuner = Hyperband(OwnLoop(BAD[bad]), objective, max_epochs=4, factor=2, directory=tmp_path)
+    table = tuner.search(np.ones((4, 2)), np.ones((4, 1)), verbose=0).results()
+    failed = table.units % 4 == 0
+    assert failed.any() and not failed.all()
+    assert set(table.status[failed]) == {"FAILED"}
+    assert set(table.reason[failed]) == {f"ArithmeticError: score became {bad}"}
+    assert set(table.status[~failed]) == {"COMPLETED"}
