@@ -1,16 +1,10 @@
 """The tuner: Hyperband's schedule, resuming, failures, files, reproducibility."""
 
 import csv
-import functools
 import json
-import os
-import resource
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
-import keras
 import keras_tuner
-import numpy as np
 import pytest
 from filelock import FileLock
 
@@ -19,64 +13,17 @@ from shared_keras.errors import RunFailed
 from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.rungs import lineage
 from shared_keras.processes import workers
-
-X = np.random.default_rng(0).integers(0, 256, (400, 10), dtype=np.uint8)
-Y = (X[:, 0] > 127).astype(np.int32)
-BUDGET = {"max_epochs": 4, "factor": 2}
-VALIDATION = (X[300:], Y[300:])
-FIT = {"validation_data": VALIDATION, "batch_size": 32}
-
-
-def build(hp):
-    """A hypermodel in which some settings fail."""
-    trouble = hp.Choice("trouble", ["none", "no", "raise", "nan"])
-    if trouble == "raise":
-        raise RuntimeError("out of luck")
-    return healthy(hp, float("inf") if trouble == "nan" else None)
-
-
-def healthy(hp, rate=None):
-    units = hp.Int("units", 4, 12, step=4)
-    rate = rate or hp.Float("rate", 1e-3, 1e-1, sampling="log")
-    model = keras.Sequential(
-        [
-            keras.Input((10,)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Dense(units, activation="relu"),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dropout(0.2),
-            keras.layers.Dense(2, activation="softmax"),
-        ]
-    )
-    model.compile(
-        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
-    )
-    return model
-
-
-def make(folder, hypermodel=healthy, seed=0, **kwargs):
-    return Hyperband(
-        hypermodel,
-        "val_accuracy",
-        **BUDGET,
-        seed=seed,
-        directory=folder,
-        project_name="p",
-        **kwargs,
-    )
-
-
-def search(tuner):
-    tuner.search(X[:300], Y[:300], **FIT)
-    return tuner
-
-
-def outcome(tuner):
-    """Everything that a search decided."""
-    return [
-        (t.trial_id, t.status, t.score, t.best_step, t.hyperparameters.values)
-        for _, t in sorted(tuner.oracle.trials.items())
-    ]
+from tests.hyperband.healthy_search import (
+    BUDGET,
+    FIT,
+    VALIDATION,
+    X,
+    Y,
+    healthy,
+    make,
+    outcome,
+    search,
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,60 +84,6 @@ def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, mo
     assert sorted(resumed.oracle.end_order) == sorted(resumed.oracle.trials)
 
 
-def dies(hp, marker):
-    """Kill the process, as the system does when memory runs out: once, or always."""
-    if hp.values["tuner/bracket"] == 0 and not marker.exists():
-        if "once" in marker.name:
-            marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return healthy(hp)
-
-
-def test_a_worker_that_dies_is_replaced_and_its_trial_run_again(done, tmp_path):
-    hypermodel = functools.partial(dies, marker=tmp_path / "once")
-    tuner = make(tmp_path, healthy)
-    tuner.hypermodel.build = hypermodel
-    assert outcome(search(tuner)) == outcome(done)
-
-
-def test_a_trial_whose_worker_dies_twice_has_failed(tmp_path):
-    tuner = Hyperband(healthy, max_epochs=1, factor=2, directory=tmp_path)
-    tuner.hypermodel.build = functools.partial(dies, marker=tmp_path / "never")
-    with pytest.raises(RunFailed, match="every trial of a first rung failed, .* died twice"):
-        search(tuner)
-    assert [t.status for t in tuner.oracle.trials.values()] == ["FAILED"]
-
-
-def test_files_are_whole_or_absent_after_a_crash_while_writing(tmp_path, monkeypatch):
-    tuner = make(tmp_path)
-    tuner.save()
-    before = (tuner.folder("x").parent / "oracle.json").read_text()
-    monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        tuner.oracle.create_trial("t")
-    monkeypatch.undo()
-    assert (tuner.folder("x").parent / "oracle.json").read_text() == before
-    assert not list(tmp_path.rglob("*tmp*"))
-    assert outcome(make(tmp_path)) == []
-
-
-def test_failures_are_recorded_with_their_reason(tmp_path):
-    tuner = search(make(tmp_path, build, seed=2))
-    trials = tuner.oracle.trials.values()
-    troubles = {t.hyperparameters.values["trouble"] for t in trials}
-    assert troubles == {"none", "no", "raise", "nan"}
-    for trial in trials:
-        trouble = trial.hyperparameters.values["trouble"]
-        assert (trial.status == "COMPLETED") == (trouble in ("none", "no"))
-        if trouble == "raise":
-            assert "out of luck" in trial.message
-        if trouble == "nan":
-            assert "became nan in epoch" in trial.message
-    table = tuner.results()
-    assert table.trial[0] == tuner.winner().trial_id
-    assert set(table.reason[table.status == "FAILED"]) >= {"RuntimeError: out of luck"}
-
-
 def test_two_searches_in_one_folder(tmp_path):
     """The second is told so and leaves."""
     with (
@@ -249,36 +142,8 @@ def test_any_logged_metric_can_be_the_objective(tmp_path):
     assert tuner.winner().score == min(t.score for t in longest)
 
 
-def full_disk(hp, marker):
-    """From the third trial on, no file may grow beyond a kilobyte, until the marker is gone."""
-    if marker.exists():
-        marker.write_text(marker.read_text() + "x")
-        if len(marker.read_text()) > 2:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    else:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    return healthy(hp)
-
-
 def test_same_seed_same_search_whatever_the_number_of_workers(done, tmp_path):
     assert outcome(search(make(tmp_path, workers=1))) == outcome(done)
-
-
-def test_a_full_disk_stops_the_search_and_nothing_is_lost(done, tmp_path):
-    marker = tmp_path / "full"
-    marker.touch()
-    tuner = make(tmp_path, workers=1)
-    tuner.hypermodel.build = functools.partial(full_disk, marker=marker)
-    with pytest.raises(OSError, match="File too large"):
-        search(tuner)
-    ended = {i for i, t in tuner.oracle.trials.items() if t.status != "RUNNING"}
-    assert len(ended) == 2
-    marker.unlink()
-    again = make(tmp_path, workers=1)
-    again.hypermodel.build = tuner.hypermodel.build
-    assert set(again.oracle.trials) == ended
-    assert outcome(search(again)) == outcome(done)
 
 
 def test_the_winner_is_among_the_longest_trained(done):

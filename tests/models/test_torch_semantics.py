@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from shared_keras import training
 from shared_keras.models import layers, optimizers
 from shared_keras.models.build import keras_model, schedule_callbacks
-from shared_keras.models.portable import portable
 from shared_keras.systems import spec
 from shared_keras.systems.spec import Cosine, Dense, Flatten, Optimizer, System
 
@@ -199,14 +198,6 @@ def test_mish_in_half_precision_is_the_rounded_one(dtype):
     ours = keras.ops.convert_to_numpy(keras.ops.cast(ours, "float32"))
     digits, least = {"float16": (2**-11, 2**-25), "bfloat16": (2**-8, 1e-37)}[dtype]
     np.testing.assert_allclose(ours, exact, rtol=1.01 * digits, atol=least)
-
-
-def test_our_optimizer_is_not_saved_inside_another_either():
-    """mixed_float16 wraps it."""
-    for optimizer, kept in ((optimizers.Adam(), False), (keras.optimizers.Adam(), True)):
-        model = keras.Sequential([keras.Input((2,)), layers.Dropout(0.1), keras.layers.Dense(1)])
-        model.compile(keras.optimizers.LossScaleOptimizer(optimizer), "mse")
-        assert portable(model).compiled == kept
 
 
 @pytest.mark.parametrize(
