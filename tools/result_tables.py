@@ -34,7 +34,7 @@ def summary() -> str:
                 _published(task),
                 percent(_tests(task, "published")),
                 percent(_tests(task, "holdout")),
-                f"{ours['seconds']:.0f} s, {ours['trials']} trials",
+                f"{ours['seconds']:.0f} s: {ours['trials']} trials, {ours['epochs']} epochs",
                 faster,
             ]
         )
