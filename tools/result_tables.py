@@ -50,10 +50,10 @@ def summary() -> str:
 
 
 def sample() -> str:
-    """Return what a quick search printed: its trials, its winner, its files; cut at the right."""
+    """Return what a quick search printed: its trials, its winner, a file; cut at the right."""
     printed = SAMPLE.read_text().splitlines()
     trials = printed[: printed.index("")]
-    end = [line for line in printed if line.startswith(("Winner", "wrote"))]
+    end = [next(line for line in printed if line.startswith("Winner")), printed[-1]]
     return "\n".join(["```", *(line[:98].rstrip() for line in [*trials, *end]), "```"])
 
 
