@@ -43,7 +43,8 @@ def history(history: Mapping[str, Sequence[float]], best_epoch: int, name: str) 
 def whole_axis(axes: Axes, what: str, first: int, last: int) -> None:
     """Give axes a grid, and whole numbers of `what` from left to right, even a single one."""
     margin = max(0.5, 0.03 * (last - first))
-    axes.set(xlabel=what, xlim=(first - margin, last + margin))
+    left = first - min(margin, 0.9)  # no tick stands at a number before the first
+    axes.set(xlabel=what, xlim=(left, last + margin))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
 
