@@ -24,6 +24,7 @@ FEWEST = 8  # completed trials; with fewer, importance would be mere noise
 BOX = 5  # trials; a box shows five figures, so of fewer it would show more than there are
 BOXES = {"widths": 0.6, "showfliers": False, "medianprops": {"color": "black"}}
 FAR = 3  # Tukey's fence: so many times the length of the box from it, a score is far out
+ASIDE = 0.22  # rows; so far from its seeds stands what a confirmation is held against
 STAR = {"marker": "*", "ms": 16, "color": WINNER, "mec": "white", "ls": "none", "zorder": 4}
 
 
@@ -179,27 +180,31 @@ def confirmed(table: pd.DataFrame, state: SearchState, name: str) -> Figure:
         name: What was searched.
     """
     epochs = {row.trial: row.epochs for row in state.rows}
-    figure = Figure(figsize=(8, 0.5 * len(table) + 2), layout="constrained")
+    figure = Figure(figsize=(8.5, 0.6 * len(table) + 2), layout="constrained")
     best = f"the best {len(table)} trials" if len(table) > 1 else "the best trial"
     title(figure, f"{name}: {best} retrained with {_count(table.n[0], 'other seed')}")
     axes = figure.subplots()
     places = np.arange(len(table))
-    found = axes.plot(table.score, places, "x", ms=8, mew=2, color="tab:orange", zorder=4)
+    found = axes.plot(table.score, places - ASIDE, "x", ms=8, mew=2, color="tab:orange")
     labels = ["score in the search"]
     for seed in (column for column in table if column.startswith("seed_")):
-        seeds = axes.plot(table[seed], places, "o", ms=6, mfc="none", color="tab:blue", zorder=3)
+        found[1:] = axes.plot(table[seed], places, "o", ms=6, mfc="none", color="tab:blue")
         labels[1:] = ["with one of the other seeds"]
-        found[1:] = seeds
-    mean = {"fmt": "D", "ms": 6, "lw": 2, "capsize": 4, "zorder": 2}
+    mean = {"fmt": "D", "ms": 6, "lw": 2, "capsize": 4}
     sd = table.sd.fillna(0)  # of a single seed
-    if len(table) > 1:
-        found.append(
-            axes.errorbar(table["mean"][1:], places[1:], xerr=sd[1:], color="black", **mean)
-        )
-        labels.append("mean ± sd over these")
-    found.append(axes.errorbar(table["mean"][:1], places[:1], xerr=sd[:1], color=WINNER, **mean))
-    labels.append(f"winner: mean {table['mean'][0]:.4f} ± {sd[0]:.4f}")
-    axes.set_yticks(places, [f"trial {t}\n{_count(epochs[t], 'epoch')}" for t in table.trial])
+    for part, color, label in (
+        (slice(0, 1), WINNER, "winner"),
+        (slice(1, None), "black", "others"),
+    ):
+        if len(table[part]):
+            at = (table["mean"][part], places[part] + ASIDE)
+            found.append(axes.errorbar(*at, xerr=sd[part], color=color, **mean))
+            labels.append(f"their mean ± standard deviation, {label}")
+    about = [
+        f"trial {row.trial}, {_count(epochs[row.trial], 'epoch')}\n{row.mean:.4f} ± {spread:.4f}"
+        for row, spread in zip(table.itertuples(), sd)
+    ]
+    axes.set_yticks(places, about)
     axes.get_yticklabels()[0].set(color=WINNER, weight="bold")
     axes.set(xlabel=state.objective, ylim=(len(table) - 0.5, -0.5))
     axes.grid(alpha=0.3)

@@ -276,7 +276,8 @@ def test_a_confirmation_shows_every_seed_the_mean_and_the_score_of_the_search(co
     by_marker = {marker: [] for marker in "oxD"}
     for line in axes.lines:
         if line.get_marker() in by_marker:
-            by_marker[line.get_marker()] += [tuple(point) for point in line.get_xydata().tolist()]
+            points = line.get_xydata().tolist()
+            by_marker[line.get_marker()] += [(score, round(place)) for score, place in points]
     for place, row in enumerate(table.itertuples()):
         assert {(row.seed_1, place), (row.seed_2, place), (row.seed_3, place)} <= set(
             by_marker["o"]
@@ -286,13 +287,15 @@ def test_a_confirmation_shows_every_seed_the_mean_and_the_score_of_the_search(co
     widths = [np.ptp(segment[:, 0]) for segments in bars for segment in segments]
     assert widths == pytest.approx([0.02] * count)
     first = axes.get_yticklabels()[0]
-    assert first.get_text() == "trial 0000\n1 epoch" and first.get_weight() == "bold"
+    assert (
+        first.get_text() == "trial 0000, 1 epoch\n0.6000 ± 0.0100" and first.get_weight() == "bold"
+    )
     won = [
         line for line in axes.lines if line.get_color() == plots.WINNER and len(line.get_xdata())
     ]
-    assert {tuple(won[0].get_xydata()[0])} == {(table["mean"][0], 0)}
+    assert won[0].get_xydata()[0, 0] == table["mean"][0]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert f"winner: mean {table['mean'][0]:.4f} ± 0.0100" in legend
+    assert [label.split(", ")[-1] for label in legend[2:]] == ["winner", "others"][:count]
     assert figure.get_suptitle().startswith("MNIST, search a: the best ")
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the winner is on top
     assert not seen.cut(figure) and not seen.colliding(figure)
