@@ -64,7 +64,7 @@ def _hardest(task, images, probabilities, hardest, title):
     predicted = probabilities[hardest].argmax(axis=1)
     truth = images.y[hardest]
     captions = [
-        f"true: {task.classes[t]}\npredicted: {task.classes[p]} {probabilities[i, p]:.0%}"
+        f"true: {task.classes[t]}\npredicted: {task.classes[p]} ({probabilities[i, p]:.0%})"
         for i, t, p in zip(hardest, truth, predicted)
     ]
     colors = ["black" if t == p else "tab:red" for t, p in zip(truth, predicted)]
