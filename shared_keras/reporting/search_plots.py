@@ -151,16 +151,14 @@ def _zoom(axes: Axes, scores: Sequence[float], kept: float, direction: str) -> N
     """
     low, high = np.quantile(scores, (0.25, 0.75))
     far = FAR * (high - low) or np.inf
-    bottom, top = min(scores), max(scores)
     if direction == "max":
-        bottom = max(bottom, min(low - far, kept))
+        shown = [score for score in scores if score >= min(low - far, kept)]
     else:
-        top = min(top, max(high + far, kept))
-    margin = 0.05 * (top - bottom) or 0.01
-    axes.set_ylim(bottom - margin, top + margin)
-    hidden = [
-        score for score in scores if abs(score - (top + bottom) / 2) > (top - bottom) / 2 + margin
-    ]
+        shown = [score for score in scores if score <= max(high + far, kept)]
+    margin = 0.05 * (max(shown) - min(shown)) or 0.01
+    bottom, top = min(shown) - margin, max(shown) + margin
+    axes.set_ylim(bottom, top)
+    hidden = [score for score in scores if not bottom <= score <= top]
     if hidden:
         where = "below" if direction == "max" else "above"
         axes.set_title(f"{_count(len(hidden), 'trial')} {where} the picture", size=9, loc="left")

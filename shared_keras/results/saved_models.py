@@ -20,7 +20,7 @@ MODEL = "model.keras"
 CHECKPOINT = "model.pt"  # of a PyTorch twin
 REFERENCE = "reference"  # the name of the committed model
 # The name of a run as `describe` returns it: when it began, what was trained, and the seed.
-RUN = re.compile(r"(?:\d{8}-\d{6}-)?(twin-)?(?:recipe-)?(.*?)(?:-seed-(\d+))?")
+RUN = re.compile(r"(?:\d{8}-\d{6}-)?(twin-)?(recipe-)?(.*?)(?:-seed-(\d+))?")
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -133,8 +133,9 @@ def titles(paths: Sequence[Path]) -> list[str]:
 
 
 def _title(name: str) -> str:
-    twin, label, seed = RUN.fullmatch(name).groups()
-    return label + " in PyTorch" * bool(twin) + (f", seed {seed}" if seed else "")
+    twin, recipe, label, seed = RUN.fullmatch(name).groups()
+    label = "recipe " * bool(recipe) + label + " in PyTorch" * bool(twin)
+    return f"{label}, seed {seed}" if seed else label
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ def figures(monkeypatch):
 
 
 def test_pictures_of_two_runs_name_them(user, capsys, figures):
-    recipe = RECIPE[user.task.name]
+    recipe = f"recipe {RECIPE[user.task.name]}"
     user.run(capsys, "compare", find(user, "recipe-").name + "/seed-1", find(user, "twin-").name)
     names = [f"{recipe}, seed 1", f"{recipe} in PyTorch"]
     top = figures["disagreements.png"].subfigs[0]
@@ -141,7 +141,7 @@ def test_pictures_of_two_runs_name_them(user, capsys, figures):
 
 def test_pictures_of_an_evaluation_name_the_run(user, capsys, figures):
     user.run(capsys, "evaluate", find(user, "twin-").name)
-    name = f"{user.task.title}, {RECIPE[user.task.name]} in PyTorch: "
+    name = f"{user.task.title}, recipe {RECIPE[user.task.name]} in PyTorch: "
     assert set(figures) == {"confusion.png", "hardest.png"}
     assert all(figure.get_suptitle().startswith(name) for figure in figures.values())
 
@@ -154,7 +154,7 @@ def test_titles_of_models_are_short_and_different():
     first = f"{runs}/20261125-201530-recipe-dense/seed-0/model.keras"
     twin = f"{runs}/20261125-201530-twin-recipe-dense/seed-1/model.keras"
     later = f"{runs}/20261126-090000-best-regularized/model.keras"
-    assert titles(first, twin) == ["dense, seed 0", "dense in PyTorch, seed 1"]
+    assert titles(first, twin) == ["recipe dense, seed 0", "recipe dense in PyTorch, seed 1"]
     assert titles(later, "mine.keras") == ["best-regularized", "mine"]
     assert titles(f"{runs}/cnn/seed-0/model.keras") == ["cnn, seed 0"]
     again = later.replace("20261126", "20261127")
@@ -162,7 +162,7 @@ def test_titles_of_models_are_short_and_different():
         "20261126-090000-best-regularized",
         "20261127-090000-best-regularized",
     ]
-    assert titles(first, first) == ["dense, seed 0 (1)", "dense, seed 0 (2)"]
+    assert titles(first, first) == ["recipe dense, seed 0 (1)", "recipe dense, seed 0 (2)"]
 
 
 def test_a_run_agrees_with_itself(user, capsys):

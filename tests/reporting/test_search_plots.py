@@ -228,6 +228,8 @@ def test_trials_far_out_are_counted_and_the_winner_is_not_left_out(direction):
         assert low < scores[won] < high
         assert figure.axes[0].get_title(loc="left").startswith(f"{hidden} ")
         assert sum((low < scores) & (scores < high)) == 22 - int(hidden[0])
+        shown = scores[(low < scores) & (scores < high)]
+        assert high - low == pytest.approx(1.1 * np.ptp(shown))  # no empty half
 
 
 @pytest.mark.parametrize("trials", [1, 6, 40])
