@@ -12,12 +12,12 @@ from shared_keras.reporting.text_fit import MARGIN, POINTS, TITLE, fit, height, 
 
 FIRST, SECOND, THIRD = "tab:blue", "tab:orange", "black"
 DARK = "#b35900"  # the second as letters on white
-OWN = "gold"
+YOURS = "gold"
 LABEL = 10  # size of names in points
-SERIES = {  # of the ladder: key, and shift, marker, colour and label
-    "published": (0.0, "D", THIRD, "published"),
-    "ours": (-0.16, "o", FIRST, "Keras, ours"),
-    "twin": (0.16, "s", SECOND, "PyTorch twin"),
+SERIES = {  # of the ladder: key, and shift, marker, colour, label, and that of the user's own
+    "published": (0.0, "D", THIRD, "published", ""),
+    "ours": (-0.16, "o", FIRST, "Keras, ours", "Keras, yours"),
+    "twin": (0.16, "s", SECOND, "PyTorch twin", "PyTorch twin, yours"),
 }
 COLUMNS, SHOWN = 6, 12  # of disagreements: side by side, and of each kind
 CELL, SIDE, GAP = 2.1, 1.7, 0.1  # inches: an image with the space beside it, itself, a margin
@@ -67,7 +67,8 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
     A value far to the left of the others is written at the edge instead.
 
     Args:
-        rows: Rows of ladder.csv; where `own` is true, the user has trained the recipe.
+        rows: Rows of ladder.csv; `ours_yours` and `twin_yours` are true where the user has
+            trained the recipe.
         name: What is shown.
     """
     rows = [row for row in rows if row["score"] == "test_accuracy"]
@@ -83,7 +84,7 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
     shown = [value for each in percent for value in each.values() if value is not None]
     low = max(min(shown, default=0), np.median(shown or [0]) - 15) - 1
     entries = {}
-    for key, (shift, marker, color, label) in SERIES.items():
+    for key, (shift, marker, color, label, of_yours) in SERIES.items():
         for place, (row, values) in enumerate(zip(rows, percent)):
             value = values[key]
             if value is None:
@@ -102,12 +103,12 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
                     va="center",
                 )
                 continue
-            own = bool(row.get("own")) and key != "published"
-            fill = "none" if key == "published" else OWN if own else color
+            yours = bool(row.get(f"{key}_yours"))
+            fill = "none" if key == "published" else YOURS if yours else color
             line = axes.errorbar(
                 value, place + shift, xerr=sd or None, fmt=marker, ms=6, color=color, mfc=fill
             )
-            entries.setdefault(label + ", trained by you" * own, line)
+            entries.setdefault(of_yours if yours else label, line)
     axes.set_xlim(left=low)
     axes.set_yticks(range(len(rows)), labels, size=LABEL)
     axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top

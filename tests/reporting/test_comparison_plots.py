@@ -56,15 +56,24 @@ def test_a_value_outside_the_ladder_is_written_in_full():
     assert not seen.colliding(figure)
 
 
-def test_own_rows_of_the_ladder_are_filled_differently():
-    rows = [row("a", 0.9, 0.89, 0.88, own=True), row("b", 0.9, 0.89, 0.88, own=False)]
-    figure = comparison_plots.ladder([*rows, row("c", ours=0.87)], "a title")
-    own, committed = comparison_plots.OWN, comparison_plots.FIRST
-    assert [fill for _, fill in marks(figure, "o")] == [own, committed, committed]
-    assert [fill for _, fill in marks(figure, "s")] == [own, comparison_plots.SECOND]
+def test_ones_own_runs_in_the_ladder_are_filled_differently():
+    rows = [
+        row("a", 0.9, 0.89, 0.88, ours_yours=True, twin_yours=False),
+        row("b", 0.9, 0.89, 0.88, ours_yours=False, twin_yours=True),
+        row("c", ours=0.87),
+    ]
+    figure = comparison_plots.ladder(rows, "a title")
+    yours, committed = comparison_plots.YOURS, comparison_plots.FIRST
+    assert [fill for _, fill in marks(figure, "o")] == [yours, committed, committed]
+    assert [fill for _, fill in marks(figure, "s")] == [comparison_plots.SECOND, yours]
     assert [fill for _, fill in marks(figure, "D")] == ["none", "none"]
-    assert "Keras, ours, trained by you" in labels(figure) and "Keras, ours" in labels(figure)
-    assert not any("published, trained" in label for label in labels(figure))
+    assert labels(figure) == [
+        "published",
+        "Keras, yours",
+        "Keras, ours",
+        "PyTorch twin",
+        "PyTorch twin, yours",
+    ]
 
 
 @pytest.mark.parametrize("n", [0, 1, 30])
