@@ -29,7 +29,7 @@ def run(task: Task, args) -> None:
     scores = score(probabilities, split.test.y, task.classes)
 
     name = saved_models.describe(path)
-    title = f"{task.title}, {name}: {scores['accuracy']:.2%} of {scores['n']:,} test images"
+    title = f"{task.title}, {saved_models.titles([path])[0]}"
     folder = folders.new_folder(args.results_dir / task.name / "evaluations", name)
     hardest = entropy(probabilities).argsort(kind="stable")[::-1][:HARDEST]
     files.write_json(
@@ -39,9 +39,14 @@ def run(task: Task, args) -> None:
     files.write_json(folder / "environment.json", environment())
     files.write_figure(
         folder / "confusion.png",
-        plots.confusion(np.array(scores["confusion"]), task.classes, title),
+        plots.confusion(
+            np.array(scores["confusion"]),
+            task.classes,
+            f"{title}: {scores['accuracy']:.2%} of {scores['n']:,} test images are right",
+        ),
     )
-    files.write_figure(folder / "hardest.png", _hardest(task, split.test, probabilities, hardest))
+    figure = _hardest(task, split.test, probabilities, hardest, title)
+    files.write_figure(folder / "hardest.png", figure)
 
     say(f"{saved_models.introduce(task, path)}; {protocol} split")
     if trained.get("data") not in (None, datasets.digest(*images)):
@@ -55,16 +60,16 @@ def run(task: Task, args) -> None:
     say(f"wrote {folder}: evaluation.json, environment.json, confusion.png, hardest.png")
 
 
-def _hardest(task, images, probabilities, hardest):
+def _hardest(task, images, probabilities, hardest, title):
     predicted = probabilities[hardest].argmax(axis=1)
     truth = images.y[hardest]
     captions = [
-        f"true: {task.classes[t]}\npredicted: {task.classes[p]} {probabilities[i, p]:.0%}"
+        f"true: {task.classes[t]}\npredicted: {task.classes[p]} ({probabilities[i, p]:.0%})"
         for i, t, p in zip(hardest, truth, predicted)
     ]
     colors = ["black" if t == p else "tab:red" for t, p in zip(truth, predicted)]
-    title = "The hardest test images, by entropy (red: wrong)"
-    return plots.images(images.x[hardest], captions, title, colors=colors)
+    name = f"{title}: the hardest test images, by entropy (red: wrong)"
+    return plots.images(images.x[hardest], captions, name, colors=colors)
 
 
 def _table(scores) -> None:

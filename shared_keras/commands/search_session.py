@@ -149,11 +149,13 @@ def _search(
         progress.say(f"Stopped after {done}. The same command resumes from here.")
     if new:
         write_trials(folder, state.rows)
+    if new or before.get("trial") != search_report.winner(state, confirmed).trial:
         for name in PICTURES:  # drawn below if they are missing
             (folder / name).unlink(missing_ok=True)
     search_report.write(folder, state, settings, confirmed)
-    if not (folder / PICTURES[-1]).exists():
-        _draw([*artists, *tuner.idle_workers()][0], folder, state, tuner.axes(), progress)
+    if not search_report.drawn(folder, confirmed):
+        artist = [*artists, *tuner.idle_workers()][0]
+        _draw(artist, progress, folder, state, tuner.axes(), progress.title, confirmed)
     search_report.show(folder, state, progress.console, confirmed)
 
 
@@ -193,10 +195,10 @@ def _reporter(
     return report
 
 
-def _draw(worker: Worker, folder: Path, state: SearchState, axes: dict, progress: Progress) -> None:
-    """Have a worker draw the pictures."""
+def _draw(worker: Worker, progress: Progress, *search: object) -> None:
+    """Have a worker draw the pictures of a search, given as `search_report.draw` takes it."""
     try:
-        for note in worker.submit(search_report.draw, folder, state, axes).result():
+        for note in worker.submit(search_report.draw, *search).result():
             progress.say(note)
     except BrokenExecutor:
         progress.say("note: the pictures could not be drawn, because the worker process died")

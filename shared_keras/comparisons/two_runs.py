@@ -10,15 +10,12 @@ from scipy import stats
 from shared_keras import files
 from shared_keras.data import datasets, splits
 from shared_keras.errors import BadInput
-from shared_keras.reporting import plots
-from shared_keras.reporting.comparison_plots import curves
+from shared_keras.reporting.comparison_plots import curves, disagreements
 from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities, score
 from shared_keras.task import Task
-
-SHOWN = 30
 
 
 class Run(NamedTuple):
@@ -72,6 +69,7 @@ def run(
         }
         | result,
     )
+    titles = saved_models.titles(paths)
     differ = np.flatnonzero(a.predicted != b.predicted)
     files.write_csv(
         folder / "disagreements.csv",
@@ -86,11 +84,15 @@ def run(
         ],
     )
     if len(differ):
-        files.write_figure(folder / "disagreements.png", _picture(task, x, y, a, b, differ))
-    histories = {one.name: one.path.with_name("history.csv") for one in both}
-    if all(path.exists() for path in histories.values()):
-        loaded = {name: files.read_history(path) for name, path in histories.items()}
-        files.write_figure(folder / "curves.png", curves(loaded, f"{task.title}: two runs"))
+        answers = {title: one.predicted for title, one in zip(titles, both)}
+        name = f"{task.title}: where two runs disagree, {len(differ):,} of {len(y):,} test images"
+        figure = disagreements(x, y, answers, task.classes, name)
+        files.write_figure(folder / "disagreements.png", figure)
+    histories = [one.path.with_name("history.csv") for one in both]
+    if all(path.exists() for path in histories):
+        loaded = {title: files.read_history(path) for title, path in zip(titles, histories)}
+        name = f"{task.title}: {' and '.join(titles)}"
+        files.write_figure(folder / "curves.png", curves(loaded, name))
 
     say(f"{len(common):,} test images that neither run was trained on")
     for one in both:
@@ -151,14 +153,3 @@ def _verdict(result, a, b) -> str:
         return "; the difference may well be chance"
     better = a if result["only_first"] > result["only_second"] else b
     return f"; {better.name} is better on these images"
-
-
-def _picture(task, x, y, a, b, differ):
-    chosen = differ[:SHOWN]
-    captions = [
-        f"true: {task.classes[y[i]]}\n1: {task.classes[a.predicted[i]]}\n"
-        f"2: {task.classes[b.predicted[i]]}"
-        for i in chosen
-    ]
-    title = f"They disagree on {len(differ)} images; the first {len(chosen)}\n1: {a.name}\n"
-    return plots.images(x[chosen], captions, f"{title}2: {b.name}", columns=6)

@@ -42,8 +42,8 @@ def retrain(
         options: As for `Hyperband.search`.
 
     Returns:
-        A row per trial, the best first: trial, score in the search, and mean, sd and n
-        of the new scores.
+        A row per trial, the best first: trial, score in the search, mean, sd and n
+        of the new scores, and these, as seed_1 and so on.
 
     Raises:
         RunFailed: if a training fails or its process dies twice, or if another process is
@@ -143,4 +143,4 @@ def _row(folder: Path, trial, numbers) -> dict:
         "mean": scores.mean(),
         "sd": scores.std(),
         "n": len(scores),
-    }
+    } | {f"seed_{number}": score for number, score in zip(numbers, scores)}

@@ -3,20 +3,36 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from shared_keras.reporting.plots import CAPTION, whole_axis
+from shared_keras.reporting.text_fit import MARGIN, POINTS, TITLE, fit, height, title, width
 
 FIRST, SECOND, THIRD = "tab:blue", "tab:orange", "black"
+DARK = "#b35900"  # the second as letters on white
+YOURS = "gold"
+LABEL = 10  # size of names in points
+SERIES = {  # of the ladder: key, and shift, marker, colour, label, and that of the user's own
+    "published": (0.0, "D", THIRD, "published", ""),
+    "ours": (-0.16, "o", FIRST, "Keras, ours", "Keras, yours"),
+    "twin": (0.16, "s", SECOND, "PyTorch twin", "PyTorch twin, yours"),
+}
+COLUMNS, SHOWN = 6, 12  # of disagreements: side by side, and of each kind
+CELL, SIDE, GAP = 2.1, 1.7, 0.1  # inches: an image with the space beside it, itself, a margin
 
 
-def claimed(rows: Sequence[Mapping], title: str) -> Figure:
+def claimed(rows: Sequence[Mapping], dataset: str) -> Figure:
     """Draw claimed against recomputed accuracies; crosses mark claims that cannot be true.
 
     Args:
         rows: Rows of the leaderboard; those without a claim are left out.
-        title: Title of the dataset.
+        dataset: Title of the dataset.
     """
     rows = [row for row in rows if row["claimed_val"] is not None]
     figure = Figure(figsize=(6.5, 6), layout="constrained")
+    title(figure, f"{dataset}: {len(rows)} trials of Ray Tune")
     axes = figure.subplots()
     both = [100 * row[key] for row in rows for key in ("claimed_val", "torch_val")]
     margin = 0.05 * (max(both) - min(both)) + 0.1
@@ -39,101 +55,211 @@ def claimed(rows: Sequence[Mapping], title: str) -> Figure:
         ylim=ends,
         xlabel="claimed validation accuracy, %",
         ylabel="recomputed in eval mode, %",
-        title=f"{title}: {len(rows)} trials of Ray Tune",
     )
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
 
 
-def ladder(rows: Sequence[Mapping], title: str) -> Figure:
+def ladder(rows: Sequence[Mapping], name: str) -> Figure:
     """Draw the test accuracy of each recipe: published, ours, the twin's.
 
+    A value far to the left of the others is written at the edge instead.
+
     Args:
-        rows: Rows of ladder.csv.
-        title: Title of the dataset.
+        rows: Rows of ladder.csv; `ours_yours` and `twin_yours` are true where the user has
+            trained the recipe.
+        name: What is shown.
     """
     rows = [row for row in rows if row["score"] == "test_accuracy"]
-    figure = Figure(figsize=(9, 0.32 * len(rows) + 1.6), layout="constrained")
+    labels = [fit(row["recipe"], 3, LABEL) for row in rows]
+    room = max((width(label, LABEL) for label in labels), default=0)
+    down = sum(max(0.32, height(label, LABEL) + 0.1) for label in labels)
+    figure = Figure(figsize=(7.5 + room, down + 1.8), layout="constrained")
+    title(figure, name)
     axes = figure.subplots()
-    places = np.arange(len(rows))
-    shown = [100 * row[key] for row in rows for key in ("published", "ours", "twin") if row[key]]
+    percent = [
+        {key: None if row[key] is None else 100 * row[key] for key in SERIES} for row in rows
+    ]
+    shown = [value for each in percent for value in each.values() if value is not None]
     low = max(min(shown, default=0), np.median(shown or [0]) - 15) - 1
-    for shift, key, marker, color, label in (
-        (0.0, "published", "D", THIRD, "published"),
-        (-0.15, "ours", "o", FIRST, "Keras, ours"),
-        (0.15, "twin", "s", SECOND, "PyTorch twin"),
-    ):
-        known = [i for i, row in enumerate(rows) if row[key] is not None]
-        inside = [i for i in known if 100 * rows[i][key] >= low]
-        spread = [100 * (rows[i].get(f"{key}_sd") or 0) for i in inside]
-        axes.errorbar(
-            [100 * rows[i][key] for i in inside],
-            places[inside] + shift,
-            xerr=spread if key != "published" else None,
-            fmt=marker,
-            ms=5,
-            color=color,
-            mfc="none" if key == "published" else color,
-            label=label,
-        )
-        for i in set(known) - set(inside):
-            text = f" ◂ {100 * rows[i][key]:.0f}"
-            axes.text(low, i + 2 * shift, text, color=color, size=7, va="center")
+    entries = {}
+    for key, (shift, marker, color, label, of_yours) in SERIES.items():
+        for place, (row, values) in enumerate(zip(rows, percent)):
+            value = values[key]
+            if value is None:
+                continue
+            sd = 100 * (row.get(f"{key}_sd") or 0)
+            if value < low:
+                text = f"← {value:.2f}" + f" ± {sd:.2f}" * bool(sd)
+                axes.annotate(
+                    text,
+                    (0, place + 1.5 * shift),
+                    (3, 0),
+                    xycoords=("axes fraction", "data"),
+                    textcoords="offset points",
+                    color=color,
+                    size=8,
+                    va="center",
+                )
+                continue
+            yours = bool(row.get(f"{key}_yours"))
+            fill = "none" if key == "published" else YOURS if yours else color
+            line = axes.errorbar(
+                value, place + shift, xerr=sd or None, fmt=marker, ms=6, color=color, mfc=fill
+            )
+            entries.setdefault(of_yours if yours else label, line)
     axes.set_xlim(left=low)
-    axes.set_yticks(places, [row["recipe"] for row in rows])
+    axes.set_yticks(range(len(rows)), labels, size=LABEL)
     axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
-    axes.set(xlabel="test accuracy, % (bars: standard deviation over seeds)", title=title)
+    about = "bars: standard deviation over seeds"
+    if any(value < low for value in shown):
+        about += "; ←: further to the left"
+    axes.set_xlabel(f"test accuracy, % ({about})")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=3)
     return figure
 
 
-def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], title: str) -> Figure:
+def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], name: str) -> Figure:
     """Draw loss and accuracy of a grid of trainings as small multiples.
 
     Args:
         cells: Rows of (name, history); the history is None if it was not trained.
-        title: What the grid is.
+        name: What the grid is.
     """
-    height, width = len(cells), len(cells[0])
-    figure = Figure(figsize=(4.2 * width, 2.9 * height), layout="constrained")
-    figure.suptitle(f"{title} (losses above 1 are not shown)")
-    all_axes = figure.subplots(height, width, sharex=True, sharey=True, squeeze=False)
+    down, across = len(cells), len(cells[0])
+    figure = Figure(figsize=(4.2 * across, 2.9 * down + 0.5), layout="constrained")
+    title(figure, f"{name} (losses above 1 are not shown)")
+    every = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    longest = max(
+        (len(history["loss"]) for row in cells for _, history in row if history), default=1
+    )
     for i, row in enumerate(cells):
-        for j, (name, history) in enumerate(row):
-            axes = all_axes[i][j]
-            axes.set_title(name, size=9)
-            axes.grid(alpha=0.3)
+        for axes, (recipe, history) in zip(every[i], row):
+            axes.set_title(recipe, size=9)
+            whole_axis(axes, "epoch" if i == down - 1 else "", 1, longest)
             if history is None:
                 axes.text(0.5, 0.5, "not trained here", ha="center", transform=axes.transAxes)
                 continue
-            epochs = np.arange(1, len(history["loss"]) + 1)
             for metric, color in (("accuracy", FIRST), ("loss", SECOND)):
-                axes.plot(epochs, history[metric], color=color, lw=1, label=f"{metric}, train")
-                name = f"{metric}, test"
-                axes.plot(epochs, history[f"val_{metric}"], "--", color=color, label=name)
+                _curves(axes, history, metric, color, metric, "test")
             axes.set_ylim(0.0, 1.0)
-    for axes in all_axes[-1]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    handles = next((a.get_legend_handles_labels() for a in all_axes.flat if a.lines), ([], []))
+    handles = next((a.get_legend_handles_labels() for a in every.flat if a.lines), ([], []))
     figure.legend(*handles, loc="outside lower center", ncols=4)
     return figure
 
 
-def curves(histories: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
-    """Draw loss and accuracy of several trainings, given by name, in the same axes."""
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    figure.suptitle(title)
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        for color, (name, history) in zip((FIRST, SECOND), histories.items()):
-            epochs = np.arange(1, len(history[metric]) + 1)
-            axes.plot(epochs, history[metric], color=color, lw=1, label=f"{name}, train")
-            label = f"{name}, validation"
-            axes.plot(epochs, history[f"val_{metric}"], "--", color=color, label=label)
-        axes.set(xlabel="epoch", ylabel=metric)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+def curves(histories: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> Figure:
+    """Draw loss and accuracy of two trainings, given by name, in the same axes."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    title(figure, name)
+    longest = max(len(history["loss"]) for history in histories.values())
+    both = figure.subplots(1, 2)
+    for axes, metric in zip(both, ("loss", "accuracy")):
+        for color, (run, history) in zip((FIRST, SECOND), histories.items()):
+            label = fit(run, 4, LABEL)
+            _curves(axes, history, metric, color, label, "validation")
+        axes.set_ylabel(metric)
+        whole_axis(axes, "epoch", 1, longest)
+    figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _curves(axes: Axes, history: Mapping, metric: str, color: str, name: str, other: str) -> None:
+    """Draw a metric of a training by epoch: on the training images and on the `other` ones."""
+    epochs = np.arange(1, len(history[metric]) + 1)
+    dots = {"color": color, "lw": 1.2, "marker": "o" if len(epochs) < 3 else None, "ms": 5}
+    axes.plot(epochs, history[metric], label=f"{name}, train", **dots)
+    dots |= {"mfc": "none", "ls": "--"}
+    axes.plot(epochs, history[f"val_{metric}"], label=f"{name}, {other}", **dots)
+
+
+def disagreements(
+    x: np.ndarray,
+    y: np.ndarray,
+    answers: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    name: str,
+) -> Figure:
+    """Draw images that two models classify differently, grouped by which of them is right.
+
+    Args:
+        x: Images, uint8 (n, 28, 28).
+        y: Their true labels, int (n,).
+        answers: For each of the two models, by name, the class it gives, int (n,).
+        classes: Names of the classes.
+        name: What is shown.
+    """
+    (first, given), (second, other) = answers.items()
+    apart = given != other
+    groups = {
+        (f"Only {first} is right", FIRST): (given == y) & apart,
+        (f"Only {second} is right", DARK): (other == y) & apart,
+        ("Both are wrong, in different ways", "black"): (given != y) & (other != y) & apart,
+    }
+    across = CELL * COLUMNS
+    groups = {key: np.flatnonzero(group) for key, group in groups.items() if group.any()}
+    headings, rows, captions = [], [], {}
+    for (heading, _), group in groups.items():
+        count = f"{len(group):,} images" if len(group) > 1 else "1 image"
+        more = f", the first {SHOWN}" if len(group) > SHOWN else ""
+        headings.append(fit(f"{heading}: {count}{more}", across - MARGIN, TITLE))
+        rows.append(-(-len(group[:SHOWN]) // COLUMNS))
+        for i in group[:SHOWN]:
+            said = [
+                f"{'✓' if answer[i] == y[i] else '✗'} {classes[answer[i]]}"
+                for answer in (given, other)
+            ]
+            texts = (f"true: {classes[y[i]]}", *said)
+            captions[i] = [fit(text, CELL - MARGIN, CAPTION) for text in texts]
+    above = GAP + max(height(true, CAPTION) for true, *_ in captions.values())
+    below = GAP + max(
+        height(one, CAPTION) + height(two, CAPTION) for _, one, two in captions.values()
+    )
+    name = fit(name, across - MARGIN, TITLE)
+    labels = [fit(f"{run} (✓ right, ✗ wrong)", across / 2 - 1, LABEL) for run in answers]
+    heights = [2 * GAP + height(name, TITLE) + 0.3 + max(height(run, LABEL) for run in labels)] + [
+        2 * GAP + height(heading, TITLE) + row * (SIDE + above + below)
+        for heading, row in zip(headings, rows)
+    ]
+    # Constrained layout does not keep room for texts beside images of a fixed shape.
+    figure = Figure(figsize=(across, sum(heights)))
+    top, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0)
+    top.suptitle(name, y=1 - GAP / heights[0], size=TITLE)
+    squares = [Line2D([], [], ls="none", marker="s", ms=9, color=c) for c in (FIRST, DARK)]
+    top.legend(squares, labels, loc="lower center", ncols=2, frameon=False)
+    for part, down, heading, (_, color), group, row in zip(
+        parts, heights[1:], headings, groups, groups.values(), rows
+    ):
+        part.suptitle(heading, y=1 - GAP / down, size=TITLE, color=color, weight="bold")
+        places = {
+            "left": (CELL - SIDE) / 2 / across,
+            "right": 1 - (CELL - SIDE) / 2 / across,
+            "bottom": below / down,
+            "top": (below + row * SIDE + (row - 1) * (above + below)) / down,
+            "wspace": CELL / SIDE - 1,
+            "hspace": (above + below) / SIDE,
+        }
+        grid = part.subplots(row, COLUMNS, squeeze=False, gridspec_kw=places)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for axes, i in zip(grid.flat, group):
+            axes.imshow(x[i], cmap="gray", vmin=0, vmax=255)
+            true, *said = captions[i]
+            axes.set_title(true, size=CAPTION, pad=3)
+            down = 3.0
+            for text, shade in zip(said, (FIRST, DARK)):
+                axes.annotate(
+                    text,
+                    (0.5, 0),
+                    (0, -down),
+                    xycoords="axes fraction",
+                    textcoords="offset points",
+                    ha="center",
+                    va="top",
+                    size=CAPTION,
+                    color=shade,
+                )
+                down += POINTS * height(text, CAPTION)
     return figure

@@ -1,31 +1,37 @@
-"""Pictures of a search: its course, and what it learnt about its hyperparameters."""
+"""Pictures of a search: its course, its hyperparameters, its confirmation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from scipy import stats
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.model_selection import GroupKFold
 
 from shared_keras import files
-from shared_keras.reporting.plots import BEST, TRAIN
+from shared_keras.reporting.hyperparameter_plots import (
+    axis_order,
+    importance,
+    importance_figure,
+    parallel_coordinates,
+)
+from shared_keras.reporting.plots import BEST, WINNER, whole_axis
+from shared_keras.reporting.text_fit import title
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 
 FEWEST = 8  # completed trials; with fewer, importance would be mere noise
-TREES = 64  # as many as Optuna's evaluator uses
-FOLDS, REPEATS = 5, 10
-LEVEL = 0.95  # joint, of all intervals
+BOX = 5  # trials; a box shows five figures, so of fewer it would show more than there are
+BOXES = {"widths": 0.6, "showfliers": False, "medianprops": {"color": "black"}}
+FAR = 3  # Tukey's fence: so many times the length of the box from it, a score is far out
+ASIDE = 0.22  # rows; so far from its seeds stands what a confirmation is held against
+STAR = {"marker": "*", "ms": 16, "color": WINNER, "mec": "white", "ls": "none", "zorder": 4}
 
 
-def write(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str]:
-    """Write search.png and, after enough trials, importance.png and parallel.png.
+def write(
+    folder: Path, state: SearchState, axes: Mapping[str, bool], name: str, winner: TrialRow
+) -> list[str]:
+    """Write search.png and, after enough trials, importance.png and parallel.png, if missing.
 
     If one picture cannot be drawn, the others still are.
 
@@ -33,6 +39,8 @@ def write(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[st
         folder: Folder of the search.
         state: The search.
         axes: For each hyperparameter, by column, whether its axis is logarithmic.
+        name: What was searched, for titles.
+        winner: The winner.
 
     Returns:
         A line for each picture that could not be drawn.
@@ -40,81 +48,120 @@ def write(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[st
     Raises:
         OSError: if a file cannot be written.
     """
-    notes = []
-    for name, draw in zip(PICTURES, (_importance, _parallel, _search), strict=True):
-        try:
-            for figure in draw(state, axes, folder.name):
-                files.write_figure(folder / name, figure)
-        except OSError:
-            raise
-        except Exception as error:  # odd values make Matplotlib and scikit-learn raise many types
-            notes.append(f"note: {name} could not be drawn ({type(error).__name__}: {error})")
-    return notes
-
-
-def _search(state, axes, title: str) -> Iterator[Figure]:
-    yield search(state, title)
-
-
-def _importance(state, axes, title: str) -> Iterator[Figure]:
-    done, names = _enough(state, axes)
-    if names:
-        yield importance_figure(importance(done, names), f"Search {title}, {len(done)} trials")
-
-
-def _parallel(state, axes, title: str) -> Iterator[Figure]:
-    done, names = _enough(state, axes)
-    if names:
-        logarithmic = {name for name, is_log in axes.items() if is_log}
-        yield parallel_coordinates(done, names, logarithmic, state, f"Search {title}")
-
-
-def _enough(state: SearchState, axes) -> tuple[pd.DataFrame, list[str]]:
-    """Return the trials that have a score, and the hyperparameters that vary, if any."""
     done = pd.DataFrame([row.to_csv() for row in scored(state)])
-    names = [name for name in axes if name in done and done[name].nunique() > 1]
-    return done, names if len(done) >= FEWEST else []
+    varied = [column for column in axes if column in done and done[column].nunique() > 1]
+    found: list[pd.DataFrame] = []
+
+    def draw_importance() -> Figure:
+        found.append(importance(done, varied))
+        return importance_figure(found[0], f"{name}, {len(done)} trials")
+
+    def draw_parallel() -> Figure:
+        logarithmic = {column for column, is_log in axes.items() if is_log}
+        order = axis_order(done, varied, found[0] if found else None)
+        return parallel_coordinates(done, order, logarithmic, state, name, winner)
+
+    drawings: dict[str, Callable[[], Figure]] = dict(
+        zip(PICTURES, (draw_importance, draw_parallel, lambda: search(state, name, winner)))
+    )
+    if len(done) < FEWEST or not varied:
+        drawings = {PICTURES[-1]: drawings[PICTURES[-1]]}
+    return [
+        note
+        for picture, drawing in drawings.items()
+        if not (folder / picture).exists()
+        for note in attempt(folder / picture, drawing)
+    ]
 
 
-def search(state: SearchState, name: str) -> Figure:
-    """Draw a search: the best score so far, and the spread of each rung.
+def attempt(path: Path, drawing: Callable[[], Figure]) -> list[str]:
+    """Draw a picture and write it; return no line, or one that says why it cannot be drawn."""
+    try:
+        files.write_figure(path, drawing())
+    except OSError:
+        raise
+    except Exception as error:  # odd values make Matplotlib and scikit-learn raise many types
+        return [f"note: {path.name} could not be drawn ({type(error).__name__}: {error})"]
+    return []
+
+
+def search(state: SearchState, name: str, winner: TrialRow) -> Figure:
+    """Draw a search: its scores in the order of the trials and by rung, and its winner.
 
     Args:
         state: The search.
-        name: Its name.
+        name: What was searched.
+        winner: The winner.
     """
     done = scored(state)
-    scores = np.array([row.score for row in done])
-    epochs = np.array([row.epochs for row in done])
+    rungs: dict[tuple[int, int], list[TrialRow]] = {}
+    for row in sorted(done, key=lambda row: (-row.bracket, row.rung)):
+        rungs.setdefault((row.bracket, row.rung), []).append(row)
+    across = max(4, 0.42 * len(rungs))
+    figure = Figure(figsize=(8 + across, 5.2), layout="constrained")
+    title(figure, f"{name}: {_count(len(done), 'trial')}")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(7, across))
+
+    numbers = {row.trial: int(row.trial.partition("-")[0]) for row in done}
     keep = np.maximum if state.direction == "max" else np.minimum
-    figure = Figure(figsize=(13, 5), layout="constrained")
-    figure.suptitle(f"Search {name}: {len(done)} trials")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.1, 1))
+    best = keep.accumulate([row.score for row in done])
+    left.step(list(numbers.values()), best, where="post", color=BEST, label="best so far", zorder=1)
+    lengths = sorted({row.epochs for row in done})
+    colors = dict(zip(lengths, colormaps["viridis"](np.linspace(0.05, 0.9, len(lengths)))))
+    for length in lengths:
+        rows = [row for row in done if row.epochs == length]
+        left.plot(
+            [numbers[row.trial] for row in rows],
+            [row.score for row in rows],
+            "o",
+            ms=5,
+            color=colors[length],
+            label=_count(length, "epoch"),
+        )
+    whole_axis(left, "trial", 0, max(numbers.values()))
+    left.set_ylabel(state.objective)
 
-    numbers = np.array([int(row.trial.partition("-")[0]) for row in done])
-    dots = left.scatter(numbers, scores, c=epochs, s=18, cmap="viridis", label="a trial")
-    left.step(numbers, keep.accumulate(scores), where="post", color=BEST, label="best so far")
-    figure.colorbar(dots, ax=left, label="epochs trained", ticks=MaxNLocator(integer=True))
-    left.set(xlabel="trial", ylabel=state.objective)
-    left.legend(loc="lower right" if state.direction == "max" else "upper right")
-
-    rungs = sorted({(row.bracket, row.rung) for row in done}, key=lambda r: (-r[0], r[1]))
-    groups = [[row.score for row in done if (row.bracket, row.rung) == rung] for rung in rungs]
-    lengths = {(row.bracket, row.rung): row.epochs for row in done}
-    labels = [f"{bracket}.{rung}\n{lengths[bracket, rung]} ep" for bracket, rung in rungs]
-    right.boxplot(groups, tick_labels=labels, showfliers=False, medianprops={"color": BEST})
-    for position, group in enumerate(groups, 1):
-        right.plot([position] * len(group), group, ".", color=TRAIN, alpha=0.6)
-    right.set(xlabel="bracket.rung, epochs trained")
-    right.tick_params(axis="x", labelsize=7)
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    if state.direction == "max":  # trials that learnt nothing would flatten the rest
-        low = max(scores.min(), np.quantile(scores, 0.25) - 0.15) - 0.01
-        left.set_ylim(low, scores.max() + 0.01)
-        if hidden := int((scores < low).sum()):
-            left.set_title(f"{hidden} trials lie below", size=9, loc="left")
+    for place, rows in enumerate(rungs.values()):
+        scores = [row.score for row in rows]
+        if len(rows) >= BOX:
+            right.boxplot([scores], positions=[place], manage_ticks=False, **BOXES)
+        for row in rows:
+            right.plot(place, row.score, "o", ms=5, color=colors[row.epochs], alpha=0.8)
+        if winner in rows:
+            right.plot(place, winner.score, **STAR)
+            won = f"winner: trial {winner.trial}, {winner.score:.4f}"
+            left.plot(numbers[winner.trial], winner.score, label=won, **STAR)
+    labels = [f"{bracket}.{rung}\n{rows[0].epochs} ep" for (bracket, rung), rows in rungs.items()]
+    right.set_xticks(range(len(rungs)), labels, size=7)
+    right.set(xlabel="bracket.rung and its epochs", xlim=(-0.6, len(rungs) - 0.4))
+    right.grid(alpha=0.3)
+    _zoom(left, [row.score for row in done], winner.score, state.direction)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
+
+
+def _zoom(axes: Axes, scores: Sequence[float], kept: float, direction: str) -> None:
+    """Leave out trials that learnt next to nothing, which would flatten the rest; say how many.
+
+    Args:
+        axes: The axes.
+        scores: All scores.
+        kept: The one that is shown in any case.
+        direction: "max" or "min", where a good score is.
+    """
+    low, high = np.quantile(scores, (0.25, 0.75))
+    far = FAR * (high - low) or np.inf
+    if direction == "max":
+        shown = [score for score in scores if score >= min(low - far, kept)]
+    else:
+        shown = [score for score in scores if score <= max(high + far, kept)]
+    margin = 0.05 * (max(shown) - min(shown)) or 0.01
+    bottom, top = min(shown) - margin, max(shown) + margin
+    axes.set_ylim(bottom, top)
+    hidden = [score for score in scores if not bottom <= score <= top]
+    if hidden:
+        where = "below" if direction == "max" else "above"
+        axes.set_title(f"{_count(len(hidden), 'trial')} {where} the picture", size=9, loc="left")
 
 
 def scored(state: SearchState) -> list[TrialRow]:
@@ -122,152 +169,47 @@ def scored(state: SearchState) -> list[TrialRow]:
     return [row for row in state.rows if row.score is not None and np.isfinite(row.score)]
 
 
-def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return how much the score depends on each hyperparameter, largest first.
-
-    Random forests predict the score of held-out trials from their hyperparameters and
-    epochs. The importance of a hyperparameter is the growth of the squared error if its values
-    are permuted among those trials, as a share of the score's variance. A promoted setting
-    counts once: its trials are held out together.
+def confirmed(table: pd.DataFrame, state: SearchState, name: str) -> Figure:
+    """Draw the scores of retrained trials over new seeds beside their scores in the search.
 
     Args:
-        table: A row per completed trial: `score`, `epochs` and the hyperparameters,
-            which are empty where they are not active.
-        names: The hyperparameters.
-
-    Returns:
-        A row per hyperparameter: its name as index, `mean`, and the bounds `low` and `high`
-        of its interval. With a probability of 95 % all intervals hold at once, so an
-        interval above zero is unlikely to be a chance find among many.
-    """
-    features = _numbers(table[names]).assign(**{"tuner/epochs": table.epochs}).to_numpy(float)
-    score = table.score.to_numpy(float)
-    settings = table.groupby(names, dropna=False, sort=False).ngroup().to_numpy()
-    count = len(np.unique(settings))
-    variance = score.var()
-    if count < FOLDS or variance == 0:
-        return pd.DataFrame({"mean": 0.0, "low": 0.0, "high": 0.0}, index=names)
-    random = np.random.default_rng(0)
-    grown = np.zeros((len(table), len(names)))
-    for seen, held in GroupKFold(FOLDS, shuffle=True, random_state=0).split(
-        features, None, settings
-    ):
-        forest = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)
-        forest.fit(features[seen], score[seen])
-        permuted = np.tile(features[held], (1 + len(names) * REPEATS, 1, 1))
-        for i, copy in enumerate(permuted[1:]):
-            copy[:, i % len(names)] = random.permutation(copy[:, i % len(names)])
-        predicted = forest.predict(permuted.reshape(-1, features.shape[1]))
-        errors = (predicted.reshape(len(permuted), -1) - score[held]) ** 2
-        by_name = (errors[1:] - errors[0]).reshape(REPEATS, len(names), -1)
-        grown[held] = by_name.mean(axis=0).T / variance
-    of_settings = pd.DataFrame(grown, columns=names).groupby(settings).mean()
-    margin = stats.t.ppf(1 - (1 - LEVEL) / 2 / len(names), count - 1) * of_settings.sem()
-    mean = of_settings.mean()
-    result = pd.DataFrame({"mean": mean, "low": mean - margin, "high": mean + margin})
-    return result.sort_values("mean", ascending=False, kind="stable")
-
-
-def importance_figure(importances: pd.DataFrame, title: str) -> Figure:
-    """Draw what `importance` returns as bars; grey ones may be chance."""
-    figure = Figure(figsize=(8, 1.6 + 0.3 * len(importances)), layout="constrained")
-    axes = figure.subplots()
-    shown = importances[::-1]
-    stands_out = shown.low > 0
-    axes.barh(
-        shown.index,
-        shown["mean"],
-        xerr=[shown["mean"] - shown.low, shown.high - shown["mean"]],
-        color=np.where(stands_out, "tab:blue", "lightgrey"),
-        error_kw={"lw": 1, "capsize": 2, "ecolor": "black"},
-    )
-    axes.axvline(0, color="black", lw=0.8)
-    axes.set(
-        xlabel="growth of the squared error on held-out trials if its values are permuted,\n"
-        "as a share of the score's variance; lines: 95 % intervals, for all together"
-    )
-    found = "what the score depends on" if stands_out.any() else "nothing stands out"
-    axes.set_title(f"{title}: {found}", loc="left")
-    axes.grid(axis="x", alpha=0.3)
-    return figure
-
-
-def parallel_coordinates(
-    table: pd.DataFrame, names: list[str], logarithmic: set[str], state: SearchState, title: str
-) -> Figure:
-    """Draw each setting as a line through its hyperparameters, colored by its score.
-
-    Args:
-        table: As for `importance`; of a promoted setting, the last row counts.
-        names: The hyperparameters.
-        logarithmic: Which of them have a logarithmic axis.
+        table: What `hyperband.confirm.retrain` returned: a row per trial, the winner first.
         state: The search.
-        title: What was searched.
+        name: What was searched.
     """
-    table = table.sort_values("epochs").drop_duplicates(names, keep="last")
-    numbers = _numbers(table[names])
-    scaled = pd.DataFrame(index=table.index)
-    figure = Figure(figsize=(max(8, 1.1 * len(names) + 2), 5.5), layout="constrained")
+    epochs = {row.trial: row.epochs for row in state.rows}
+    figure = Figure(figsize=(8.5, 0.6 * len(table) + 2), layout="constrained")
+    best = f"the best {len(table)} trials" if len(table) > 1 else "the best trial"
+    title(figure, f"{name}: {best} retrained with {_count(table.n[0], 'other seed')}")
     axes = figure.subplots()
-    for place, name in enumerate(names):
-        values = np.log10(numbers[name]) if name in logarithmic else numbers[name]
-        low, high = values.min(), values.max()
-        scaled[name] = (values - low) / (high - low) if high > low else values * 0 + 0.5
-        active = table[name].dropna()
-        ordered = active.loc[numbers.loc[active.index, name].sort_values().index]
-        for end, value in ((0, ordered.iloc[0]), (1, ordered.iloc[-1])):
-            label = f"{value:.3g}" if isinstance(value, float) else str(value)
-            axes.text(
-                place,
-                end + (0.02 if end else -0.02),
-                label,
-                size=7,
-                ha="center",
-                va="bottom" if end else "top",
-            )
-    score = table.score.to_numpy(float)
-    best = score if state.direction == "max" else -score
-    norm = Normalize(np.quantile(score, 0.1), np.quantile(score, 0.9) + 1e-9)
-    colors = colormaps["viridis" if state.direction == "max" else "viridis_r"]
-    winner = np.lexsort((best, table.epochs))[-1]
-    for i in np.argsort(best):
-        width = 3 if i == winner else 0.8 + table.epochs.iloc[i] / table.epochs.max()
-        line = scaled.iloc[i].to_numpy(float)
-        axes.plot(
-            line,
-            "o-",
-            ms=2.5,
-            lw=width,
-            alpha=0.8,
-            zorder=3 if i == winner else 2,
-            color="tab:red" if i == winner else colors(norm(score[i])),
-        )
-    for place in range(len(names)):
-        axes.axvline(place, color="gray", lw=0.6, zorder=1)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", size=8)
-    axes.set_yticks([])
-    axes.set_ylim(-0.1, 1.1)
-    axes.set_title(
-        f"{title}: {len(table)} settings; thick and red: the best; "
-        "thicker: trained longer; a gap: not active",
-        size=9,
-        loc="left",
-    )
-    figure.colorbar(ScalarMappable(norm, colors), ax=axes, label=state.objective)
+    places = np.arange(len(table))
+    found = axes.plot(table.score, places - ASIDE, "x", ms=8, mew=2, color="tab:orange")
+    labels = ["score in the search"]
+    for seed in (column for column in table if column.startswith("seed_")):
+        found[1:] = axes.plot(table[seed], places, "o", ms=6, mfc="none", color="tab:blue")
+        labels[1:] = ["with one of the other seeds"]
+    mean = {"fmt": "D", "ms": 6, "lw": 2, "capsize": 4}
+    sd = table.sd.fillna(0)  # of a single seed
+    for part, color, label in (
+        (slice(0, 1), WINNER, "winner"),
+        (slice(1, None), "black", "others"),
+    ):
+        if len(table[part]):
+            at = (table["mean"][part], places[part] + ASIDE)
+            found.append(axes.errorbar(*at, xerr=sd[part], color=color, **mean))
+            labels.append(f"their mean ± standard deviation, {label}")
+    about = [
+        f"trial {row.trial}, {_count(epochs[row.trial], 'epoch')}\n{row.mean:.4f} ± {spread:.4f}"
+        for row, spread in zip(table.itertuples(), sd)
+    ]
+    axes.set_yticks(places, about)
+    axes.get_yticklabels()[0].set(color=WINNER, weight="bold")
+    axes.set(xlabel=state.objective, ylim=(len(table) - 0.5, -0.5))
+    axes.grid(alpha=0.3)
+    figure.legend(found, labels, loc="outside lower center", ncols=2)
     return figure
 
 
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Return hyperparameters as numbers: strings by their order, inactive ones as NaN."""
-
-    def number(column):
-        if pd.api.types.is_numeric_dtype(column):
-            return column.astype(float)
-        if pd.api.types.infer_dtype(column) in ("mixed", "mixed-integer"):
-            column = column.map(
-                str, na_action="ignore"
-            )  # numbers and strings together have no order
-        codes = column.astype("category").cat.codes
-        return codes.where(codes >= 0).astype(float)
-
-    return table.apply(number)
+def _count(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -15,8 +15,9 @@ from shared_keras.results.settings import SearchSettings
 from shared_keras.results.trials import PICTURES, TRIALS, SearchState, TrialRow
 
 BEST = "best.json"
-CONFIRMED = "confirm.csv"
-WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, "tensorboard")
+CONFIRMED, CONFIRMED_PICTURE = "confirm.csv", "confirm.png"
+OF_CONFIRMATION = (CONFIRMED, CONFIRMED_PICTURE)
+WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, CONFIRMED_PICTURE, "tensorboard")
 
 
 def write(
@@ -74,13 +75,30 @@ def winner(state: SearchState, confirmed: pd.DataFrame | None) -> TrialRow:
     return next(row for row in state.rows if row.trial == confirmed.trial[0])
 
 
-def draw(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str]:
-    """Write the pictures; called in a worker process.
+def drawn(folder: Path, confirmed: pd.DataFrame | None) -> bool:
+    """Return whether the pictures of a search are there, and as new as its confirmation, if any."""
+    if confirmed is not None:
+        table, picture = (folder / name for name in OF_CONFIRMATION)
+        if not picture.exists() or picture.stat().st_mtime_ns < table.stat().st_mtime_ns:
+            return False
+    return (folder / PICTURES[-1]).exists()
+
+
+def draw(
+    folder: Path,
+    state: SearchState,
+    axes: Mapping[str, bool],
+    dataset: str,
+    confirmed: pd.DataFrame | None,
+) -> list[str]:
+    """Write the pictures that are missing, and that of the confirmation; called in a worker.
 
     Args:
         folder: Folder of the search.
         state: The search.
         axes: For each hyperparameter, by column, whether its axis is logarithmic.
+        dataset: Title of the dataset.
+        confirmed: What `hyperband.confirm.retrain` returned, if it was called.
 
     Returns:
         A line for each picture that could not be drawn.
@@ -88,7 +106,13 @@ def draw(folder: Path, state: SearchState, axes: Mapping[str, bool]) -> list[str
     import_plots()
     from shared_keras.reporting import search_plots
 
-    return search_plots.write(folder, state, axes)
+    name = f"{dataset}, search {folder.name}"
+    notes = search_plots.write(folder, state, axes, name, winner(state, confirmed))
+    if confirmed is not None:
+        notes += search_plots.attempt(
+            folder / CONFIRMED_PICTURE, lambda: search_plots.confirmed(confirmed, state, name)
+        )
+    return notes
 
 
 def import_plots() -> None:
@@ -123,7 +147,7 @@ def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataF
             markup=False,
         )
     for name in WRITTEN:
-        if (folder / name).exists() and (name != CONFIRMED or confirmed is not None):
+        if (folder / name).exists() and (name not in OF_CONFIRMATION or confirmed is not None):
             console.print(f"wrote {folder / name}", markup=False)
 
 

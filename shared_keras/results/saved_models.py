@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -17,6 +19,8 @@ from shared_keras.task import Task
 MODEL = "model.keras"
 CHECKPOINT = "model.pt"  # of a PyTorch twin
 REFERENCE = "reference"  # the name of the committed model
+# The name of a run as `describe` returns it: when it began, what was trained, and the seed.
+RUN = re.compile(r"(?:\d{8}-\d{6}-)?(twin-)?(recipe-)?(.*?)(?:-seed-(\d+))?")
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -112,6 +116,26 @@ def describe(path: Path) -> str:
     parts = path.parent.parts
     run = parts[parts.index("runs") + 1 :] if "runs" in parts else parts[-1:]
     return "-".join(run)
+
+
+def titles(paths: Sequence[Path]) -> list[str]:
+    """Return short names of models for pictures, each different.
+
+    They lack the date of the run, unless two models had the same name without it.
+    """
+    named = [describe(path) for path in paths]
+    short = [_title(name) for name in named]
+    if len(set(short)) == len(short):
+        return short
+    if len(set(named)) == len(named):
+        return named
+    return [f"{name} ({number})" for number, name in enumerate(short, 1)]
+
+
+def _title(name: str) -> str:
+    twin, recipe, label, seed = RUN.fullmatch(name).groups()
+    label = "recipe " * bool(recipe) + label + " in PyTorch" * bool(twin)
+    return f"{label}, seed {seed}" if seed else label
 
 
 @contextlib.contextmanager

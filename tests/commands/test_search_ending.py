@@ -111,7 +111,7 @@ def test_pictures_that_could_not_be_drawn_are_drawn_later(user, monkeypatch):
     assert (user.folder / "search.png").exists()
 
 
-def draw_nothing(folder, state, axes):
+def draw_nothing(*search):
     """Replaces the drawing function, in a worker."""
     return ["note: search.png could not be drawn"]
 
@@ -126,6 +126,6 @@ def test_a_worker_that_dies_while_drawing_costs_the_pictures(user, monkeypatch):
     assert (user.folder / "search.png").exists()
 
 
-def die(folder, state, axes):
+def die(*search):
     """Replaces the drawing function, in a worker that runs out of memory."""
     os._exit(1)

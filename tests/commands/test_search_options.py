@@ -102,13 +102,35 @@ def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, caps
     for row in table.itertuples():
         scores = [
             json.loads(path.read_text())["score"]
-            for path in folder.glob(f"confirm/trial_{row.trial}/seed-*/score.json")
+            for path in sorted(folder.glob(f"confirm/trial_{row.trial}/seed-*/score.json"))
         ]
         assert len(scores) == row.n == 3 and len(set(scores)) > 1
         assert row.mean == pytest.approx(np.mean(scores))
         assert row.sd == pytest.approx(np.std(scores, ddof=1))
+        assert scores == [row.seed_1, row.seed_2, row.seed_3]
     assert best["confirmed"]["mean"] == pytest.approx(table["mean"].max())
+    assert f"wrote {folder / 'confirm.png'}" in out
     assert ", seed " not in run(places, capsys, *words).out  # nothing is trained twice
+
+
+def test_pictures_mark_another_winner_once_a_confirmation_names_it(places, capsys):
+    words = ["--max-trials", "2", "--name", "confirmed"]
+    run(places, capsys, *words)
+    folder, table, best = read(places, "confirmed")
+    before = (folder / "search.png").read_bytes()
+    for confirmed in (table.trial, table.trial[::-1]):
+        for score, trial in enumerate(confirmed):
+            for seed in (1, 2, 3):  # as if they were trained
+                path = folder / "confirm" / f"trial_{trial}" / f"seed-{seed}" / "score.json"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps({"score": score}))
+        run(places, capsys, *words, "--confirm", "2")
+        won = list(confirmed)[-1]
+        assert read(places, "confirmed")[2]["trial"] == won
+        assert ((folder / "search.png").read_bytes() == before) == (won == best["trial"])
+        pictures = [(folder / name).read_bytes() for name in ("search.png", "confirm.png")]
+        run(places, capsys, *words)
+        assert pictures == [(folder / name).read_bytes() for name in ("search.png", "confirm.png")]
 
 
 def everything(folder):

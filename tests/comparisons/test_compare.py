@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared_keras import cli
+from shared_keras import cli, files
 from shared_keras.comparisons import ladder, two_runs
 from shared_keras.data import datasets, splits
+from shared_keras.results import saved_models
 from shared_keras.results.settings import RunSettings, read_settings
 from tests.commands.test_commands import User
 from tests.conftest import FASHION, TASKS
@@ -112,6 +114,55 @@ def test_two_runs(user, capsys):
     assert "exact McNemar test: p = " in out and out.count("95 % interval") == 2
     for picture in ("disagreements.png", "curves.png"):
         assert Image.open(folder / picture).size[0] > 800
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Return the figures that commands draw, by file."""
+    drawn = {}
+    monkeypatch.setattr(
+        files, "write_figure", lambda path, figure: drawn.update({path.name: figure})
+    )
+    return drawn
+
+
+def test_pictures_of_two_runs_name_them(user, capsys, figures):
+    recipe = f"recipe {RECIPE[user.task.name]}"
+    user.run(capsys, "compare", find(user, "recipe-").name + "/seed-1", find(user, "twin-").name)
+    names = [f"{recipe}, seed 1", f"{recipe} in PyTorch"]
+    top = figures["disagreements.png"].subfigs[0]
+    (key,) = top.legends
+    assert [text.get_text().split(" (")[0] for text in key.get_texts()] == names
+    assert top.get_suptitle().startswith(f"{user.task.title}: ")
+    labels = [text.get_text() for text in figures["curves.png"].legends[0].get_texts()]
+    assert [label.rpartition(", ")[0] for label in labels] == [names[0]] * 2 + [names[1]] * 2
+    assert figures["curves.png"].get_suptitle() == f"{user.task.title}: {' and '.join(names)}"
+
+
+def test_pictures_of_an_evaluation_name_the_run(user, capsys, figures):
+    user.run(capsys, "evaluate", find(user, "twin-").name)
+    name = f"{user.task.title}, recipe {RECIPE[user.task.name]} in PyTorch: "
+    assert set(figures) == {"confusion.png", "hardest.png"}
+    assert all(figure.get_suptitle().startswith(name) for figure in figures.values())
+
+
+def test_titles_of_models_are_short_and_different():
+    def titles(*paths):
+        return saved_models.titles([Path(path) for path in paths])
+
+    runs = "results/mnist/runs"
+    first = f"{runs}/20261125-201530-recipe-dense/seed-0/model.keras"
+    twin = f"{runs}/20261125-201530-twin-recipe-dense/seed-1/model.keras"
+    later = f"{runs}/20261126-090000-best-regularized/model.keras"
+    assert titles(first, twin) == ["recipe dense, seed 0", "recipe dense in PyTorch, seed 1"]
+    assert titles(later, "mine.keras") == ["best-regularized", "mine"]
+    assert titles(f"{runs}/cnn/seed-0/model.keras") == ["cnn, seed 0"]
+    again = later.replace("20261126", "20261127")
+    assert titles(later, again) == [
+        "20261126-090000-best-regularized",
+        "20261127-090000-best-regularized",
+    ]
+    assert titles(first, first) == ["recipe dense, seed 0 (1)", "recipe dense, seed 0 (2)"]
 
 
 def test_a_run_agrees_with_itself(user, capsys):

@@ -28,7 +28,7 @@ def test_hyperparameters_may_be_called_as_columns_are(tmp_path):
     assert table["score"][0] == best.score
     assert table["hp/score"][0] == best.hyperparameters.get("score")
     assert set(table["epochs"]) == {1, 2, 4} and min(table["hp/epochs"]) >= 100
-    assert search_report.draw(tmp_path, tuner.state(), tuner.axes()) == []
+    assert search_report.draw(tmp_path, tuner.state(), tuner.axes(), "mine", None) == []
     assert (tmp_path / "parallel.png").exists() and (tmp_path / "importance.png").exists()
 
 
