@@ -30,6 +30,7 @@ def search(task: Task) -> Parser:
     add("--space", choices=task.spaces, default=task.default_space, help="search space")
     factors = ", ".join(f"{b.factor} ({name})" for name, b in task.spaces.items())
     budgets = ", ".join(f"{b.max_epochs} ({name})" for name, b in task.spaces.items())
+    iterations = ", ".join(f"{b.iterations} ({name})" for name, b in task.spaces.items())
     add(
         "--max-epochs",
         type=whole(1),
@@ -43,7 +44,20 @@ def search(task: Task) -> Parser:
         help=f"one trial in N is promoted; by default as published: {factors}",
     )
     add("--quick", action="store_true", help="a budget of about half a minute")
-    add("--iterations", type=whole(1), metavar="N", default=1, help="Hyperband runs")
+    add(
+        "--iterations",
+        type=whole(1),
+        metavar="N",
+        help=f"how often Hyperband runs, by default {iterations}; published was 1; the same "
+        "command with a larger N extends a finished search",
+    )
+    add(
+        "--min-epochs",
+        type=whole(1),
+        metavar="N",
+        default=1,
+        help="epochs of the shortest training; brackets that train for fewer are left out",
+    )
     add(
         "--batch-size",
         type=whole(1),

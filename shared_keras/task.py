@@ -12,10 +12,17 @@ SPLITS = ("holdout", "published", "half", "test")  # the protocols; see data/spl
 
 @dataclass(frozen=True)
 class Budget:
-    """A Hyperband budget: the longest training in epochs and the reduction factor."""
+    """What a search spends by default.
+
+    Attributes:
+        max_epochs: Epochs of the longest training, as published.
+        factor: Reduction factor, as published.
+        iterations: How many times Hyperband runs; published was 1.
+    """
 
     max_epochs: int
     factor: int
+    iterations: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Task:
             protocol keeps for testing; the rest is its validation set.
         published_test_first: Whether the original unpacked `train_test_split`
             as test before validation.
-        spaces: Published Hyperband budget of each search space. The builder
+        spaces: Hyperband budget of each search space. The builder
             of a space is the function of that name in `models.py`.
         default_space: The space that `search` uses by default.
         recipes: Published settings by name.

@@ -20,6 +20,11 @@ def run(task: Task, args) -> None:
         RunFailed: if no trial completed.
     """
     budget = _budget(task, args)
+    if args.min_epochs > budget["max_epochs"]:
+        raise BadInput(
+            f"argument --min-epochs: expected at most {budget['max_epochs']}, the epochs of the "
+            f"longest training, got {args.min_epochs}"
+        )
     count = args.workers or workers.default()
     workers.get(count)  # they start while this process imports Keras
     quick_import.keras()
@@ -37,10 +42,11 @@ def _budget(task: Task, args) -> dict[str, int]:
                     f"argument --quick: sets the budget, so it cannot be combined with "
                     f"--{flag} {value}; leave one of them out"
                 )
-        return QUICK
-    published = asdict(task.spaces[args.space])
-    given = {"max_epochs": args.max_epochs, "factor": args.factor}
-    return published | {key: value for key, value in given.items() if value is not None}
+        return QUICK | {"iterations": args.iterations or 1, "min_epochs": args.min_epochs}
+    budget = asdict(task.spaces[args.space])
+    given = {name: getattr(args, name) for name in ("max_epochs", "factor", "iterations")}
+    budget |= {name: value for name, value in given.items() if value is not None}
+    return budget | {"min_epochs": args.min_epochs}
 
 
 def _default_name(args) -> str:

@@ -44,7 +44,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
     Args:
         task: The task.
         args: What `flags.search` parsed.
-        budget: `max_epochs` and `factor`.
+        budget: `max_epochs`, `min_epochs`, `factor` and `iterations`.
         name: Name of the search.
         workers: Number of worker processes.
 
@@ -57,7 +57,6 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
     settings = SearchSettings(
         task=task.name,
         space=args.space,
-        iterations=args.iterations,
         batch_size=args.batch_size or BATCH_SIZE,
         objective=args.objective,
         split=args.split,
@@ -93,9 +92,11 @@ def _tuner(task, settings, folder, workers, try_first, max_trials) -> Hyperband:
             settings.objective, "min" if settings.objective.endswith("loss") else "max"
         ),
         max_epochs=settings.max_epochs,
+        min_epochs=settings.min_epochs,
         factor=settings.factor,
         hyperband_iterations=settings.iterations,
         seed=settings.seed,
+        max_consecutive_failed_trials=None,
         metrics=_metrics(settings.objective),
         directory=folder.parent,
         project_name=folder.name,
@@ -205,9 +206,9 @@ def _draw(worker: Worker, progress: Progress, *search: object) -> None:
         worker.restart()
 
 
-def _metrics(objective: str) -> Callable[[], list] | None:
-    """Return a function that makes the metrics an objective needs beyond the model's own."""
-    return metrics.precisions if "precision" in objective else None
+def _metrics(objective: str) -> list | None:
+    """Return the metrics that models need for an objective, if they are not their own."""
+    return metrics.precisions() if "precision" in objective else None
 
 
 def _check_space(task: Task, args) -> None:
@@ -256,7 +257,10 @@ def _starting_points(task: Task, args, but: str) -> list[dict[str, int | float |
 
 
 def _same_settings(path: Path, settings) -> bool:
-    """Return whether the search was started before; reject different settings."""
+    """Return whether the search was started before; reject different settings.
+
+    More iterations than before extend the search.
+    """
     if not path.exists():
         if path.with_name("oracle.json").exists():
             raise BadInput(
@@ -265,6 +269,10 @@ def _same_settings(path: Path, settings) -> bool:
             )
         return False
     earlier, now = asdict(read_settings(type(settings), path)), asdict(settings)
+    extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
+    if extended == now != earlier:
+        write_settings(path, settings)
+        return True
     differences = [
         f"{key} was {earlier[key]} and is now {now[key]}" for key in now if earlier[key] != now[key]
     ]

@@ -7,14 +7,13 @@ import pandas as pd
 
 from shared_keras import files
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.hyperband import job
-from shared_keras.hyperband.drawn import derive_seed
+from shared_keras.hyperband.decisions.drawn import derive_seed
 from shared_keras.hyperband.table import bookkeeping
+from shared_keras.hyperband.trials import job, saved
 from shared_keras.hyperband.tuner import Hyperband
 from shared_keras.processes import job_pool
 from shared_keras.reporting.search_report import CONFIRMED
 from shared_keras.results.trials import last_line
-from shared_keras.training import checkpoints
 
 
 def retrain(
@@ -78,7 +77,7 @@ def read(folder: Path) -> pd.DataFrame:
 def _train(tuner, trials, numbers, x, y, report, options) -> None:
     """Run the trainings that are not done yet."""
     folder = Path(tuner.project_dir) / "confirm"
-    shared = job.Search(tuner.hypermodel, tuner.make_metrics, tuner.oracle.objective, x, y, options)
+    shared = tuner.shared((x, y), options)
     waiting = [(t, n) for t in trials for n in numbers if not _file(folder, t, n).exists()]
     begun = {}
 
@@ -96,10 +95,10 @@ def _train(tuner, trials, numbers, x, y, report, options) -> None:
         if failure is not None:
             reason = last_line(failure)
             raise RunFailed(f"trial {trial.trial_id} failed during confirmation: {reason}")
-        score = tuner.oracle.objective.get_value(result.logs())
+        score = tuner.oracle.objective.get_value(result.metrics)
         files.write_json(_file(folder, trial, number), {"score": score})
         report(f"trial {trial.trial_id}, seed {number}: {score:.4f}")
-        for leftover in (job.CHECKPOINT, job.BUILD_CONFIG, checkpoints.STATE):
+        for leftover in (saved.CHECKPOINT, saved.BUILD_CONFIG):
             (ended.folder / leftover).unlink(missing_ok=True)
 
     job_pool.run(tuner.pool(), shared, job.run, choose, end)

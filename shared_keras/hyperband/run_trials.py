@@ -1,4 +1,4 @@
-"""Train a search's open trials on its workers, and record the results."""
+"""Train a search's open trials on its workers, or in this process, and record the results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,20 +7,25 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
-from shared_keras.hyperband import job, table
-from shared_keras.hyperband.oracle import Oracle
-from shared_keras.hyperband.rungs import COMPLETED, FAILED, Slot, lineage
+from shared_keras.errors import RunFailed
+from shared_keras.hyperband import table
+from shared_keras.hyperband.decisions.drawn import derive_seed
+from shared_keras.hyperband.decisions.oracle import Oracle
+from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED, INVALID, Slot, lineage
+from shared_keras.hyperband.trials import job, saved
 from shared_keras.processes import job_pool
 from shared_keras.processes.workers import Worker
-from shared_keras.training import checkpoints
+
+HERE = "here"  # in place of a worker
 
 
 class Running(NamedTuple):
     """A running trial: its start, on the clock of `perf_counter`, and its worker."""
 
     since: float
-    worker: Worker
+    worker: Worker | Literal["here"]
 
 
 @dataclass
@@ -31,17 +36,27 @@ class Course:
         oracle: Decides which trials there are.
         folder: Returns the folder of a trial.
         keep_checkpoints: How many of the best trials keep their weights, or "all".
+        before_trial: Called before a trial is created.
+        on_begin: Called with a trial that begins.
+        on_end: Called with a trial that has ended; reports it to the oracle.
         running: The running trials by id.
+        again: Trials to run once more, because they may be retried or were rejected.
         seconds: Training time of each trial.
         warm_workers: Where the program of each trial is warm.
+        notes: What is to be said about how the trials train.
     """
 
     oracle: Oracle
     folder: Callable[[str], Path]
     keep_checkpoints: int | Literal["all"]
+    before_trial: Callable[[], None]
+    on_begin: Callable[[Trial], None]
+    on_end: Callable[[Trial], None]
     running: dict[str, Running] = field(default_factory=dict)
+    again: list[Trial] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     warm_workers: dict[str, Worker] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def run(
@@ -51,7 +66,7 @@ def run(
     deadline: float | None,
     report: Callable[[], None],
 ) -> None:
-    """Train until no slot is open or the time is up.
+    """Train on workers until no slot is open or the time is up.
 
     Args:
         course: The search.
@@ -59,19 +74,20 @@ def run(
         shared: What all its trials have in common.
         deadline: The time, on the clock of `time.monotonic`, after which no trial is started.
         report: Called whenever something has happened, and once a second.
+
+    Raises:
+        CannotBeSent: before the first trial, if `shared` cannot be sent to the workers.
+        RunFailed: if too many trials failed one after the other.
     """
     trials = {}
 
     def choose(idle):
-        if deadline is not None and time.monotonic() >= deadline:
-            return None
-        choice = _choose(course, idle)
+        choice = None if _late(deadline) else _choose(course, idle)
         if choice is None:
             return None
-        worker, slot = choice
-        trial = course.oracle.begin(slot, f"worker{pool.index(worker)}")
-        course.running[trial.trial_id] = Running(time.perf_counter(), worker)
-        begun = _job(course, trial)
+        worker, new = choice
+        trial = _begin(course, new, worker, f"worker{pool.index(worker)}")
+        begun = make_job(course, trial)
         trials[begun] = trial
         return worker, begun
 
@@ -81,8 +97,43 @@ def run(
     job_pool.run(pool, shared, job.run, choose, end, report)
 
 
-def _choose(course: Course, idle: Sequence[Worker]) -> tuple[Worker, Slot] | None:
-    """Return a worker and its next slot: one that is warm there, else a new one, else any."""
+def run_here(
+    course: Course,
+    train: Callable[[Trial], job.Result],
+    deadline: float | None,
+    report: Callable[[], None],
+) -> None:
+    """Train in this process, one trial after the other. See `run`.
+
+    Args:
+        course: The search.
+        train: Trains a trial.
+        deadline: The time, on the clock of `time.monotonic`, after which no trial is started.
+        report: Called whenever a trial begins or ends.
+    """
+    while not _late(deadline) and (choice := _choose(course, [HERE])):
+        trial = _begin(course, choice[1], HERE, HERE)
+        report()
+        try:
+            result = train(trial)
+        except BaseException:
+            course.running.clear()
+            raise
+        _end(course, trial, HERE, result)
+        report()
+
+
+def _late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
+def _choose(course: Course, idle: Sequence) -> tuple[Worker, Slot | Trial] | None:
+    """Return a worker and what it runs next.
+
+    That is a trial to run again; else a slot that is warm there, a new one, or any.
+    """
+    if course.again:
+        return idle[0], course.again.pop(0)
     slots = course.oracle.open_slots()
     if not slots:
         return None
@@ -94,37 +145,67 @@ def _choose(course: Course, idle: Sequence[Worker]) -> tuple[Worker, Slot] | Non
     return idle[0], next(new, slots[0])
 
 
-def _job(course: Course, trial) -> job.Job:
+def _begin(course: Course, new: Slot | Trial, worker: Worker, tuner_id: str) -> Trial:
+    """Begin the trial of a slot, or a trial once more."""
+    if isinstance(new, Trial):
+        trial = new
+        course.oracle.begin_again(trial, tuner_id)
+    else:
+        course.before_trial()
+        trial = course.oracle.begin(new, tuner_id)
+        course.on_begin(trial)
+    course.running[trial.trial_id] = Running(time.perf_counter(), worker)
+    return trial
+
+
+def make_job(course: Course, trial: Trial) -> job.Job:
+    """Return the job that trains a trial."""
     place = table.bookkeeping(trial)
+    seed = course.oracle.seed_of_training(trial)
+    retries = course.oracle.run_times(trial)
     return job.Job(
         hyperparameters=trial.hyperparameters.get_config(),
         folder=course.folder(trial.trial_id),
         parent=course.folder(place.parent) if place.parent else None,
         initial_epoch=place.initial_epoch,
         epochs=place.epochs,
-        seed=course.oracle.seed_of_training(trial),
+        seed=derive_seed(seed, retries) if retries else seed,
         resumable=place.rung < place.bracket,
     )
 
 
-def _end(course: Course, trial, worker: Worker, result: job.Result | job_pool.Died) -> None:
+def _end(course: Course, trial: Trial, worker: Worker, result: job.Result | job_pool.Died) -> None:
     """Record a trial's result, then delete the checkpoints that are no longer needed."""
     del course.running[trial.trial_id]
     if isinstance(result, job_pool.Died):
-        trial.status, trial.message = FAILED, f"RuntimeError: {result}"
+        trial.status, trial.message = INVALID, f"RuntimeError: {result}"
     else:
+        if result.rejected and course.oracle.redraw(trial):
+            course.again.append(trial)
+            return
         trial.hyperparameters = keras_tuner.HyperParameters.from_config(result.hyperparameters)
-        course.seconds[trial.trial_id] = sum(result.history.get("seconds", ()))
+        course.seconds[trial.trial_id] = result.seconds
+        if result.note and result.note not in course.notes:
+            course.notes.append(result.note)
         if result.failure is None:
-            metrics = result.logs()
-            metrics[course.oracle.objective.name] = course.oracle.objective.get_value(metrics)
+            objective = course.oracle.objective
+            metrics = {objective.name: objective.get_value(result.metrics)} | result.metrics
             step = table.bookkeeping(trial).initial_epoch + result.best
             course.oracle.update_trial(trial.trial_id, metrics, step=step)
             trial.status = COMPLETED
             course.warm_workers[trial.trial_id] = worker
         else:
-            trial.status, trial.message = FAILED, result.failure
-    course.oracle.end_trial(trial)
+            trial.status = INVALID if result.retry else FAILED
+            trial.message = result.failure
+    course.on_end(trial)
+    if trial.status == INVALID:
+        course.again.append(trial)
+    elif trial.status == FAILED and course.oracle.too_many_failed(trial):
+        raise RunFailed(
+            "Number of consecutive failures exceeded the limit of "
+            f"{course.oracle.max_failures}, the last with {table.reason(trial)}; "
+            "max_consecutive_failed_trials sets the limit"
+        )
     _prune(course)
 
 
@@ -139,6 +220,7 @@ def _prune(course: Course) -> None:
         kept |= {ancestor.trial_id for ancestor in lineage(trials, trial)}
     for trial_id in trials.keys() - course.running.keys():
         if trial_id not in promotable:
-            (course.folder(trial_id) / checkpoints.STATE).unlink(missing_ok=True)
+            for state in course.folder(trial_id).glob(saved.STATES):
+                state.unlink(missing_ok=True)
         if trial_id not in kept:
-            (course.folder(trial_id) / job.CHECKPOINT).unlink(missing_ok=True)
+            (course.folder(trial_id) / saved.CHECKPOINT).unlink(missing_ok=True)

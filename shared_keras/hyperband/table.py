@@ -59,6 +59,11 @@ def reason(trial) -> str:
     return last_line(trial.message or "")
 
 
+def not_finite(trial) -> bool:
+    """Return whether a trial failed because its loss or its objective became NaN or infinite."""
+    return reason(trial).startswith(f"{ArithmeticError.__name__}: ")
+
+
 def row(trial, seconds: float | None) -> TrialRow:
     """Return the row of a trial, given its training time in seconds."""
     place = bookkeeping(trial)

@@ -1,50 +1,75 @@
 """A `keras_tuner.Hyperband` that trains fast, on all cores, and survives crashes.
 
-It writes KerasTuner's files: a stock `keras_tuner.Hyperband` opens the folder. This process
+It takes the place of the stock class: the same arguments and methods, with the same meaning. It
+writes KerasTuner's files: a stock `keras_tuner.Hyperband` opens the folder. This process
 decides, and worker processes train with `shared_keras.training.fit`. docs/search.md lists the
 differences from the stock class, and tests/hyperband/test_stock_defects.py shows them.
 """
 
 import contextlib
+import dataclasses
 import os
-import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Literal
+from typing import Any, Literal
 
 import keras_tuner
-import numpy as np
 import pandas as pd
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput, RunFailed, whole
-from shared_keras.hyperband import fingerprint, job, run_trials, table
-from shared_keras.hyperband.oracle import Oracle
-from shared_keras.hyperband.rungs import FAILED
-from shared_keras.hyperband.space import Space
+from shared_keras.hyperband import arguments, fingerprint, hooks, run_trials, table, view, where
+from shared_keras.hyperband.base_tuner import BaseTuner
+from shared_keras.hyperband.decisions.rungs import FAILED
+from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
-from shared_keras.results.trials import COLUMNS, SearchState
+from shared_keras.results.trials import SearchState
 
 
-class Hyperband(keras_tuner.Hyperband):
+class Hyperband(BaseTuner):
     """The tuner; the module's docstring describes it.
+
+    The arguments up to `executions_per_trial` are those of `keras_tuner.Hyperband` and of its
+    base classes.
 
     Args:
         hypermodel: `build(hp)`, which returns a compiled model, or a
             `keras_tuner.HyperModel`, which may also have a `fit`.
         objective: Name of a Keras metric, such as "val_accuracy", whose direction
-            KerasTuner knows; or a `keras_tuner.Objective`, or a list of these.
+            KerasTuner knows; or a `keras_tuner.Objective`, or a list of these; or None, if
+            `run_trial` or the hypermodel's `fit` returns a number to minimize.
         max_epochs: Epochs of the longest training.
         factor: Reduction factor.
-        hyperband_iterations: How many times to run all brackets.
-        seed: Determines everything random.
-        metrics: Returns the metrics to compile the models with instead of their own.
+        hyperband_iterations: How many times to run all brackets. More than before extend a
+            search that is finished.
+        seed: Determines everything random; by default one is drawn and recorded.
+        hyperparameters: `keras_tuner.HyperParameters` that replace those of the hypermodel.
+        tune_new_entries: Whether hyperparameters beyond these are tuned.
+        allow_new_entries: Whether the hypermodel may declare others.
+        max_retries_per_trial: How often a trial that fails is run again, with another seed.
+        max_consecutive_failed_trials: After how many failed trials in a row the search
+            stops, or None. Trials whose loss became NaN do not count.
+        max_model_size: Largest number of trainable scalars; larger models are rejected.
+        optimizer: Replaces that of the models.
+        loss: Replaces that of the models.
+        metrics: Replace those of the models.
+        distribution_strategy: A `tf.distribute.Strategy` to build and train models under,
+            in this process.
         directory: Folder that holds the project's folder.
         project_name: Name of the project's folder.
+        logger: Ignored, as KerasTuner does.
+        tuner_id: Name of the file that KerasTuner keeps for each tuner.
+        overwrite: Whether to delete an earlier search of this name.
+        executions_per_trial: How many times to train each trial, with different seeds; its
+            score is the mean.
         workers: How many processes train; by default one per CPU core, or one on a GPU.
+        min_epochs: Epochs of the shortest training; brackets that would train for fewer are
+            left out.
+        folds: Number of folds for cross-validation: a trial trains once for each, and its
+            score is the mean. There is no `validation_data` then.
         try_first: Hyperparameters to try first.
         max_trials: Only trials whose numbers are below this are run.
         keep_checkpoints: How many of the best trials keep their weights on disk, for
@@ -63,49 +88,86 @@ class Hyperband(keras_tuner.Hyperband):
 
     def __init__(
         self,
-        hypermodel,
-        objective="val_accuracy",
-        max_epochs=20,
+        hypermodel=None,
+        objective=None,
+        max_epochs=100,
         factor=3,
         hyperband_iterations=1,
-        seed=0,
-        metrics: Callable[[], list] | None = None,
+        seed: int | None = None,
+        hyperparameters: keras_tuner.HyperParameters | None = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = 3,
+        max_model_size: int | None = None,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        distribution_strategy=None,
         directory=None,
-        project_name=None,
+        project_name: str | None = None,
+        logger=None,
+        tuner_id: str | None = None,
+        overwrite: bool = False,
+        executions_per_trial: int = 1,
+        *,
         workers: int | None = None,
+        min_epochs: int = 1,
+        folds: int | None = None,
         try_first: Sequence[Mapping] = (),
         max_trials: int | None = None,
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
     ):
-        max_epochs = whole("max_epochs", max_epochs, 1)
-        factor = whole("factor", factor, 2)
-        hyperband_iterations = whole("hyperband_iterations", hyperband_iterations, 1)
-        seed = whole("seed", seed, 0)
-        workers = whole("workers", workers, 1, None)
-        max_trials = whole("max_trials", max_trials, 1, None)
-        keep_checkpoints = whole("keep_checkpoints", keep_checkpoints, 0, "all")
-        oracle = Oracle(
-            objective,
-            seed=seed,
-            try_first=try_first,
-            max_trials=max_trials,
+        directory = os.path.abspath(directory or ".")  # workers do not change theirs
+        folder = Path(directory) / (project_name or "untitled_project")
+        if overwrite:
+            arguments.delete(folder)
+        oracle = arguments.oracle(
+            folder,
+            objective=objective,
             max_epochs=max_epochs,
+            min_epochs=min_epochs,
             factor=factor,
             hyperband_iterations=hyperband_iterations,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            try_first=try_first,
+            max_trials=max_trials,
         )
-        if "KERASTUNER_ORACLE_IP" in os.environ:
-            raise BadInput(
-                "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
-                "they hang when one dies; unset it and use workers=N"
-            )
-        self.callback, self.workers, self.make_metrics = callback, workers, metrics
+        self.callback = callback
+        self.workers = whole("workers", workers, 1, None)
+        self.folds = whole("folds", folds, 2, None)
         self._made = False
         self._first_model = None  # digest of the model with default values
-        self.course = run_trials.Course(oracle, self.folder, keep_checkpoints)
-        directory = os.path.abspath(directory or ".")  # workers do not change theirs
+        self._warm = OrderedDict()  # models that other trials may resume in this process
+        self.here = job.Course()  # what `run_trial` records its trainings in
+        self.course = run_trials.Course(
+            oracle,
+            self.folder,
+            whole("keep_checkpoints", keep_checkpoints, 0, "all"),
+            self.pre_create_trial,
+            self.on_trial_begin,
+            self.on_trial_end,
+        )
         keras_tuner.Tuner.__init__(
-            self, oracle, hypermodel, directory=directory, project_name=project_name
+            self,
+            oracle,
+            hypermodel,
+            max_model_size=whole("max_model_size", max_model_size, 1, None),
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            distribution_strategy=distribution_strategy,
+            directory=directory,
+            project_name=project_name,
+            logger=logger,
+            tuner_id=tuner_id,
+            executions_per_trial=whole("executions_per_trial", executions_per_trial, 1),
         )
         self._made = True
         if os.path.exists(self._get_tuner_fname()):
@@ -113,40 +175,46 @@ class Hyperband(keras_tuner.Hyperband):
         self.oracle.verbose = 0
 
     def search(
-        self, x, y, *, timeout: float | None = None, verbose: int = 1, **options
+        self, *fit_args, timeout: float | None = None, verbose: int | str = 1, **fit_kwargs
     ) -> "Hyperband":
         """Start or resume a search, and return this tuner.
 
         Args:
-            x: Inputs to train on, shape (n, ...).
-            y: Targets, shape (n, ...).
+            fit_args: Positional arguments of `training.fit`, which are those of
+                `keras.Model.fit`; or of the hypermodel's own `fit` or the tuner's own
+                `run_trial`.
             timeout: Seconds after which no further trial is started.
             verbose: 0 for silence; otherwise progress is printed, unless there is a
                 callback.
-            options: `validation_data`, `batch_size`, `callbacks` and whatever else
-                `training.fit`, or the hypermodel's own `fit`, takes.
+            fit_kwargs: Further arguments, such as `validation_data`. `epochs` is ignored: the
+                search sets it.
 
         Raises:
             BadInput: if the search in the folder was started with other data, options or
                 models, or if the objective is not logged.
             ValueError: if an argument is not what `training.fit` takes.
-            RunFailed: if every trial of a first rung failed, or another process
-                searches in the folder, or this one is searching already.
+            RunFailed: if every trial of a first rung failed, or too many in a row, or another
+                process searches in the folder, or this one is searching already.
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
-        if not job.own_fit(self.hypermodel):  # which may take anything
-            training.check(x, y, **options)
-        begun_with = fingerprint.of({"x": x, "y": y, **options, "model": self._first_model})
-        shared = job.Search(
-            self.hypermodel, self.make_metrics, self.oracle.objective, x, y, options
+        if where.takes_anything(self):
+            fit_kwargs |= {} if verbose == 1 else {"verbose": verbose}
+        else:
+            training.check(*fit_args, **fit_kwargs)
+        if self.folds:
+            folds.check(training.arguments(*fit_args, **fit_kwargs), self.folds)
+        begun_with = fingerprint.of(
+            where.what_decides(self, fit_args, fit_kwargs) | {"model": self._first_model}
         )
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self.lock(), self._progress(verbose) as report:
+        with self.lock(), self._progress(verbose) as (report, say):
             files.sweep(Path(self.project_dir))
             self.oracle.take_up(begun_with)
             self.save()
-            run_trials.run(self.course, self.pool(), shared, deadline, report)
+            self.on_search_begin()
+            where.train(self, fit_args, fit_kwargs, deadline, report, say)
+            self.on_search_end()
         if self.oracle.all_failed():
             trials = self.oracle.trials.values()
             failed = next(t for t in trials if t.status == FAILED)
@@ -156,20 +224,47 @@ class Hyperband(keras_tuner.Hyperband):
             )
         return self
 
+    def run_trial(self, trial, *fit_args, **fit_kwargs) -> list:
+        """Train a trial in this process, and return what each of its trainings returned.
+
+        Trials train in worker processes, unless a subclass overrides this method, or one that
+        is called during a training.
+        """
+        shared = self.shared(fit_args, fit_kwargs)
+        shared = dataclasses.replace(shared, hooks=hooks.callbacks(self, trial), warm=self._warm)
+        begun = run_trials.make_job(self.course, trial)
+        return job.train(shared, begun, trial.hyperparameters, self.here)
+
+    def shared(self, fit_args: Sequence, fit_kwargs: Mapping[str, Any]) -> job.Search:
+        """Return what all trials of a search have in common."""
+        options = {n: v for n, v in fit_kwargs.items() if n not in ("epochs", "initial_epoch")}
+        return job.Search(
+            self.hypermodel,
+            self.oracle.objective,
+            fit_args,
+            options,
+            parts=compiling.replacements(self.optimizer, self.loss, self.metrics),
+            max_model_size=self.max_model_size,
+            executions=self.executions_per_trial,
+            folds=self.folds,
+            seed=self.oracle.seed,
+            draws=self.oracle.tune_new_entries,
+        )
+
     def lock(self) -> contextlib.AbstractContextManager:
         """Return what keeps others from searching or confirming in the folder."""
         return lock.of(Path(self.project_dir))
 
     @contextlib.contextmanager
-    def _progress(self, verbose: int) -> Iterator[Callable[[], None]]:
-        """Yield the function to call whenever something has happened."""
+    def _progress(self, verbose) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+        """Yield a function to call whenever something has happened, and one that says a line."""
         if self.callback is not None or not verbose:
-            yield self.callback or (lambda: None)
+            yield self.callback or (lambda: None), lambda line: None
             return
         progress = Progress(self.project_name, self.workers or workers.default())
         progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
         with progress:
-            yield lambda: progress.update(self.state())
+            yield lambda: progress.update(self.state()), progress.say
 
     def finished(self) -> bool:
         """Return whether there is nothing left to train, as far as `max_trials` goes."""
@@ -178,35 +273,11 @@ class Hyperband(keras_tuner.Hyperband):
 
     def results(self) -> pd.DataFrame:
         """Return a row per trial, ranked ones first: longest trained, then by score."""
-        state = self.state()
-        order = {row.trial: i for i, row in enumerate(state.ranked)}
-        rows = [row.to_csv() for row in state.rows]
-        found = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).convert_dtypes()
-        return found.sort_values(
-            "trial", key=lambda ids: ids.map(lambda i: order.get(i, len(order))), kind="stable"
-        ).reset_index(drop=True)
-
-    def results_summary(self, num_trials=10):
-        """Print the best trials."""
-        print(self.results().head(num_trials).to_string(index=False))
+        return view.frame(self.state())
 
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""
-        trials = self.oracle.trials
-        rows = {
-            i: table.row(trial, self.course.seconds.get(i)) for i, trial in sorted(trials.items())
-        }
-        now = time.perf_counter()
-        return SearchState(
-            objective=self.oracle.objective.name,
-            direction=self.oracle.objective.direction,
-            rows=list(rows.values()),
-            ended=list(self.oracle.end_order),
-            ranked=[rows[trial.trial_id] for trial in self.ranked()],
-            running={trial: now - running.since for trial, running in self.course.running.items()},
-            waiting=self.oracle.waiting(),
-            finished=self.finished(),
-        )
+        return view.state(self.oracle, self.course, self.finished())
 
     def axes(self) -> dict[str, bool]:
         """Return the columns of the search space, each with whether its axis is logarithmic."""
@@ -220,65 +291,3 @@ class Hyperband(keras_tuner.Hyperband):
         """Return the worker processes that are idle."""
         busy = [running.worker for running in self.course.running.values()]
         return [worker for worker in self.pool() if worker not in busy]
-
-    def ranked(self) -> list:
-        """Return the completed trials: longest trained first, then by score."""
-        return self.oracle.get_best_trials(len(self.oracle.trials))
-
-    def winner(self):
-        """Return the best of the trials that were trained longest, or None."""
-        return next(iter(self.ranked()), None)
-
-    def folder(self, trial_id: str) -> Path:
-        """Return the folder of a trial."""
-        return Path(self.get_trial_dir(trial_id))
-
-    def save(self):
-        """Write the state atomically."""
-        self.oracle.save()
-        files.write_json(Path(self._get_tuner_fname()), self.get_state())
-
-    def reload(self):
-        """Load the state of an earlier search with the same settings."""
-        self.oracle.reload()
-        for trial_id in self.oracle.trials:
-            if seconds := files.seconds(self.folder(trial_id) / "history.csv"):
-                self.course.seconds[trial_id] = seconds
-
-    def _get_tuner_fname(self):
-        # While the stock constructor runs, one that is not there: it prints that it reads it.
-        return super()._get_tuner_fname() + ("" if self._made else ".none")
-
-    def _activate_all_conditions(self):
-        hypermodel = self.hypermodel
-        # A space need not build a model to declare its hyperparameters.
-        make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
-
-        def build(hp):
-            model = make(hp)
-            self._first_model = self._first_model or fingerprint.of_model(model)
-
-        self.hypermodel = SimpleNamespace(build=build)
-        states = random.getstate(), np.random.get_state()
-        training.seed_globals(self.oracle.seed)  # or random draws would change the model
-        try:
-            super()._activate_all_conditions()
-        finally:
-            self.hypermodel = hypermodel
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-
-    def load_model(self, trial):
-        """Return the model of a trial with the weights of its best epoch."""
-        model = self._try_build(trial.hyperparameters)
-        if not model.built:
-            model.build_from_config(
-                files.read_json(Path(self._get_build_config_fname(trial.trial_id)))
-            )
-            model.built = True  # Keras does not set this for subclassed models
-        model.load_weights(self._get_checkpoint_fname(trial.trial_id))
-        return model
-
-    def _build_hypermodel(self, hp):
-        # Not Hyperband's method, which would load the parent's weights.
-        return keras_tuner.Tuner._build_hypermodel(self, hp)

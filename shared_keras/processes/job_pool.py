@@ -22,6 +22,10 @@ class Died(Exception):
     """The process that ran a job died, twice."""
 
 
+class CannotBeSent(RunFailed):
+    """What all jobs share cannot be sent to another process."""
+
+
 def run(
     pool: Sequence[Worker],
     shared: Any,
@@ -45,10 +49,11 @@ def run(
         report: Called whenever something has happened, and once a second.
 
     Raises:
-        RunFailed: if `shared` cannot be sent to another process.
+        CannotBeSent: before the first job, if `shared` cannot be sent to another process.
     """
     parcel = _Parcel(shared, work)
     ready = [_submit(worker, parcel.hold) for worker in pool]
+    _arrive(ready)
     idle, busy, died = list(pool), {}, set()
 
     def start(worker, job, call=parcel.work):
@@ -87,6 +92,14 @@ def run(
         for worker, _ in busy.values():
             worker.stop()
         raise
+
+
+def _arrive(ready: list[Future]) -> None:
+    """Wait until one process has what all jobs share, so that no job begins if none can."""
+    wait(ready, return_when=FIRST_COMPLETED)
+    for future in ready:
+        if future.done() and not _died(future):
+            future.result()
 
 
 class _NotGiven:
@@ -138,10 +151,10 @@ def _hold_and_work(key: str, data: bytes, function: Callable, job):
     return _work(key, function, job)
 
 
-def _cannot_be_sent(error: Exception) -> RunFailed:
-    return RunFailed(
+def _cannot_be_sent(error: Exception) -> CannotBeSent:
+    return CannotBeSent(
         "the hypermodel, the data or an option of the search cannot be sent to a worker "
-        f"process: {type(error).__name__}: {error}"
+        f"process: {type(error).__name__}: {' '.join(str(error).split())}"
     )
 
 

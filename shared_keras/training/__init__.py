@@ -1,5 +1,21 @@
 """Train a compiled Keras model: one contract, the fastest way on each backend."""
 
-from shared_keras.training.fit import check, fit, seed_globals, seed_layers
+from shared_keras.training.fit import (
+    arguments,
+    check,
+    fit,
+    random_state_restored,
+    seed_globals,
+    seed_layers,
+    why_not_compiled,
+)
 
-__all__ = ["check", "fit", "seed_globals", "seed_layers"]
+__all__ = [
+    "arguments",
+    "check",
+    "fit",
+    "random_state_restored",
+    "seed_globals",
+    "seed_layers",
+    "why_not_compiled",
+]

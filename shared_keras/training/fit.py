@@ -2,23 +2,25 @@
 
 `fit` means what `keras.Model.fit` means, and the tests in tests/training hold it to that,
 with three differences. The order of the samples depends on the seed and the epoch alone, so
-a training resumed at `initial_epoch` sees what an uninterrupted one would have seen. An epoch
-is one unit: callbacks that work batch by batch are refused. And validation uses batches of
-1,000 samples, unless their size may affect a result.
+a training resumed at `initial_epoch` sees what an uninterrupted one would have seen. On JAX, an
+epoch is one compiled program where that is possible; `why_stock` says when it is not. And
+validation uses batches of 1,000 samples, unless their size may affect a result.
 """
 
+import contextlib
 import inspect
 import numbers
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from shared_keras import keras_settings
-from shared_keras.training import stock_fit
+from shared_keras.training import stock_fit, why_stock
 from shared_keras.training.fit_data import Arrays, length, training_data
-from shared_keras.training.model_kinds import any_batch_will_do, compiles
+from shared_keras.training.model_kinds import any_batch_will_do
 from shared_keras.training.plan import VALIDATION_BATCH, Plan
 
 JAX = keras.backend.backend() == "jax"
@@ -27,14 +29,6 @@ if JAX:
 
 LEAST = {"batch_size": 1, "validation_batch_size": 1, "epochs": 0, "initial_epoch": 0, "seed": 0}
 OF_DATA = ("sample_weight", "class_weight", "validation_split", "validation_data")
-BATCH_HOOKS = (
-    "on_batch_begin",
-    "on_batch_end",
-    "on_train_batch_begin",
-    "on_train_batch_end",
-    "on_test_batch_begin",
-    "on_test_batch_end",
-)
 
 
 def seed_layers(seed: int) -> None:
@@ -57,73 +51,96 @@ def seed_globals(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
+@contextlib.contextmanager
+def random_state_restored() -> Iterator[None]:
+    """Leave the global generators of Python and NumPy as they were."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
 def fit(
     model: keras.Model,
-    x: Arrays,
+    x: Any = None,
     y: Arrays | None = None,
-    *,
     batch_size: int | None = None,
     epochs: int = 1,
-    initial_epoch: int = 0,
-    validation_data: tuple | None = None,
-    validation_split: float = 0.0,
-    validation_batch_size: int | None = None,
-    sample_weight: Arrays | None = None,
-    class_weight: Mapping[int, float] | None = None,
-    callbacks: list[keras.callbacks.Callback] | keras.callbacks.Callback | None = None,
-    shuffle: bool = True,
-    seed: int = 0,
     verbose: int | str = 0,
+    callbacks: list[keras.callbacks.Callback] | keras.callbacks.Callback | None = None,
+    validation_split: float = 0.0,
+    validation_data: Any = None,
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Arrays | None = None,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: int | Sequence[int] = 1,
+    *,
+    seed: int = 0,
 ) -> keras.callbacks.History:
     """Train `model` and return its history.
 
-    On JAX, an epoch is one compiled program. On TensorFlow and PyTorch, `Model.fit`
-    trains, with the settings that were fastest there; they stay set on the model. On
-    every backend, `Model.fit` also trains models that must not be compiled
-    (`run_eagerly`, `jit_compile=False`) or whose class has its own `fit` or `evaluate`.
-
-    `steps_per_epoch`, `validation_steps` and `validation_freq` of `Model.fit` are not
-    supported, nor are datasets and generators.
+    The arguments are those of `keras.Model.fit`, and `seed`. On JAX, an epoch is one compiled
+    program. On TensorFlow and PyTorch, `Model.fit` trains, with the settings that were fastest
+    there; they stay set on the model. On every backend, `Model.fit` also trains what one
+    compiled epoch cannot do: see `why_stock.of`.
 
     Args:
         model: A compiled model.
         x: Inputs, shape (n, ...), of any numeric dtype: NumPy arrays, or what NumPy can
             read, such as pandas frames and tensors; for several inputs, a list, tuple or
             dict of these. Floats are cast to `keras.config.floatx()`; other dtypes are
-            copied to the device unchanged.
+            copied to the device unchanged. Or a dataset or generator of batches, which
+            `Model.fit` then reads in its own order.
         y: Targets, shape (n, ...), in the same forms, or None for a model that needs
             none.
         batch_size: Samples per optimizer step, 32 by default. The last batch of an
             epoch holds the remaining samples.
         epochs: How many epochs there are in all, those before `initial_epoch` included,
             as in Keras.
+        verbose: 0 for silence, otherwise as in Keras.
+        callbacks: Keras callbacks. Unless one of them needs batches, they see each epoch as
+            one execution of all its steps.
+        validation_split: If there is no `validation_data`, the fraction of the samples,
+            taken from their end, that is held out for validation.
+        validation_data: What to evaluate after each epoch: `(x, y)` or
+            `(x, y, sample_weight)`, or a dataset or generator.
+        shuffle: Whether to permute the samples in each epoch.
+        class_weight: A weight for each class. Classes are numbered from zero.
+        sample_weight: A weight for each sample, or one such array for each output.
         initial_epoch: The epoch at which to start, counted from zero. The training
             resumes from the model as it is; with `use_ema`, Keras has replaced its weights
             by their averages at the end of the last training. Callbacks start afresh.
-        validation_data: What to evaluate after each epoch: `(x, y)` or
-            `(x, y, sample_weight)`.
-        validation_split: If there is no `validation_data`, the fraction of the samples,
-            taken from their end, that is held out for validation.
+        steps_per_epoch: Batches in an epoch, if not all.
+        validation_steps: Batches of the evaluation, if not all.
         validation_batch_size: Samples per step of the evaluation. By default 1,000; or
             `batch_size`, as in Keras, where it may affect a result: with custom steps,
             layers, losses or metrics, stateful layers, or activity regularizers.
-        sample_weight: A weight for each sample, or one such array for each output.
-        class_weight: A weight for each class. Classes are numbered from zero.
-        callbacks: Keras callbacks. They see each epoch as one execution of
-            all its steps.
-        shuffle: Whether to permute the samples in each epoch.
-        seed: Determines the permutations, together with the epoch.
-        verbose: 0 for silence, otherwise as in Keras.
+        validation_freq: After how many epochs to evaluate, or after which.
+        seed: Determines the permutations of arrays, together with the epoch. Where `Model.fit`
+            reads batches, it seeds the global generators of Python and NumPy, together with
+            `initial_epoch`.
 
     Returns:
         The `History` that Keras would have returned.
 
     Raises:
-        ValueError: if a callback needs batches, or an argument is invalid.
+        ValueError: if an argument is invalid.
     """
+    given = dict(locals())
     callbacks = _callbacks(callbacks)
     if not model.compiled:
         raise ValueError("The model must be compiled before it is trained.")
+    if why_stock.of_data(given) is not None:
+        del given["model"], given["seed"]
+        with random_state_restored():
+            seed_globals(int(np.random.SeedSequence([seed, initial_epoch]).generate_state(1)[0]))
+            return model.fit(**given | {"callbacks": callbacks})
     data, validation_data = training_data(
         x, y, sample_weight, class_weight, validation_split, validation_data
     )
@@ -155,32 +172,58 @@ def fit(
         order=order,
         seed=seed,
         verbose=verbose,
+        by_batch=why_stock.of_callbacks(callbacks) is not None,
     )
-    way = jax_epoch if JAX and compiles(model) else stock_fit
+    stock = plan.by_batch or why_stock.of_model(model) is not None
+    way = jax_epoch if JAX and not stock else stock_fit
     return way.fit(model, data, plan)
 
 
-def check(x: Arrays, y: Arrays | None = None, **options) -> None:
+def why_not_compiled(model: keras.Model, given: Mapping[str, Any]) -> str | None:
+    """Return why an epoch is not one compiled program here, as the end of a sentence, or None.
+
+    Only on JAX could it be one.
+
+    Args:
+        model: A compiled model.
+        given: What `arguments` returned.
+    """
+    return why_stock.of(model, given) if JAX else None
+
+
+def check(*args, **options) -> None:
     """Refuse what `fit` would refuse of any model, before there is one.
 
     Args:
-        x: Inputs.
-        y: Targets.
-        options: Further arguments of `fit`, but for the seed.
+        args: The positional arguments of `fit` after the model.
+        options: Its further arguments, but for the seed.
 
     Raises:
         ValueError: if an argument is not what it should be.
     """
-    try:
-        given = inspect.signature(fit).bind(None, x, y, seed=0, **options)
-    except TypeError as error:
-        raise ValueError(f"The arguments must be those of training.fit: {error}.") from None
-    given.apply_defaults()
-    _callbacks(given.arguments["callbacks"])
-    training_data(x, y, *(given.arguments[name] for name in OF_DATA))
-    values = {name: given.arguments[name] for name in (*LEAST, "shuffle")}
+    given = arguments(*args, **options)
+    _callbacks(given["callbacks"])
+    if why_stock.of_data(given) is not None:  # Keras checks these
+        return
+    training_data(given["x"], given["y"], *(given[name] for name in OF_DATA))
+    values = {name: given[name] for name in (*LEAST, "shuffle")}
     optional = ("batch_size", "validation_batch_size")
     _check_values(**{n: v for n, v in values.items() if v is not None or n not in optional})
+
+
+def arguments(*args, **options) -> dict[str, Any]:
+    """Return all arguments of `fit` by name, but for the model.
+
+    Raises:
+        ValueError: if there are others.
+    """
+    try:
+        given = inspect.signature(fit).bind(None, *args, **options)
+    except TypeError as error:
+        raise ValueError(f"The arguments must be those of keras.Model.fit: {error}.") from None
+    given.apply_defaults()
+    del given.arguments["model"]
+    return dict(given.arguments)
 
 
 def _check_values(shuffle: bool, **values: int) -> None:
@@ -195,33 +238,11 @@ def _check_values(shuffle: bool, **values: int) -> None:
 
 
 def _callbacks(callbacks) -> list[keras.callbacks.Callback]:
-    """Return callbacks as a list, after a check that they are callbacks and need no batches."""
+    """Return callbacks as a list, after a check that they are callbacks."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         raise ValueError("callbacks must be a list. Received: a keras.callbacks.CallbackList")
     callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise ValueError(f"callbacks must be Keras callbacks. Received: {callback!r}")
-        _refuse_batches(callback)
     return callbacks
-
-
-def _refuse_batches(callback: keras.callbacks.Callback) -> None:
-    name = type(callback).__name__
-    for hook in BATCH_HOOKS:
-        if getattr(callback, hook).__module__.partition(".")[0] != "keras":
-            raise ValueError(
-                f"{name}.{hook} needs batches, but an epoch is one compiled unit "
-                "here; use the epoch hooks, or keras.Model.fit."
-            )
-    for attribute in ("save_freq", "update_freq"):
-        frequency = getattr(callback, attribute, "epoch")
-        if frequency != "epoch":
-            raise ValueError(
-                f"{name}({attribute}=...) must be 'epoch', because an epoch is one "
-                f"compiled unit here. Received: {frequency!r}"
-            )
-    if getattr(callback, "_should_trace", False):
-        raise ValueError(
-            f"{name}(profile_batch=...) must be 0, because an epoch is one compiled unit here."
-        )

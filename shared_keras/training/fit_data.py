@@ -88,8 +88,8 @@ def arrays(name: str, values: Any) -> Arrays:
         return kind(arrays(f"{name}[{i}]", value) for i, value in enumerate(values))
     if not isinstance(values, (list, tuple)) and not hasattr(values, "__array__"):
         raise ValueError(
-            f"{name} must be an array, or a list or dict of arrays; keras.Model.fit takes "
-            f"datasets and generators. Received: {_short(values)}"
+            f"{name} must be an array, a list or dict of arrays, or a dataset. "
+            f"Received: {_short(values)}"
         )
     try:
         if hasattr(values, "detach"):  # a PyTorch tensor, perhaps with a gradient or on a GPU

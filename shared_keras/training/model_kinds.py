@@ -14,9 +14,6 @@ CONVOLUTIONS = tuple(
         keras.layers.SeparableConv2D,
     )
 )
-LOOPS = ("fit", "evaluate", "make_train_function", "make_test_function")
-# Keras says that these cannot be compiled, because TensorFlow cannot. JAX can.
-COMPILED_HERE = (keras.layers.RandomFlip, keras.layers.RandomTranslation)
 
 
 def layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -27,16 +24,6 @@ def layers(model: keras.Model) -> list[keras.layers.Layer]:
 def convolves_on_cpu(model: keras.Model) -> bool:
     """Return whether a model convolves on a CPU, which XLA does slowly inside loops."""
     return any(isinstance(layer, CONVOLUTIONS) for layer in layers(model)) and not gpus()
-
-
-def compiles(model: keras.Model) -> bool:
-    """Return whether our compiled programs may train a model instead of its `fit`."""
-    stock = all(getattr(type(model), loop) is getattr(keras.Model, loop) for loop in LOOPS)
-    refusing = [layer for layer in layers(model) if not layer.supports_jit]
-    # Keras sets jit_compile to False for these, too, so it tells something only without them.
-    wanted = bool(model.jit_compile) or bool(refusing)
-    able = all(isinstance(layer, COMPILED_HERE) for layer in refusing)
-    return stock and not model.run_eagerly and wanted and able
 
 
 def any_batch_will_do(model: keras.Model) -> bool:

@@ -23,3 +23,4 @@ class Plan(NamedTuple):
     order: Callable[[int], np.ndarray]  # from an epoch to indices of samples, int32 (n,)
     seed: int
     verbose: int | str
+    by_batch: bool  # whether a callback needs to see each batch

@@ -1,4 +1,4 @@
-"""Training with `keras.Model.fit`: on TensorFlow and PyTorch, and of models not to be compiled.
+"""Training with `keras.Model.fit`: on TensorFlow and PyTorch, and what `why_stock` names.
 
 On TensorFlow, XLA and many steps per execution are about twice as fast as the defaults
 (benchmarks/epoch.py). The batches come from a `PyDataset`, so that their order is the same on
@@ -58,7 +58,7 @@ def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callb
     if keras.backend.backend() == "tensorflow" and not model.run_eagerly:
         supported = all(layer.supports_jit for layer in layers(model))
         model.jit_compile = supported and not convolves_on_cpu(model)
-        model.steps_per_execution = STEPS_PER_EXECUTION
+        model.steps_per_execution = 1 if plan.by_batch else STEPS_PER_EXECUTION
     batches = _Batches(data, plan.batch_size)
     return model.fit(
         batches,

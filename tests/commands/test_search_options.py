@@ -16,9 +16,10 @@ from PIL import Image
 
 from shared_keras import cli
 from shared_keras.files import read_history
-from shared_keras.hyperband import confirm, job
-from shared_keras.hyperband.oracle import Oracle
+from shared_keras.hyperband import confirm
+from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.table import without_bookkeeping
+from shared_keras.hyperband.trials import job
 from shared_keras.results.settings import SEEDS
 from tests.conftest import MNIST
 
@@ -171,7 +172,7 @@ def test_a_search_without_a_completed_trial_ends_in_a_sentence(places, capsys, m
 
 def fail_first(search, trial):
     """Stands in for a trial that fails."""
-    return job.Result({}, 0, trial.hyperparameters, "no luck")
+    return job.Result({}, 0, trial.hyperparameters, failure="no luck")
 
 
 def test_confirming_takes_the_lock_of_the_search(places, whole, capsys):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared_keras.hyperband import drawn, rungs
-from shared_keras.hyperband.oracle import Oracle
-from shared_keras.hyperband.rungs import COMPLETED, FAILED
+from shared_keras.hyperband.decisions import drawn, rungs
+from shared_keras.hyperband.decisions.oracle import Oracle
+from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED
 from shared_keras.hyperband.table import without_bookkeeping
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared_keras import training
-from shared_keras.hyperband import job
+from shared_keras.hyperband.trials import job
 from shared_keras.training import checkpoints
 from tests.small_model import BATCH, CLASSES, FEATURES, build, problem
 
@@ -81,7 +81,7 @@ CASES = [(kind, warm) for kind in MODELS for warm in (True, False)]
 def test_three_rungs_are_one_training(tmp_path, kind, warm):
     objective = keras_tuner.Objective("val_loss", "min")
     options = FIT | {"callbacks": CALLBACKS.get(kind, [])}
-    search = job.Search(Kind(kind), None, objective, X, Y, options)
+    search = job.Search(Kind(kind), objective, (X, Y), options)
     rows, parent = [], None
     for first, last in itertools.pairwise(RUNGS):
         folder = tmp_path / str(last)
@@ -127,7 +127,7 @@ class Drawn(keras_tuner.HyperModel):
 
 def test_numpys_generator_is_seeded_before_a_model_is_built(tmp_path):
     objective = keras_tuner.Objective("val_loss", "min")
-    search = job.Search(Drawn(), None, objective, X, Y, FIT)
+    search = job.Search(Drawn(), objective, (X, Y), FIT)
     losses = []
     for i, seed in enumerate((7, 7, 8)):
         folder = tmp_path / str(i)

@@ -16,7 +16,7 @@ Y = X[:, :1]
 
 
 class Batches(keras.utils.PyDataset):
-    """Data that only `Model.fit` takes."""
+    """Batches of inputs and targets."""
 
     def __len__(self):
         return 2
@@ -39,7 +39,7 @@ class OwnFit(keras_tuner.HyperModel):
         return build(hp)
 
     def fit(self, hp, model, x, y, **options):
-        return model.fit(x, verbose=0, **options)
+        return model.fit(x, **options)
 
 
 def make(folder, hypermodel=build):
@@ -47,14 +47,14 @@ def make(folder, hypermodel=build):
 
 
 REFUSED = {
-    "x must be an array, or a list or dict of arrays": {"x": Batches()},
+    "x must be an array, a list or dict of arrays, or a dataset": {"x": 3},
     "y must be an array of numbers": {"y": np.array([["yes"]] * 60)},
     "x and y must be equally long. Received: 60, 59": {"y": Y[1:]},
-    r"validation_data must be \(x, y\)": {"validation_data": Batches()},
+    r"validation_data must be \(x, y\)": {"validation_data": X},
     r"len\(validation_data\[0\]\) must be at least 1": {"validation_data": (X[:0], Y[:0])},
     "batch_size must be at least 1. Received: 0": {"batch_size": 0},
     "callbacks must be Keras callbacks": {"callbacks": ["stop"]},
-    "must be those of training.fit: .*'steps_per_epoch'": {"steps_per_epoch": 2},
+    "must be those of keras.Model.fit: .*'steps'": {"steps": 2},
 }
 
 

@@ -1,5 +1,6 @@
 """The tuner with hypermodels, Keras settings and processes unlike our own."""
 
+import collections
 import errno
 import functools
 import os
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from shared_keras.errors import RunFailed
-from shared_keras.hyperband import Hyperband, job
+from shared_keras.hyperband import Hyperband
+from shared_keras.hyperband.trials import job, outcomes, saved
 from tests.hyperband.small_search import DATA, X, Y, build, deep, make, outcome, search
 
 
@@ -109,14 +111,14 @@ def test_global_keras_settings_reach_the_workers(tmp_path):
 def test_warm_models_are_limited_by_bytes(monkeypatch, tmp_path):
     model = build(keras_tuner.HyperParameters())
     model.optimizer.build(model.trainable_variables)
-    monkeypatch.setattr(job, "WARM", 3 * job._size(model))
-    objective = keras_tuner.Objective("loss", "min")
-    shared = job.Search(None, None, objective, X, Y, {})
+    monkeypatch.setattr(saved, "WARM", 3 * saved._size(model))
+    best_epoch = outcomes.BestEpoch(keras_tuner.Objective("loss", "min"), True)
+    warm = collections.OrderedDict()
     for i in range(5):
-        (tmp_path / str(i)).mkdir()
-        trial = job.Job({}, tmp_path / str(i), None, 0, 1, 0, resumable=True)
-        job._save_outputs(shared, trial, model, job.BestEpoch(objective))
-    assert [path.name for path in shared.warm] == ["2", "3", "4"]
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        saved.write(warm, folder, folder / saved.STATE, model, best_epoch, True)
+    assert [state.parent.name for state in warm] == ["2", "3", "4"]
 
 
 def unbuilt(hp):
@@ -131,7 +133,7 @@ def test_a_model_without_an_input_is_resumed_in_any_process(tmp_path, warm):
     objective = keras_tuner.Objective("loss", "min")
     options = {"validation_data": DATA["validation_data"]}
     hypermodel = make(tmp_path, unbuilt).hypermodel
-    shared = job.Search(hypermodel, None, objective, X, Y, options)
+    shared = job.Search(hypermodel, objective, (X, Y), options)
     histories = []
     for i, parent in enumerate((None, tmp_path / "0")):
         (tmp_path / str(i)).mkdir()
@@ -159,6 +161,7 @@ class Uncompiled(keras_tuner.HyperModel):
             model.set_weights([w + 1 for w in model.get_weights()])
             for callback in callbacks:
                 callback.on_epoch_end(epoch, {"trained": model.get_weights()[1][0]})
+        return {"trained": model.get_weights()[1][0]}
 
 
 def test_a_custom_loop_need_not_compile_its_model(tmp_path):

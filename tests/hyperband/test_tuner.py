@@ -11,7 +11,7 @@ from filelock import FileLock
 from shared_keras import training
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband import Hyperband
-from shared_keras.hyperband.rungs import lineage
+from shared_keras.hyperband.decisions.rungs import lineage
 from shared_keras.processes import workers
 from tests.hyperband.healthy_search import (
     BUDGET,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from shared_keras import training
+from shared_keras.training import why_stock
 from tests.small_model import BATCH, build, problem
 
 
@@ -148,23 +149,61 @@ def test_a_users_callback_sees_the_protocol(data):
     assert not any(w.any() for w in model.get_weights())
 
 
-class NeedsBatches(keras.callbacks.Callback):
+class SeesBatches(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.losses = []
+
     def on_train_batch_end(self, batch, logs=None):
-        pass
+        self.losses.append((batch, logs["loss"]))
+
+
+def test_callbacks_that_need_batches_see_each(data):
+    """And the training is the same as without them."""
+    x, y = data
+    options = {"epochs": 2, "batch_size": BATCH, "seed": 4}
+    callback = SeesBatches()
+    watched, compiled = build(dropout=0.0), build(dropout=0.0)
+    training.fit(watched, x, y, callbacks=callback, **options)
+    training.fit(compiled, x, y, **options)
+    batches = range(-(-len(x) // BATCH))
+    assert [batch for batch, _ in callback.losses] == [*batches, *batches]
+    assert len({loss for _, loss in callback.losses}) == len(callback.losses)
+    for a, b in zip(watched.get_weights(), compiled.get_weights()):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_checkpoint_every_few_batches(data, tmp_path):
+    path = tmp_path / "{epoch}-{batch:02d}.keras"
+    callback = keras.callbacks.ModelCheckpoint(path, save_freq=2)
+    training.fit(build(), *data, batch_size=BATCH, callbacks=[callback])
+    assert len(list(tmp_path.iterdir())) == -(-len(data[0]) // BATCH) // 2
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "why"),
     [
-        NeedsBatches,
-        lambda: keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None),
-        lambda: keras.callbacks.ModelCheckpoint("x.keras", save_freq=10),
-        lambda: keras.callbacks.TensorBoard(update_freq="batch"),
-        lambda: keras.callbacks.TensorBoard(profile_batch=(2, 4)),
+        (SeesBatches, "SeesBatches has on_train_batch_end"),
+        (
+            lambda: keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None),
+            "LambdaCallback has on_train_batch_begin",
+        ),
+        (
+            lambda: keras.callbacks.ModelCheckpoint("x.keras", save_freq=10),
+            "ModelCheckpoint has save_freq=10",
+        ),
+        (
+            lambda: keras.callbacks.TensorBoard(update_freq="batch"),
+            "TensorBoard has update_freq=1",
+        ),
+        (
+            lambda: keras.callbacks.TensorBoard(profile_batch=(2, 4)),
+            "TensorBoard has profile_batch",
+        ),
     ],
     ids=["own", "lambda", "checkpoint", "tensorboard", "profile"],
 )
-def test_callbacks_that_need_batches_are_refused(data, make, tmp_path, monkeypatch):
+def test_callbacks_that_need_batches_are_named(make, why, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write to the working directory
     try:
         callback = make()
@@ -172,5 +211,4 @@ def test_callbacks_that_need_batches_are_refused(data, make, tmp_path, monkeypat
         pytest.skip(str(error))  # Keras itself refuses to profile PyTorch
     if getattr(callback, "_should_trace", None) is False and callback.update_freq == "epoch":
         pytest.skip("Keras cannot profile JAX on this Python")
-    with pytest.raises(ValueError, match="epoch is one compiled"):
-        training.fit(build(), *data, callbacks=[callback])
+    assert why_stock.of_callbacks([callback]) == why

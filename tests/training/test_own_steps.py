@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from shared_keras import training
-from shared_keras.hyperband import Hyperband, job
+from shared_keras.hyperband import Hyperband
+from shared_keras.hyperband.trials import job, outcomes
 from shared_keras.training import jax_epoch
 from tests.small_model import CLASSES, FEATURES, build, problem
 
@@ -124,7 +125,7 @@ def test_a_trial_keeps_single_numbers(tmp_path, name):
     x, y = problem()
     y = np.eye(CLASSES, dtype=np.float32)[y]
     objective, options = keras_tuner.Objective(name, "max"), {"validation_data": (x, y)}
-    shared = job.Search(PerClass(), None, objective, x, y, options)
+    shared = job.Search(PerClass(), objective, (x, y), options)
     values = keras_tuner.HyperParameters().get_config()
     trial = job.Job(values, tmp_path, None, 0, 2, 0, resumable=False)
     if name == "val_accuracy":
@@ -133,7 +134,7 @@ def test_a_trial_keeps_single_numbers(tmp_path, name):
         assert len(result.history[name]) == 2 and "val_f1_score" not in result.history
     else:
         known = "expected one of accuracy, loss, val_accuracy, val_loss, got val_f1_score"
-        with pytest.raises(job.NotLogged, match=known):
+        with pytest.raises(outcomes.NotLogged, match=known):
             job.run(shared, trial)
 
 

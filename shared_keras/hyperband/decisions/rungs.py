@@ -3,12 +3,12 @@
 Pure functions of the plan and of the trials so far: nothing here depends on time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shared_keras.hyperband.table import bookkeeping
 
-RUNNING, COMPLETED, FAILED = "RUNNING", "COMPLETED", "FAILED"
+RUNNING, INVALID, COMPLETED, FAILED = "RUNNING", "INVALID", "COMPLETED", "FAILED"
 ENDED = (COMPLETED, FAILED)
 
 
@@ -116,6 +116,28 @@ def lineage(trials: Mapping, trial) -> list:
         line.append(trial)
         trial = trials.get(bookkeeping(trial).parent)
     return line
+
+
+def waiting(schedule: Iterable[Rung], trials: Mapping) -> list[tuple[int, int]]:
+    """Return the initial epoch and the epochs of each trial that has yet to start."""
+    left = []
+    for rung in schedule:
+        begun = sum(index < rung.trials for index in begun_trials(rung, trials))
+        left += [(rung.initial_epoch, rung.epochs)] * (rung.trials - begun)
+    return left
+
+
+def stock_state(plan: Plan, trials: Mapping) -> list[dict]:
+    """Return the state of the brackets as KerasTuner's oracle keeps it."""
+    brackets: dict[int, dict] = {}
+    for (number, _), rung in plan.items():
+        entries = [
+            {"past_id": bookkeeping(t).parent, "id": t.trial_id}
+            for t in begun_trials(rung, trials).values()
+        ]
+        bracket = brackets.setdefault(number, {"bracket_num": rung.bracket, "rounds": []})
+        bracket["rounds"].append(entries)
+    return list(brackets.values())
 
 
 def _rungs(plan: Plan, bracket: int) -> list[Rung]:

@@ -10,9 +10,8 @@ All of this follows from the seed and from the trials that ended. Nothing else i
 search is resumed.
 """
 
-import json
+import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,13 @@ from pathlib import Path
 import keras_tuner
 from keras_tuner.engine.hyperparameters import serialize
 from keras_tuner.engine.trial import Trial
+from keras_tuner.src.engine.metrics_tracking import MetricsTracker
 
 from shared_keras import files
-from shared_keras.errors import BadInput
-from shared_keras.hyperband import objectives, rungs
-from shared_keras.hyperband.drawn import derive_seed
-from shared_keras.hyperband.rungs import COMPLETED, ENDED, RUNNING, Rung, Slot, ranked
-from shared_keras.hyperband.table import Bookkeeping, bookkeeping
+from shared_keras.hyperband.decisions import objectives, rungs, same_search
+from shared_keras.hyperband.decisions.drawn import derive_seed
+from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot, ranked
+from shared_keras.hyperband.table import PREFIX, Bookkeeping, bookkeeping, not_finite
 
 DRAWS = 100  # attempts to draw a new setting
 OF_TRIAL = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
@@ -40,6 +39,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         seed: Determines every drawn value; 0 is a seed like any other.
         try_first: Hyperparameters that the first trials use instead of drawn ones.
         max_trials: Only trials whose numbers are below this are run.
+        min_epochs: No trial trains for fewer epochs, so brackets that would are left out.
+        max_failures: How many consecutive trials may fail; then `too_many_failed` says so.
         **kwargs: As for `HyperbandOracle`.
     """
 
@@ -50,32 +51,35 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         seed: int,
         try_first: Sequence[Mapping] = (),
         max_trials: int | None = None,
+        min_epochs: int = 1,
+        max_failures: float = math.inf,
         **kwargs,
     ):
         objectives.check(objective)
+        # The stock class would raise before it has saved the trial.
         super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
         self.seed = seed  # the stock class takes 0 for "no seed"
+        self.min_epochs, self.max_failures = min_epochs, max_failures
         self.try_first = [dict(values) for values in try_first]
         self.limit = max_trials or math.inf
         self.rungs = self._plan()
         self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
         self._known_first: list | None = None
         self._drawn: dict[Slot, dict] = {}
+        self._attempts: dict[str, int] = {}  # of drawing, by trial
+        self._slots: dict[str, Slot] = {}  # by trial
 
     def _plan(self) -> dict[tuple[int, int], Rung]:
         """Return all rungs by key, in the order of their trials' numbers."""
-        plan, first_number, number = {}, 0, 0
-        for _ in range(self.hyperband_iterations):
-            for bracket in reversed(range(self._get_num_brackets())):
-                for rung in range(self._get_num_rounds(bracket)):
-                    size = self._get_size(bracket, rung)
-                    initial = self._get_epochs(bracket, rung - 1) if rung else 0
-                    epochs = self._get_epochs(bracket, rung)
-                    plan[number, rung] = Rung(
-                        (number, rung), bracket, first_number, size, initial, epochs
-                    )
-                    first_number += size
-                number += 1
+        plan, first_number = {}, 0
+        brackets = [*reversed(range(self._get_num_brackets()))] * self.hyperband_iterations
+        for number, bracket in enumerate(brackets):
+            initial = 0
+            for rung in range(self._get_num_rounds(bracket)):
+                key, size = (number, rung), self._get_size(bracket, rung)
+                epochs = self._get_epochs(bracket, rung)
+                plan[key] = Rung(key, bracket, first_number, size, initial, epochs)
+                first_number, initial = first_number + size, epochs
         return plan
 
     def schedule(self) -> list[Rung]:
@@ -85,11 +89,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def waiting(self) -> list[tuple[int, int]]:
         """Return the initial epoch and the epochs of each trial that has yet to start."""
-        left = []
-        for rung in self.schedule():
-            begun = sum(i < rung.trials for i in rungs.begun_trials(rung, self.trials))
-            left += [(rung.initial_epoch, rung.epochs)] * (rung.trials - begun)
-        return left
+        return rungs.waiting(self.schedule(), self.trials)
 
     def open_slots(self) -> list[Slot]:
         """Return the slots that can be filled now, in the order of their numbers."""
@@ -124,11 +124,34 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             ).to_values()
         )
         trial = Trial(hyperparameters=hyperparameters, trial_id=slot.trial_id, status=RUNNING)
+        self._slots[trial.trial_id] = slot
         self.trials[trial.trial_id] = self.ongoing_trials[tuner_id] = trial
         self.start_order.append(trial.trial_id)
         self._save_trial(trial)
         self.save()
         return trial
+
+    def begin_again(self, trial: Trial, tuner_id: str) -> None:
+        """Restart a trial that failed and may be retried, or that got other hyperparameters."""
+        trial.status, trial.message, trial.metrics = RUNNING, None, MetricsTracker()
+        self.ongoing_trials[tuner_id] = trial
+        self._save_trial(trial)
+
+    def redraw(self, trial: Trial) -> bool:
+        """Draw other hyperparameters for a trial, and return whether there are any.
+
+        They differ from all that were drawn at first, but not necessarily from what other
+        redrawn trials have, since these depend on timing.
+        """
+        slot = self._slots[trial.trial_id]
+        attempt = self._attempts[slot.trial_id] = self._attempts.get(slot.trial_id, 0) + 1
+        if slot.parent is not None or attempt >= DRAWS:
+            return False
+        kept = {n: v for n, v in trial.hyperparameters.values.items() if n.startswith(PREFIX)}
+        trial.hyperparameters = keras_tuner.HyperParameters()
+        trial.hyperparameters.merge(self.known_first())
+        trial.hyperparameters.values = self._draw(slot, attempt) | kept
+        return True
 
     def create_trial(self, tuner_id):
         """Start the next trial; see `keras_tuner.Oracle.create_trial`."""
@@ -151,9 +174,10 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
                 self._drawn[slot] = self._draw(slot)
         return self._drawn[slot]
 
-    def _draw(self, slot: Slot) -> dict:
+    def _draw(self, slot: Slot, first_attempt: int = 0) -> dict:
         """Draw hyperparameters that differ from all earlier ones, if possible."""
-        for attempt in range(DRAWS):
+        for attempt in range(first_attempt, DRAWS):
+            self._attempts[slot.trial_id] = attempt
             hp = keras_tuner.HyperParameters()
             for i, parameter in enumerate(self.known_first()):
                 hp.merge([parameter])
@@ -182,27 +206,40 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Return the seed that a trial shares with all that it resumes."""
         return self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
 
+    def _retry(self, trial):
+        """Return whether a failed trial is to be run again. Unlike the stock method, be silent."""
+        if trial.status != rungs.INVALID:
+            return False
+        if self._run_times[trial.trial_id] > self.max_retries_per_trial:
+            trial.status = FAILED
+        return trial.status == rungs.INVALID
+
+    def run_times(self, trial: Trial) -> int:
+        """Return how many times a trial has ended so far."""
+        return self._run_times[trial.trial_id]
+
+    def too_many_failed(self, last: Trial) -> bool:
+        """Return whether a trial ends a row of as many failures as are allowed.
+
+        Trials whose loss became NaN do not count: the stock class takes them for completed.
+        """
+        earlier = [t for i, t in sorted(self.trials.items(), reverse=True) if i <= last.trial_id]
+        failed = itertools.takewhile(lambda t: t.status == FAILED and not not_finite(t), earlier)
+        return len(list(failed)) >= self.max_failures
+
     def get_best_trials(self, num_trials=1):
         """Return completed trials: longest trained first, then by score.
 
         The stock method ranks the scores of all rungs together.
         """
-        done = [t for t in self.trials.values() if t.status == COMPLETED]
+        done = [t for t in self.trials.values() if t.status == rungs.COMPLETED]
         best = ranked(done, self.objective)
         return sorted(best, key=lambda t: -bookkeeping(t).epochs)[:num_trials]
 
     def get_state(self):
         """Return the state that a stock oracle can load, with what only this one needs."""
-        brackets: dict[int, list] = {}
-        for (number, _), rung in self.rungs.items():
-            entries = [
-                {"past_id": bookkeeping(t).parent, "id": t.trial_id}
-                for t in rungs.begun_trials(rung, self.trials).values()
-            ]
-            brackets.setdefault(number, []).append(entries)
-        kinds = {number: rung.bracket for (number, _), rung in self.rungs.items()}
         return super().get_state() | {
-            "brackets": [{"bracket_num": kinds[n], "rounds": r} for n, r in brackets.items()],
+            "brackets": rungs.stock_state(self.rungs, self.trials),
             "current_bracket": 0,
             "current_iteration": self.hyperband_iterations - 1,
             "objective": objectives.state(self.objective),
@@ -230,8 +267,10 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         if not {files.read_object(path, *OF_TRIAL)["status"] for path in paths} & set(ENDED):
             return  # nothing that other settings could conflict with
         self.known_first()  # now, because the state may hold some that were found later
-        self._refuse_others(state)
+        same_search.refuse_others(state, self.get_state(), self._project_dir)
+        iterations = self.hyperband_iterations
         super().reload()
+        self.hyperband_iterations = iterations
         self.try_first = state["first"]
         self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
         ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
@@ -239,16 +278,6 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         for order in (self.start_order, self.end_order):
             known = [trial_id for trial_id in dict.fromkeys(order) if trial_id in ended]
             order[:] = known + [trial_id for trial_id in ended if trial_id not in known]
-
-    def _refuse_others(self, state: Mapping) -> None:
-        """Refuse settings that differ from those that the search was started with."""
-        now = self.get_state()
-        for name in ("objective", "max_epochs", "factor", "hyperband_iterations", "seed"):
-            self._refuse(name, state.get(name), now[name])
-        earlier, present = (_by_identity(each) for each in (state, now))
-        for identity in sorted(earlier.keys() | present.keys()):
-            name = f"hyperparameter {json.loads(identity)[0]}"
-            self._refuse(name, earlier.get(identity), present.get(identity))
 
     def take_up(self, begun_with: Mapping) -> None:
         """Record what the search trains, or compare it with what was recorded.
@@ -261,23 +290,5 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """
         earlier = self.begun_with or begun_with
         for name in earlier.keys() | begun_with.keys():
-            self._refuse(name, earlier.get(name), begun_with.get(name))
+            same_search.refuse(name, earlier.get(name), begun_with.get(name), self._project_dir)
         self.begun_with = dict(begun_with)
-
-    def _refuse(self, name: str, earlier, now) -> None:
-        if earlier != now:
-            raise BadInput(
-                f"{name} was {_short(earlier)} when the search in {self._project_dir} was started "
-                f"and is now {_short(now)}; use the earlier one, or choose another project_name"
-            )
-
-
-def _by_identity(state: Mapping) -> dict[str, Mapping]:
-    """Return a search's first hyperparameters; some may differ in their conditions only."""
-    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had only the latter
-    return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
-
-
-def _short(value) -> str:
-    """Format a value for a message, with digests cut to their first digits."""
-    return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))

@@ -25,8 +25,16 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
         return super()._retrieve(hp)
 
 
-def of(config: dict, seed: int) -> DrawnHyperParameters:
-    """Restore hyperparameters from `HyperParameters.get_config()`, with a seed for late draws."""
+def of(config: dict, seed: int, draws: bool = True) -> keras_tuner.HyperParameters:
+    """Restore hyperparameters from `HyperParameters.get_config()`.
+
+    Args:
+        config: The config.
+        seed: Seed of the trial.
+        draws: Whether hyperparameters that are declared late are drawn, or keep their default.
+    """
+    if not draws:
+        return keras_tuner.HyperParameters.from_config(config)
     drawn = DrawnHyperParameters.from_config(config)
     drawn.seed = seed
     return drawn

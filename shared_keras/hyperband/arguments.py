@@ -1,0 +1,75 @@
+"""The arguments of the tuner: check them, and make the oracle from them."""
+
+import math
+import os
+import random
+import shutil
+from pathlib import Path
+
+from shared_keras import files
+from shared_keras.errors import BadInput, whole
+from shared_keras.hyperband.decisions.oracle import Oracle
+from shared_keras.processes import lock
+
+
+def oracle(
+    folder: Path,
+    *,
+    max_epochs: int,
+    min_epochs: int,
+    factor: int,
+    hyperband_iterations: int,
+    seed: int | None,
+    max_retries_per_trial: int,
+    max_consecutive_failed_trials: int | None,
+    max_trials: int | None,
+    **others,
+) -> Oracle:
+    """Return the oracle of a search.
+
+    Args:
+        folder: Folder of the search, which may have a seed.
+        others: Further arguments of the oracle.
+
+    Raises:
+        BadInput: naming the argument that is wrong.
+    """
+    if "KERASTUNER_ORACLE_IP" in os.environ:
+        raise BadInput(
+            "KERASTUNER_ORACLE_IP: KerasTuner's chief and workers are not used here, because "
+            "they hang when one dies; unset it and use workers=N"
+        )
+    max_epochs, min_epochs = whole("max_epochs", max_epochs, 1), whole("min_epochs", min_epochs, 1)
+    if min_epochs > max_epochs:
+        raise BadInput(f"min_epochs: expected at most max_epochs, {max_epochs}, got {min_epochs}")
+    failures = whole("max_consecutive_failed_trials", max_consecutive_failed_trials, 1, None)
+    return Oracle(
+        seed=_seed(whole("seed", seed, 0, None), folder),
+        max_trials=whole("max_trials", max_trials, 1, None),
+        max_epochs=max_epochs,
+        min_epochs=min_epochs,
+        factor=whole("factor", factor, 2),
+        hyperband_iterations=whole("hyperband_iterations", hyperband_iterations, 1),
+        max_retries_per_trial=whole("max_retries_per_trial", max_retries_per_trial, 0),
+        max_failures=math.inf if failures is None else failures,
+        **others,
+    )
+
+
+def delete(folder: Path) -> None:
+    """Delete an earlier search.
+
+    Raises:
+        RunFailed: if another process is searching there.
+    """
+    if folder.exists():
+        with lock.of(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _seed(seed: int | None, folder: Path) -> int:
+    """Return the seed, or that of the search in the folder, or a new one."""
+    if seed is not None:
+        return seed
+    path = folder / "oracle.json"
+    return files.read_object(path, "seed")["seed"] if path.exists() else random.randint(1, 10_000)

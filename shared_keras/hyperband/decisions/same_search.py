@@ -1,0 +1,55 @@
+"""Refuse to resume a search with other settings, since its results would not be comparable."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from shared_keras.errors import BadInput
+
+FIXED = ("objective", "max_epochs", "min_epochs", "factor", "seed")
+ITERATIONS = "hyperband_iterations"  # more of them extend a search
+
+
+def refuse_others(earlier: Mapping, now: Mapping, folder: str) -> None:
+    """Refuse settings that differ from those that a search was started with.
+
+    Args:
+        earlier: State of the oracle that the search was started with.
+        now: State of the present oracle.
+        folder: Folder of the search, for messages.
+
+    Raises:
+        BadInput: naming what differs.
+    """
+    for name in FIXED:
+        refuse(name, earlier.get(name), now[name], folder)
+    if earlier[ITERATIONS] > now[ITERATIONS]:
+        refuse(ITERATIONS, earlier[ITERATIONS], now[ITERATIONS], folder)
+    before, present = _by_identity(earlier), _by_identity(now)
+    for identity in sorted(before.keys() | present.keys()):
+        name = f"hyperparameter {json.loads(identity)[0]}"
+        refuse(name, before.get(identity), present.get(identity), folder)
+
+
+def refuse(name: str, earlier, now, folder: str) -> None:
+    """Refuse a value that differs from that with which a search was started.
+
+    Raises:
+        BadInput: naming it.
+    """
+    if earlier != now:
+        raise BadInput(
+            f"{name} was {_short(earlier)} when the search in {folder} was started "
+            f"and is now {_short(now)}; use the earlier one, or choose another project_name"
+        )
+
+
+def _by_identity(state: Mapping) -> dict[str, Mapping]:
+    """Return a search's first hyperparameters; some may differ in their conditions only."""
+    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had only the latter
+    return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
+
+
+def _short(value) -> str:
+    """Format a value for a message, with digests cut to their first digits."""
+    return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))

@@ -1,0 +1,41 @@
+"""What a subclass of the tuner overrides, and where its trials train therefore."""
+
+import keras
+import keras_tuner
+
+DURING_TRAINING = {  # methods of the tuner, and the hooks of a callback that call them
+    "on_epoch_begin": "on_epoch_begin",
+    "on_epoch_end": "on_epoch_end",
+    "on_batch_begin": "on_train_batch_begin",
+    "on_batch_end": "on_train_batch_end",
+}
+
+
+def overridden(tuner: keras_tuner.Tuner, method: str) -> bool:
+    """Return whether a method is not the one of this package or of KerasTuner."""
+    home = getattr(type(tuner), method).__module__.partition(".")[0]
+    return home not in ("keras_tuner", "shared_keras")
+
+
+def reason_to_train_here(tuner: keras_tuner.Tuner) -> str | None:
+    """Return why trials train in this process, as the end of a sentence, or None."""
+    for method in ("run_trial", *DURING_TRAINING):
+        if overridden(tuner, method):
+            return f"{type(tuner).__name__} has its own {method}"
+    return None if tuner.distribution_strategy is None else "there is a distribution_strategy"
+
+
+def callbacks(tuner: keras_tuner.Tuner, trial) -> list[keras.callbacks.Callback]:
+    """Return callbacks that call what a subclass overrides, as the stock tuner does."""
+    callback = keras.callbacks.Callback()
+    for method, hook in DURING_TRAINING.items():
+        if overridden(tuner, method):
+            setattr(callback, hook, _caller(getattr(tuner, method), trial, callback))
+    return [callback]
+
+
+def _caller(method, trial, callback):
+    def call(number, logs=None):
+        method(trial, callback.model, number, logs)
+
+    return call

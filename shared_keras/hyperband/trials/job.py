@@ -1,0 +1,293 @@
+"""What a worker process does: train one trial, from where its parent stopped."""
+
+import copy
+import errno
+import math
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner import errors
+
+from shared_keras import files, keras_settings, training
+from shared_keras.hyperband.decisions import drawn
+from shared_keras.hyperband.space import Space
+from shared_keras.hyperband.trials import compiling, folds, outcomes, saved, tensorboard_dirs
+from shared_keras.hyperband.trials.outcomes import BestEpoch, NotLogged
+
+FATAL = (NotLogged, saved.NotSaved, errors.FatalError)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+HISTORY = "history.csv"
+
+
+class Rejected(errors.FailedTrialError):
+    """The hypermodel does not want these hyperparameters; others are to be drawn."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all trials of a search have in common.
+
+    Attributes:
+        hypermodel: `keras_tuner.HyperModel`.
+        objective: `keras_tuner.Objective`.
+        args: Positional arguments of the training, such as `x` and `y`.
+        options: Its keyword arguments.
+        parts: What the models are compiled with instead of their own.
+        max_model_size: Largest number of trainable scalars, or None.
+        executions: How many times a trial is trained, on each fold if there are folds.
+        folds: Number of folds for cross-validation, or None.
+        seed: The search's seed, which determines the folds.
+        draws: Whether hyperparameters that a training declares are drawn, or keep their default.
+        hooks: Callbacks that the tuner itself adds.
+        scope: Returns the context in which models are built.
+        keras_settings: The user's global Keras settings, such as a dtype policy.
+        warm: In a worker, the models that others may resume, by the file of their state.
+    """
+
+    hypermodel: keras_tuner.HyperModel
+    objective: keras_tuner.Objective
+    args: Sequence
+    options: Mapping[str, Any]
+    parts: compiling.Replacements = compiling.NONE
+    max_model_size: int | None = None
+    executions: int = 1
+    folds: int | None = None
+    seed: int = 0
+    draws: bool = True
+    hooks: Sequence[keras.callbacks.Callback] = ()
+    scope: Callable[[], AbstractContextManager] = nullcontext
+    keras_settings: Mapping = field(default_factory=keras_settings.read)
+    warm: OrderedDict[Path, keras.Model] = field(default_factory=OrderedDict)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial to train.
+
+    Attributes:
+        hyperparameters: `HyperParameters.get_config()`.
+        folder: Folder of the trial.
+        parent: Folder of the trial that it resumes, if any.
+        initial_epoch: Epoch at which it starts.
+        epochs: Epoch at which it stops.
+        seed: Determines initial values, dropout and the order of the samples.
+        resumable: Whether another trial may resume it.
+    """
+
+    hyperparameters: Mapping
+    folder: Path
+    parent: Path | None
+    initial_epoch: int
+    epochs: int
+    seed: int
+    resumable: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a job.
+
+    Attributes:
+        history: Values per epoch of the first execution, "seconds" among them, up to the
+            failure, if any.
+        seconds: Training time of all executions.
+        hyperparameters: The job's, and those that the training itself declared.
+        metrics: Those of the best epoch, averaged over executions; None after a failure.
+        best: Index of the best epoch, averaged over executions.
+        failure: A traceback whose last line is the reason, or None.
+        retry: Whether the failure may be due to chance.
+        rejected: Whether the hypermodel rejected the hyperparameters.
+        note: Why `keras.Model.fit` trained the models, if it did.
+    """
+
+    history: dict[str, list[float]]
+    seconds: float
+    hyperparameters: dict
+    metrics: dict[str, float] | None = None
+    best: int = 0
+    failure: str | None = None
+    retry: bool = True
+    rejected: bool = False
+    note: str | None = None
+
+
+@dataclass
+class Course:
+    """The executions of a job so far, and what is to be said about them."""
+
+    executions: list[BestEpoch] = field(default_factory=list)
+    note: str | None = None
+
+    def seconds(self) -> float:
+        """Return the training time of all epochs."""
+        return sum(sum(each.history.get(outcomes.SECONDS, ())) for each in self.executions)
+
+
+def own_fit(hypermodel: keras_tuner.HyperModel | None) -> bool:
+    """Return whether a hypermodel trains its models itself."""
+    return not isinstance(hypermodel, (Space, type(None))) and (
+        type(hypermodel).fit is not keras_tuner.HyperModel.fit
+    )
+
+
+def run(search: Search, job: Job) -> Result:
+    """Train a trial; write its history, a checkpoint and, if it is resumable, its state.
+
+    Raises:
+        OSError: if a file cannot be written, which is not the trial's fault.
+        BadInput: if the objective is not logged; no other trial would log it either.
+        keras_tuner.errors.FatalError: if the hypermodel raised it, to end the search.
+    """
+    keras_settings.apply(search.keras_settings)
+    hp = drawn.of(job.hyperparameters, job.seed, search.draws)
+    return record(search, job, hp, lambda course: train(search, job, hp, course))
+
+
+def record(
+    search: Search, job: Job, hp, work: Callable[[Course], Any], fatal: tuple = FATAL
+) -> Result:
+    """Return the result of a training, whether it succeeds or fails. See `run`.
+
+    Args:
+        search: The search.
+        job: The job.
+        hp: Its hyperparameters, to which the training may add.
+        work: Trains, given the course to record it in, and returns what KerasTuner accepts.
+        fatal: Exceptions that end the search instead of the trial.
+    """
+    course, found = Course(), {}
+    try:
+        results = outcomes.check(work(course), search.objective, "run_trial")
+        metrics = outcomes.metrics(results, search.objective)
+        found = {"metrics": metrics, "best": outcomes.best_step(results, search.objective)}
+    except BaseException as error:  # in a worker, never Ctrl-C, which workers ignore
+        if isinstance(error, fatal) or getattr(error, "errno", None) in NO_ROOM:
+            raise
+        failed = not isinstance(error, errors.FailedTrialError)
+        found = {"failure": _told(error), "retry": failed}
+        found |= {"rejected": isinstance(error, Rejected)}
+    history = course.executions[0].history if course.executions else {}
+    return Result(history, course.seconds(), hp.get_config(), note=course.note, **found)
+
+
+def train(search: Search, job: Job, hp, course: Course) -> list:
+    """Train all executions of a trial, and return what each training returned. See `run`."""
+    best, all_results = None, []
+    for number in range(search.executions * (search.folds or 1)):
+        best_epoch = BestEpoch(search.objective, not own_fit(search.hypermodel))
+        course.executions.append(best_epoch)
+        try:
+            model = _model(search, job, hp, number)
+            results = _fit(search, job, hp, model, number, course)
+            results = outcomes.check(results, search.objective, "HyperModel.fit()")
+            if not best_epoch.history:  # its own loop did not call the callbacks
+                best_epoch.take(results)
+        finally:
+            first = job.initial_epoch + 1
+            files.write_history(job.folder / numbered(HISTORY, number), best_epoch.history, first)
+        state = job.folder / numbered(saved.STATE, number) if job.resumable else None
+        better = best_epoch.beats(best)
+        saved.write(search.warm, job.folder, state, model, best_epoch, better)
+        best = best_epoch if better else best
+        all_results.append(results)
+    return all_results
+
+
+def numbered(name: str, number: int) -> str:
+    """Return the name of an execution's file: `history.csv`, `history-1.csv`, ..."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-{number}{dot}{ending}" if number else name
+
+
+def seed_of(job: Job, number: int) -> int:
+    """Return the seed of an execution."""
+    return drawn.derive_seed(job.seed, number) if number else job.seed
+
+
+def _told(error: BaseException) -> str:
+    """Return the traceback of the current exception; its last line is the reason."""
+    return f"{traceback.format_exc()}\n{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _model(search: Search, job: Job, hp, number: int) -> keras.Model:
+    """Return the model as the parent left it, or a new one."""
+    state = job.parent and job.parent / numbered(saved.STATE, number)
+    if state in search.warm:
+        return search.warm.pop(state)
+    training.seed_layers(seed_of(job, number))
+    with search.scope():
+        model = build(search, hp)
+    if job.parent is not None:
+        saved.read(state, model)
+    return model
+
+
+def build(search: Search, hp) -> keras.Model:
+    """Return a new model, compiled as the search says.
+
+    Raises:
+        Rejected: if the hypermodel rejects the hyperparameters, or the model is too large.
+        keras_tuner.errors.FatalTypeError: if it is not a model.
+    """
+    try:
+        model = search.hypermodel.build(hp)
+    except errors.FailedTrialError as error:
+        raise Rejected(str(error)) from error
+    if not isinstance(model, keras.Model):
+        raise errors.FatalTypeError(
+            "Expected the model-building function, or HyperModel.build() to return a valid "
+            f"Keras Model instance, compiled. Received: {model!r}"
+        )
+    compiling.recompile(model, search.parts)
+    if search.max_model_size and model.built:
+        size = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+        if size > search.max_model_size:
+            raise Rejected(f"Oversized model: {size} parameters, more than max_model_size")
+    return model
+
+
+def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
+    """Train a model, and return what its training returned."""
+    callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
+    tensorboard_dirs.separate(callbacks, hp, job.folder, number)
+    own = {
+        "initial_epoch": job.initial_epoch,
+        "epochs": job.epochs,
+        "callbacks": [*callbacks, *search.hooks, course.executions[-1]],
+    }
+    args, options = search.args, search.options
+    seed = seed_of(job, number)
+    if search.folds:
+        given = training.arguments(*args, **_without_callbacks(options))
+        args, options = (), folds.cut(given, search.folds, number % search.folds, search.seed)
+    if own_fit(search.hypermodel):
+        training.seed_globals(seed)
+        return search.hypermodel.fit(hp, model, *args, **options | own)
+    given = training.arguments(*args, **_without_callbacks(options))
+    given |= own
+    if isinstance(search.hypermodel, Space):
+        given = search.hypermodel.options(hp, given)
+    del given["seed"]
+    course.note = course.note or training.why_not_compiled(model, given)
+    return training.fit(model, seed=seed, **given)
+
+
+def _without_callbacks(options: Mapping) -> dict:
+    return {name: value for name, value in options.items() if name != "callbacks"}
+
+
+def _copies(callbacks: list) -> list:
+    try:
+        return copy.deepcopy(callbacks)
+    except Exception as error:
+        raise errors.FatalValueError(
+            "All callbacks used during a search should be deep-copyable, since each trial gets "
+            f"its own copies; copying {callbacks!r} failed: {error}"
+        ) from error

@@ -1,0 +1,36 @@
+"""A search as it stands, as plain rows."""
+
+import time
+
+import pandas as pd
+
+from shared_keras.hyperband import table
+from shared_keras.hyperband.decisions.oracle import Oracle
+from shared_keras.hyperband.run_trials import Course
+from shared_keras.results.trials import COLUMNS, SearchState
+
+
+def state(oracle: Oracle, course: Course, finished: bool) -> SearchState:
+    """Return the state of a search."""
+    rows = {i: table.row(t, course.seconds.get(i)) for i, t in sorted(oracle.trials.items())}
+    now = time.perf_counter()
+    return SearchState(
+        objective=oracle.objective.name,
+        direction=oracle.objective.direction,
+        rows=list(rows.values()),
+        ended=list(oracle.end_order),
+        ranked=[rows[trial.trial_id] for trial in oracle.get_best_trials(len(oracle.trials))],
+        running={trial: now - running.since for trial, running in course.running.items()},
+        waiting=oracle.waiting(),
+        finished=finished,
+    )
+
+
+def frame(state: SearchState) -> pd.DataFrame:
+    """Return a row per trial, ranked ones first: longest trained, then by score."""
+    order = {row.trial: i for i, row in enumerate(state.ranked)}
+    rows = [row.to_csv() for row in state.rows]
+    found = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).convert_dtypes()
+    return found.sort_values(
+        "trial", key=lambda ids: ids.map(lambda i: order.get(i, len(order))), kind="stable"
+    ).reset_index(drop=True)

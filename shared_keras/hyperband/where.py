@@ -1,0 +1,104 @@
+"""Where the trials of a search train: on the workers or, where that cannot be, in this process."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras_tuner
+
+from shared_keras import training
+from shared_keras.hyperband import hooks, run_trials
+from shared_keras.hyperband.decisions import drawn
+from shared_keras.hyperband.trials import job
+from shared_keras.processes.job_pool import CannotBeSent
+
+FIRST = ("x", "y", "batch_size")  # positional arguments of `training.fit`
+IGNORED = ("verbose", "epochs", "initial_epoch")  # do not change what a search finds
+
+
+def train(
+    tuner: keras_tuner.Tuner,
+    args: Sequence,
+    options: Mapping[str, Any],
+    deadline: float | None,
+    report: Callable[[], None],
+    say: Callable[[str], None],
+) -> None:
+    """Train the open trials of a `Hyperband`.
+
+    Args:
+        tuner: The tuner.
+        args: Positional arguments of the training.
+        options: Its keyword arguments.
+        deadline: The time, on the clock of `time.monotonic`, after which no trial is started.
+        report: Called whenever something has happened.
+        say: Called with a line that tells where and how trials train, if not as usual.
+    """
+    report = _noting(tuner.course.notes, report, say)
+    reason = hooks.reason_to_train_here(tuner)
+    if reason is None:
+        try:
+            shared = tuner.shared(args, options)
+            run_trials.run(tuner.course, tuner.pool(), shared, deadline, report)
+            return
+        except CannotBeSent as error:
+            reason = str(error)
+    say(f"Trials train in this process, one after the other, because {reason}.")
+
+    def train_here(trial):
+        return _train_here(tuner, trial, args, options)
+
+    run_trials.run_here(tuner.course, train_here, deadline, report)
+
+
+def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
+    shared = tuner.shared(args, options)
+    begun = run_trials.make_job(tuner.course, trial)
+    hp = drawn.of(begun.hyperparameters, begun.seed, shared.draws)
+    trial.hyperparameters = hp
+
+    def work(course):
+        tuner.here = course
+        results = tuner.run_trial(trial, *args, **options)
+        return _reported(trial, tuner.oracle.objective.name) if results is None else results
+
+    with training.random_state_restored():
+        return job.record(shared, begun, hp, work, (*job.FATAL, KeyboardInterrupt))
+
+
+def _reported(trial, objective: str) -> dict[str, float] | None:
+    """Return what a `run_trial` that returns nothing gave to `Oracle.update_trial`, if anything."""
+    known = trial.metrics
+    if not known.exists(objective):
+        return None
+    return {name: known.get_best_value(name) for name in known.metrics}
+
+
+def takes_anything(tuner: keras_tuner.Tuner) -> bool:
+    """Return whether the user's own code trains, which may take any arguments."""
+    return hooks.overridden(tuner, "run_trial") or job.own_fit(tuner.hypermodel)
+
+
+def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides a search besides the oracle's settings, as far as it was given."""
+    names = () if takes_anything(tuner) else FIRST
+    named = dict(zip(names, args)) | {str(i): a for i, a in enumerate(args) if i >= len(names)}
+    given = {n: v for n, v in (named | dict(options)).items() if n not in IGNORED}
+    shared = tuner.shared(args, options)
+    settings = shared.parts._asdict() | {"max_model_size": shared.max_model_size}
+    settings |= {"folds": shared.folds}
+    if shared.executions > 1:
+        settings["executions_per_trial"] = shared.executions
+    return given | {name: value for name, value in settings.items() if value}
+
+
+def _noting(notes: Sequence[str], report: Callable, say: Callable) -> Callable[[], None]:
+    """Return a function that reports, and says each new note once."""
+    said = set()
+
+    def both():
+        for note in set(notes) - said:
+            said.add(note)
+            say(f"keras.Model.fit trains, instead of one compiled program per epoch, as {note}.")
+        report()
+
+    return both
