@@ -69,7 +69,10 @@ def modules(replacement: type[keras_tuner.Hyperband]) -> dict[str, Module]:
             )
 
     tuners = Module(
-        keras_tuner.tuners, "keras_tuner.tuners", RandomSearch=RandomSearch, randomsearch=randomsearch
+        keras_tuner.tuners,
+        "keras_tuner.tuners",
+        RandomSearch=RandomSearch,
+        randomsearch=randomsearch,
     )
     return {
         "keras_tuner": Module(

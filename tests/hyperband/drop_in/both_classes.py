@@ -1,15 +1,22 @@
 """The same code run with `keras_tuner.Hyperband` and with ours, and what has to agree."""
 
 import contextlib
+import inspect
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
 import keras_tuner
 import numpy as np
+import pytest
 
 from shared_keras.hyperband import Hyperband
+
+# WAYS=all is the long version: also ways that differ from another only in a detail.
+LONG = os.environ.get("WAYS") == "all"
+long = pytest.mark.skipif(not LONG, reason="only with WAYS=all")
 
 CLASSES = {"stock": keras_tuner.Hyperband, "ours": Hyperband}
 ONE = {"max_epochs": 1, "factor": 3, "seed": 7}  # one trial, of one epoch
@@ -33,8 +40,16 @@ def build(hp):
     return model
 
 
+def some(ways: Iterable[str], *names: str) -> list[str]:
+    """Return the given names, or those of all ways in the long version."""
+    assert {*names} <= {*ways}
+    return list(ways) if LONG else list(names)
+
+
 def make(hyperband, folder, hypermodel=build, objective="val_accuracy", schedule=ONE, **options):
-    """Return a tuner of a class."""
+    """Return a tuner of a class; ours with one worker, because starting another takes longer."""
+    if "workers" in inspect.signature(hyperband).parameters:
+        options = {"workers": 1} | options
     return hyperband(hypermodel, objective, **(schedule | options), directory=folder)
 
 

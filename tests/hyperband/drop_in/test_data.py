@@ -17,6 +17,7 @@ from tests.hyperband.drop_in.both_classes import (
     make,
     note,
     notes,
+    some,
 )
 
 WEIGHTS = np.linspace(0.1, 1, len(X), dtype="float32")
@@ -59,7 +60,7 @@ def of_torch(x=X, y=Y):
 FRAMES = pd.DataFrame(X, columns=list("abcdef")), pd.Series(Y, name="label")
 VALID = {"validation_data": VALIDATION}
 WAYS = {
-    "arrays": lambda: ((X, Y), VALID),
+    "arrays": lambda: ((X, Y), {"epochs": 50, **VALID}),
     "by name": lambda: ((), {"x": X, "y": Y, **VALID}),
     "a batch size by position": lambda: ((X, Y, 8), VALID),
     "lists of numbers": lambda: ((X, Y.tolist()), VALID),
@@ -82,22 +83,28 @@ WAYS = {
     "validation with weights": lambda: ((X, Y), {"validation_data": (*VALIDATION, WEIGHTS[:20])}),
     "validation as a list": lambda: ((X, Y), {"validation_data": [X_VAL, Y_VAL]}),
     "sample_weight": lambda: ((X, Y), {"sample_weight": WEIGHTS, **VALID}),
+    "weights": lambda: (
+        (X, Y),
+        {"sample_weight": WEIGHTS, "validation_data": (*VALIDATION, WEIGHTS[:20])},
+    ),
     "class_weight": lambda: ((X, Y), {"class_weight": {0: 1.0, 1: 3.0}, **VALID}),
     "steps_per_epoch": lambda: ((X, Y), {"steps_per_epoch": 2, **VALID}),
     "validation_steps": lambda: ((X, Y), {"validation_steps": 1, **VALID}),
+    "steps": lambda: ((X, Y), {"steps_per_epoch": 2, "validation_steps": 1, **VALID}),
     "validation_freq": lambda: ((X, Y), {"validation_freq": 1, **VALID}),
     "validation_batch_size": lambda: ((X, Y), {"validation_batch_size": 7, **VALID}),
     "no shuffling": lambda: ((X, Y), {"shuffle": False, **VALID}),
-    "epochs, which a schedule overrides": lambda: ((X, Y), {"epochs": 50, **VALID}),
-    "a number, which a schedule overrides": lambda: ((X, Y), {"initial_epoch": 3, **VALID}),
+    "the first epoch, which a schedule overrides": lambda: ((X, Y), {"initial_epoch": 3, **VALID}),
     "verbose=1": lambda: ((X, Y), {"verbose": 1, **VALID}),
     "verbose=2": lambda: ((X, Y), {"verbose": 2, **VALID}),
     "verbose='auto'": lambda: ((X, Y), {"verbose": "auto", **VALID}),
 }
+QUICK = ("arrays", "pandas", "tf.data", "PyDataset", "generator", "DataLoader")
+QUICK += ("validation_split", "weights", "class_weight", "steps")
 HAVE_BATCHES = ("tf.data", "PyDataset", "PyDataset with processes", "generator", "DataLoader")
 
 
-@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("name", some(WAYS, *QUICK))
 def test_data_and_options_are_those_of_fit(tmp_path, name):
     logs = []
 
@@ -138,7 +145,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("kind", some(INPUTS, "list", "dict"))
 def test_several_inputs(tmp_path, kind):
     hypermodel, form = INPUTS[kind]
 
@@ -192,6 +199,11 @@ class EveryBatch(keras.callbacks.Callback):
 
 
 CALLBACKS = {
+    "many": lambda folder: [
+        callback(folder)
+        for name, callback in CALLBACKS.items()
+        if name not in ("many", "batches", "BackupAndRestore", "ModelCheckpoint every step")
+    ],
     "EarlyStopping": lambda folder: keras.callbacks.EarlyStopping("val_loss", patience=5),
     "EarlyStopping that restores": lambda folder: keras.callbacks.EarlyStopping(
         "val_accuracy", patience=1, restore_best_weights=True
@@ -214,7 +226,7 @@ CALLBACKS = {
 }
 
 
-@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("name", some(CALLBACKS, "many", "batches"))
 def test_callbacks(tmp_path, name):
     folders = []
 
@@ -222,7 +234,7 @@ def test_callbacks(tmp_path, name):
         folder.mkdir()
         folders.append(folder)
         tuner = make(hyperband, folder)
-        callbacks = [CALLBACKS[name](folder), Log(folder / "log")]
+        callbacks = [*np.ravel(CALLBACKS[name](folder)), Log(folder / "log")]
         tuner.search(X, Y, batch_size=16, verbose=0, callbacks=callbacks, **VALID)
         return tuner
 

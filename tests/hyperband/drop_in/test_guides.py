@@ -15,7 +15,7 @@ from keras import layers
 
 from tests.hyperband.drop_in.both_classes import CLASSES, printed
 
-SMALL = {"max_epochs": 2, "factor": 3}
+SMALL = {"max_epochs": 1, "factor": 3}  # one trial
 
 
 @pytest.fixture(params=CLASSES)
