@@ -164,24 +164,6 @@ def test_an_interrupted_search_is_resumed(tmp_path):
     compare(way, tmp_path)
 
 
-def test_a_relative_directory_stays_where_it_was(tmp_path, monkeypatch):
-    """The stock class follows the process, and finds nothing there."""
-
-    def way(hyperband, folder):
-        elsewhere = folder / "elsewhere"
-        elsewhere.mkdir(parents=True)
-        monkeypatch.chdir(folder)
-        tuner = search(make(hyperband, "kept"))
-        monkeypatch.chdir(elsewhere)
-        return tuner
-
-    (stock, ours) = compare(way, tmp_path)
-    assert len(ours.get_best_models()) == 1
-    ours.save()
-    with pytest.raises(OSError):
-        stock.get_best_models()
-
-
 def test_a_relative_directory_may_be_left_during_the_search(tmp_path, monkeypatch):
     class Leaving(CLASSES["ours"]):
         def on_trial_begin(self, trial):

@@ -288,10 +288,3 @@ def test_a_score_that_is_nan_is_a_failure(tmp_path):
         with pytest.raises(RuntimeError):
             search(tuner)
         assert {str(t.status) for t in tuner.oracle.trials.values()} == {"FAILED"}
-
-
-def test_a_build_without_a_model_is_told(tmp_path):
-    for name, hyperband in CLASSES.items():
-        tuner = make(hyperband, tmp_path / name, lambda hp: hp.Boolean("a") and None)
-        with pytest.raises(TypeError, match="build"):
-            search(tuner)

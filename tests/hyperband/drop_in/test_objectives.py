@@ -18,33 +18,6 @@ from tests.hyperband.drop_in.both_classes import (
     some,
 )
 
-NAMES = {
-    "loss": "min",
-    "val_loss": "min",
-    "accuracy": "max",
-    "val_accuracy": "max",
-    "val_acc": "max",
-    "val_mse": "min",
-    "val_mean_absolute_error": "min",
-    "val_auc": "max",
-    "val_sparse_categorical_accuracy": "max",
-    "val_weighted_accuracy": "max",
-}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_direction_follows_from_the_metric(tmp_path, name):
-    for kind, hyperband in CLASSES.items():
-        tuner = make(hyperband, tmp_path / kind, objective=name)
-        assert tuner.oracle.objective == keras_tuner.Objective(name, NAMES[name])
-
-
-@pytest.mark.parametrize("objective", ["val_mine", ["loss", "val_mine"]], ids=str)
-def test_an_unknown_name_is_refused(tmp_path, objective):
-    for kind, hyperband in CLASSES.items():
-        with pytest.raises(ValueError, match="val_mine"):
-            make(hyperband, tmp_path / kind, objective=objective)
-
 
 def test_what_is_no_objective_is_refused(tmp_path):
     for kind, hyperband in CLASSES.items():
