@@ -9,7 +9,7 @@ from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput
-from shared_keras.hyperband import fingerprint, hooks
+from shared_keras.hyperband import fingerprint, hooks, table
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import job, saved
 
@@ -87,5 +87,12 @@ class BaseTuner(keras_tuner.Hyperband):
         return model
 
     def _build_hypermodel(self, hp):
-        # Not Hyperband's method, which would load the parent's weights.
-        return job.build(self.shared((), {}), hp)
+        """Return a new model, with the best weights of its parent, if any, as the stock class does.
+
+        Only a `run_trial` of a subclass trains it.
+        """
+        model = job.build(self.shared((), {}), hp)
+        parent = table.parent(hp.values)
+        if parent is not None and (self.folder(parent) / saved.CHECKPOINT).exists():
+            saved.read_best(self.folder(parent), model)
+        return model

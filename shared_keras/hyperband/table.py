@@ -45,8 +45,13 @@ def bookkeeping(trial) -> Bookkeeping:
         initial_epoch=values[f"{PREFIX}initial_epoch"],
         bracket=values[f"{PREFIX}bracket"],
         rung=values[f"{PREFIX}round"],
-        parent=values.get(f"{PREFIX}trial_id"),
+        parent=parent(values),
     )
+
+
+def parent(values: Mapping) -> str | None:
+    """Return the trial that one with these hyperparameters resumes, if any."""
+    return values.get(f"{PREFIX}trial_id")
 
 
 def without_bookkeeping(values: Mapping) -> dict:
