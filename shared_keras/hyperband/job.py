@@ -20,7 +20,7 @@ from shared_keras.errors import BadInput
 from shared_keras.hyperband import drawn
 from shared_keras.hyperband.space import Space
 from shared_keras.models.initializers import assign
-from shared_keras.training import checkpoints
+from shared_keras.training import checkpoints, current_epoch
 
 BUILD_CONFIG = "build_config.json"  # this and the next are KerasTuner's names
 CHECKPOINT = "checkpoint.weights.h5"
@@ -126,6 +126,8 @@ def run(search: Search, job: Job) -> Result:
         if isinstance(error, NotLogged) or getattr(error, "errno", None) in NO_ROOM:
             raise
         failure = _told(error)
+    finally:
+        current_epoch.forget(job.folder)
     files.write_history(job.folder / "history.csv", best_epoch.history, first=job.initial_epoch + 1)
     if failure is None:
         try:
@@ -164,7 +166,7 @@ def _fit(search: Search, job: Job, hp, model, best_epoch: "BestEpoch") -> None:
     options = dict(search.options) | {
         "initial_epoch": job.initial_epoch,
         "epochs": job.epochs,
-        "callbacks": [*callbacks, best_epoch],
+        "callbacks": [*callbacks, best_epoch, current_epoch.CurrentEpoch(job.folder)],
     }
     hypermodel = search.hypermodel
     if own_fit(hypermodel):

@@ -87,9 +87,16 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Return the initial epoch and the epochs of each trial that has yet to start."""
         left = []
         for rung in self.schedule():
-            begun = sum(i < rung.trials for i in rungs.begun_trials(rung, self.trials))
-            left += [(rung.initial_epoch, rung.epochs)] * (rung.trials - begun)
+            left += [(rung.initial_epoch, rung.epochs)] * self._missing(rung)
         return left
+
+    def left_out(self) -> int:
+        """Return how many trials have yet to start that `max_trials` leaves out."""
+        return sum(map(self._missing, self.rungs.values())) - len(self.waiting())
+
+    def _missing(self, rung: Rung) -> int:
+        begun = rungs.begun_trials(rung, self.trials)
+        return rung.trials - sum(index < rung.trials for index in begun)
 
     def open_slots(self) -> list[Slot]:
         """Return the slots that can be filled now, in the order of their numbers."""

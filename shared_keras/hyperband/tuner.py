@@ -27,6 +27,7 @@ from shared_keras.hyperband.space import Space
 from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import COLUMNS, SearchState
+from shared_keras.training import current_epoch
 
 
 class Hyperband(keras_tuner.Hyperband):
@@ -206,6 +207,8 @@ class Hyperband(keras_tuner.Hyperband):
             running={trial: now - running.since for trial, running in self.course.running.items()},
             waiting=self.oracle.waiting(),
             finished=self.finished(),
+            left_out=self.oracle.left_out(),
+            epoch_of=current_epoch.read({i: self.folder(i) for i in self.course.running}),
         )
 
     def axes(self) -> dict[str, bool]:

@@ -65,6 +65,8 @@ def ladder(rows: Sequence[Mapping], title: str) -> Figure:
         (0.15, "twin", "s", SECOND, "PyTorch twin"),
     ):
         known = [i for i, row in enumerate(rows) if row[key] is not None]
+        if not known:
+            continue
         inside = [i for i in known if 100 * rows[i][key] >= low]
         spread = [100 * (rows[i].get(f"{key}_sd") or 0) for i in inside]
         axes.errorbar(

@@ -1,6 +1,6 @@
 """The settings of searches and runs, and reading and writing them as JSON."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from shared_keras.errors import BadInput
@@ -25,6 +25,7 @@ class SearchSettings:
     Attributes:
         try_first: The recipe or the search whose settings are tried first, if any.
         data: A digest of the images.
+        title: What the images are called, which decides nothing; None in older ones.
     """
 
     task: str
@@ -39,6 +40,7 @@ class SearchSettings:
     try_first: str | None
     backend: str
     data: str
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class RunSettings:
             the last epoch is kept.
         batch_size: None, like the seed, if unknown, as for an imported trial.
         data: A digest of the images.
+        title: What the images are called, which decides nothing; None in older ones.
+        classes: The names of their classes; None in older runs.
     """
 
     task: str
@@ -71,19 +75,24 @@ class RunSettings:
     precision: str
     backend: str
     data: str
+    title: str | None = None
+    classes: list[str] | None = None
 
 
 def read_settings(kind: type, path: Path):
     """Read settings that were written as JSON from the dataclass `kind`.
 
+    Keys that have a default may be missing, because earlier versions did not write them.
+
     Raises:
         BadInput: naming the file, if a key is unknown or missing.
     """
     values = read_json(path)
-    expected = {field.name for field in fields(kind)}
-    if not isinstance(values, dict) or set(values) != expected:
+    known = {field.name for field in fields(kind)}
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    if not isinstance(values, dict) or not needed <= set(values) <= known:
         raise BadInput(
-            f"{path}: expected the keys {', '.join(sorted(expected))}, got "
+            f"{path}: expected the keys {', '.join(sorted(needed))}, got "
             f"{', '.join(sorted(values)) if isinstance(values, dict) else values!r}"
         )
     return kind(**values)
