@@ -7,22 +7,19 @@ runs of your own, the committed ones are shown. Of your own images, nothing is p
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 
 from shared_keras import files
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Collected, collect, score_of
 from shared_keras.data import datasets, own_data
-from shared_keras.errors import BadInput
 from shared_keras.reporting.comparison_plots import grid, ladder
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.results import folders
 from shared_keras.systems.recipe import Recipe
 from shared_keras.task import Task
 
-SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
-FRAMEWORKS = {"ours": "keras", "twin": "pytorch"}
 YOURS = "*"  # marks the user's own runs
 WIDE = 116  # columns of a terminal that has room for the whole table
 
@@ -45,9 +42,10 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     from_committed = [key for key in committed if key not in yours.found]
     found = committed | yours.found
     if task.own and not found:
+        _ignored(yours)
         say(
-            f"no recipe has been trained on the images of {task.title}; `python -m "
-            f"{task.package}.retrain --recipe all --data-dir {data_dir}` trains them all"
+            f"no recipe has been trained with its own settings on the images of {task.title}; "
+            f"`python -m {task.package}.retrain --recipe all --data-dir {data_dir}` trains them all"
         )
         return
     table = rows(task, found, yours.found)
@@ -70,95 +68,14 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
             f"{len(from_committed)} of {len(found)} entries are committed runs, because "
             f"you have not trained them{mark}"
         )
-    if yours.ignored:
-        say(f"{yours.ignored} runs of recipes ignored: their settings or images are not these")
+    _ignored(yours)
     wrote(folder)
 
 
-class Collected(NamedTuple):
-    """What a folder of runs holds.
-
-    Attributes:
-        found: For each (recipe, "ours" or "twin"), the contents of metrics.json for each
-            seed, with the `loss` of the kept epoch and the `folder`.
-        ignored: How many runs of recipes have other settings or images.
-        problems: What is wrong with those that were interrupted or damaged.
-    """
-
-    found: dict[tuple[str, str], list[dict]]
-    ignored: int
-    problems: list[str]
-
-
-def collect(task, folder: Path, digest: str) -> Collected:
-    """Read the runs that trained a recipe as published.
-
-    Args:
-        task: The task.
-        folder: Folder of runs, at any depth.
-        digest: Digest of the images that the runs must have used.
-    """
-    found, ignored, problems, systems = {}, 0, [], {}
-    for path in sorted(folder.rglob("settings.json"), key=_written):
-        try:
-            settings = files.read_object(path)
-            name = str(settings.get("recipe"))
-            if name not in task.recipes:
-                continue
-            if name not in systems:
-                systems[name] = task.system(task.recipes[name].system).to_json()
-            if not _as_published(settings, task.recipes[name], systems[name], digest):
-                ignored += 1
-                continue
-            key = next(k for k, value in FRAMEWORKS.items() if value == settings["framework"])
-            result = _result(path.parent)
-        except BadInput as error:
-            problems.append(str(error))
-            continue
-        found.setdefault((name, key), {})[settings.get("seed")] = result
-    by_key = {key: list(by_seed.values()) for key, by_seed in found.items()}
-    return Collected(by_key, ignored, problems)
-
-
-def _written(path: Path) -> float:
-    """Return when a run ended, so that a later one replaces an earlier one of the same seed."""
-    metrics = path.with_name("metrics.json")
-    return (metrics if metrics.exists() else path).stat().st_mtime
-
-
-def _result(run: Path) -> dict:
-    """Return what a run reached.
-
-    Raises:
-        BadInput: if it was interrupted or damaged.
-    """
-    path = run / "metrics.json"
-    if not path.exists():
-        raise BadInput(f"{run}: interrupted before it had a result")
-    metrics = files.read_object(path)
-    try:
-        losses = files.read_history(run / "history.csv")["loss"]
-        for score in SCORES[1:]:
-            float(_score(metrics, score))
-        float(metrics["seconds_per_epoch"])
-        return metrics | {"loss": losses[metrics["best_epoch"] - 1], "folder": run}
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise BadInput(f"{path}: damaged ({type(error).__name__}: {error})") from None
-
-
-def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> bool:
-    expected = {
-        "system": system,
-        "epochs": recipe.epochs,
-        "patience": recipe.patience,
-        "batch_size": recipe.batch_size,
-        "split": recipe.split,
-        "precision": "float32",
-        "data": digest,
-    }
-    if settings.get("framework") not in FRAMEWORKS.values():
-        return False
-    return all(settings.get(key) == value for key, value in expected.items())
+def _ignored(yours: Collected) -> None:
+    if yours.ignored:
+        runs = "1 run of a recipe" if yours.ignored == 1 else f"{yours.ignored} runs of recipes"
+        say(f"{runs} ignored, with other settings than the recipe's, or on other images")
 
 
 def rows(
@@ -195,7 +112,7 @@ def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) 
             "published": recipe.published.get(score),
         }
         for key, results in measured.items():
-            values = [_score(result, score) for result in results]
+            values = [score_of(result, score) for result in results]
             seconds = [result["seconds_per_epoch"] for result in results]
             row |= {
                 key: statistics.fmean(values) if values else None,
@@ -205,13 +122,6 @@ def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) 
             }
         rows.append(row | {"note": recipe.note, "source": recipe.source})
     return rows
-
-
-def _score(result: Mapping, score: str) -> float:
-    if score == "loss":
-        return result["loss"]
-    part, _, what = score.partition("_")
-    return result[{"val": "validation", "test": "test"}[part]][what]
 
 
 def _show(task: Task, rows: Sequence[Mapping]) -> None:

@@ -86,7 +86,8 @@ def _run(folder: Path) -> dict:
     parts = [_source(settings), _images(settings)]
     if epochs:
         low, high = min(epochs), max(epochs)
-        parts.append(f"{low} epochs" if low == high else f"{low} to {high} epochs")
+        span = str(low) if low == high else f"{low} to {high}"
+        parts.append(f"{span} epoch{'s' * (high > 1)}")
     if len(seeds) > 1:
         parts.append(f"{len(done)} of {len(seeds)} seeds")
     missing = [path for path in seeds if path not in done]
@@ -120,7 +121,8 @@ def _search(folder: Path) -> dict:
     ended = best.get("trials", _ended(folder))
     trials = f"{ended} of {best['planned']} trials" if "planned" in best else f"{ended} trials"
     parts = [f"space {settings['space']}", _images(settings), trials]
-    parts.append(f"up to {settings['max_epochs']} epochs")
+    longest = settings["max_epochs"]
+    parts.append(f"up to {longest} epoch{'s' * (longest > 1)}")
     return {
         "what": ", ".join(filter(None, parts)),
         "validation": (float(best["score"]),) if best else (),
