@@ -16,9 +16,9 @@ def task_of(task: Task, data_dir: str | None) -> Task:
 
     The file `classes.txt` names the classes, one a line, in the order of their labels. Its first
     line may be `# title:` and a title. Without it, the classes are called "0", "1" and so on,
-    as many as there are labels, and the title is the folder's name. Search spaces and recipes
-    stay, and so do the mean and the standard deviation of the pixels that some of them
-    standardise with. Published scores go, because they are of other images.
+    as many as there are labels up to the task's own number, and the title is the folder's name.
+    Search spaces and recipes stay, and so do the mean and the standard deviation of the pixels
+    that some of them standardise with. Published scores go, because they are of other images.
 
     Args:
         task: The task.
@@ -33,11 +33,17 @@ def task_of(task: Task, data_dir: str | None) -> Task:
     if data_dir is None:
         return task
     folder = datasets.folder(task, data_dir)
-    highest = max(_highest_label(folder, labels) for _, labels in datasets.FILES)
+    highest, where = max(_highest_label(folder, labels) for _, labels in datasets.FILES)
     own = not _holds(folder, task)
     title, classes = _read(folder / CLASSES)
     if classes is None and not own:
         return task
+    known = len(task.classes)
+    if classes is None and highest >= known:  # more likely a slip than a class
+        raise BadInput(
+            f"{where}: holds the label {highest}, expected 0...{known - 1}; for more classes, "
+            f"name them in {folder / CLASSES}, one a line"
+        )
     classes = classes or tuple(map(str, range(highest + 1)))
     if len(classes) < 2:
         raise BadInput(f"{folder}: expected images of at least two classes, got {len(classes)}")
@@ -56,8 +62,9 @@ def task_of(task: Task, data_dir: str | None) -> Task:
     return replace(task, title=title, classes=classes, digests={}, recipes=recipes, own=True)
 
 
-def _highest_label(folder: Path, name: str) -> int:
-    return int(idx.read(datasets.find(folder, name), 1).max(initial=0))
+def _highest_label(folder: Path, name: str) -> tuple[int, Path]:
+    path = datasets.find(folder, name)
+    return int(idx.read(path, 1).max(initial=0)), path
 
 
 def _holds(folder: Path, task: Task) -> bool:

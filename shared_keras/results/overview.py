@@ -104,7 +104,9 @@ def _source(settings: dict) -> str:
         source = f"recipe {settings['recipe']}"
     else:  # a trial of a search, whose folder is given by its name alone
         head, search, folder = settings["source"].partition(SEARCH)
-        source = f"{head}{search}{Path(folder).name}" if search else head
+        committed = head.endswith("the committed reference")  # its folder depends on the machine
+        source = head + (search.rstrip() if committed else f"{search}{Path(folder).name}")
+        source = source if search else head
     return source + (", in PyTorch" if settings["framework"] == "pytorch" else "")
 
 

@@ -210,7 +210,7 @@ def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path,
 
 
 def test_trial_of_a_search(task, small, tmp_path, capsys):
-    words = ["--trial", "0003", "--search", "reference", "--epochs", "1"]
+    words = ["--trial", "3", "--search", "reference", "--epochs", "1"]
     places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
     assert cli.main(task, "retrain", [*words, *places]) == 0
     assert "trial 0003 of the committed" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -92,6 +93,28 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     assert recipe_runs.collect(user.task, other.folder("runs"), digest) == ({}, 1, [])
     assert recipe_runs.collect(user.task, user.folder("runs"), "other images").found == {}
     assert "1 run of a recipe ignored" in other.run(capsys, "compare")
+
+
+def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):
+    for name, damage in {
+        "a-damaged": lambda run: (run / "metrics.json").write_text("{"),
+        "b-short": lambda run: (run / "metrics.json").write_text('{"best_epoch": 1}'),
+        "c-cut": lambda run: (run / "metrics.json").unlink(),
+        "d-unknown": lambda run: (run / "settings.json").write_text("[]"),
+    }.items():
+        copy = tmp_path / user.task.name / "runs" / name
+        shutil.copytree(find(user, "twin-"), copy)
+        damage(copy)
+    shutil.copytree(find(user, "twin-"), tmp_path / user.task.name / "runs" / "good")
+    out = User(user.task, user.data, tmp_path).run(capsys, "compare")
+    left_out = [line for line in out.splitlines() if line.startswith("left out: ")]
+    assert sorted(re.search("[a-d]-[a-z]+", line).group() for line in left_out) == [
+        "a-damaged",
+        "b-short",
+        "c-cut",
+        "d-unknown",
+    ]
+    assert "(n = 1) *" in out  # the good one, marked as the user's
 
 
 def test_two_runs(user, capsys):
