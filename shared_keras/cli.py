@@ -13,7 +13,7 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
 
     Args:
         task: The task.
-        command: "search", "retrain", "evaluate", "predict", "explore" or "compare".
+        command: "search", "retrain", "evaluate", "predict", "explore", "compare" or "runs".
         argv: Arguments of the command; by default those of this process.
 
     Returns:

@@ -236,14 +236,23 @@ def compare(task: Task) -> Parser:
     return parser
 
 
-PARSERS = {each.__name__: each for each in (search, retrain, evaluate, predict, explore, compare)}
+def runs(task: Task) -> Parser:
+    """Return the parser of `runs`."""
+    parser = Parser(task, "runs", f"List your runs and searches on {task.title}, newest first.")
+    _add_results(parser)
+    return parser
+
+
+COMMANDS = (search, retrain, evaluate, predict, explore, compare, runs)
+PARSERS = {each.__name__: each for each in COMMANDS}
 
 
 def _add_data(parser: Parser) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="folder with four IDX files, plain or gzipped, instead of the embedded ones",
+        help="folder with four IDX files, plain or gzipped, instead of the embedded ones; a file "
+        "classes.txt in it names the classes, one a line",
     )
 
 

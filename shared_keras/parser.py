@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
 def whole(low: int) -> Callable[[str], int]:
@@ -54,7 +54,7 @@ def name(text: str) -> str:
     """Read the name of a search or a run: a folder name, not a path."""
     if not NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"expected a name of letters, digits, dots, dashes and underscores, got '{text}'"
+            f"expected a name of letters, digits, dots, dashes and underscores, got {text!r}"
         )
     return text
 

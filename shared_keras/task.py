@@ -45,6 +45,8 @@ class Task:
         default_space: The space that `search` uses by default.
         recipes: Published settings by name.
         grid: Names of recipes that were published as a grid, row by row.
+        own: Whether the images are a user's own; see `data.own_data`. Nothing was published
+            of them.
     """
 
     name: str
@@ -59,18 +61,20 @@ class Task:
     default_space: str
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     grid: tuple[tuple[str, ...], ...] = ()
+    own: bool = False
 
     def builder(self, space: str) -> Callable:
-        """Return a search space, a `hyperband.space.Space`. Imports Keras."""
-        return getattr(importlib.import_module(f"{self.package}.models"), space)
+        """Return a search space, a `hyperband.space.Space`, for these classes. Imports Keras."""
+        module = importlib.import_module(f"{self.package}.models")
+        return getattr(module, space).with_outputs(len(self.classes))
 
     def system(self, system: Replay | System) -> System:
-        """Return the system of a recipe, replayed if need be. Imports Keras.
+        """Return the system of a recipe for these classes, replayed if need be. Imports Keras.
 
         Raises:
             BadInput: if hyperparameters do not fit their space.
         """
         if isinstance(system, System):
-            return system
+            return system.with_outputs(len(self.classes))
         space = self.builder(system.space)
         return space.describe(space.replay(system.hyperparameters))

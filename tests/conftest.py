@@ -1,5 +1,6 @@
 """Shared fixtures: both tasks, and small real data."""
 
+import dataclasses
 import gzip
 import os
 
@@ -19,7 +20,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
-from shared_keras.data import datasets
+from shared_keras.data import datasets, idx
 
 TASKS = [FASHION, MNIST]
 TRAIN, TEST = 1500, 600
@@ -71,6 +72,13 @@ def small_dirs(full, tmp_path_factory):
             datasets.Images(test.x[:TEST], test.y[:TEST]),
         )
     return folders
+
+
+def as_embedded(task, folder):
+    """Return a task whose own images are those in a folder, not only a user's data."""
+    names = [name for pair in datasets.FILES for name in pair]
+    digests = {name: idx.digest(datasets.find(folder, name)) for name in names}
+    return dataclasses.replace(task, digests=digests)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
 from shared_keras import files
-from shared_keras.comparisons import ladder
+from shared_keras.comparisons import ladder, recipe_runs
 from shared_keras.data import datasets
 from shared_keras.results import folders
 from shared_keras.task import Task
@@ -82,9 +82,8 @@ def winners() -> str:
 def ladder_table(name: str) -> str:
     """Return every recipe of a task: published, ours, the twin's."""
     task = TASKS[name]
-    found, _ = ladder.collect(
-        task, folders.reference(task) / "runs", datasets.digest(*datasets.load(task))
-    )
+    runs = folders.reference(task) / "runs"
+    found = recipe_runs.collect(task, runs, datasets.digest(*datasets.load(task))).found
     by_recipe: dict[str, list[dict]] = {}
     for row in ladder.rows(task, found):
         by_recipe.setdefault(row["recipe"], []).append(row)
@@ -111,9 +110,8 @@ def write_pictures(folder: Path) -> list[Path]:
 
     written = []
     for task in TASKS.values():
-        found, _ = ladder.collect(
-            task, folders.reference(task) / "runs", datasets.digest(*datasets.load(task))
-        )
+        runs = folders.reference(task) / "runs"
+        found = recipe_runs.collect(task, runs, datasets.digest(*datasets.load(task))).found
         rows = ladder.rows(task, found)
         written.append(folder / f"ladder-{task.name}.png")
         title = f"{task.title}: published and measured"

@@ -5,8 +5,8 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import files
-from shared_keras.data import datasets, splits
-from shared_keras.reporting import plots
+from shared_keras.data import datasets, own_data, splits
+from shared_keras.reporting import plots, run_report
 from shared_keras.reporting.console import console, say
 from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import folders, saved_models
@@ -19,6 +19,7 @@ HARDEST = 25
 
 def run(task: Task, args) -> None:
     """Print and write the scores; draw the confusion matrix and the hardest images."""
+    task = own_data.task_of(task, args.data_dir)
     path = saved_models.find(task, args.results_dir, args.run)
     model = saved_models.load(task, path)
     trained = saved_models.settings(path)
@@ -49,14 +50,15 @@ def run(task: Task, args) -> None:
     files.write_figure(folder / "hardest.png", figure)
 
     say(f"{saved_models.introduce(task, path)}; {protocol} split")
-    if trained.get("data") not in (None, datasets.digest(*images)):
-        say("note: the model was trained on different images; --data-dir chooses the test images")
+    run_report.other_images(
+        "the model was trained on", trained, task.title, datasets.digest(*images)
+    )
     own = trained.get("split", "holdout")
     if own == "test" or own not in ("holdout", protocol):
         say("note: the model was validated on TEST images, some or all of which are used here")
     _table(scores)
     say(f"accuracy {accuracy(scores)}")
-    say(f"loss     {scores['loss']:.4f}")
+    say(f"loss     {scores['loss']:.4f} (cross-entropy, without any L2 penalty)")
     say(f"wrote {folder}: evaluation.json, environment.json, confusion.png, hardest.png")
 
 

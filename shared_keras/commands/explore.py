@@ -5,7 +5,7 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import files
-from shared_keras.data import datasets, splits
+from shared_keras.data import datasets, own_data, splits
 from shared_keras.reporting import plots
 from shared_keras.reporting.console import console
 from shared_keras.results import folders
@@ -14,6 +14,7 @@ from shared_keras.task import Task
 
 def run(task: Task, args) -> None:
     """Print shapes, pixel statistics and class balance; draw examples."""
+    task = own_data.task_of(task, args.data_dir)
     train, test = datasets.load(task, args.data_dir)
     split = splits.split(task, train, test, args.split)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 
 from shared_keras import files
-from shared_keras.data import datasets, photos
+from shared_keras.data import datasets, own_data, photos
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.reporting import plots
+from shared_keras.reporting import plots, run_report
 from shared_keras.reporting.console import say
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities
@@ -26,9 +26,17 @@ def run(task: Task, args) -> None:
     if bool(args.files) == (args.random is not None):
         got = "both" if args.files else "neither"
         raise BadInput(f"argument FILE: expected image files or --random N, got {got}")
+    task = own_data.task_of(task, args.data_dir)
     path = saved_models.find(task, args.results_dir, args.run)
-    model = saved_models.load(task, path)
+    trained = saved_models.task_of(task, path)  # its classes are the model's
+    on_its_own = args.random is None and args.data_dir is None
+    model = saved_models.load(trained if on_its_own else task, path)
     say(saved_models.introduce(task, path))
+    digest = saved_models.digest(task)
+    if args.data_dir is not None:
+        digest = datasets.digest(*datasets.load(task, args.data_dir))
+    what = "the model was trained on"
+    run_report.other_images(what, saved_models.settings(path), task.title, digest)
     if args.files:
         names, images, broken = _files(args.files)
     else:
@@ -38,7 +46,7 @@ def run(task: Task, args) -> None:
         answers = []
         for name, row in zip(names, predict_probabilities(model, np.stack(images))):
             likeliest = row.argsort()[::-1][:SHOWN]
-            answers.append([f"{task.classes[i]} {row[i]:.1%}" for i in likeliest])
+            answers.append([f"{trained.classes[i]} {row[i]:.1%}" for i in likeliest])
             say(f"{name}: {', '.join(answers[-1])}")
         captions = ["\n".join([_short(n), *a]) for n, a in zip(names, answers)]
         folder = folders.new_folder(args.results_dir / task.name / "predictions", "predict")

@@ -1,10 +1,8 @@
 """Train a search's winner, one of its trials, or a published recipe."""
 
-import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,36 +10,19 @@ import keras
 import numpy as np
 
 from shared_keras import devices, files, training
-from shared_keras.data import datasets, splits
+from shared_keras.commands.choices import Choice, choose
+from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.reporting import plots, run_report
 from shared_keras.reporting.console import say
-from shared_keras.results import folders, saved_models, searches
+from shared_keras.results import folders, saved_models
 from shared_keras.results.environment import environment
 from shared_keras.results.scores import predict_probabilities, score_images
-from shared_keras.results.settings import ALL, EPOCHS, PATIENCE, RunSettings, write_settings
-from shared_keras.systems.recipe import Recipe, Replay
-from shared_keras.systems.spec import System
+from shared_keras.results.settings import RunSettings, write_settings
+from shared_keras.systems.recipe import Replay
+from shared_keras.systems.spec import Dense, System
 from shared_keras.task import Task
-
-OF_BEST = ("trial", "space", "split", "batch_size", "hyperparameters")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What to train, taken from a search or a recipe."""
-
-    label: str
-    source: str
-    system: Replay | System
-    epochs: int
-    patience: int | None
-    batch_size: int
-    split: str
-    published: Mapping[str, float] = field(default_factory=dict)
-    recipe: str | None = None
-    data: str | None = None  # digest of the images that the search used
 
 
 def run(task: Task, args) -> None:
@@ -53,11 +34,12 @@ def run(task: Task, args) -> None:
                 "argument --precision: sets a Keras policy, expected float32 with --torch, "
                 f"got {args.precision}"
             )
-    choices = _choose(task, args)
+    task = own_data.task_of(task, args.data_dir)
+    choices = choose(task, args)
     images = datasets.load(task, args.data_dir)
     digest = datasets.digest(*images)
     for choice in choices:
-        _train(task, args, _with_flags(choice, args), images, digest)
+        _train(task, args, choice, images, digest)
 
 
 def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
@@ -69,8 +51,7 @@ def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
     folder = folders.new_folder(args.results_dir / task.name / "runs", prefix + choice.label)
     say(f"{task.title}: {choice.source}" + ", as PyTorch twin" * args.torch)
     say(run_report.protocol(choice.split, split))
-    if choice.data not in (None, digest):
-        say("note: the search used different images")
+    run_report.other_images("the search used", choice.search, task.title, digest)
 
     replay = choice.system if isinstance(choice.system, Replay) else None
     results = []
@@ -91,67 +72,19 @@ def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
             precision=args.precision,
             backend="torch" if args.torch else devices.backend(),
             data=digest,
+            title=task.title,
+            classes=list(task.classes),
         )
         own = folder if args.runs == 1 else folders.make_folder(folder / f"seed-{seed}")
         say(f"seed {seed}")
         results.append(_run(task, settings, system, split, own))
-    run_report.outcome(results, choice.published)
+    penalised = any(isinstance(layer, Dense) and layer.l2 for layer in system.layers)
+    run_report.outcome(results, choice.published, penalised)
+    if choice.searched and choice.search["data"] == digest:
+        run_report.beside_search(results, choice.searched)
     if args.runs > 1:
         files.write_json(folder / "summary.json", run_report.summary(results))
         say(f"wrote {folder / 'summary.json'}")
-
-
-def _choose(task: Task, args) -> list[Choice]:
-    if args.recipe is None:
-        return [_of_search(task, args)]
-    if args.search is not None:
-        raise BadInput(
-            f"argument --search: got '{args.search}', but --recipe does not use a search; "
-            "leave one of them out"
-        )
-    names = task.recipes if args.recipe == ALL else [args.recipe]
-    return [_of_recipe(name, task.recipes[name]) for name in names]
-
-
-def _of_recipe(name: str, recipe: Recipe) -> Choice:
-    return Choice(
-        label=f"recipe-{name}",
-        source=f"recipe '{name}' ({recipe.source})",
-        system=recipe.system,
-        epochs=recipe.epochs,
-        patience=recipe.patience,
-        batch_size=recipe.batch_size,
-        split=recipe.split,
-        published=recipe.published,
-        recipe=name,
-    )
-
-
-def _of_search(task: Task, args) -> Choice:
-    folder = searches.find(task, args.results_dir, args.search)
-    best = files.read_object(folder / "best.json", *OF_BEST)
-    values, name = best["hyperparameters"], "best"
-    if args.trial is not None:
-        values, name = searches.trial(folder, args.trial), f"trial-{args.trial}"
-    return Choice(
-        label=f"{name}-{best['space']}",
-        source=f"trial {args.trial or best['trial']} of {searches.describe(task, folder)}",
-        system=Replay(best["space"], values),
-        epochs=EPOCHS,
-        patience=PATIENCE,
-        batch_size=best["batch_size"],
-        split=best["split"],
-        data=files.read_object(folder / "settings.json", "data")["data"],
-    )
-
-
-def _with_flags(choice: Choice, args) -> Choice:
-    given = {
-        name: getattr(args, name)
-        for name in ("epochs", "patience", "batch_size", "split")
-        if getattr(args, name) is not None
-    }
-    return dataclasses.replace(choice, **given)
 
 
 class _Trained(NamedTuple):

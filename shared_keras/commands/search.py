@@ -1,6 +1,8 @@
 """Search hyperparameters with Hyperband."""
 
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 from shared_keras.errors import BadInput
 from shared_keras.processes import quick_import, workers
@@ -51,6 +53,9 @@ def _budget(task: Task, args) -> dict[str, int]:
 
 def _default_name(args) -> str:
     parts = [args.space]
+    if args.data_dir is not None:
+        folder = Path(args.data_dir).resolve().name
+        parts += re.findall("[A-Za-z0-9._]+", folder)
     parts += [args.split] * (args.split != "holdout")
     parts += [args.objective] * (args.objective != "val_accuracy")
     parts += [f"try-{args.try_first}"] * (args.try_first is not None)

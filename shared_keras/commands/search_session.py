@@ -1,7 +1,7 @@
 """Run a search: start or resume it, show its progress, write its results."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import keras_tuner
 
 from shared_keras import devices, files
-from shared_keras.data import datasets, splits
+from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.hyperband import Hyperband, confirm
 from shared_keras.models import metrics
@@ -52,6 +52,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
         BadInput: if the flags do not fit the space, or the folder holds a different search.
         RunFailed: if no trial completed.
     """
+    task = own_data.task_of(task, args.data_dir)
     _check_space(task, args)
     images = datasets.load(task, args.data_dir)
     settings = SearchSettings(
@@ -64,6 +65,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
         try_first=args.try_first,
         backend=devices.backend(),
         data=datasets.digest(*images),
+        title=task.title,
         **budget,
     )
     try_first = _starting_points(task, args, but=name)
@@ -97,7 +99,7 @@ def _tuner(task, settings, folder, workers, try_first, max_trials) -> Hyperband:
         hyperband_iterations=settings.iterations,
         seed=settings.seed,
         max_consecutive_failed_trials=None,
-        metrics=_metrics(settings.objective),
+        metrics=_metrics(task, settings.objective),
         directory=folder.parent,
         project_name=folder.name,
         workers=workers,
@@ -124,6 +126,8 @@ def _search(
         "batch_size": settings.batch_size,
     }
     before, ended_before = search_report.read(folder), len(tuner.oracle.end_order)
+    if args.tensorboard:  # of trials that ended before the flag was given
+        _write_tensorboard(folder, tuner.state(), tuner.oracle.end_order)
     confirmed = None
     try:
         if not tuner.finished():
@@ -185,15 +189,20 @@ def _reporter(
         new = state.ended[written:]
         if new or not (folder / "trials.csv").exists():
             write_trials(folder, state.rows)
-        for row in state.rows:
-            if tensorboard and row.trial in new:
-                search_report.write_tensorboard(folder, row)
+        if tensorboard:
+            _write_tensorboard(folder, state, new)
         written += len(new)
         if not artists and tuner.course.running and tuner.idle_workers():  # the last trials train
             artists.append(tuner.idle_workers()[0])
             artists[0].submit(search_report.import_plots)
 
     return report
+
+
+def _write_tensorboard(folder: Path, state: SearchState, trials: Sequence[str]) -> None:
+    for row in state.rows:
+        if row.trial in trials:
+            search_report.write_tensorboard(folder, row)
 
 
 def _draw(worker: Worker, progress: Progress, *search: object) -> None:
@@ -206,9 +215,9 @@ def _draw(worker: Worker, progress: Progress, *search: object) -> None:
         worker.restart()
 
 
-def _metrics(objective: str) -> list | None:
+def _metrics(task: Task, objective: str) -> list | None:
     """Return the metrics that models need for an objective, if they are not their own."""
-    return metrics.precisions() if "precision" in objective else None
+    return metrics.precisions(len(task.classes)) if "precision" in objective else None
 
 
 def _check_space(task: Task, args) -> None:
@@ -270,12 +279,18 @@ def _same_settings(path: Path, settings) -> bool:
         return False
     earlier, now = asdict(read_settings(type(settings), path)), asdict(settings)
     extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
+    extended["title"] = now["title"]
     if extended == now != earlier:
         write_settings(path, settings)
         return True
     differences = [
-        f"{key} was {earlier[key]} and is now {now[key]}" for key in now if earlier[key] != now[key]
+        f"{key} was {earlier[key]} and is now {now[key]}"
+        for key in now
+        if earlier[key] != now[key] and key not in ("data", "title")
     ]
+    if earlier["data"] != now["data"]:
+        whose = f", those of {earlier['title']}" if earlier["title"] else ""
+        differences.append(f"the images were other ones{whose}")
     if differences:
         raise BadInput(
             f"argument --name: the search '{path.parent.name}' was started with different "

@@ -1,26 +1,27 @@
 """The ladder: every recipe with its published scores, ours, and the PyTorch twin's.
 
 A run counts if it trained a recipe exactly as published, on these images. Where you have no
-runs of your own, the committed ones are shown.
+runs of your own, the committed ones are shown. Of your own images, nothing is published.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
 from shared_keras import files
-from shared_keras.data import datasets
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Collected, collect, score_of
+from shared_keras.data import datasets, own_data
 from shared_keras.reporting.comparison_plots import grid, ladder
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.results import folders
 from shared_keras.systems.recipe import Recipe
 from shared_keras.task import Task
 
-SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
-FRAMEWORKS = {"ours": "keras", "twin": "pytorch"}
+YOURS = "*"  # marks the user's own runs
+WIDE = 116  # columns of a terminal that has room for the whole table
 
 
 def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None) -> None:
@@ -32,89 +33,69 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
         results_dir: Folder of the user's results.
         out: Where to write; by default a new folder below `results_dir`.
     """
+    task = own_data.task_of(task, data_dir)
     digest = datasets.digest(*datasets.load(task, data_dir))
-    found, set_aside = collect(task, results_dir / task.name / "runs", digest)
-    committed, _ = collect(task, folders.reference(task) / "runs", digest)
-    from_committed = [key for key in committed if key not in found]
-    found = committed | found
-    table = rows(task, found)
+    yours = collect(task, results_dir / task.name / "runs", digest)
+    for problem in yours.problems:
+        say(f"left out: {problem}")
+    committed = collect(task, folders.reference(task) / "runs", digest).found
+    from_committed = [key for key in committed if key not in yours.found]
+    found = committed | yours.found
+    if task.own and not found:
+        _ignored(yours)
+        say(
+            f"no recipe has been trained with its own settings on the images of {task.title}; "
+            f"`python -m {task.package}.retrain --recipe all --data-dir {data_dir}` trains them all"
+        )
+        return
+    table = rows(task, found, yours.found)
+    if task.own:
+        table = [row for row in table if any(row[f"{key}_n"] for key in FRAMEWORKS)]
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ladder")
     files.write_csv(folder / "ladder.csv", table)
-    files.write_figure(
-        folder / "ladder.png", ladder(table, f"{task.title}: published and measured")
-    )
-    _show(table)
+    title = f"{task.title}: measured" if task.own else f"{task.title}: published and measured"
+    files.write_figure(folder / "ladder.png", ladder(table, title))
+    _show(task, table)
     if task.grid:
         cells = [[(name, _history(found, name)) for name in row] for row in task.grid]
         files.write_figure(folder / "grid.png", grid(cells, f"{task.title}: the grid of Lab 4"))
     _per_class(task, found, folder)
-    if from_committed:
+    if task.own:
+        say("nothing is published of these images; the recipes were published for others")
+    elif from_committed:
+        mark = f"; {YOURS} marks yours" if yours.found else ""
         say(
             f"{len(from_committed)} of {len(found)} entries are committed runs, because "
-            "you have not trained them"
+            f"you have not trained them{mark}"
         )
-    if set_aside:
-        say(f"{set_aside} runs of recipes ignored: their settings or images are not as published")
+    _ignored(yours)
     wrote(folder)
 
 
-def collect(task, folder: Path, digest: str) -> tuple[dict[tuple[str, str], list[dict]], int]:
-    """Read the runs that trained a recipe as published.
-
-    Args:
-        task: The task.
-        folder: Folder of runs, at any depth.
-        digest: Digest of the images that the runs must have used.
-
-    Returns:
-        For each (recipe, "ours" or "twin"), the contents of metrics.json for each seed, with
-        the `loss` of the kept epoch and the `folder`; and the number of ignored runs.
-    """
-    found, set_aside, systems = {}, 0, {}
-    paths = sorted(folder.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
-    for path in paths:
-        settings = files.read_object(path.with_name("settings.json"))
-        name = settings.get("recipe")
-        if name not in task.recipes:
-            continue
-        if name not in systems:
-            systems[name] = task.system(task.recipes[name].system).to_json()
-        if not _as_published(settings, task.recipes[name], systems[name], digest):
-            set_aside += 1
-            continue
-        key = next(key for key, value in FRAMEWORKS.items() if value == settings["framework"])
-        metrics = files.read_object(path, "best_epoch")
-        kept = files.read_history(path.with_name("history.csv"))["loss"][metrics["best_epoch"] - 1]
-        by_seed = found.setdefault((name, key), {})
-        by_seed[settings["seed"]] = metrics | {"loss": kept, "folder": path.parent}
-    return {key: list(by_seed.values()) for key, by_seed in found.items()}, set_aside
+def _ignored(yours: Collected) -> None:
+    if yours.ignored:
+        runs = "1 run of a recipe" if yours.ignored == 1 else f"{yours.ignored} runs of recipes"
+        say(f"{runs} ignored, with other settings than the recipe's, or on other images")
 
 
-def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> bool:
-    expected = {
-        "system": system,
-        "epochs": recipe.epochs,
-        "patience": recipe.patience,
-        "batch_size": recipe.batch_size,
-        "split": recipe.split,
-        "precision": "float32",
-        "data": digest,
-    }
-    return all(settings.get(key) == value for key, value in expected.items())
-
-
-def rows(task: Task, found: Mapping[tuple[str, str], Sequence[Mapping]]) -> list[dict]:
+def rows(
+    task: Task,
+    found: Mapping[tuple[str, str], Sequence[Mapping]],
+    yours: Collection[tuple[str, str]] = (),
+) -> list[dict]:
     """Return a row for each score of each recipe: published, ours, the twin's.
 
     Args:
         task: The task.
-        found: The runs that `collect` returned.
+        found: The runs that `collect` found.
+        yours: The keys of those that are the user's own.
     """
-    return [
-        row
-        for name, recipe in task.recipes.items()
-        for row in _rows(name, recipe, {key: found.get((name, key), []) for key in FRAMEWORKS})
-    ]
+    table = []
+    for name, recipe in task.recipes.items():
+        measured = {key: found.get((name, key), []) for key in FRAMEWORKS}
+        whose = {f"{key}_yours": (name, key) in yours for key in FRAMEWORKS}
+        table += [row | whose for row in _rows(name, recipe, measured)]
+    return table
 
 
 def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) -> list[dict]:
@@ -131,7 +112,7 @@ def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) 
             "published": recipe.published.get(score),
         }
         for key, results in measured.items():
-            values = [_score(result, score) for result in results]
+            values = [score_of(result, score) for result in results]
             seconds = [result["seconds_per_epoch"] for result in results]
             row |= {
                 key: statistics.fmean(values) if values else None,
@@ -143,19 +124,15 @@ def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) 
     return rows
 
 
-def _score(result: Mapping, score: str) -> float:
-    if score == "loss":
-        return result["loss"]
-    part, _, what = score.partition("_")
-    return result[{"val": "validation", "test": "test"}[part]][what]
-
-
-def _show(rows) -> None:
+def _show(task: Task, rows: Sequence[Mapping]) -> None:
+    screen = console()
+    wide = screen.width >= WIDE
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("recipe")
     table.add_column("score")
-    for column in ("published", "ours", "PyTorch twin", "s/epoch", "twin s/epoch"):
-        table.add_column(column, justify="right")
+    columns = ["published"] * (not task.own) + ["ours", "PyTorch twin"]
+    for column in columns + ["s/epoch", "twin s/epoch"] * wide:
+        table.add_column(column, justify="right", no_wrap=True)
     before = None
     for row in rows:
         first = row["recipe"] != before
@@ -163,14 +140,15 @@ def _show(rows) -> None:
             table.add_section()
         before = row["recipe"]
         seconds = [row[f"{key}_seconds_per_epoch"] for key in FRAMEWORKS]
-        table.add_row(
-            row["recipe"] if first else "",
-            row["score"],
-            number(row["score"], row["published"]),
-            *(measured(row, key) for key in FRAMEWORKS),
-            *("" if s is None or not first else f"{s:.2f}" for s in seconds),
-        )
-    console().print(table)
+        cells = [number(row["score"], row["published"])] * (not task.own)
+        for key in FRAMEWORKS:
+            mark = f" {YOURS}" if row[f"{key}_yours"] and not task.own else ""
+            cell = measured(row, key) + mark
+            cells.append(cell if wide else cell.replace(" (", "\n("))
+        if wide:
+            cells += ["" if s is None or not first else f"{s:.2f}" for s in seconds]
+        table.add_row(row["recipe"] if first else "", row["score"], *cells)
+    screen.print(table)
     for name, note in {row["recipe"]: row["note"] for row in rows if row["note"]}.items():
         say(f"{name}, published: {note}")
 

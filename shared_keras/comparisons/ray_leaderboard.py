@@ -9,7 +9,7 @@ from rich.table import Table
 from shared_keras import devices, files
 from shared_keras.comparisons import ray_folder, ray_port
 from shared_keras.comparisons.ray_port import Ported
-from shared_keras.data import datasets, splits
+from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput
 from shared_keras.pytorch import twin
 from shared_keras.reporting.comparison_plots import claimed
@@ -48,6 +48,7 @@ def run(
     Raises:
         BadInput: if there are no trials, or the one to import is missing or cannot be ported.
     """
+    task = own_data.task_of(task, data_dir)
     names = ray_folder.read_names(mapping)
     trials = ray_folder.read(ray_results, names)
     wanted = _wanted(trials, import_trial)
@@ -60,7 +61,7 @@ def run(
             left_out.append({"trial": trial.name, "reason": "; ".join(trial.notes)})
             continue
         try:
-            ported = ray_port.port(trial, names, task.pixels)
+            ported = ray_port.port(trial, names, task)
         except BadInput as error:
             left_out.append({"trial": trial.name, "reason": str(error)})
             continue
@@ -141,6 +142,8 @@ def _settings(task, ray_results: Path, ported: Ported, split: str, digest: str) 
         precision="float32",
         backend=devices.backend(),
         data=digest,
+        title=task.title,
+        classes=list(task.classes),
     )
 
 

@@ -1,6 +1,5 @@
 """Compare the trials of a Ray Tune folder with their ported models."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
@@ -16,6 +15,7 @@ from shared_keras.models.build import keras_model
 from shared_keras.pytorch import twin, weights
 from shared_keras.results.scores import predict_outputs
 from shared_keras.systems.spec import System
+from shared_keras.task import Task
 
 FLIPS = 2  # images whose class may differ by the rounding of another machine
 
@@ -30,7 +30,7 @@ class Ported:
     network: "twin.nn.Sequential"
 
 
-def port(trial: Trial, names: Names, pixels: Mapping[str, float]) -> Ported:
+def port(trial: Trial, names: Names, task: Task) -> Ported:
     """Make the PyTorch and the Keras model of a trial's checkpoint.
 
     Raises:
@@ -38,7 +38,8 @@ def port(trial: Trial, names: Names, pixels: Mapping[str, float]) -> Ported:
     """
     state = weights.renamed(weights.read(trial.checkpoint), names.modules)
     try:
-        system = ray_folder.system(trial.config, state, pixels)
+        system = ray_folder.system(trial.config, state, task.pixels)
+        system = system.with_outputs(len(task.classes))
     except (TypeError, ValueError) as error:
         raise BadInput(str(error)) from None
     model = keras_model(system)

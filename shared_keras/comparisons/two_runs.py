@@ -8,11 +8,11 @@ import numpy as np
 from scipy import stats
 
 from shared_keras import files
-from shared_keras.data import datasets, splits
+from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput
+from shared_keras.reporting import run_report
 from shared_keras.reporting.comparison_plots import curves, disagreements
 from shared_keras.reporting.console import say, wrote
-from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities, score
 from shared_keras.task import Task
@@ -45,6 +45,7 @@ def run(
         results_dir: Folder of the user's results.
         out: Where to write; by default a new folder below `results_dir`.
     """
+    task = own_data.task_of(task, data_dir)
     paths = [saved_models.find(task, results_dir, name) for name in runs]
     images = datasets.load(task, data_dir)
     test = images[1]
@@ -99,9 +100,9 @@ def run(
         if one.settings.get("split") == "test":
             say(f"note: {one.name} was validated on the TEST images, including these")
     for one in both:
-        if one.settings.get("data") not in (None, digest):
-            say(f"note: {one.name} was trained on different images")
-        say(f"{one.name}: accuracy {accuracy(one.scores)}, loss {one.scores['loss']:.4f}")
+        run_report.other_images(f"{one.name} was trained on", one.settings, task.title, digest)
+        accuracy = run_report.accuracy(one.scores)
+        say(f"{one.name}: accuracy {accuracy}, loss {one.scores['loss']:.4f}")
     say(
         f"both right {result['both_right']:,}, only {a.name} {result['only_first']:,}, only "
         f"{b.name} {result['only_second']:,}, both wrong {result['both_wrong']:,}"

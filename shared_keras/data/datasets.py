@@ -33,7 +33,8 @@ def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
     """Read the training and the test images.
 
     Args:
-        task: The task; its embedded files are read, and their digests checked.
+        task: The task; its embedded files are read, and their digests checked. For a folder,
+            the one that `own_data.task_of` returned.
         data_dir: Folder with four IDX files to read instead.
 
     Returns:
@@ -42,17 +43,44 @@ def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
     Raises:
         BadInput: naming the file that is missing or wrong.
     """
-    if data_dir is None:
-        folder, digests = embedded(task), task.digests
-    else:
-        folder, digests = Path(data_dir), {}
-        if not folder.is_dir():
-            raise BadInput(
-                f"argument --data-dir: expected a folder with four IDX files, "
-                f"got '{data_dir}', which is not a folder"
-            )
-    train, test = (_pair(folder, names, digests, len(task.classes)) for names in FILES)
+    digests = task.digests if data_dir is None else {}
+    where = folder(task, data_dir)
+    train, test = (_pair(where, names, digests, len(task.classes)) for names in FILES)
     return train, test
+
+
+def folder(task: Task, data_dir: str | None) -> Path:
+    """Return the folder of a task's images: `data_dir`, or the embedded ones.
+
+    Raises:
+        BadInput: if it is not a folder.
+    """
+    if data_dir is None:
+        return embedded(task)
+    if not Path(data_dir).is_dir():
+        raise BadInput(
+            f"argument --data-dir: expected a folder with four IDX files, "
+            f"got '{data_dir}', which is not a folder"
+        )
+    return Path(data_dir)
+
+
+def find(folder: Path, name: str) -> Path:
+    """Return the path of a file of `FILES`: plain or gzipped, its name dashed or dotted.
+
+    Raises:
+        BadInput: naming all four files, if there is none.
+    """
+    dotted = name.replace("-idx", ".idx")
+    for spelling in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
+        if (folder / spelling).is_file():
+            return folder / spelling
+    first, *others = (name for names in FILES for name in names)
+    raise BadInput(
+        f"{folder / name}: no such file; expected four files, {first}, {', '.join(others[:-1])} "
+        f"and {others[-1]}, each plain or with .gz, also with a dot as in "
+        f"{first.replace('-idx', '.idx')}"
+    )
 
 
 def embedded(task: Task) -> Path:
@@ -61,7 +89,7 @@ def embedded(task: Task) -> Path:
 
 
 def _pair(folder, names, digests, n_classes) -> Images:
-    image_path, label_path = (idx.find(folder, name) for name in names)
+    image_path, label_path = (find(folder, name) for name in names)
     x = idx.read(image_path, 3, digests.get(names[0]))
     y = idx.read(label_path, 1, digests.get(names[1]))
     if x.shape[1:] != (SIDE, SIDE):

@@ -12,18 +12,6 @@ from shared_keras.errors import BadInput
 UINT8 = 0x08
 
 
-def find(folder: Path, name: str) -> Path:
-    """Return the path of `name`, plain or gzipped, in `folder`.
-
-    Raises:
-        BadInput: if neither file exists.
-    """
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise BadInput(f"{folder / name}: no such file, neither plain nor with .gz")
-
-
 def read(path: Path, ndim: int, sha256: str | None = None) -> np.ndarray:
     """Read an IDX file of unsigned bytes.
 
@@ -38,18 +26,30 @@ def read(path: Path, ndim: int, sha256: str | None = None) -> np.ndarray:
     Raises:
         BadInput: naming the file, if it violates the format or its digest differs.
     """
-    try:
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{path}: cannot be read ({error})") from None
+    raw = _uncompressed(path)
     if sha256 is not None and hashlib.sha256(raw).hexdigest() != sha256:
         raise BadInput(
-            f"{path}: its SHA-256 digest is {hashlib.sha256(raw).hexdigest()}, "
-            f"expected {sha256}; restore the file from the repository"
+            f"{path}: holds something else than the file that belongs there; restore the file "
+            "from the repository"
         )
     return parse(raw, ndim, str(path))
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's uncompressed bytes, in hex.
+
+    Raises:
+        BadInput: naming the file, if it cannot be read.
+    """
+    return hashlib.sha256(_uncompressed(path)).hexdigest()
+
+
+def _uncompressed(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{path}: cannot be read ({error})") from None
 
 
 def parse(raw: bytes, ndim: int, name: str) -> np.ndarray:

@@ -66,9 +66,11 @@ def read(folder: Path) -> pd.DataFrame:
     Raises:
         BadInput: if the table cannot be read.
     """
+    exact = dict.fromkeys(("score", "mean", "sd"), float)  # pandas may round the last digit
     try:
-        return pd.read_csv(folder / CONFIRMED, dtype={"trial": str}, float_precision="round_trip")
-    except (OSError, ValueError) as error:
+        table = pd.read_csv(folder / CONFIRMED, dtype={"trial": str}, converters=exact)
+        return table[["trial", *exact, "n"]]
+    except (OSError, ValueError, KeyError) as error:
         raise BadInput(
             f"{folder / CONFIRMED}: cannot be read ({error}); --confirm writes it again"
         ) from None

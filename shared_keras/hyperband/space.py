@@ -1,5 +1,6 @@
 """A search space: an ordinary KerasTuner hypermodel that can also describe its models."""
 
+import functools
 from collections.abc import Callable, Mapping
 
 import keras
@@ -26,6 +27,15 @@ class Space(keras_tuner.HyperModel):
         super().__init__(name=describe.__name__)
         self.describe = describe
         self.__doc__ = describe.__doc__
+
+    def with_outputs(self, n: int) -> "Space":
+        """Return the same space of models for `n` classes."""
+
+        @functools.wraps(self.describe)
+        def describe(hp):
+            return self.describe(hp).with_outputs(n)
+
+        return Space(describe)
 
     def __call__(self, hp) -> keras.Model:
         return self.build(hp)

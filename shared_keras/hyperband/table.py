@@ -54,6 +54,11 @@ def parent(values: Mapping) -> str | None:
     return values.get(f"{PREFIX}trial_id")
 
 
+def epochs_of(values: Mapping) -> int | None:
+    """Return the epoch at which a trial with these hyperparameters stops, if they say so."""
+    return values.get(f"{PREFIX}epochs")
+
+
 def without_bookkeeping(values: Mapping) -> dict:
     """Return hyperparameters without KerasTuner's bookkeeping."""
     return {name: value for name, value in values.items() if not name.startswith(PREFIX)}

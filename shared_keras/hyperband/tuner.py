@@ -27,6 +27,7 @@ from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
+from shared_keras.training import current_epoch
 
 
 class Hyperband(BaseTuner):
@@ -277,7 +278,8 @@ class Hyperband(BaseTuner):
 
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""
-        return view.state(self.oracle, self.course, self.finished())
+        running = {trial: self.folder(trial) for trial in self.course.running}
+        return view.state(self.oracle, self.course, self.finished(), current_epoch.read(running))
 
     def axes(self) -> dict[str, bool]:
         """Return the columns of the search space, each with whether its axis is logarithmic."""

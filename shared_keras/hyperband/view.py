@@ -1,6 +1,7 @@
 """A search as it stands, as plain rows."""
 
 import time
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -10,8 +11,8 @@ from shared_keras.hyperband.run_trials import Course
 from shared_keras.results.trials import COLUMNS, SearchState
 
 
-def state(oracle: Oracle, course: Course, finished: bool) -> SearchState:
-    """Return the state of a search."""
+def state(oracle: Oracle, course: Course, finished: bool, epochs: Mapping) -> SearchState:
+    """Return the state of a search; `epochs` holds the current one of each running trial."""
     rows = {i: table.row(t, course.seconds.get(i)) for i, t in sorted(oracle.trials.items())}
     now = time.perf_counter()
     return SearchState(
@@ -23,6 +24,8 @@ def state(oracle: Oracle, course: Course, finished: bool) -> SearchState:
         running={trial: now - running.since for trial, running in course.running.items()},
         waiting=oracle.waiting(),
         finished=finished,
+        left_out=oracle.left_out(),
+        epoch_of=epochs,
     )
 
 

@@ -53,6 +53,6 @@ class MacroPrecision(keras.metrics.Metric):
         return super().get_config() | {"n_classes": self.n_classes}
 
 
-def precisions() -> list:
+def precisions(n_classes: int) -> list:
     """Return metrics to compile a model with: accuracy and both precisions."""
-    return ["accuracy", Precision(name="precision"), MacroPrecision()]
+    return ["accuracy", Precision(name="precision"), MacroPrecision(n_classes)]

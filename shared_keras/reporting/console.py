@@ -1,19 +1,29 @@
 """Where commands print."""
 
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
 
+AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # a class may be called "[x]"
+
 
 def console() -> Console:
     """Return the console: as wide as the terminal, or 160 columns on a pipe."""
-    screen = Console(highlight=False)
-    return screen if screen.is_terminal else Console(highlight=False, width=160)
+    screen = Console(**AS_IT_IS)
+    return screen if screen.is_terminal else Console(**AS_IT_IS, width=160)
 
 
 def say(line: str) -> None:
     """Print a line and flush it, so that it appears at once on a pipe, too."""
-    print(line, flush=True)
+    print(fold(line, console()), flush=True)
+
+
+def fold(line: str, screen: Console) -> str:
+    """Break a line between words where a terminal would break it anywhere."""
+    if not screen.is_terminal:
+        return line
+    return textwrap.fill(line, screen.width, break_long_words=False, break_on_hyphens=False)
 
 
 def wrote(folder: Path) -> None:

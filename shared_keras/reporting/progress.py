@@ -1,16 +1,19 @@
 """Show a running search: live on a terminal, plain lines on a pipe."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from rich.console import Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
-from shared_keras.reporting.console import console
+from shared_keras.reporting.console import console, fold
 from shared_keras.results.trials import SearchState, TrialRow
 
 LAYER = re.compile(r"_\d+$")
@@ -41,12 +44,18 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(fold(line, self.console), soft_wrap=True)
 
     def announce(self, state: SearchState, folder: Path, resumed: bool) -> None:
         """Say what is about to happen."""
         self.shown = set(state.ended)
-        if state.finished:
+        if state.finished and state.left_out:
+            planned = state.total + state.left_out
+            self.say(
+                f"The search in {folder} has {len(state.ended)} of {planned} trials, and with "
+                "this limit on their number nothing is left to train."
+            )
+        elif state.finished:
             self.say(f"The search in {folder} is finished: {len(state.ended)} trials.")
         elif resumed:
             done = f"{len(state.ended)} of {state.total} trials done"
@@ -76,11 +85,11 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for row in state.rows:
             if row.trial in state.running:
-                epochs = f"epochs {row.initial_epoch + 1} to {row.epochs}"
                 elapsed = duration(state.running[row.trial])
-                table.add_row(f"trial {row.trial}", f"{row.place}, {epochs}, for {elapsed}")
-                table.add_row("", settings(row.hyperparameters))
-        table.add_row("best so far", _best(state))
+                where = f"{row.place}, {_epoch(state, row)}, for {elapsed}"
+                table.add_row(f"trial {row.trial}", where)
+                table.add_row("", Settings(row.hyperparameters))
+        table.add_row("best", _best(state))
         table.add_row("time left", self._time_left(state))
         return Group(bar, table)
 
@@ -125,7 +134,32 @@ def _costs(initial_epoch: int, epochs: int) -> tuple[int, int]:
     return int(initial_epoch == 0), epochs - initial_epoch
 
 
-def settings(hyperparameters) -> str:
+class Settings:
+    """Hyperparameters in a cell of a table; lines break between values."""
+
+    def __init__(self, hyperparameters: Mapping):
+        self.pieces = re.findall(r"[^ /]+[ /]?", settings(hyperparameters)) or [""]
+
+    def __rich_console__(self, screen, options):
+        line = ""
+        for piece in self.pieces:
+            if line and len(line + piece.rstrip()) > options.max_width:
+                yield Text(line.rstrip())
+                line = ""
+            line += piece
+        yield Text(line.rstrip())
+
+    def __rich_measure__(self, screen, options):
+        lengths = [len(piece) for piece in self.pieces]
+        return Measurement(max(lengths), sum(lengths))
+
+
+def value(given) -> str:
+    """Format a hyperparameter for people; files have all digits."""
+    return f"{given:.6g}" if isinstance(given, float) else str(given)
+
+
+def settings(hyperparameters: Mapping) -> str:
     """Format hyperparameters on one line, grouping those of the layers."""
     grouped = {}
     for name, value in hyperparameters.items():
@@ -140,7 +174,20 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
+def _epoch(state: SearchState, row: TrialRow) -> str:
+    if row.trial in state.epoch_of:
+        return f"epoch {state.epoch_of[row.trial]} of {row.epochs}"
+    return f"epochs {row.initial_epoch + 1} to {row.epochs}"
+
+
 def _best(state: SearchState) -> str:
+    """Describe the best of the longest trainings and, if it is better still, that of all."""
     if state.best is None:
         return "none yet"
-    return f"{state.best.score:.4f} (trial {state.best.trial}, epoch {state.best.epochs})"
+    sign = 1 if state.direction == "max" else -1
+    of_all = max(state.ranked, key=lambda row: sign * row.score)
+    rows = [state.best] if of_all.score == state.best.score else [state.best, of_all]
+    return ", ".join(
+        f"after {row.epochs} epoch{'s' * (row.epochs > 1)} {row.score:.4f} (trial {row.trial})"
+        for row in rows
+    )

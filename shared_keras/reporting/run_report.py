@@ -2,18 +2,29 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared_keras.data.splits import Split
 from shared_keras.reporting.console import say, wrote
 
 
+@dataclass(frozen=True)
+class SearchScore:
+    """What a trial reached in its search: its score after that many epochs, if known."""
+
+    trial: str
+    objective: str
+    score: float
+    epochs: int | None
+
+
 def validation_source(protocol: str) -> str:
     """Describe where the validation images of a protocol come from."""
     return {
         "holdout": "cut from the training images",
-        "test": "which are the TEST images, as published",
-    }.get(protocol, "cut from the TEST images, as published")
+        "test": "which are the TEST images, as the originals did",
+    }.get(protocol, "cut from the TEST images, as the originals did")
 
 
 def protocol(name: str, split: Split) -> str:
@@ -26,11 +37,11 @@ def protocol(name: str, split: Split) -> str:
 
 
 def epoch(number: int, epochs: int, logs: Mapping[str, float]) -> None:
-    """Print the line of an epoch."""
+    """Print the line of an epoch, in less than 80 columns."""
     say(
-        f"  epoch {number:>{len(str(epochs))}}/{epochs}"
-        f"  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-        f"  val_loss {logs['val_loss']:.4f}  val_accuracy {logs['val_accuracy']:.4f}"
+        f"epoch {number:>{len(str(epochs))}}/{epochs}"
+        f"  loss {logs['loss']:.4f} acc {logs['accuracy']:.4f}"
+        f"  val_loss {logs['val_loss']:.4f} val_acc {logs['val_accuracy']:.4f}"
         f"  {logs['seconds']:.2f} s"
     )
 
@@ -41,6 +52,21 @@ def accuracy(scores: Mapping) -> str:
         f"{scores['accuracy']:.4f} (95 % interval {scores['accuracy_low']:.4f} to "
         f"{scores['accuracy_high']:.4f}, n = {scores['n']:,})"
     )
+
+
+def other_images(what: str, settings: Mapping, title: str, digest: str | None) -> None:
+    """Say so if a model or a search used other images than those at hand.
+
+    Args:
+        what: Who did what, such as "the model was trained on".
+        settings: The settings of its run, or of the search.
+        title: What the images at hand are called.
+        digest: Their digest.
+    """
+    if settings.get("data") not in (None, digest):
+        its = settings.get("title")
+        named = f", {its}," if its not in (None, title) else ""
+        say(f"note: {what} other images{named} than these of {title}")
 
 
 def finished(result: Mapping, folder: Path) -> None:
@@ -74,8 +100,14 @@ def summary(results: Sequence[Mapping]) -> dict:
     }
 
 
-def outcome(results: Sequence[Mapping], published: Mapping[str, float]) -> None:
-    """Print mean, standard deviation and n beside the published scores."""
+def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalised: bool) -> None:
+    """Print mean, standard deviation and n beside the published scores.
+
+    Args:
+        results: The contents of metrics.json for each seed.
+        published: Published scores.
+        penalised: Whether the system has L2 penalties, which the losses of its epochs include.
+    """
     summed = summary(results)
     if len(results) == 1 and not published:
         return
@@ -83,4 +115,17 @@ def outcome(results: Sequence[Mapping], published: Mapping[str, float]) -> None:
         sd = summed[name]["sd"]
         spread = "" if sd is None else f" sd {sd:.4f}"
         other = f"   published {published[name]:.4f}" if name in published else ""
-        say(f"{name:13} mean {summed[name]['mean']:.4f}{spread} (n = {len(results)}){other}")
+        note = ", without the L2 penalty that the epochs include"
+        note = note if penalised and name == "val_loss" else ""
+        say(f"{name:13} mean {summed[name]['mean']:.4f}{spread} (n = {len(results)}){note}{other}")
+
+
+def beside_search(results: Sequence[Mapping], searched: SearchScore) -> None:
+    """Print what a trial reached in its search beside what retraining it reached."""
+    there = f"{searched.score:.4f} in the search (trial {searched.trial}"
+    there += f", {searched.epochs} epochs)" if searched.epochs else ")"
+    if searched.objective == "val_accuracy":
+        here = summary(results)["val_accuracy"]["mean"]
+        say(f"val_accuracy {here:.4f} here, {there}")
+    else:
+        say(f"{searched.objective} {there}")

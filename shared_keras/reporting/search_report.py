@@ -10,14 +10,16 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.reporting import tensorboard_logs
-from shared_keras.reporting.progress import settings
+from shared_keras.reporting.console import say
+from shared_keras.reporting.progress import Settings, value
 from shared_keras.results.settings import SearchSettings
 from shared_keras.results.trials import PICTURES, TRIALS, SearchState, TrialRow
 
 BEST = "best.json"
 CONFIRMED, CONFIRMED_PICTURE = "confirm.csv", "confirm.png"
 OF_CONFIRMATION = (CONFIRMED, CONFIRMED_PICTURE)
-WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, CONFIRMED_PICTURE, "tensorboard")
+TENSORBOARD = "tensorboard"
+WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD)
 
 
 def write(
@@ -38,6 +40,7 @@ def write(
     values = files.read_object(folder / f"trial_{best.trial}" / "trial.json", "hyperparameters")
     summary = {
         "trials": len(state.ended),
+        "planned": state.total + state.left_out,
         "trial": best.trial,
         "score": float(best.score),
         "objective": state.objective,
@@ -48,7 +51,8 @@ def write(
     }
     if confirmed is not None:
         summary["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
-    if {"trials": summary["trials"]} | read(folder) != summary:  # 0.3.0 wrote no "trials"
+    counts = {name: summary[name] for name in ("trials", "planned")}
+    if counts | read(folder) != summary:  # earlier versions did not write them
         files.write_json(folder / BEST, summary)
 
 
@@ -58,10 +62,11 @@ def read(folder: Path) -> dict:
 
 
 def write_tensorboard(folder: Path, row: TrialRow) -> None:
-    """Write the logs of a trial that ended."""
-    if row.seconds:  # none if it failed in its first epoch
+    """Write the logs of a trial that ended, unless they are there."""
+    logs = folder / TENSORBOARD / row.trial
+    if row.seconds and not logs.exists():  # no seconds if it failed in its first epoch
         tensorboard_logs.write(
-            folder / "tensorboard" / row.trial,
+            logs,
             files.read_history(folder / f"trial_{row.trial}" / "history.csv"),
             row.initial_epoch + 1,
             row.hyperparameters,
@@ -122,14 +127,15 @@ def import_plots() -> None:
 
 def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataFrame | None):
     """Print the ten best trials, the winner and the paths."""
-    console.print("\nThe ten best trials, longest trained first:")
+    say("")
+    say("The ten best trials, longest trained first:")
     table = Table(box=box.SIMPLE_HEAD)
-    for name in ("trial", "place", "epochs", state.objective, "hyperparameters"):
-        table.add_column(name, overflow="fold")
+    for name in ("trial", "place", "epochs", state.objective):
+        table.add_column(name, no_wrap=True)
+    table.add_column("hyperparameters")
     for row in state.ranked[:10]:
-        table.add_row(
-            row.trial, row.place, str(row.epochs), f"{row.score:.4f}", settings(row.hyperparameters)
-        )
+        cells = (row.trial, row.place, str(row.epochs), f"{row.score:.4f}")
+        table.add_row(*cells, Settings(row.hyperparameters))
     console.print(table)
     best = winner(state, confirmed)
     line = f"Winner: trial {best.trial}, score {best.score:.4f}"
@@ -137,18 +143,17 @@ def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataF
         _show_confirmed(confirmed, console)
         mean, sd, n = (confirmed[key][0] for key in ("mean", "sd", "n"))
         line += f", over {n} other seeds {mean:.4f} ± {sd:.4f}"
-    console.print(line, markup=False)
-    for name, value in best.hyperparameters.items():
-        console.print(f"  {name} = {value}", markup=False)
+    say(line)
+    for name, given in best.hyperparameters.items():
+        say(f"  {name} = {value(given)}")
     if state.failed:
-        console.print(
+        say(
             f"{len(state.failed)} of {len(state.rows)} trials failed; "
-            f"{TRIALS} gives the reasons; the first: {state.failed[0].reason or ''}",
-            markup=False,
+            f"{TRIALS} gives the reasons; the first: {state.failed[0].reason or ''}"
         )
     for name in WRITTEN:
         if (folder / name).exists() and (name not in OF_CONFIRMATION or confirmed is not None):
-            console.print(f"wrote {folder / name}", markup=False)
+            say(f"wrote {folder / name}")
 
 
 def _show_confirmed(confirmed: pd.DataFrame, console) -> None:

@@ -1,6 +1,7 @@
 """Save models, find them again, and load them without trusting them."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import sys
@@ -32,9 +33,13 @@ def save(model: keras.Model, path: Path) -> None:
 def load(task: Task, path: Path) -> keras.Model:
     """Read a `.keras` file in safe mode.
 
+    Args:
+        task: The task of the images; see also `task_of`.
+        path: The file.
+
     Raises:
-        BadInput: if it is not a model, needs code that Keras does not have, or does not
-            map 28x28 images to the task's classes.
+        BadInput: if it is not a model, needs code that Keras does not have, does not map
+            28x28 images to classes, or has another number of classes than the task.
     """
     if path.suffix != ".keras" or not path.is_file():
         raise BadInput(f"{path}: expected a .keras file, got none")
@@ -47,14 +52,39 @@ def load(task: Task, path: Path) -> keras.Model:
             f"{path}: refused, it is not a Keras model, or needs code that Keras does "
             f"not have ({type(error).__name__}: {sentence})"
         ) from None
-    expected = ((None, SIDE, SIDE), (None, len(task.classes)))
-    shapes = (model.input_shape, model.output_shape)
-    if shapes != expected:
+    n = len(task.classes)
+    given, answers = model.input_shape, model.output_shape
+    if given != (None, SIDE, SIDE) or len(answers) != 2:
         raise BadInput(
-            f"{path}: a model from {shapes[0]} to {shapes[1]}, expected one from "
-            f"{expected[0]} to {expected[1]}"
+            f"{path}: a model from {given} to {answers}, expected one from "
+            f"{(None, SIDE, SIDE)} to {(None, n)}"
+        )
+    if answers[1] != n:
+        trained = settings(path).get("title")
+        raise BadInput(
+            f"{path}: this model{f', trained on {trained},' * bool(trained)} has {answers[1]} "
+            f"classes, but {task.title} has {n}; choose the images with --data-dir, or another run"
         )
     return model
+
+
+def task_of(task: Task, path: Path) -> Task:
+    """Return the task with the title and the class names that a model was trained with.
+
+    Without them, as for a file from elsewhere, it is the task as given. Runs of earlier
+    versions have no names; if they used own images, their classes are numbers.
+    """
+    its = settings(path)
+    if its.get("classes"):
+        return dataclasses.replace(task, title=its["title"], classes=tuple(its["classes"]))
+    if task.own or its.get("data") in (None, digest(task)):
+        return task
+    return dataclasses.replace(task, classes=tuple(str(i) for i in range(len(task.classes))))
+
+
+def digest(task: Task) -> str | None:
+    """Return the digest of the task's embedded images, as the committed model's run knows it."""
+    return settings(committed(task)).get("data")
 
 
 def find(task: Task, results_dir: Path, name: str | None) -> Path:
@@ -63,9 +93,9 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     Args:
         task: The task.
         results_dir: Folder of the user's results.
-        name: Name of a run (if it has several seeds, the first), "reference" for the
-            committed model, or the path of a `.keras` file; by default the newest run, or
-            else the committed model.
+        name: Name of a run, "reference" for the committed model, or the path of a `.keras`
+            file; by default the newest run, or else the committed model. Of a run with
+            several seeds it is the first.
 
     Raises:
         BadInput: if there is none.
@@ -74,20 +104,30 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     if name is None:
         models = folder.glob(f"**/{MODEL}")
         newest = max(models, key=lambda path: path.stat().st_mtime, default=None)
-        return newest or committed(task)
+        if newest is None:
+            return committed(task)
+        return _models(folder / newest.relative_to(folder).parts[0])[0]
     if name == REFERENCE:
         return committed(task)
     if name.endswith(".keras"):
         return Path(name)
     inside = name and ".." not in name
-    models = sorted((folder / name).glob(f"**/{MODEL}")) if inside else []
+    models = _models(folder / name) if inside else []
     if not models:
-        known = sorted(path.name for path in folder.glob("*"))
+        known = sorted(path.name for path in folder.glob("*") if _models(path))
+        without = inside and (folder / name).is_dir()
+        what = f"the run '{name}' has no model" if without else f"no run '{name}' in {folder}"
         raise BadInput(
-            f"argument RUN: no run '{name}' in {folder}, expected a .keras file or one of "
+            f"argument RUN: {what}, expected a .keras file or one of "
             f"{', '.join([*known, REFERENCE])}"
         )
     return models[0]
+
+
+def _models(run: Path) -> list[Path]:
+    """Return the models of a run, by seed."""
+    found = run.glob(f"**/{MODEL}")
+    return sorted(found, key=lambda path: (len(path.parent.name), path.parent.name))
 
 
 def committed(task: Task) -> Path:
@@ -100,7 +140,12 @@ def introduce(task: Task, path: Path) -> str:
     if path == committed(task):
         card = path.with_name("README.md")
         return f"the committed model, the recipe cnn with seed 0; {card} describes it"
-    return f"model {path}"
+    line = f"model {path}"
+    seeds = _models(path.parent.parent) if path.parent.name.startswith("seed-") else [path]
+    if len(seeds) > 1:
+        line += f" ({'the first' if path == seeds[0] else 'one'} of {len(seeds)} seeds)"
+    trained = settings(path).get("title")
+    return f"{line}, trained on {trained}" if trained else line
 
 
 def settings(path: Path) -> dict:

@@ -49,16 +49,15 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> d
         `accuracy_high`, `loss` (mean cross-entropy in nats, without the
         model's weight penalties), `macro` and per-class `precision`, `recall`,
         `f1`, the class's `support`, and the `confusion` matrix (rows true).
-        A class that occurs but is never predicted, or the reverse, scores zero. One that
-        neither occurs nor is predicted is not measured: its scores are None, and `macro`
-        is the mean of the others.
+        A class that occurs but is never predicted scores zero. One that does not occur is
+        not measured: its scores are None, and `macro` is the mean of the others.
     """
     labels = range(len(classes))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == y).sum())
     interval = stats.binomtest(correct, len(y)).proportion_ci(method="wilson")
     picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
-    measured = np.isin(labels, [*y, *predicted])
+    measured = np.isin(labels, y)
     columns = metrics.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
     return {
         "n": len(y),

@@ -77,17 +77,21 @@ def describe(task: Task, folder: Path) -> str:
     return f"{owner} {folder}"
 
 
-def trial(folder: Path, trial_id: str) -> dict:
-    """Return the hyperparameters of a trial, values by name.
+def trial(folder: Path, given: str) -> tuple[str, dict, float | None]:
+    """Return a trial's number, its hyperparameters by name, and its score, if it has one.
+
+    Args:
+        folder: Folder of the search.
+        given: The number; its leading zeros may be missing.
 
     Raises:
         BadInput: if the search has no such trial.
     """
     known = sorted(path.parent.name[6:] for path in folder.glob("trial_*/trial.json"))
+    number, dash, extra = given.partition("-")
+    trial_id = f"{number:0>4}{dash}{extra}"
     if trial_id not in known:
-        raise BadInput(
-            f"argument --trial: no trial '{trial_id}' in {folder}, "
-            f"expected one of {known[0]}...{known[-1]}"
-        )
+        among = f"one of {known[0]}...{known[-1]}" if known else "a search with trials"
+        raise BadInput(f"argument --trial: no trial '{given}' in {folder}, expected {among}")
     state = files.read_object(folder / f"trial_{trial_id}" / "trial.json", "hyperparameters")
-    return state["hyperparameters"]["values"]
+    return trial_id, state["hyperparameters"]["values"], state.get("score")

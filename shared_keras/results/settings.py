@@ -26,6 +26,7 @@ class SearchSettings:
         try_first: The recipe or the search whose settings are tried first, if any.
         data: A digest of the images.
         min_epochs: Epochs of the shortest training; 1 in older ones.
+        title: What the images are called, which decides nothing; None in older ones.
     """
 
     task: str
@@ -41,6 +42,7 @@ class SearchSettings:
     backend: str
     data: str
     min_epochs: int = 1
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class RunSettings:
             the last epoch is kept.
         batch_size: None, like the seed, if unknown, as for an imported trial.
         data: A digest of the images.
+        title: What the images are called, which decides nothing; None in older ones.
+        classes: The names of their classes; None in older runs.
     """
 
     task: str
@@ -73,6 +77,8 @@ class RunSettings:
     precision: str
     backend: str
     data: str
+    title: str | None = None
+    classes: list[str] | None = None
 
 
 def read_settings(kind: type, path: Path):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from shared_keras import files
@@ -69,6 +69,8 @@ class SearchState:
         running: For how many seconds each running trial has trained.
         waiting: Initial epoch and epochs of each trial that has not started.
         finished: Whether nothing is left to train.
+        left_out: How many trials of the plan a limit on their number leaves out.
+        epoch_of: The epoch, from 1, that each running trial is in, where it is known.
     """
 
     objective: str
@@ -79,6 +81,8 @@ class SearchState:
     running: Mapping[str, float]
     waiting: Sequence[tuple[int, int]]
     finished: bool
+    left_out: int = 0
+    epoch_of: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def best(self) -> TrialRow | None:

@@ -4,7 +4,7 @@
 module. Both are trained the same way.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 SIDE = 28  # height and width of an image, in pixels
@@ -143,7 +143,7 @@ class System:
     """A model and how it is trained.
 
     Attributes:
-        layers: From images (28, 28) to ten logits, or to probabilities if the
+        layers: From images (28, 28) to a logit for each class, or to probabilities if the
             last is `Activation("softmax")`.
         optimizer: The optimizer; the loss is the cross-entropy.
         mean: Subtracted from the pixels, which are first divided by 255.
@@ -161,6 +161,13 @@ class System:
     def probabilities(self) -> bool:
         """Whether the last layer is a softmax."""
         return self.layers[-1] == Activation("softmax")
+
+    def with_outputs(self, n: int) -> "System":
+        """Return the system for `n` classes: its last `Dense` layer has `n` units."""
+        layers = list(self.layers)
+        last = max(i for i, layer in enumerate(layers) if isinstance(layer, Dense))
+        layers[last] = replace(layers[last], units=n)
+        return replace(self, layers=tuple(layers))
 
     def to_json(self) -> dict:
         """Return the system as plain values for JSON, each layer with its kind."""

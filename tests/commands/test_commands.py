@@ -12,11 +12,11 @@ from filelock import FileLock
 from PIL import Image
 
 from shared_keras import cli
-from shared_keras.comparisons import ladder
+from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches
 from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
-from tests.conftest import TASKS
+from tests.conftest import TASKS, as_embedded
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
 
@@ -39,7 +39,7 @@ class User:
     """Runs commands on the small data; keeps the exit code and the output."""
 
     def __init__(self, task, data, results):
-        self.task, self.data, self.results = task, data, results
+        self.task, self.data, self.results = as_embedded(task, data), data, results
 
     def run(self, capsys, command, *words):
         capsys.readouterr()
@@ -163,13 +163,13 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     assert cli.main(task, "retrain", words) == 0
     out = capsys.readouterr().out
     assert "committed reference search" in out
-    assert "note: the search used different images" in out
+    assert "note: the search used other images" in out
 
 
 def test_evaluating_on_other_images_is_noted(trained, capsys):
-    assert "different images" not in trained.run(capsys, "evaluate")
+    assert "other images" not in trained.run(capsys, "evaluate")
     assert cli.main(trained.task, "evaluate", ["--results-dir", str(trained.results)]) == 0
-    assert "note: the model was trained on different images" in capsys.readouterr().out
+    assert "note: the model was trained on other images" in capsys.readouterr().out
 
 
 def test_committed_reference_is_complete(task, tmp_path):
@@ -191,8 +191,8 @@ def test_committed_runs_are_as_published(task, full):
     """The ladder's committed runs: all recipes, three seeds, twins, and one model."""
     digest = datasets.digest(*full[task.name])
     folder = folders.reference(task) / "runs"
-    found, set_aside = ladder.collect(task, folder, digest)
-    assert set_aside == 0
+    found, ignored, problems = recipe_runs.collect(task, folder, digest)
+    assert ignored == 0 and not problems
     for name, recipe in task.recipes.items():
         assert len(found[name, "ours"]) >= 3, name
         assert recipe.source == "ours" or found[name, "twin"], name
@@ -210,7 +210,7 @@ def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path,
 
 
 def test_trial_of_a_search(task, small, tmp_path, capsys):
-    words = ["--trial", "0003", "--search", "reference", "--epochs", "1"]
+    words = ["--trial", "3", "--search", "reference", "--epochs", "1"]
     places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
     assert cli.main(task, "retrain", [*words, *places]) == 0
     assert "trial 0003 of the committed" in capsys.readouterr().out
@@ -236,7 +236,7 @@ def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, c
         assert cli.main(user.task, "search", [*words, objective, *places]) == 0
         out, err = capsys.readouterr()
         assert ("ever give a confident answer" in err) == (objective == "val_precision")
-        name = f"{user.task.default_space}-{objective}"
+        name = f"{user.task.default_space}-{user.data.name}-{objective}"
         table = pd.read_csv(user.folder("searches") / name / "trials.csv")
         assert table.score.between(0, 1).all() and re.search(rf"{objective} [01]\.", out)
 

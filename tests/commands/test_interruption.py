@@ -159,12 +159,12 @@ def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys,
     task = dataclasses.replace(MNIST, package="broken")
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     for _ in range(2):  # the same command reports it again
-        assert cli.main(task, "search", ["--quick", *places]) == 1
+        assert cli.main(task, "search", ["--quick", "--name", "mine", *places]) == 1
         err = capsys.readouterr().err
         assert (
             "every trial of a first rung failed, the first with RuntimeError: no luck today" in err
         )
         assert "Traceback" not in err
-    table = pd.read_csv(tmp_path / "mnist" / "searches" / "regularized-quick" / "trials.csv")
+    table = pd.read_csv(tmp_path / "mnist" / "searches" / "mine" / "trials.csv")
     assert set(table.status) == {"FAILED"}
     assert set(table.reason) == {"RuntimeError: no luck today"}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shared_keras import cli, files
-from shared_keras.comparisons import ladder, two_runs
+from shared_keras.comparisons import recipe_runs, two_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import saved_models
 from shared_keras.results.settings import RunSettings, read_settings
@@ -30,7 +31,7 @@ def user(request, small_dirs, tmp_path_factory):
     user = User(task, small_dirs[task.name], tmp_path_factory.mktemp("results"))
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
     for words in (["--runs", "2"], ["--torch"]):
-        assert cli.main(task, "retrain", ["--recipe", RECIPE[task.name], *words, *places]) == 0
+        assert cli.main(user.task, "retrain", ["--recipe", RECIPE[task.name], *words, *places]) == 0
     return user
 
 
@@ -85,15 +86,37 @@ def test_ladder(user, capsys):
 
 def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     digest = datasets.digest(*datasets.load(user.task, str(user.data)))
-    found, before = ladder.collect(user.task, user.folder("runs"), digest)
+    found, before, _ = recipe_runs.collect(user.task, user.folder("runs"), digest)
     key = (RECIPE[user.task.name], "ours")
     assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == 0
     other = User(user.task, user.data, tmp_path)
     words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
     other.run(capsys, "retrain", *words)
-    assert ladder.collect(user.task, other.folder("runs"), digest) == ({}, 1)
-    assert ladder.collect(user.task, user.folder("runs"), "other images")[0] == {}
-    assert "1 runs of recipes ignored" in other.run(capsys, "compare")
+    assert recipe_runs.collect(user.task, other.folder("runs"), digest) == ({}, 1, [])
+    assert recipe_runs.collect(user.task, user.folder("runs"), "other images").found == {}
+    assert "1 run of a recipe ignored" in other.run(capsys, "compare")
+
+
+def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):
+    for name, damage in {
+        "a-damaged": lambda run: (run / "metrics.json").write_text("{"),
+        "b-short": lambda run: (run / "metrics.json").write_text('{"best_epoch": 1}'),
+        "c-cut": lambda run: (run / "metrics.json").unlink(),
+        "d-unknown": lambda run: (run / "settings.json").write_text("[]"),
+    }.items():
+        copy = tmp_path / user.task.name / "runs" / name
+        shutil.copytree(find(user, "twin-"), copy)
+        damage(copy)
+    shutil.copytree(find(user, "twin-"), tmp_path / user.task.name / "runs" / "good")
+    out = User(user.task, user.data, tmp_path).run(capsys, "compare")
+    left_out = [line for line in out.splitlines() if line.startswith("left out: ")]
+    assert sorted(re.search("[a-d]-[a-z]+", line).group() for line in left_out) == [
+        "a-damaged",
+        "b-short",
+        "c-cut",
+        "d-unknown",
+    ]
+    assert "(n = 1) *" in out  # the good one, marked as the user's
 
 
 def test_two_runs(user, capsys):
@@ -186,7 +209,7 @@ def test_evaluating_on_images_of_the_validation_says_so(user, capsys):
     """Lab 4's protocol always does; MNIST's published one does if evaluated on another split."""
     twin = find(user, "twin-").name
     note = "note: the model was validated on TEST images, some or all of which are used here"
-    assert (note in user.run(capsys, "evaluate", twin)) == (user.task is FASHION)
+    assert (note in user.run(capsys, "evaluate", twin)) == (user.task.name == FASHION.name)
     assert note in user.run(capsys, "evaluate", twin, "--split", "holdout")
 
 

@@ -25,7 +25,7 @@ def test_embedded_data(task, full):
 
 def test_a_wrong_digest_names_the_file(task):
     digests = dict(task.digests) | {"t10k-labels-idx1-ubyte": "0" * 64}
-    with pytest.raises(BadInput, match="t10k-labels-idx1-ubyte.gz: its SHA-256 digest"):
+    with pytest.raises(BadInput, match="t10k-labels-idx1-ubyte.gz: holds something else"):
         datasets.load(dataclasses.replace(task, digests=digests))
 
 
@@ -136,3 +136,20 @@ def test_digest_tells_data_apart(task, full):
     changed[7] = (changed[7] + 1) % 10
     assert datasets.digest(train, test) == datasets.digest(train, test)
     assert datasets.digest(train, test) != datasets.digest(Images(train.x, changed), test)
+
+
+@pytest.mark.parametrize("name", ["{}", "{}.gz"])
+@pytest.mark.parametrize("dash", ["-", "."])
+def test_files_are_found_plain_or_gzipped_dashed_or_dotted(tmp_path, name, dash):
+    path = tmp_path / name.format(f"train-labels{dash}idx1-ubyte")
+    path.touch()
+    assert datasets.find(tmp_path, "train-labels-idx1-ubyte") == path
+
+
+def test_a_missing_file_is_named_with_all_four_and_their_spellings(tmp_path):
+    with pytest.raises(BadInput) as caught:
+        datasets.find(tmp_path, "t10k-images-idx3-ubyte")
+    assert str(caught.value).startswith(f"{tmp_path / 't10k-images-idx3-ubyte'}: no such file")
+    for name in (name for pair in datasets.FILES for name in pair):
+        assert name in str(caught.value)
+    assert "train-images.idx3-ubyte" in str(caught.value) and ".gz" in str(caught.value)

@@ -4,7 +4,10 @@ import dataclasses
 
 import pandas as pd
 import pytest
+from rich.console import Console
+from rich.table import Table
 
+from shared_keras.reporting import console, progress
 from shared_keras.reporting.progress import seconds_left
 from shared_keras.results import folders
 from shared_keras.results.trials import COLUMNS, SearchState, TrialRow
@@ -52,3 +55,62 @@ def test_a_trial_that_runs_has_so_much_less_to_go(task):
         state, rows=rows, waiting=[], running={rows[-1].trial: whole / 2}
     )
     assert seconds_left(half_done, workers=1) == pytest.approx(whole / 2)
+
+
+def row(trial, epochs, score):
+    """Return a trial that ended."""
+    values = dict.fromkeys(COLUMNS) | {"trial": trial, "epochs": epochs, "score": score}
+    values |= {"bracket": 0, "rung": 0, "initial_epoch": 0}
+    return TrialRow(**values, hyperparameters={})
+
+
+@pytest.mark.parametrize(
+    ("direction", "scores", "expected"),
+    [
+        ("max", (0.61, 0.91), "after 4 epochs 0.6100 (trial a), after 1 epoch 0.9100 (trial b)"),
+        ("max", (0.95, 0.91), "after 4 epochs 0.9500 (trial a)"),
+        ("min", (0.61, 0.91), "after 4 epochs 0.6100 (trial a)"),
+        ("min", (0.95, 0.91), "after 4 epochs 0.9500 (trial a), after 1 epoch 0.9100 (trial b)"),
+    ],
+)
+def test_the_best_is_told_with_its_epochs(direction, scores, expected):
+    """It would seem to fall, could one not see that a longer training is another contest."""
+    ranked = [row("a", 4, scores[0]), row("b", 1, scores[1])]
+    state = SearchState("s", direction, ranked, ["a", "b"], ranked, {}, [], False)
+    assert progress._best(state) == expected
+
+
+def test_a_running_trial_shows_its_epoch():
+    trial = row("a", 4, None)
+    state = SearchState("s", "max", [trial], [], [], {"a": 1.0}, [], False)
+    assert progress._epoch(state, trial) == "epochs 1 to 4"
+    state = dataclasses.replace(state, epoch_of={"a": 3})
+    assert progress._epoch(state, trial) == "epoch 3 of 4"
+
+
+def test_values_are_not_broken_in_a_narrow_table():
+    values = {f"num_units_{i}": 120 for i in range(9)} | {"learning_rate": 0.1 + 0.2}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row("trial 0003", progress.Settings(values))
+    screen = Console(width=34, force_terminal=True)
+    with screen.capture() as capture:
+        screen.print(table)
+    lines = [line.removeprefix("trial 0003").strip() for line in capture.get().splitlines()]
+    assert len(lines) > 2 and all(len(line) <= 22 for line in lines)
+    assert "".join(lines).replace(" ", "") == progress.settings(values).replace(" ", "")
+    words = [word for line in lines for word in line.replace("/", " ").split()]
+    assert words.count("120") == 8 and words[-1] == "learning_rate=0.3"
+
+
+def test_numbers_are_for_people():
+    assert progress.value(0.1 + 0.2) == "0.3" and progress.value(1e-06) == "1e-06"
+    assert progress.value(120) == "120"
+
+
+def test_lines_break_between_words_on_a_terminal_only():
+    line = "wrote tuner_results/mnist/searches/regularized-quick/settings.json at once"
+    folded = console.fold(line, Console(width=40, force_terminal=True))
+    assert folded.split() == line.split() and "\n" in folded
+    assert console.fold(line, Console(width=40, force_terminal=False)) == line

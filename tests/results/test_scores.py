@@ -31,7 +31,7 @@ def test_scores_are_what_they_are_called(pairs):
         -(correct * math.log(0.8) + (n - correct) * math.log(0.1)) / n
     )
     known = [row for row in scores["classes"] if row["f1"] is not None]
-    assert {row["class"] for row in known} == {CLASSES[i] for i in {*y, *predicted}}
+    assert {row["class"] for row in known} == {CLASSES[i] for i in y}
     for label, row in enumerate(scores["classes"]):
         if row not in known:
             assert row["precision"] is row["recall"] is None and row["support"] == 0
@@ -48,10 +48,13 @@ def test_scores_are_what_they_are_called(pairs):
     assert scores["macro"]["recall"] == pytest.approx(np.mean([row["recall"] for row in known]))
 
 
-def test_a_perfect_model_is_perfect_where_some_classes_do_not_occur():
-    y = np.array([0, 2, 2])
+def test_a_class_without_images_is_not_measured_even_if_it_is_predicted():
+    y = np.array([0, 2, 2, 2])
     scores = score(np.eye(3)[y], y, CLASSES)
     assert scores["macro"] == {"precision": 1, "recall": 1, "f1": 1}
+    scores = score(np.eye(3)[[0, 2, 2, 1]], y, CLASSES)
+    assert scores["macro"]["recall"] == pytest.approx((1 + 2 / 3) / 2)
+    assert scores["classes"][1]["precision"] is None and scores["confusion"][2][1] == 1
 
 
 def test_entropy():

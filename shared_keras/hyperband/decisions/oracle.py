@@ -91,6 +91,10 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Return the initial epoch and the epochs of each trial that has yet to start."""
         return rungs.waiting(self.schedule(), self.trials)
 
+    def left_out(self) -> int:
+        """Return how many trials have yet to start that `max_trials` leaves out."""
+        return len(rungs.waiting(self.rungs.values(), self.trials)) - len(self.waiting())
+
     def open_slots(self) -> list[Slot]:
         """Return the slots that can be filled now, in the order of their numbers."""
         open_now = rungs.open_slots(self.rungs, self.trials, self.objective)

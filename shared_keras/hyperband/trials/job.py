@@ -20,6 +20,8 @@ from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import compiling, folds, outcomes, saved, tensorboard_dirs
 from shared_keras.hyperband.trials.outcomes import BestEpoch, NotLogged
+from shared_keras.training import current_epoch
+from shared_keras.training.current_epoch import CurrentEpoch
 
 FATAL = (NotLogged, saved.NotSaved, errors.FatalError)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -173,6 +175,8 @@ def record(
         failed = not isinstance(error, errors.FailedTrialError)
         found = {"failure": _told(error), "retry": failed}
         found |= {"rejected": isinstance(error, Rejected)}
+    finally:
+        current_epoch.forget(job.folder)
     history = course.executions[0].history if course.executions else {}
     return Result(history, course.seconds(), hp.get_config(), note=course.note, **found)
 
@@ -260,7 +264,7 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     own = {
         "initial_epoch": job.initial_epoch,
         "epochs": job.epochs,
-        "callbacks": [*callbacks, *search.hooks, course.executions[-1]],
+        "callbacks": [*callbacks, *search.hooks, course.executions[-1], CurrentEpoch(job.folder)],
     }
     args, options = search.args, search.options
     seed = seed_of(job, number)

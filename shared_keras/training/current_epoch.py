@@ -1,0 +1,36 @@
+"""Tell other processes which epoch a training is in."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+FILE = ".epoch"  # holds the number of the epoch
+
+
+class CurrentEpoch(keras.callbacks.Callback):
+    """Keeps the number of the current epoch, from 1, in a file of the trial's folder."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.path = folder / FILE
+
+    def on_epoch_begin(self, epoch, logs=None):
+        with contextlib.suppress(OSError):  # it is only for show
+            self.path.write_text(str(epoch + 1))
+
+
+def forget(folder: Path) -> None:
+    """Remove the file of a training that ended."""
+    with contextlib.suppress(OSError):
+        (folder / FILE).unlink()
+
+
+def read(folders: Mapping[str, Path]) -> dict[str, int]:
+    """Return the current epoch of each training by its name, once its first epoch has begun."""
+    found = {}
+    for name, folder in folders.items():
+        with contextlib.suppress(OSError, ValueError):
+            found[name] = int((folder / FILE).read_text())
+    return found

@@ -1,0 +1,63 @@
+"""The list of runs and searches, also of those that have no result."""
+
+import json
+import os
+
+from shared_keras import cli
+from shared_keras.results import overview
+from tests.conftest import MNIST
+
+
+def write(folder, name, when, **values):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps(values))
+    os.utime(folder / name, (when, when))
+
+
+def run(folder, when, score=None, recipe="dense", history=None):
+    settings = {"source": "trial 0003 of your search a/b/mine", "framework": "keras"}
+    write(folder, "settings.json", when, recipe=recipe, title="Wardrobe", **settings)
+    if history is not None:
+        (folder / "history.csv").write_text(history)
+    if score is not None:
+        part = {"accuracy": score}
+        write(folder, "metrics.json", when, validation=part, test=part, epochs_trained=1)
+
+
+def test_what_is_there_newest_first(tmp_path, capsys):
+    home = tmp_path / "mnist"
+    run(home / "runs" / "old", 100, 0.5)
+    run(home / "runs" / "seeds" / "seed-0", 400, 0.6, recipe=None)
+    run(home / "runs" / "seeds" / "seed-1", 400, 0.7, recipe=None)
+    run(home / "runs" / "nan", 300, history="epoch,loss\n1,0.5\n2,nan\n")
+    run(home / "runs" / "cut", 200, history="epoch,loss\n1,0.5\n")
+    (home / "runs" / "damaged").mkdir()
+    (home / "runs" / "damaged" / "settings.json").write_text("{")
+    os.utime(home / "runs" / "damaged" / "settings.json", (150, 150))
+    search = {"space": "dense", "max_epochs": 2, "objective": "val_loss"}
+    write(home / "searches" / "mine", "settings.json", 500, **search)
+    write(home / "searches" / "mine", "best.json", 500, score=0.25, trials=5, planned=6)
+    write(home / "searches" / "begun", "settings.json", 50, **search)
+
+    found = {entry.name: entry for entry in overview.entries(home)}
+    assert list(found) == ["mine", "seeds", "nan", "cut", "damaged", "old", "begun"]
+    assert found["seeds"].validation == (0.6, 0.7) and found["seeds"].problem is None
+    assert "trial 0003 of your search mine" in found["seeds"].what
+    assert "2 of 2 seeds" in found["seeds"].what and "on Wardrobe" in found["seeds"].what
+    assert found["nan"].problem == "failed, the loss became nan"
+    assert found["cut"].problem == "interrupted"
+    assert found["damaged"].problem.startswith("damaged: ")
+    assert found["old"].test == (0.5,) and found["old"].what.startswith("recipe dense")
+    assert found["mine"].validation == (0.25,) and "5 of 6 trials" in found["mine"].what
+    assert found["begun"].problem == "interrupted, or still running"
+
+    assert cli.main(MNIST, "runs", ["--results-dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert [out.index(name) for name in found] == sorted(out.index(name) for name in found)
+    assert "0.2500 (val_loss)" in out and "0.6500 ± 0.0707" in out
+
+
+def test_of_nothing_it_says_how_to_begin(tmp_path, capsys):
+    assert cli.main(MNIST, "runs", ["--results-dir", str(tmp_path / "none")]) == 0
+    assert "mnist_keras.retrain --best" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
