@@ -20,6 +20,7 @@ DARK = 24.0  # levels added before taking logarithms or ratios, against the nois
 FAINTEST = 0.12  # contrast of the faintest ink, as a logarithm: an eighth darker than the paper
 CLEAR = 6.0  # ink differs from the paper by so many standard deviations of the paper
 SMALLEST = 1 / 50  # of the photo's longer side; a smaller character cannot be read
+REMAINS = 0.15  # of all that was found; so long must be what does not touch the photo's border
 SPECK = 0.05  # of the largest stroke's area; what is smaller is dirt
 THINNEST = 2.0  # pixels of the thinnest strokes in 28x28 pixels; MNIST's have 2 to 4
 
@@ -119,9 +120,22 @@ def _higher(height, widest) -> np.ndarray | None:
         return None
     certain = height > (paper + ink) / 2
     possible = height > paper + max((ink - paper) / 4, 3 * noise)
-    mask = without_specks(ndimage.binary_propagation(certain, mask=possible))
-    longest = max(s.stop - s.start for s in box(mask))
-    return mask if longest > SMALLEST * max(height.shape) else None
+    mask = ndimage.binary_propagation(certain, mask=possible)
+    mask = without_specks(_inside(mask))
+    return mask if _longest(mask) > SMALLEST * max(height.shape) else None
+
+
+def _inside(mask) -> np.ndarray:
+    """Drop the parts of a mask that touch the border, as shadows do, if large ones remain."""
+    parts, _ = ndimage.label(mask, np.ones((3, 3)))
+    outer = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    inside = mask & ~np.isin(parts, outer)
+    enough = max(SMALLEST * max(mask.shape), REMAINS * _longest(mask))
+    return inside if inside.any() and _longest(inside) > enough else mask
+
+
+def _longest(mask) -> int:
+    return max(s.stop - s.start for s in box(mask))
 
 
 def without_specks(mask: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
 
 from shared_keras.data import photos
 from shared_keras.errors import BadInput
