@@ -88,7 +88,7 @@ def _ink(photo) -> tuple[np.ndarray, bool] | None:
     core = mask & (strongest >= np.quantile(strongest[mask], 0.5))
     ink = np.median(contrast[core], axis=0)
     coverage = np.clip(contrast @ ink / (ink @ ink), 0, 1) * near
-    return coverage, bool(ink.sum() < 0)
+    return (coverage, bool(ink.sum() < 0)) if (coverage > 0.5).any() else None
 
 
 def _strokes(photo) -> np.ndarray | None:
@@ -112,8 +112,10 @@ def _strokes(photo) -> np.ndarray | None:
 
 def _higher(height, widest) -> np.ndarray | None:
     """Return what is far higher than all around and narrower than `widest` pixels, if any."""
-    height = height - ndimage.grey_opening(height, (widest, widest))
+    height = height - _without_narrow(height, widest)
     values = np.quantile(height, np.linspace(0, 1, QUANTILES)).astype(np.float64)
+    if np.ptp(values) < FAINTEST:
+        return None
     (paper, ink), kinds = kmeans2(values, np.array([np.median(values), values[-1]]), iter=20)
     noise = values[kinds == 0].std()
     if ink - paper < max(FAINTEST, CLEAR * noise):
@@ -123,6 +125,14 @@ def _higher(height, widest) -> np.ndarray | None:
     mask = ndimage.binary_propagation(certain, mask=possible)
     mask = without_specks(_inside(mask))
     return mask if _longest(mask) > SMALLEST * max(height.shape) else None
+
+
+def _without_narrow(height, widest) -> np.ndarray:
+    """Level what is narrower than `widest` pixels; slopes and edges go on beyond the border."""
+    margins = [min(widest // 2, n - 1) for n in height.shape]
+    beyond = np.pad(height, [(m, m) for m in margins], "reflect", reflect_type="odd")
+    level = ndimage.grey_opening(beyond, (widest, widest))
+    return level[tuple(slice(m, m + n) for m, n in zip(margins, height.shape))]
 
 
 def _inside(mask) -> np.ndarray:

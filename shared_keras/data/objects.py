@@ -14,6 +14,7 @@ from shared_keras.systems.spec import SIDE
 
 SEARCH = 256  # pixels a side that are enough to see the object
 CLOSE = 0.05 * 255  # levels; what was as close to the ground's colour, the authors trimmed
+FAINT = 3.0  # levels; beside the object, what is as close is the ground or noise of a JPEG
 SHADE = 3 * CLOSE  # levels between the ground's lightest and its middle
 SMALLEST = 1 / 1000  # of the photo's area
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # as Pillow converts to grey
@@ -80,5 +81,5 @@ def _object(colours, ground, edge) -> np.ndarray | None:
     certain = away > max(CLOSE, 2 * noise)
     if certain.sum() < SMALLEST * certain.size:
         return None
-    mask = ndimage.binary_propagation(certain, mask=away > max(1, 1.5 * noise))
+    mask = ndimage.binary_propagation(certain, mask=away > max(FAINT, 1.5 * noise))
     return without_specks(ndimage.binary_fill_holes(mask))

@@ -80,7 +80,7 @@ def _as_it_is(pixels) -> tuple[np.ndarray, bool] | None:
         return None
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     black, white = (border <= PLAIN).mean(), (border >= 255 - PLAIN).mean()
-    if grey.min() == grey.max() or max(black, white) < 0.25:
+    if grey.min() == grey.max() or max(black, white) < 0.1:
         return None
     return (255 - grey, True) if white > black else (grey, False)
 

@@ -38,8 +38,9 @@ def seen(
     lines = 1 + max(caption.count("\n") for caption in captions)
     width = max(WIDTH * columns, 4)
     title = textwrap.fill(title, int(TITLE_LETTERS_PER_INCH * width))
-    height = rows * (1.5 + 0.16 * lines) + 0.3 * (2 + title.count("\n"))
+    height = rows * (1.4 + 0.14 * lines) + 0.3 * (2 + title.count("\n"))
     figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.1)
     figure.suptitle(title)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
