@@ -52,9 +52,6 @@ def run(task: Task, args) -> None:
     model = saved_models.load(task, path)
     say(saved_models.introduce(task, path))
     train, test = datasets.load(task, args.data_dir)
-    if saved_models.settings(path).get("data") not in (None, datasets.digest(train, test)):
-        here = f"those in {args.data_dir}" if args.data_dir else f"the embedded {task.title}"
-        say(f"note: this model was trained on images other than {here}")
     items = _files(task, args.files, train) if args.files else _random(task, args, test)
     if items:
         answers = _answers(task, model, items)

