@@ -12,6 +12,7 @@ TASK = Task(
     classes=CLASSES,
     digests=DIGESTS,
     pixels=PIXELS,
+    photos="objects",
     published_test_fraction=0.4,
     published_test_first=False,
     spaces={"dense": Budget(15, 2), "regularized": Budget(20, 2), "batchnorm": Budget(80, 3)},

@@ -11,6 +11,7 @@ TASK = Task(
     classes=CLASSES,
     digests=DIGESTS,
     pixels=PIXELS,
+    photos="handwriting",
     published_test_fraction=0.5,
     published_test_first=True,
     spaces={"dense": Budget(10, 2), "regularized": Budget(15, 2), "batchnorm": Budget(80, 3)},

@@ -175,7 +175,13 @@ def predict(task: Task) -> Parser:
     """Return the parser of `predict`."""
     parser = Parser(task, "predict", f"Classify images with a model for {task.title}.")
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", type=Path, help="PNG or JPEG of any size")
+    add(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        type=Path,
+        help="images of any size: PNG, JPEG, BMP, GIF, WebP, TIFF",
+    )
     add("--random", type=whole(1), metavar="N", help="classify N random test images instead")
     add("--run", metavar="RUN", help="like RUN of evaluate")
     add("--seed", type=whole(0), metavar="N", default=0, help="seed of the choice of N")

@@ -36,6 +36,9 @@ class Task:
         classes: Class names; the label is the index.
         digests: SHA-256 of each uncompressed IDX file, by file name.
         pixels: `mean` and `std` of the training pixels, as fractions of 255.
+        photos: What photos for `predict` show, which decides how they are prepared:
+            "handwriting", one character, as in MNIST, or "objects", one thing, as in
+            Fashion-MNIST.
         published_test_fraction: Fraction of the test images that the published
             protocol keeps for testing; the rest is its validation set.
         published_test_first: Whether the original unpacked `train_test_split`
@@ -55,6 +58,7 @@ class Task:
     classes: tuple[str, ...]
     digests: Mapping[str, str]
     pixels: Mapping[str, float]
+    photos: str
     published_test_fraction: float
     published_test_first: bool
     spaces: Mapping[str, Budget]

@@ -1,20 +1,42 @@
 """Classify image files, or test images."""
 
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 
 from shared_keras import files
-from shared_keras.data import datasets, own_data, photos
+from shared_keras.data import datasets, likeness, own_data, photos
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.reporting import plots, run_report
+from shared_keras.reporting import photo_plots, run_report
 from shared_keras.reporting.console import say
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities
+from shared_keras.systems.spec import SIDE
 from shared_keras.task import Task
 
 SHOWN = 3
-PER_PICTURE = 50
+PER_PICTURE = 48
+EMPTY = {"handwriting": "no ink was found on it", "objects": "nothing stands out from its ground"}
+
+
+@dataclass
+class Item:
+    """An image to classify.
+
+    Attributes:
+        name: What the user knows it by.
+        image: uint8 (28, 28), or None if there is nothing to classify.
+        note: What was done to it, or what its true class is.
+        thumbnail: The photo that it was made from, if any, uint8 (height, width, 3).
+        warning: Why its answer is not to be trusted, as an end of "warning: NAME is ...".
+    """
+
+    name: str
+    image: np.ndarray | None
+    note: str = ""
+    thumbnail: np.ndarray | None = None
+    warning: str = ""
 
 
 def run(task: Task, args) -> None:
@@ -32,59 +54,95 @@ def run(task: Task, args) -> None:
     on_its_own = args.random is None and args.data_dir is None
     model = saved_models.load(trained if on_its_own else task, path)
     say(saved_models.introduce(task, path))
-    digest = saved_models.digest(task)
-    if args.data_dir is not None:
-        digest = datasets.digest(*datasets.load(task, args.data_dir))
-    what = "the model was trained on"
-    run_report.other_images(what, saved_models.settings(path), task.title, digest)
-    if args.files:
-        names, images, broken = _files(args.files)
-    else:
-        names, images = _random(task, args)
-        broken = 0
-    if names:
-        answers = []
-        for name, row in zip(names, predict_probabilities(model, np.stack(images))):
-            likeliest = row.argsort()[::-1][:SHOWN]
-            answers.append([f"{trained.classes[i]} {row[i]:.1%}" for i in likeliest])
-            say(f"{name}: {', '.join(answers[-1])}")
-        captions = ["\n".join([_short(n), *a]) for n, a in zip(names, answers)]
-        folder = folders.new_folder(args.results_dir / task.name / "predictions", "predict")
-        title = f"What {saved_models.describe(path)} saw"
-        for page, i in enumerate(range(0, len(images), PER_PICTURE), 1):
-            part = slice(i, i + PER_PICTURE)
-            figure = plots.images(np.stack(images[part]), captions[part], title)
-            file = folder / (f"seen-{page}.png" if page > 1 else "seen.png")
-            files.write_figure(file, figure)
-            say(f"wrote {file}")
-    if broken:
+    train, test = datasets.load(task, args.data_dir)
+    digest = datasets.digest(train, test) if args.data_dir else saved_models.digest(task)
+    settings = saved_models.settings(path)
+    run_report.other_images("the model was trained on", settings, task.title, digest)
+    known = settings.get("data") in (None, digest)  # these are the model's training images
+    items = _files(task, args.files, train, known) if args.files else _random(task, args, test)
+    if items:
+        answers = _answers(trained, model, items)
+        _report(items, answers)
+        _draw(task, args, path, items, answers)
+    if broken := len(args.files) and len(args.files) - len(items):
         raise RunFailed(f"{broken} of {len(args.files)} files could not be read")
 
 
-def _files(paths):
-    names, images = [], []
+def _files(task, paths, train, compare: bool) -> list[Item]:
+    """Read what can be read; name the other files on stderr.
+
+    Images are compared with the training images, if these are the model's.
+    """
+    items = []
     for path in paths:
         try:
-            image, inverted = photos.read(path)
+            photo = photos.read(path, task.photos)
         except BadInput as error:
             print(error, file=sys.stderr)
             continue
-        names.append(f"{path.name} (dark on light, inverted)" if inverted else path.name)
-        images.append(image)
-    return names, images, len(paths) - len(names)
+        note = "dark on light, inverted" if photo.inverted else ""
+        empty = "" if photo.image is not None else f"empty: {EMPTY[task.photos]}"
+        items.append(Item(path.name, photo.image, note, photo.thumbnail, empty))
+    found = [item for item in items if item.image is not None]
+    if found and compare:
+        training = likeness.measure(train.x)
+        for item, far in zip(found, training.unlike(np.stack([item.image for item in found]))):
+            if far:
+                item.warning = "unlike all training images, so its answer means little"
+    return items
 
 
-def _random(task, args):
-    _, test = datasets.load(task, args.data_dir)
+def _random(task, args, test) -> list[Item]:
     if args.random > len(test):
         raise BadInput(
             f"argument --random: expected at most {len(test)}, the number of test "
             f"images, got {args.random}"
         )
     chosen = np.random.default_rng(args.seed).choice(len(test), args.random, replace=False)
-    names = [f"test image {i} (true: {task.classes[test.y[i]]})" for i in chosen]
-    return names, list(test.x[chosen])
+    return [Item(f"test image {i}", test.x[i], f"true: {task.classes[test.y[i]]}") for i in chosen]
 
 
-def _short(name: str) -> str:
-    return name.replace(" (", "\n(")
+def _answers(task, model, items) -> list[list[str]]:
+    """Return the likeliest classes of each image with their probabilities; none if empty."""
+    found = [item.image for item in items if item.image is not None]
+    rows = iter(predict_probabilities(model, np.stack(found)) if found else ())
+    answers = []
+    for item in items:
+        row = next(rows) if item.image is not None else np.empty(0)
+        likeliest = row.argsort()[::-1][:SHOWN]
+        answers.append([f"{task.classes[i]} {row[i]:.1%}" for i in likeliest])
+    return answers
+
+
+def _report(items, answers) -> None:
+    for item, answer in zip(items, answers):
+        if answer:
+            note = f" ({item.note})" if item.note else ""
+            say(f"{item.name}{note}: {', '.join(answer)}")
+        if item.warning:
+            say(f"warning: {item.name} is {item.warning}")
+
+
+def _draw(task, args, path, items, answers) -> None:
+    folder = folders.new_folder(args.results_dir / task.name / "predictions", "predict")
+    model = saved_models.describe(path)
+    if path == saved_models.committed(task):
+        model = f"the committed model {model}"
+    photographed = items[0].thumbnail is not None
+    title = f"{task.title}: {'your photos and ' * photographed}what {model} saw"
+    for page, start in enumerate(range(0, len(items), PER_PICTURE), 1):
+        part = slice(start, start + PER_PICTURE)
+        figure = photo_plots.seen(
+            [np.zeros((SIDE, SIDE), np.uint8) if i.image is None else i.image for i in items[part]],
+            [_caption(item, answer) for item, answer in zip(items[part], answers[part])],
+            title,
+            [item.thumbnail for item in items[part]] if photographed else None,
+            [bool(item.warning) for item in items[part]],
+        )
+        file = folder / (f"seen-{page}.png" if page > 1 else "seen.png")
+        files.write_figure(file, figure)
+        say(f"wrote {file}")
+
+
+def _caption(item, answer) -> list[str]:
+    return [item.name, *filter(None, [item.note]), *answer, *filter(None, [item.warning])]

@@ -1,40 +1,66 @@
-"""Convert any PNG or JPEG file to the image that a model takes."""
+"""Read image files of any kind and make them what a model takes."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from shared_keras.data import handwriting, objects
 from shared_keras.errors import BadInput
 from shared_keras.systems.spec import SIDE
 
-FORMATS = ("PNG", "JPEG")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 LARGE = 28 * 64  # pixels a side; a larger picture is shrunk first
+PLAIN = 8  # levels of black or white that a JPEG may be off
+THUMBNAIL = 168  # pixels a side
+PREPARE = {"handwriting": handwriting.prepare, "objects": objects.prepare}
 
 
-def read(path: Path) -> tuple[np.ndarray, bool]:
-    """Read a PNG or JPEG file of any size and colour mode.
+@dataclass(frozen=True)
+class Photo:
+    """A photo, and what a model gets to see of it.
 
-    Transparent pixels become white. If the border is lighter than mid-grey,
-    the picture is dark on light and is inverted, because the datasets are light
-    on dark. A picture that is not square is padded with its
-    background, then scaled to 28x28.
+    Attributes:
+        thumbnail: The upright photo, uint8 (height, width, 3), at most 168 pixels a side.
+        image: uint8 (28, 28), light on dark, or None if the photo is empty.
+        inverted: Whether the photo is dark on light.
+    """
+
+    thumbnail: np.ndarray
+    image: np.ndarray | None
+    inverted: bool = False
+
+
+def read(path: Path, kind: str) -> Photo:
+    """Read the first image of a file of any size and colour mode.
+
+    Transparent pixels become white. Grey images of 28x28 pixels on plain black or white are
+    taken as they are, only light on dark. All others are prepared as `kind` says.
 
     Args:
-        path: The file.
-
-    Returns:
-        The image, uint8 (28, 28), and whether it was inverted.
+        path: The file, in one of `FORMATS`.
+        kind: What photos show, as in `Task.photos`.
 
     Raises:
         BadInput: naming the file, if it is not such an image.
     """
+    pixels = _open(path)
+    thumbnail = handwriting.shrink(pixels, THUMBNAIL)
+    prepared = _as_it_is(pixels) or PREPARE[kind](pixels)
+    return Photo(thumbnail, *prepared) if prepared else Photo(thumbnail, None)
+
+
+def _open(path) -> np.ndarray:
+    """Return the upright colours of a file, uint8 (height, width, 3), at most LARGE a side."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd tags, which change nothing here
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as file:
-                grey = _grey(ImageOps.exif_transpose(file))
+                file.draft(None, (LARGE, LARGE))  # a large JPEG is decoded at a fraction of it
+                return _colours(ImageOps.exif_transpose(file))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -42,33 +68,42 @@ def read(path: Path) -> tuple[np.ndarray, bool]:
             f"{path}: expected an image of at most {Image.MAX_IMAGE_PIXELS:,} pixels, got more"
         ) from None
     except Exception as error:  # Pillow raises many types for broken files
-        raise BadInput(f"{path}: not a PNG or JPEG image ({error})") from None
-    pixels = np.asarray(grey)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    inverted = bool(np.median(border) > 127)
-    if inverted:
-        grey, border = ImageOps.invert(grey), 255 - border
-    side = max(grey.size)
-    if side > LARGE:  # keeps the square small, however long and narrow the picture is
-        size = [max(1, round(length * LARGE / side)) for length in grey.size]
-        grey, side = grey.resize(size, Image.Resampling.BOX), LARGE
-    square = Image.new("L", (side, side), int(np.median(border)))
-    square.paste(grey, ((side - grey.width) // 2, (side - grey.height) // 2))
-    shrink, enlarge = Image.Resampling.BOX, Image.Resampling.BICUBIC
-    return np.asarray(square.resize((SIDE, SIDE), shrink if side > SIDE else enlarge)), inverted
+        raise BadInput(
+            f"{path}: not an image in one of the formats {', '.join(FORMATS)} ({error})"
+        ) from None
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def _as_it_is(pixels) -> tuple[np.ndarray, bool] | None:
+    """Return an image that already is what a model takes, and whether it was inverted."""
+    grey = pixels[..., 0]
+    if grey.shape != (SIDE, SIDE) or (pixels != grey[..., None]).any():
+        return None
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    black, white = (border <= PLAIN).mean(), (border >= 255 - PLAIN).mean()
+    if grey.min() == grey.max() or max(black, white) < 0.1:
+        return None
+    return (255 - grey, True) if white > black else (grey, False)
+
+
+def _colours(image: Image.Image) -> np.ndarray:
     transparent = image.info.get("transparency")
-    if image.mode.startswith("I"):  # 16 bits per pixel, which convert("L") would clip
-        levels = np.asarray(image, np.uint32)
+    if image.mode == "F":  # a TIFF file of any range
+        levels = np.nan_to_num(np.asarray(image))
+        levels = (levels - levels.min()) / max(np.ptp(levels), 1e-9)
+        image = Image.fromarray((255 * levels).astype(np.uint8))
+    elif image.mode.startswith("I"):  # 16 bits per pixel, which convert("L") would clip
+        levels = np.clip(np.asarray(image, np.int64), 0, 0xFFFF)
         if isinstance(transparent, int):
             levels = np.where(levels == transparent, 0xFFFF, levels)
-        return Image.fromarray((levels >> 8).astype(np.uint8))
-    if isinstance(transparent, tuple) and max(transparent) > 255:  # Pillow keeps 8 of the 16 bits
-        image.info["transparency"] = tuple(level >> 8 for level in transparent)
-    if image.has_transparency_data:
+        image = Image.fromarray((levels >> 8).astype(np.uint8))
+    elif image.has_transparency_data:
+        if isinstance(transparent, tuple) and max(transparent) > 255:  # Pillow keeps 8 of 16 bits
+            image.info["transparency"] = tuple(level >> 8 for level in transparent)
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("L")
+    if max(image.size) > LARGE:
+        size = [max(1, round(length * LARGE / max(image.size))) for length in image.size]
+        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        image = image.resize(size, Image.Resampling.BOX)
+    return np.asarray(image.convert("RGB"))

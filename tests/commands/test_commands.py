@@ -132,7 +132,9 @@ def test_predict_files(trained, capsys, tmp_path):
     out, err = capsys.readouterr()
     assert code == 1
     assert "light.png: " in out and "dark.jpg (dark on light, inverted): " in out
-    assert "broken.png: not a PNG or JPEG image" in err and "1 of 3 files" in err
+    assert (
+        "broken.png: not an image in one of the formats PNG, JPEG" in err and "1 of 3 files" in err
+    )
     assert "Traceback" not in err
 
 

@@ -1,4 +1,4 @@
-"""Image files of any size and colour mode become the model's input."""
+"""Image files of any kind become the model's input."""
 
 import resource
 import struct
@@ -11,6 +11,8 @@ from PIL import Image
 
 from shared_keras.data import photos
 from shared_keras.errors import BadInput
+
+KINDS = ["handwriting", "objects"]
 
 
 @pytest.fixture
@@ -38,41 +40,78 @@ MODES = {
 }
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_of_png(drawing, tmp_path, mode):
+def test_every_mode_of_png(drawing, tmp_path, mode, kind):
     path = tmp_path / "drawing.png"
     MODES[mode](drawing).save(path)
-    image, turned = photos.read(path)
-    assert (image.shape, image.dtype) == ((28, 28), np.uint8)
-    assert turned == (mode == "ink on transparency")
+    photo = photos.read(path, kind)
+    assert (photo.image.shape, photo.image.dtype) == ((28, 28), np.uint8)
+    assert photo.inverted == (mode == "ink on transparency")
     expected = (drawing > 127) * 255 if mode == "1" else drawing
-    np.testing.assert_allclose(image.astype(int), expected, atol=2)
+    np.testing.assert_array_equal(photo.image, expected)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_every_mode_of_jpeg(drawing, tmp_path, mode):
     path = tmp_path / "drawing.jpg"
     Image.fromarray(drawing).convert("RGB").convert(mode).save(path, quality=95)
-    image, turned = photos.read(path)
-    assert not turned
-    assert np.abs(image.astype(int) - drawing).mean() < 6
+    photo = photos.read(path, "handwriting")
+    assert not photo.inverted
+    assert np.abs(photo.image.astype(int) - drawing).mean() < 6
 
 
-def test_dark_on_light_is_turned_over(drawing, tmp_path):
-    Image.fromarray(255 - drawing).save(tmp_path / "paper.png")
-    image, turned = photos.read(tmp_path / "paper.png")
-    assert turned
-    np.testing.assert_array_equal(image, drawing)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "name", ["a.png", "a.bmp", "a.gif", "a.webp", "a.tiff", "a.jpg", "no-suffix-at-all"]
+)
+def test_every_format_shows_the_same(drawing, tmp_path, name, kind):
+    """Of a drawing on grey paper, which must be prepared."""
+    paper = Image.fromarray(np.pad(200 - drawing // 2, 30, constant_values=200))
+    paper.save(tmp_path / name, format=None if "." in name else "TIFF", lossless=True, quality=95)
+    photo = photos.read(tmp_path / name, kind)
+    paper.save(tmp_path / "expected.png")
+    expected = photos.read(tmp_path / "expected.png", kind)
+    assert photo.inverted and photo.thumbnail.shape == (88, 88, 3)
+    tolerance = 20 if name == "a.jpg" else 0
+    assert np.abs(photo.image.astype(int) - expected.image).mean() <= tolerance
 
 
-def test_large_pictures_are_averaged_and_keep_their_shape(drawing, tmp_path):
-    large = Image.fromarray(np.kron(drawing, np.ones((10, 10), np.uint8)))
-    large.save(tmp_path / "large.png")
-    np.testing.assert_array_equal(photos.read(tmp_path / "large.png")[0], drawing)
-    large.crop((0, 0, 280, 140)).save(tmp_path / "wide.png")
-    wide = photos.read(tmp_path / "wide.png")[0]
-    np.testing.assert_array_equal(wide[7:21], drawing[:14])
-    assert not wide[:7].any() and not wide[21:].any()
+@pytest.mark.parametrize("suffix", ["gif", "webp", "tiff", "png"])
+def test_the_first_frame_counts(drawing, tmp_path, suffix):
+    frames = [Image.fromarray(drawing), Image.fromarray(drawing.T)]
+    path = tmp_path / f"moving.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    np.testing.assert_array_equal(photos.read(path, "handwriting").image, drawing)
+
+
+@pytest.mark.parametrize("levels", [np.float32(1), np.float32(40_000)])
+def test_tiff_files_with_floats_of_any_range(drawing, tmp_path, levels):
+    Image.fromarray(drawing / np.float32(255) * levels).save(tmp_path / "a.tiff")
+    image = photos.read(tmp_path / "a.tiff", "handwriting").image
+    np.testing.assert_allclose(image.astype(int), drawing, atol=1)
+
+
+def test_the_datasets_own_test_images_are_taken_as_they_are(full, task, tmp_path):
+    """Only so does a model's accuracy hold for files, too."""
+    for image in full[task.name][1].x[:200]:
+        Image.fromarray(image).save(tmp_path / "image.png")
+        photo = photos.read(tmp_path / "image.png", task.photos)
+        np.testing.assert_array_equal(photo.image, image)
+        assert not photo.inverted
+        Image.fromarray(255 - image).save(tmp_path / "image.png")
+        photo = photos.read(tmp_path / "image.png", task.photos)
+        np.testing.assert_array_equal(photo.image, image)
+        assert photo.inverted
+
+
+def test_no_image_of_the_datasets_is_mistaken_for_a_photo(full):
+    """Each has enough plain black on its border."""
+    for images in full.values():
+        for part in images:
+            inner = np.zeros((28, 28), bool)
+            inner[1:-1, 1:-1] = True
+            assert ((part.x <= 8) & ~inner).sum((1, 2)).min() >= 0.1 * (~inner).sum()
 
 
 def test_a_rotated_photograph_is_set_upright(drawing, tmp_path):
@@ -80,41 +119,58 @@ def test_a_rotated_photograph_is_set_upright(drawing, tmp_path):
     exif[0x0112] = 6  # the camera was turned by 90 degrees
     turned = Image.fromarray(drawing).transpose(Image.Transpose.ROTATE_90)
     turned.save(tmp_path / "photo.png", exif=exif)
-    np.testing.assert_array_equal(photos.read(tmp_path / "photo.png")[0], drawing)
+    image = photos.read(tmp_path / "photo.png", "handwriting").image
+    np.testing.assert_array_equal(image, drawing)
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n cut short", b"\xff\xd8\xff\xe0 cut short"]
+    "raw",
+    [
+        b"",
+        b"GIF89a",
+        b"BM",
+        b"II*\0",
+        b"RIFF\4\0\0\0WEBP",
+        b"\x89PNG\r\n\x1a\n cut short",
+        b"\xff\xd8\xff\xe0 cut short",
+        b"%!PS-Adobe-3.0",
+        b"P6 1 1 255 abc",
+    ],
 )
 def test_what_is_no_image_is_named(tmp_path, raw):
     (tmp_path / "odd.png").write_bytes(raw)
-    with pytest.raises(BadInput, match="odd.png: not a PNG or JPEG"):
-        photos.read(tmp_path / "odd.png")
+    with pytest.raises(
+        BadInput, match="odd.png: not an image in one of the formats PNG, JPEG, BMP"
+    ):
+        photos.read(tmp_path / "odd.png", "handwriting")
     with pytest.raises(BadInput, match="absent.png: no such file"):
-        photos.read(tmp_path / "absent.png")
+        photos.read(tmp_path / "absent.png", "handwriting")
 
 
-def test_a_long_and_narrow_picture_takes_little_memory(tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_and_narrow_picture_takes_little_memory(tmp_path, kind):
     Image.new("L", (20_000, 1), 255).save(tmp_path / "line.png")
     tracemalloc.start()
-    image, turned = photos.read(tmp_path / "line.png")
+    photo = photos.read(tmp_path / "line.png", kind)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert image.shape == (28, 28) and turned and peak < 10_000_000
+    assert photo.image is None and peak < 10_000_000
 
 
-def test_the_memory_of_pillow_is_bounded_too(tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_memory_of_pillow_is_bounded_too(tmp_path, kind):
     """Pillow allocates memory outside of Python."""
     Image.new("1", (40_000, 1)).save(tmp_path / "line.png")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    photos.read(tmp_path / "line.png")
+    photos.read(tmp_path / "line.png", kind)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
 
 
-def test_an_image_of_too_many_pixels_is_refused_in_a_sentence(tmp_path):
-    Image.new("1", (20_000, 5_000)).save(tmp_path / "bomb.png")
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "gif"])
+def test_an_image_of_too_many_pixels_is_refused_in_a_sentence(tmp_path, suffix):
+    Image.new("1", (20_000, 5_000)).save(tmp_path / f"bomb.{suffix}")
     with pytest.raises(BadInput, match=r"expected an image of at most 89,478,485 pixels"):
-        photos.read(tmp_path / "bomb.png")
+        photos.read(tmp_path / f"bomb.{suffix}", "handwriting")
 
 
 @pytest.mark.parametrize("colours", [1, 3])
@@ -123,8 +179,8 @@ def test_what_is_transparent_in_16_bits_is_white(tmp_path, colours):
     levels = np.full((28, 28, colours), 0x1234, ">u2")
     levels[8:20, 8:20] = 0
     (tmp_path / "a.png").write_bytes(png16(levels, transparent=0x1234))
-    image, turned = photos.read(tmp_path / "a.png")
-    assert turned and image[0, 0] == 0 and image[14, 14] == 255
+    photo = photos.read(tmp_path / "a.png", "handwriting")
+    assert photo.inverted and photo.image[0, 0] == 0 and photo.image[14, 14] == 255
 
 
 def png16(levels, transparent):
@@ -144,3 +200,15 @@ def png16(levels, transparent):
         (b"IEND", b""),
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", [0, 30, 128, 255])
+@pytest.mark.parametrize("noise", [0, 8])
+def test_a_blank_page_is_empty(tmp_path, kind, level, noise):
+    """Even under uneven light."""
+    light = np.linspace(1, 0.7, 150)[:, None, None]
+    paper = np.full((150, 220, 3), level) * light
+    paper += np.random.default_rng(0).normal(0, noise, paper.shape)
+    Image.fromarray(np.clip(paper, 0, 255).astype(np.uint8)).save(tmp_path / "blank.png")
+    assert photos.read(tmp_path / "blank.png", kind).image is None
