@@ -16,7 +16,7 @@ def test_nothing_is_cut_off(n, with_photos):
     photos = [np.zeros((90, 160, 3), np.uint8)] * n if with_photos else None
     captions = [["a photo with a rather long name of its own.jpeg", "Ankle boot 100.0%"]] * n
     figure = photo_plots.seen(images, captions, LONG, photos, [True] * n)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     width, height = figure.get_size_inches() * figure.dpi
     texts = [figure._suptitle, *(axes.title for axes in figure.axes)]
     for text in texts:
