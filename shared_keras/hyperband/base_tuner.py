@@ -9,9 +9,10 @@ from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput
-from shared_keras.hyperband import fingerprint, hooks, table
+from shared_keras.hyperband import fingerprint, table
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import job, saved
+from shared_keras.systems.spec import System
 
 
 class BaseTuner(keras_tuner.Hyperband):
@@ -52,7 +53,7 @@ class BaseTuner(keras_tuner.Hyperband):
 
         def build(hp):
             model = make(hp)
-            if isinstance(model, keras.Model) or not hooks.overridden(self, "run_trial"):
+            if isinstance(model, keras.Model | System):  # others are refused when they are trained
                 self._first_model = self._first_model or fingerprint.of_model(model)
 
         self.hypermodel = SimpleNamespace(build=build)

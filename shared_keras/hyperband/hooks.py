@@ -3,6 +3,8 @@
 import keras
 import keras_tuner
 
+from shared_keras.errors import BadInput
+
 DURING_TRAINING = {  # methods of the tuner, and the hooks of a callback that call them
     "on_epoch_begin": "on_epoch_begin",
     "on_epoch_end": "on_epoch_end",
@@ -15,6 +17,19 @@ def overridden(tuner: keras_tuner.Tuner, method: str) -> bool:
     """Return whether a method is not the one of this package or of KerasTuner."""
     home = getattr(type(tuner), method).__module__.partition(".")[0]
     return home not in ("keras_tuner", "shared_keras")
+
+
+def need_hypermodel(tuner: keras_tuner.Tuner, hypermodel) -> None:
+    """Refuse a search without a hypermodel, unless a subclass trains by itself.
+
+    Raises:
+        BadInput: saying so.
+    """
+    if hypermodel is None and not overridden(tuner, "run_trial"):
+        raise BadInput(
+            "Received `hypermodel=None`; expected a function or a keras_tuner.HyperModel, "
+            "unless a subclass has its own run_trial"
+        )
 
 
 def reason_to_train_here(tuner: keras_tuner.Tuner) -> str | None:

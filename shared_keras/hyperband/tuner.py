@@ -78,6 +78,7 @@ class Hyperband(BaseTuner):
             checkpoint is three times the size of a network that Adam trains.
         callback: Called without arguments whenever something has happened, and once a
             second while trials train. By default, progress is printed.
+        unknown: Refused, as KerasTuner does.
 
     Example:
 
@@ -119,7 +120,9 @@ class Hyperband(BaseTuner):
         max_trials: int | None = None,
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
+        **unknown,
     ):
+        hooks.need_hypermodel(self, hypermodel)
         directory = os.path.abspath(directory or ".")  # workers do not change theirs
         folder = Path(directory) / (project_name or "untitled_project")
         if overwrite:
@@ -169,6 +172,7 @@ class Hyperband(BaseTuner):
             logger=logger,
             tuner_id=tuner_id,
             executions_per_trial=whole("executions_per_trial", executions_per_trial, 1),
+            **unknown,
         )
         self._made = True
         if os.path.exists(self._get_tuner_fname()):

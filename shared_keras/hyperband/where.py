@@ -1,5 +1,6 @@
 """Where the trials of a search train: on the workers or, where that cannot be, in this process."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,11 @@ def _reported(trial, objective: str) -> dict[str, float] | None:
     known = trial.metrics
     if not known.exists(objective):
         return None
+    warnings.warn(
+        "Please remove the call to `oracle.update_trial`, and return the metrics from `run_trial`.",
+        DeprecationWarning,
+        stacklevel=2,
+    )
     return {name: known.get_best_value(name) for name in known.metrics}
 
 

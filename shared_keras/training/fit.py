@@ -134,7 +134,7 @@ def fit(
     """
     given = dict(locals())
     callbacks = _callbacks(callbacks)
-    if not model.compiled:
+    if not model.compiled and type(model).fit is keras.Model.fit:
         raise ValueError("The model must be compiled before it is trained.")
     if why_stock.of_data(given) is not None:
         del given["model"], given["seed"]

@@ -37,6 +37,8 @@ def of(model: keras.Model, given: Mapping[str, Any]) -> str | None:
 
 def of_data(given: Mapping[str, Any]) -> str | None:
     """Return why the arguments need `Model.fit` as it is: datasets, generators, steps."""
+    if given["x"] is None:
+        return "there is no x"
     for name in ("x", "validation_data"):
         if _comes_in_batches(given[name]):
             return f"{name} is a {type(given[name]).__name__}"

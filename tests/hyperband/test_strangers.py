@@ -189,9 +189,9 @@ def test_a_model_that_cannot_be_saved_fails_its_trial(tmp_path):
     assert [t.status for t in tuner.oracle.trials.values()] == ["FAILED"]
 
 
-def test_a_build_that_returns_no_model_is_refused_before_the_first_trial(tmp_path):
-    with pytest.raises(TypeError, match="must return a compiled keras.Model. Received: 3"):
-        make(tmp_path, lambda hp: 3)
+def test_a_build_that_returns_no_model_ends_the_search(tmp_path):
+    with pytest.raises(TypeError, match="a valid Keras Model instance, compiled. Received: 3"):
+        search(make(tmp_path, lambda hp: 3))
 
 
 @pytest.fixture(scope="module")

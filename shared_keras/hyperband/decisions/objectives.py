@@ -42,7 +42,7 @@ def check(objective) -> None:
     plain = objective.removeprefix("val_").removeprefix("weighted_").replace("_", "").lower()
     if plain in _MISJUDGED or infer_metric_direction(objective) is None:
         raise BadInput(
-            f"objective: '{objective}' does not say whether higher or lower is better; "
+            f"objective: Could not infer optimization direction for '{objective}'; "
             f"expected keras_tuner.Objective('{objective}', 'max') or (..., 'min')"
         )
 

@@ -61,7 +61,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self.seed = seed  # the stock class takes 0 for "no seed"
         self.min_epochs, self.max_failures = min_epochs, max_failures
         self.try_first = [dict(values) for values in try_first]
-        self.limit = max_trials or math.inf
+        self.max_trials = max_trials  # the stock class has None
         self.rungs = self._plan()
         self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
         self._known_first: list | None = None
@@ -84,7 +84,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def schedule(self) -> list[Rung]:
         """Return all rungs, without the trials beyond `max_trials`."""
-        cut = [(r, min(r.trials, self.limit - r.first_number)) for r in self.rungs.values()]
+        limit = self.max_trials or math.inf
+        cut = [(r, min(r.trials, limit - r.first_number)) for r in self.rungs.values()]
         return [replace(r, trials=n) for r, n in cut if n > 0]
 
     def waiting(self) -> list[tuple[int, int]]:
@@ -98,7 +99,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
     def open_slots(self) -> list[Slot]:
         """Return the slots that can be filled now, in the order of their numbers."""
         open_now = rungs.open_slots(self.rungs, self.trials, self.objective)
-        return [slot for slot in open_now if slot.number < self.limit]
+        return [slot for slot in open_now if slot.number < (self.max_trials or math.inf)]
 
     def all_failed(self) -> bool:
         """Return whether every trial of a first rung failed."""

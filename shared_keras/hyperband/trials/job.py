@@ -166,7 +166,7 @@ def record(
     """
     course, found = Course(), {}
     try:
-        results = outcomes.check(work(course), search.objective, "run_trial")
+        results = outcomes.check(work(course), search.objective, "Tuner.run_trial()")
         metrics = outcomes.metrics(results, search.objective)
         found = {"metrics": metrics, "best": outcomes.best_step(results, search.objective)}
     except BaseException as error:  # in a worker, never Ctrl-C, which workers ignore
