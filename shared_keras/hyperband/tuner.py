@@ -123,8 +123,8 @@ class Hyperband(BaseTuner):
         **unknown,
     ):
         hooks.need_hypermodel(self, hypermodel)
-        directory = os.path.abspath(directory or ".")  # workers do not change theirs
-        folder = Path(directory) / (project_name or "untitled_project")
+        directory = Path(directory or ".").absolute()  # workers do not change theirs
+        folder = directory / (project_name or "untitled_project")
         if overwrite:
             arguments.delete(folder)
         oracle = arguments.oracle(

@@ -65,9 +65,9 @@ def _ask_for(room: int, path: Path) -> None:
 
 
 def slots(model: keras.Model) -> list:
-    """Return the variables of a model's optimizer; none if the model is not compiled."""
+    """Return the variables of a model's optimizer; none if it has none of Keras's."""
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:  # a custom training loop need not compile
+    if not isinstance(optimizer, keras.optimizers.Optimizer):  # a custom loop need not compile
         return []
     if not optimizer.built:  # building some again would reset them
         optimizer.build(model.trainable_variables)

@@ -38,15 +38,13 @@ def check(results, objective: keras_tuner.Objective, function: str):
     if isinstance(results, keras.callbacks.History):
         plain = keras.callbacks.History()
         plain.history = {
-            name: [float(np.reshape(value, ())) for value in values]
-            for name, values in results.history.items()
-            if all(np.size(value) == 1 for value in values)
+            name: [number(value) for value in values] for name, values in results.history.items()
         }
         if not isinstance(objective, DefaultObjective):
             _need_objective(plain.history, objective)
         results = plain
     elif isinstance(results, Mapping):
-        results = {n: float(np.reshape(v, ())) for n, v in results.items() if np.size(v) == 1}
+        results = {name: number(value) for name, value in results.items()}
         if hasattr(objective, "objectives") and objective.has_value(results):
             results[objective.name] = objective.get_value(results)
     elif np.ndim(results) == 0 and np.issubdtype(np.asarray(results).dtype, np.number):
@@ -54,6 +52,11 @@ def check(results, objective: keras_tuner.Objective, function: str):
     tuner_utils.validate_trial_results(results, objective, function)
     need_finite(metrics(results, objective), objective)
     return results
+
+
+def number(value) -> float:
+    """Return the mean of a metric that may have several values, such as one per class."""
+    return float(np.mean(value))
 
 
 def metrics(results, objective: keras_tuner.Objective) -> dict[str, float]:
@@ -104,11 +107,10 @@ class BestEpoch(keras.callbacks.Callback):
         self.last_weights = None
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = logs or {}
+        logs = {name: number(value) for name, value in (logs or {}).items()}
         now = time.perf_counter()
         for name, value in (logs | {SECONDS: now - self.started}).items():
-            if np.size(value) == 1:  # skips metrics with a value per class
-                self.history.setdefault(name, []).append(float(np.reshape(value, ())))
+            self.history.setdefault(name, []).append(value)
         self.started = now
         if self.required:
             _need_objective({n: v for n, v in self.history.items() if n != SECONDS}, self.objective)
@@ -116,7 +118,7 @@ class BestEpoch(keras.callbacks.Callback):
         if not self.objective.has_value(logs):
             self.best_weights = self.last_weights
         else:
-            value = float(self.objective.get_value(logs))
+            value = self.objective.get_value(logs)
             if self.best_value is None or self.objective.better_than(value, self.best_value):
                 self.best_value, self.best_weights = value, self.last_weights
         need_finite(logs, self.objective, f" in epoch {epoch + 1}")
