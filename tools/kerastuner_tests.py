@@ -17,6 +17,8 @@ import tempfile
 import types
 from pathlib import Path
 
+os.environ.setdefault("KERAS_BACKEND", "jax")  # as everywhere here, and before Keras is imported
+
 import cloudpickle
 import keras_tuner
 import pytest

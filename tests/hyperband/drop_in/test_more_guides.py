@@ -72,7 +72,7 @@ def test_hypertune_custom_training_loop(kt, split, tmp_path):  # noqa: F811
 def test_visualize_the_hyperparameter_tuning_process(kt, split, tmp_path):  # noqa: F811
     pytest.importorskip("tensorboard")
     (x_train, y_train), validation = split
-    logs = tmp_path / "tb_logs"
+    backend, logs = keras.backend.backend(), tmp_path / "tb_logs"
     tuner = kt.Hyperband(
         build_model,
         max_epochs=2,
@@ -94,8 +94,9 @@ def test_visualize_the_hyperparameter_tuning_process(kt, split, tmp_path):  # no
         events = [*(logs / trial_id).rglob("events.out.tfevents.*")]
         folders = {path.parent.name for path in events}
         assert {"train", "validation"} <= folders
-        hparams = b"".join(path.read_bytes() for path in events)
-        assert b"hparams" in hparams and b"units" in hparams
+        written = b"".join(path.read_bytes() for path in events)
+        if backend == "tensorflow" or kt.Hyperband is not keras_tuner.Hyperband:
+            assert b"hparams" in written and b"units" in written  # stock: only on TensorFlow
         assert trial.hyperparameters.values["units"] in (8, 16, 24, 32)
 
 
@@ -107,7 +108,9 @@ def several_parts(hp):
         model.add(layers.Dense(units, activation="relu"))
     model.add(layers.Dense(10, activation="softmax"))
     rate = hp.Choice("learning_rate", [1e-2, 1e-3, 1e-4])
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(
+        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     return model
 
 
