@@ -72,7 +72,7 @@ def test_hypertune_custom_training_loop(kt, split, tmp_path):  # noqa: F811
 def test_visualize_the_hyperparameter_tuning_process(kt, split, tmp_path):  # noqa: F811
     pytest.importorskip("tensorboard")
     (x_train, y_train), validation = split
-    backend, logs = keras.backend.backend(), tmp_path / "tb_logs"
+    logs = tmp_path / "tb_logs"
     tuner = kt.Hyperband(
         build_model,
         max_epochs=2,
@@ -89,15 +89,16 @@ def test_visualize_the_hyperparameter_tuning_process(kt, split, tmp_path):  # no
         epochs=2,
         callbacks=[keras.callbacks.TensorBoard(str(logs))],
     )
-    assert {path.name for path in logs.iterdir()} == {*tuner.oracle.trials}
-    for trial_id, trial in tuner.oracle.trials.items():
+    folders = {path.name for path in logs.iterdir()}
+    if kt.Hyperband is keras_tuner.Hyperband and keras.backend.backend() != "tensorflow":
+        assert folders == {"train", "validation"}  # of the last trial: it needs TensorFlow
+        return
+    assert folders == {*tuner.oracle.trials}
+    for trial_id in folders:
         events = [*(logs / trial_id).rglob("events.out.tfevents.*")]
-        folders = {path.parent.name for path in events}
-        assert {"train", "validation"} <= folders
+        assert {"train", "validation"} <= {path.parent.name for path in events}
         written = b"".join(path.read_bytes() for path in events)
-        if backend == "tensorflow" or kt.Hyperband is not keras_tuner.Hyperband:
-            assert b"hparams" in written and b"units" in written  # stock: only on TensorFlow
-        assert trial.hyperparameters.values["units"] in (8, 16, 24, 32)
+        assert b"hparams" in written and b"units" in written
 
 
 def several_parts(hp):
