@@ -59,7 +59,7 @@ EXCLUDED = {
     "test_failed_trial_error_no_retry": OF_A_GRID,
     "test_callbacks_in_fit_kwargs": PRIVATE,
     "test_unrecognized_arguments_raise_value_error": "Python refuses them here, by a `TypeError`",
-    "test_no_hypermodel_without_override_run_trial_error": "the stock Hyperband refuses none, either",
+    "test_no_hypermodel_without_override_run_trial_error": "stock Hyperband accepts None, too",
     "test_convert_hyperparams_to_hparams": "tests a function that no tuner of ours changes",
     "test_chief_should_wait_for_clients": "a chief and workers on other machines are refused",
 }
