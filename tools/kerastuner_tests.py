@@ -61,7 +61,7 @@ EXCLUDED = {
     "test_build_and_fit_model": PRIVATE,
     "test_build_and_fit_model_in_tuner": PRIVATE,
     "test_correct_display_trial_number": PRIVATE,
-    "test_callbacks_run_each_execution": "its callback counts in this process; trials train in others",
+    "test_callbacks_run_each_execution": "counts in this process; trials train in others",
     "test_callback_cannot_be_deep_copied": "refused in other words",
     "test_error_on_unknown_objective_direction": "refused in other words",
     "test_get_best_hyperparameters": "its trials have no epochs; those of Hyperband have",
