@@ -46,6 +46,11 @@ class Subclassed(keras.Model):
         self.hidden = keras.layers.Dense(units, activation="relu")
         self.out = keras.layers.Dense(2, activation="softmax")
 
+    def build(self, shape):  # KerasTuner cannot load the weights of a model without it
+        self.hidden.build(shape)
+        self.out.build((*shape[:-1], self.hidden.units))
+        self.built = True
+
     def call(self, x):
         return self.out(self.hidden(x))
 
@@ -163,7 +168,8 @@ def conditional(hp):
     with hp.conditional_scope("kind", ["deep"]):
         if kind == "deep":
             for i in range(hp.Int("layers", 1, 2)):
-                hp.Int(f"units_{i}", 2, 8, step=2, parent_name="kind", parent_values=["deep"])
+                hp.Int(f"units_{i}", 2, 8, step=2)
+    hp.Int("width", 2, 8, step=2, parent_name="kind", parent_values=["wide"])
     with hp.name_scope("other"):
         hp.Boolean("flag", default=True)
         hp.Fixed("constant", 3)
@@ -227,7 +233,9 @@ def test_several_outputs(tmp_path):
         losses = {"label": CROSS, "size": "mse"}
         model = keras.Model(x, {"label": label, "size": size})
         metrics = {"label": ["accuracy"], "size": ["mae"]}
-        return compiled(model, hp, loss=losses, metrics=metrics, loss_weights={"size": 0.5})
+        return compiled(
+            model, hp, loss=losses, metrics=metrics, loss_weights={"label": 1.0, "size": 0.5}
+        )
 
     def way(hyperband, folder):
         objective = keras_tuner.Objective("val_label_accuracy", "max")
