@@ -5,13 +5,18 @@ import time
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say
 from shared_keras.results import overview
 from shared_keras.results.overview import ACCURACY, Entry
 from shared_keras.task import Task
+
+INDENT = (0, 0, 0, 2)  # top, right, bottom, left
 
 
 def run(task: Task, args) -> None:
@@ -31,26 +36,29 @@ def run(task: Task, args) -> None:
     table.add_column("name, and what it is")
     table.add_column("validation", justify="right")
     table.add_column("test", justify="right")
-    table.add_column("written", no_wrap=True)
     for entry in found:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.when))
-        score = _mean(entry.validation) if entry.validation else "-"
+        score = _mean(entry.validation)
         if entry.objective != ACCURACY:
-            score = f"{score} ({entry.objective})"
-        table.add_row(_describe(entry), score, _mean(entry.test), when)
+            score = f"{score}\n{entry.objective}"
+        table.add_row(_describe(entry), score, _mean(entry.test))
     console().print(table)
-    say(f"a run's name is for evaluate, compare and predict --run; {command}.evaluate NAME")
-    say(f"a search's name is for retrain; {command}.retrain --best --search NAME")
+    kinds = {entry.kind for entry in found}
+    if "run" in kinds:
+        say(f"of a run: `{command}.evaluate NAME`; predict and compare take its name, too")
+    if "search" in kinds:
+        say(f"of a search: `{command}.retrain --best --search NAME`")
 
 
-def _describe(entry: Entry) -> str:
-    parts = filter(None, [f"{entry.kind}: {entry.what}" if entry.what else entry.kind])
-    lines = [entry.name, *parts] + ([entry.problem] if entry.problem else [])
-    return "\n  ".join(lines)
+def _describe(entry: Entry) -> Group:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.when))
+    below = [f"{entry.kind}, {when}" + (f": {entry.what}" if entry.what else "")]
+    below += [entry.problem] if entry.problem else []
+    name = Text(entry.name, overflow="fold")  # whole, because people copy it
+    return Group(name, *(Padding(Text(line), INDENT) for line in below))
 
 
 def _mean(scores: Sequence[float]) -> str:
     if not scores:
         return "-"
-    sd = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
+    sd = f"\n± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
     return f"{statistics.fmean(scores):.4f}{sd}"

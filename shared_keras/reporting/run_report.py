@@ -65,8 +65,8 @@ def other_images(what: str, settings: Mapping, title: str, digest: str | None) -
     """
     if settings.get("data") not in (None, digest):
         its = settings.get("title")
-        named = f", {its}," if its not in (None, title) else ""
-        say(f"note: {what} other images{named} than these of {title}")
+        named = f": {its}" if its not in (None, title) else ""
+        say(f"note: {what} other images than those of {title}{named}")
 
 
 def finished(result: Mapping, folder: Path) -> None:
