@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import keras_tuner
 import pandas as pd
+from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput, RunFailed, whole
@@ -27,7 +28,6 @@ from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
-from shared_keras.training import current_epoch
 
 
 class Hyperband(BaseTuner):
@@ -221,8 +221,7 @@ class Hyperband(BaseTuner):
             where.train(self, fit_args, fit_kwargs, deadline, report, say)
             self.on_search_end()
         if self.oracle.all_failed():
-            trials = self.oracle.trials.values()
-            failed = next(t for t in trials if t.status == FAILED)
+            failed = next(t for t in self.oracle.trials.values() if t.status == FAILED)
             raise RunFailed(
                 f"every trial of a first rung failed, the first with {table.reason(failed)}; "
                 f"fix that, then delete {self.project_dir} or choose another name"
@@ -235,8 +234,12 @@ class Hyperband(BaseTuner):
         Trials train in worker processes, unless a subclass overrides this method, or one that
         is called during a training.
         """
-        shared = self.shared(fit_args, fit_kwargs)
-        shared = dataclasses.replace(shared, hooks=hooks.callbacks(self, trial), warm=self._warm)
+        shared = dataclasses.replace(
+            self.shared(fit_args, fit_kwargs),
+            hooks=hooks.callbacks(self, trial),
+            warm=self._warm,
+            scope=lambda: stock.maybe_distribute(self.distribution_strategy),
+        )
         begun = run_trials.make_job(self.course, trial)
         return job.train(shared, begun, trial.hyperparameters, self.here)
 
@@ -282,8 +285,7 @@ class Hyperband(BaseTuner):
 
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""
-        running = {trial: self.folder(trial) for trial in self.course.running}
-        return view.state(self.oracle, self.course, self.finished(), current_epoch.read(running))
+        return view.state(self.oracle, self.course, self.finished())
 
     def axes(self) -> dict[str, bool]:
         """Return the columns of the search space, each with whether its axis is logarithmic."""

@@ -1,7 +1,6 @@
 """A search as it stands, as plain rows."""
 
 import time
-from collections.abc import Mapping
 
 import pandas as pd
 
@@ -9,10 +8,11 @@ from shared_keras.hyperband import table
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.run_trials import Course
 from shared_keras.results.trials import COLUMNS, SearchState
+from shared_keras.training import current_epoch
 
 
-def state(oracle: Oracle, course: Course, finished: bool, epochs: Mapping) -> SearchState:
-    """Return the state of a search; `epochs` holds the current one of each running trial."""
+def state(oracle: Oracle, course: Course, finished: bool) -> SearchState:
+    """Return the state of a search."""
     rows = {i: table.row(t, course.seconds.get(i)) for i, t in sorted(oracle.trials.items())}
     now = time.perf_counter()
     return SearchState(
@@ -25,7 +25,7 @@ def state(oracle: Oracle, course: Course, finished: bool, epochs: Mapping) -> Se
         waiting=oracle.waiting(),
         finished=finished,
         left_out=oracle.left_out(),
-        epoch_of=epochs,
+        epoch_of=current_epoch.read({trial: course.folder(trial) for trial in course.running}),
     )
 
 
