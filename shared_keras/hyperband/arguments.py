@@ -14,6 +14,7 @@ from shared_keras.processes import lock
 
 def oracle(
     folder: Path,
+    overwrite: bool,
     *,
     max_epochs: int,
     min_epochs: int,
@@ -29,10 +30,12 @@ def oracle(
 
     Args:
         folder: Folder of the search, which may have a seed.
+        overwrite: Whether to delete it, if these arguments are right.
         others: Further arguments of the oracle.
 
     Raises:
         BadInput: naming the argument that is wrong.
+        RunFailed: if the folder is to be deleted and another process is searching there.
     """
     if "KERASTUNER_ORACLE_IP" in os.environ:
         raise BadInput(
@@ -43,8 +46,8 @@ def oracle(
     if min_epochs > max_epochs:
         raise BadInput(f"min_epochs: expected at most max_epochs, {max_epochs}, got {min_epochs}")
     failures = whole("max_consecutive_failed_trials", max_consecutive_failed_trials, 1, None)
-    return Oracle(
-        seed=_seed(whole("seed", seed, 0, None), folder),
+    made = Oracle(
+        seed=_seed(whole("seed", seed, 0, None), None if overwrite else folder),
         max_trials=whole("max_trials", max_trials, 1, None),
         max_epochs=max_epochs,
         min_epochs=min_epochs,
@@ -54,9 +57,22 @@ def oracle(
         max_failures=math.inf if failures is None else failures,
         **others,
     )
+    if overwrite:
+        _delete(folder)
+    return made
 
 
-def delete(folder: Path) -> None:
+def _seed(seed: int | None, folder: Path | None) -> int:
+    """Return the seed, or that of the search in the folder, or a new one."""
+    if seed is not None:
+        return seed
+    path = folder and folder / "oracle.json"
+    if path and path.exists():
+        return files.read_object(path, "seed")["seed"]
+    return random.randint(1, 10_000)
+
+
+def _delete(folder: Path) -> None:
     """Delete an earlier search.
 
     Raises:
@@ -65,11 +81,3 @@ def delete(folder: Path) -> None:
     if folder.exists():
         with lock.of(folder):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _seed(seed: int | None, folder: Path) -> int:
-    """Return the seed, or that of the search in the folder, or a new one."""
-    if seed is not None:
-        return seed
-    path = folder / "oracle.json"
-    return files.read_object(path, "seed")["seed"] if path.exists() else random.randint(1, 10_000)

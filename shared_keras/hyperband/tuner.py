@@ -124,11 +124,9 @@ class Hyperband(BaseTuner):
     ):
         hooks.need_hypermodel(self, hypermodel)
         directory = Path(directory or ".").absolute()  # workers do not change theirs
-        folder = directory / (project_name or "untitled_project")
-        if overwrite:
-            arguments.delete(folder)
         oracle = arguments.oracle(
-            folder,
+            directory / (project_name or "untitled_project"),
+            overwrite,
             objective=objective,
             max_epochs=max_epochs,
             min_epochs=min_epochs,
