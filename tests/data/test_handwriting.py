@@ -67,10 +67,10 @@ def test_noise_and_specks_do_not_show(digits):
     rng = np.random.default_rng(1)
     for drawing in digits[:20]:
         picture = on_paper(drawing) + rng.normal(0, 6, (90, 120, 3))
-        picture[80:82, 10:12] = 0
+        picture[80:82, 10] = 0
         picture[20, 30] = 0
         image, _ = prepared(picture)
-        assert differ(image, drawing) < 30
+        assert differ(image, drawing) < 0.65 * drawing.mean()  # of a blank image it would be 1
 
 
 @pytest.mark.parametrize("times", [2, 5, 20])
