@@ -4,13 +4,17 @@ import keras
 
 
 def read() -> dict:
-    """Return the settings of this process: plain values that can be pickled."""
+    """Return the settings of this process: values that can be pickled.
+
+    The dtype policy stays an object, because `keras.dtype_policies.serialize` imports TensorFlow,
+    whatever the backend, which takes seconds.
+    """
     config = keras.config
     settings = {
         "floatx": config.floatx(),
         "epsilon": config.epsilon(),
         "image_data_format": config.image_data_format(),
-        "dtype_policy": keras.dtype_policies.serialize(config.dtype_policy()),
+        "dtype_policy": config.dtype_policy(),
         "interactive_logging": config.is_interactive_logging_enabled(),
         "traceback_filtering": config.is_traceback_filtering_enabled(),
         "flash_attention": config.is_flash_attention_enabled(),
@@ -28,7 +32,7 @@ def apply(settings: dict) -> None:
     config.set_floatx(settings["floatx"])
     config.set_epsilon(settings["epsilon"])
     config.set_image_data_format(settings["image_data_format"])
-    config.set_dtype_policy(keras.dtype_policies.deserialize(settings["dtype_policy"]))
+    config.set_dtype_policy(settings["dtype_policy"])
     for name in ("interactive_logging", "traceback_filtering", "flash_attention"):
         if settings[name] is not None:  # flash attention may be left to Keras
             getattr(config, f"{'enable' if settings[name] else 'disable'}_{name}")()

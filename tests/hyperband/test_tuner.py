@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import keras_tuner
@@ -57,6 +58,18 @@ def test_promotion_is_continuation(done):
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
     for name, values in expected.items():
         assert [float(row[name]) for row in rows] == values, name
+
+
+def has_tensorflow():
+    return "tensorflow" in sys.modules
+
+
+def test_workers_do_without_tensorflow(tmp_path):
+    """Importing it would take each of them seconds."""
+    (worker,) = workers.get(1)
+    worker.restart()
+    assert len(search(make(tmp_path, workers=1, max_trials=1)).results()) == 1
+    assert not worker.submit(has_tensorflow).result()
 
 
 @pytest.mark.parametrize("moment", [1, 8, 14])
