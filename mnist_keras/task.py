@@ -14,7 +14,11 @@ TASK = Task(
     photos="handwriting",
     published_test_fraction=0.5,
     published_test_first=True,
-    spaces={"dense": Budget(10, 2), "regularized": Budget(15, 2), "batchnorm": Budget(80, 3)},
+    spaces={
+        "dense": Budget(10, 2),
+        "regularized": Budget(15, 2, iterations=4),
+        "batchnorm": Budget(80, 3),
+    },
     default_space="regularized",
     recipes=RECIPES,
 )
