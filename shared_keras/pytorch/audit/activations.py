@@ -131,6 +131,8 @@ def identity(x):
 
 def name_of(one: Callable) -> str:
     """Return a name for an activation of Keras."""
+    if isinstance(one, keras.layers.Activation):
+        return name_of(one.activation)
     if isinstance(one, keras.layers.Layer):
         config = one.get_config()
         slope = config.get("negative_slope", config.get("alpha"))

@@ -93,3 +93,29 @@ def attributes(target: Any, **values) -> Iterator[None]:
 def setting(target: Any, **values) -> Callable[[], AbstractContextManager]:
     """Return what makes `attributes` hold, as a change wants it."""
     return lambda: attributes(target, **values)
+
+
+def ahead_of(layer: Any, function: Callable) -> Callable[[], AbstractContextManager]:
+    """Return what puts a function ahead of a layer, within `KerasNet.watched`."""
+
+    def apply():
+        old = layer.__dict__.get("audited_before")
+        return attributes(
+            layer, audited_before=function if old is None else lambda x: function(old(x))
+        )
+
+    return apply
+
+
+def calling(layer: Any, wrap: Callable, **others) -> Callable[[], AbstractContextManager]:
+    """Return what lets `wrap(own_call, inputs, args, kwargs)` stand in for a layer's call."""
+
+    def apply():
+        own = layer.call
+
+        def call(inputs, *args, **kwargs):
+            return wrap(own, inputs, args, kwargs)
+
+        return attributes(layer, call=call, **others)
+
+    return apply

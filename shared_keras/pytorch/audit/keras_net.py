@@ -53,6 +53,7 @@ class KerasNet:
         ]
         self.random = [layer for layer in self.plain if is_random(layer)]
         self._values = self.values()
+        self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
 
     def values(self) -> list[np.ndarray]:
         """Return the values of all variables of the model."""
@@ -84,8 +85,10 @@ class KerasNet:
             mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out.
         """
         with contextlib.ExitStack() as stack:
-            for layer in self.known if on_layer else ():
-                stack.enter_context(attributes(layer, call=_layer_call(layer, on_layer)))
+            for layer in self.known:
+                call = self._layer_call(layer, on_layer)
+                # Shapes may change, and are compared here.
+                stack.enter_context(attributes(layer, call=call, _input_spec=None))
             for layer in self.plain:
                 if layer in self.random:
                     call = _random_call(layer, on_drop, mark)
@@ -93,6 +96,23 @@ class KerasNet:
                     call = _plain_call(layer, on_plain)
                 stack.enter_context(attributes(layer, call=call))
             yield
+
+    def _layer_call(self, layer, on_layer):
+        own = layer.call
+
+        def call(inputs, *args, **kwargs):
+            before = layer.__dict__.get("audited_before")
+            inputs = inputs if before is None else before(inputs)
+            acting = kinds.acting(layer)
+            compute = own if acting is layer else acting.call
+            if on_layer is None:
+                outputs = compute(inputs, *args, **kwargs)
+            else:
+                outputs = on_layer(layer, compute, inputs, args, kwargs)
+            self.last[id(layer)] = (inputs, outputs)
+            return outputs
+
+        return call
 
     def run(self, inputs: Any, training: bool = False) -> Any:
         """Run the model, eagerly."""
@@ -118,15 +138,6 @@ def activation_of(layer: layers.Layer) -> Callable | None:
     if kinds.keras_kind(layer) in kinds.RECURRENT:
         return None
     return getattr(layer, "activation", None)
-
-
-def _layer_call(layer, on_layer):
-    own = layer.call
-
-    def call(inputs, *args, **kwargs):
-        return on_layer(layer, own, inputs, args, kwargs)
-
-    return call
 
 
 def _plain_call(layer, on_plain):

@@ -76,8 +76,52 @@ def keras_kind(layer: keras.layers.Layer) -> str | None:
     return next((name for name, (_, classes) in KINDS.items() if isinstance(layer, classes)), None)
 
 
+def acting(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return the layer that acts for another one whose form was undone, or the layer itself."""
+    return layer.__dict__.get("audited_instead", layer)
+
+
+def instead(
+    layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], shape: tuple, **options
+) -> keras.layers.Layer:
+    """Return a layer of the same kind that takes PyTorch's weights.
+
+    Args:
+        layer: The layer of the port.
+        weights: Weights of the module, by PyTorch's names.
+        shape: Shape of the inputs, as they lie in Keras.
+        options: Other arguments of the layer.
+    """
+    kind = keras_kind(layer)
+    weight = weights.get("weight", weights.get("weight_ih"))
+    biased = "bias" in weights or "bias_ih" in weights
+    if kind == "linear":
+        form = {"units": weight.shape[0], "use_bias": biased}
+    elif kind in CONVOLUTIONS and not hasattr(layer, "depth_multiplier"):
+        channels = shape[-1] if layer.data_format == "channels_last" else shape[1]
+        groups = max(1, channels // weight.shape[1])
+        size = weight.shape[2:]
+        form = {"filters": weight.shape[0], "kernel_size": size, "use_bias": biased}
+        form["groups"] = groups
+    elif kind in TRANSPOSED:
+        form = {"filters": weight.shape[1], "kernel_size": weight.shape[2:], "use_bias": biased}
+    elif kind in ("batch norm", "layer norm", "group norm"):
+        form = {"scale": weight is not None, "center": biased}
+    elif kind == "embedding":
+        form = {"input_dim": weight.shape[0], "output_dim": weight.shape[1]}
+    elif kind in RECURRENT:
+        form = {"units": weight.shape[0] // (4 if kind == "lstm" else 3), "use_bias": biased}
+    else:
+        form = {}
+    config = acting(layer).get_config() | form | options
+    other = type(layer).from_config({k: v for k, v in config.items() if k != "name"})
+    other.build(tuple(shape))
+    return other
+
+
 def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     """Return the variables of a layer of a known kind by their role, such as "kernel"."""
+    layer = acting(layer)
     kind = keras_kind(layer)
     holder = layer.cell if kind in RECURRENT else layer
     names = {
@@ -108,6 +152,7 @@ def carried(
         gradients: Whether they are gradients. Those of PyTorch's two biases of an LSTM are
             equal, and also that of their sum.
     """
+    layer = acting(layer)
     kind = keras_kind(layer)
     if kind in TRANSPOSED:
         return _named(weights, {"weight": ("kernel", _transposed_kernel)})

@@ -37,7 +37,7 @@ def inputs(
             best, least = order, error
         if error == 0:
             break
-    return (best, least) if best is not None else (_default(layer, unit), math.inf)
+    return (best, least) if best is not None else (default(layer, unit), math.inf)
 
 
 def outputs(layer: keras.layers.Layer, unit: Unit, order: Order) -> np.ndarray:
@@ -47,11 +47,12 @@ def outputs(layer: keras.layers.Layer, unit: Unit, order: Order) -> np.ndarray:
     if unit.kind in kinds.SAME_ORDER:
         return order(unit.output)
     if unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED):
-        return _default(layer, unit)(unit.output)
+        return default(layer, unit)(unit.output)
     return unit.output
 
 
-def _default(layer, unit) -> Order:
+def default(layer: keras.layers.Layer, unit: Unit) -> Order:
+    """Return the order that a layer's inputs usually have."""
     convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
     if convolves and layer.data_format == "channels_last":
         return channels_last(unit.input.ndim)
@@ -59,7 +60,7 @@ def _default(layer, unit) -> Order:
 
 
 def _candidates(layer, unit, array, units) -> Iterator[Order]:
-    yield _default(layer, unit)
+    yield default(layer, unit)
     dimensions = unit.input.ndim
     convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
     if not convolves and dimensions > 2:

@@ -11,7 +11,7 @@ import torch
 from keras import ops
 
 from shared_keras.pytorch.audit import activations, keras_net, kinds, orders, torch_net
-from shared_keras.pytorch.audit.changes import Change, attributes
+from shared_keras.pytorch.audit.changes import Change, applied, attributes
 from shared_keras.pytorch.audit.keras_net import KerasNet
 from shared_keras.pytorch.audit.kinds import Order
 from shared_keras.pytorch.audit.sides import KerasSide, TorchSide, make, take, tensors
@@ -37,7 +37,10 @@ class Match:
         misfits: Weights that one side lacks or whose shapes differ, by role: both shapes.
         plain: Keras layers without weights called since the last such layer.
         previous: The match before, if there is one.
+        masked: Whether a mask reaches the Keras layer.
         again: Repeats the comparison of outputs, returns `error`.
+        weights: PyTorch's weights, by the module's own names.
+        inputs: What reaches the Keras layer.
     """
 
     layer: keras.layers.Layer
@@ -52,6 +55,13 @@ class Match:
     previous: "Match | None" = None
     masked: bool = False
     again: Any = None
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    inputs: np.ndarray | None = None
+
+    @property
+    def acting(self) -> keras.layers.Layer:
+        """Return the layer that acts for it: itself, unless its form was undone."""
+        return kinds.acting(self.layer)
 
     @property
     def where(self) -> str:
@@ -84,7 +94,7 @@ class Pair:
         self.undone = contextlib.ExitStack()
         self.changes: list[Change] = []
         self.unsettled = False  # whether outputs differ for no known reason
-        self.replaced: set[int] = set()  # layers whose own variables are out of use
+        self.ends: list[Change] = []  # that make logits and probabilities the same
         self.loss = None  # the Keras loss, once it is known to be PyTorch's
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
@@ -116,6 +126,12 @@ class Pair:
             self.undone.enter_context(change.apply())
             self.changes.append(change)
 
+    @contextlib.contextmanager
+    def ended(self):
+        """Within this context the port ends as the original does, if that had to be undone."""
+        with applied(self.ends):
+            yield
+
     def close(self) -> None:
         """Leave the Keras model as it came."""
         self.undone.close()
@@ -139,7 +155,7 @@ class Pair:
                 outputs = keras_net.arrays(self.keras.run(self.keras_inputs, training))
             except Exception as error:
                 if not run.matches or not any(m.misfits or m.error > 1e30 for m in run.matches):
-                    raise
+                        raise
                 stopped = " ".join(str(error).split())[:200]
         return Forced(run.matches, run.plain, outputs, stopped)
 
@@ -191,7 +207,7 @@ def unit_tolerance(unit: Unit) -> float:
     """Return how far rounding may take the outputs of a layer, from its float64 outputs."""
     inputs = torch.from_numpy(unit.input)
     with torch.no_grad(), torch_net.in_float64(unit.module) as module:
-        module.eval()
+        module.train(unit.training)
         exact = module(torch_net.doubled(inputs.flip(1) if unit.reverse else inputs))
     exact = exact[0] if isinstance(exact, tuple) else exact
     rounding = distance(unit.output, torch_net.array(exact))
@@ -214,20 +230,22 @@ class _ForcedRun:
         if match is None:
             return compute(inputs, *args, **kwargs)
         unit = match.unit
+        match.weights, match.inputs = unit.weights(self.values), own_inputs
         match.misfits = assign(match, self.values)
         expected = orders.outputs(layer, unit, match.order)
         theirs = match.order(unit.input).astype(own_inputs.dtype)
         match.masked = kwargs.get("mask") is not None
 
         def linear(x):
-            quiet = {"activation": activations.identity} if keras_net.activation_of(layer) else {}
-            with attributes(layer, **quiet):
+            acting = match.acting
+            quiet = {"activation": activations.identity} if keras_net.activation_of(acting) else {}
+            with attributes(acting, **quiet):
                 return layer_call(ops.convert_to_tensor(x), *args, **kwargs)
 
         def layer_call(*given, **named):
-            # A change under test may have replaced the call since this run.
-            now = layer.__dict__.get("call")
-            chosen = compute if now is None or now is watched else now
+            # A change under test may have replaced the call, or the layer, since this run.
+            now = match.acting.__dict__.get("call")
+            chosen = compute if now is watched else now or match.acting.call
             return chosen(*given, **named)
 
         watched = layer.__dict__.get("call")
@@ -241,9 +259,7 @@ class _ForcedRun:
 
         match.again = error
         match.error, match.tolerance = error(), unit_tolerance(unit)
-        if match.error == math.inf:
-            return compute(inputs, *args, **kwargs)
-        activation = keras_net.activation_of(layer) or activations.identity
+        activation = keras_net.activation_of(match.acting) or activations.identity
         outputs = activation(ops.convert_to_tensor(expected))
         if getattr(layer, "return_state", False):
             return [outputs, *compute(ops.convert_to_tensor(theirs), *args, **kwargs)[1:]]

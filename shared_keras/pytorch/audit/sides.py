@@ -162,6 +162,15 @@ def blamed(*paths: Path) -> Iterator[None]:
         ) from error
 
 
+def arrays(x: Any) -> Any:
+    """Return data as arrays."""
+    if isinstance(x, dict):
+        return {name: arrays(each) for name, each in x.items()}
+    if isinstance(x, list | tuple):
+        return tuple(arrays(each) for each in x)
+    return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+
 def take(x: Any, rows: slice) -> Any:
     """Return some samples of an array, or of each of several arrays."""
     if isinstance(x, dict):
@@ -189,6 +198,21 @@ def tensors(x: Any) -> Any:
     x = np.asarray(x)
     whole = np.issubdtype(x.dtype, np.integer) and x.dtype != np.uint8
     return torch.tensor(x, dtype=torch.int64 if whole else torch.float32)
+
+
+def labels(y: Any, outputs: Any) -> Any:
+    """Return targets as PyTorch's losses take them: classes as int64, others as float32."""
+    if isinstance(y, dict | list | tuple):
+        parts = y.items() if isinstance(y, dict) else enumerate(y)
+        made = {key: labels(each, None) for key, each in parts}
+        return made if isinstance(y, dict) else type(y)(made.values())
+    y = np.asarray(y)
+    whole = np.issubdtype(y.dtype, np.integer) or y.dtype == bool
+    if whole and isinstance(outputs, torch.Tensor) and outputs.shape[-1] == 1 == outputs.ndim - 1:
+        y, whole = y.reshape(outputs.shape), False  # of one output, yes or no
+    elif not whole and isinstance(outputs, torch.Tensor) and y.size == outputs.numel():
+        y = y.reshape(outputs.shape)
+    return torch.tensor(y, dtype=torch.int64 if whole else torch.float32)
 
 
 def call(module: nn.Module, inputs: Any) -> Any:

@@ -40,6 +40,7 @@ class Unit:
         last: Of a recurrent layer, the state after its last step, (n, units), else None.
         reverse: Whether a recurrent layer runs from the end.
         before: Functions without weights called since the last such layer.
+        training: Whether the module was in train mode.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Unit:
     last: np.ndarray | None = None
     reverse: bool = False
     before: list[Event] = field(default_factory=list)
+    training: bool = False
 
     def weights(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return its own among values of all parameters, by their own names."""
@@ -95,6 +97,9 @@ class TorchNet:
     def train_with_marks(self, inputs: Any) -> None:
         """Train mode for all but leaves of the user's that are random in themselves."""
         self.module.train()
+        for part in self.module.modules():
+            if isinstance(part, nn.RNNBase):
+                part.eval()  # its dropout between layers cannot be replaced
         leaves = [
             part
             for part in self.module.modules()
@@ -103,6 +108,16 @@ class TorchNet:
         if leaves and self.random(inputs):
             for part in leaves:
                 part.eval()
+
+    @contextlib.contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """Within this context, statistics may move; then they are as before, in eval mode."""
+        before = {name: value.clone() for name, value in self.module.state_dict().items()}
+        try:
+            yield
+        finally:
+            self.module.load_state_dict(before)
+            self.module.eval()
 
     def random(self, inputs: Any) -> bool:
         """Whether two runs differ although dropout is left out."""
@@ -150,6 +165,8 @@ class TorchNet:
                     names = {key: f"{name}.{key}".lstrip(".") for key in own if "num_" not in key}
                     found = [Unit(name, kind, module, names, array(inputs), array(output))]
             found[0].before = watch.taken()
+            for unit in found:
+                unit.training = module.training
             units.extend(found)
 
         return hook

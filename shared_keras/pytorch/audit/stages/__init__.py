@@ -1,1 +1,1 @@
-"""The stages of an audit: a file each, with a function from a pair to what it found."""
+"""The eight stages of an audit: a file for each, and for the causes that some of them try."""

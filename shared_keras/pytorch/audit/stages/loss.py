@@ -1,0 +1,280 @@
+"""Stage 5: the loss, its reduction and weights, logits or probabilities."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from keras import activations as keras_activations
+from keras import ops
+
+from shared_keras.pytorch.audit import activations, torch_net
+from shared_keras.pytorch.audit.causes import losses, slots
+from shared_keras.pytorch.audit.causes.losses import Form
+from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
+from shared_keras.pytorch.audit.pair import Pair
+from shared_keras.pytorch.audit.sides import labels, take
+from shared_keras.pytorch.audit.stages.outputs import PROBABILITIES
+
+TOLERANCE = 1e-5  # relative; losses are sums of a few hundred float32 numbers
+SIZES, SCALES = (32, 7), (1.0, 4.0)
+
+
+def compare(pair: Pair) -> Stage:
+    """Compare both losses on the same outputs, before a softmax or sigmoid at the end."""
+    model = pair.keras.model
+    if pair.theirs.loss is None or not getattr(model, "compiled", False) or model.loss is None:
+        lacks = "original has no loss" if pair.theirs.loss is None else "port is not compiled"
+        return Stage("loss", f"the {lacks}", ran=False)
+    if not isinstance(pair.trace.output, torch.Tensor):
+        return _several(pair)
+    samples = list(_samples(pair))
+    theirs = np.array([_theirs(pair, y, pair_end(pair)[0](u)) for y, u in samples])
+    ours = np.array([_ours(pair, y, pair_end(pair)[1](u)) for y, u in samples])
+    size = relative(theirs, ours)
+    if size <= TOLERANCE:
+        pair.loss, pair.ends = compiled(pair), []
+        return Stage("loss", _name(pair), size, TOLERANCE)
+    findings = _explained(pair, samples, theirs, ours, size)
+    return Stage("loss", _name(pair), size, TOLERANCE, tuple(findings))
+
+
+def _name(pair) -> str:
+    loss = pair.keras.model.loss
+    return f"{loss if isinstance(loss, str) else getattr(loss, 'name', type(loss).__name__)}"
+
+
+def relative(theirs: np.ndarray, ours: np.ndarray) -> float:
+    """Return the largest relative difference."""
+    if not np.isfinite(ours).all():
+        return float("inf")
+    return float(np.abs(theirs - ours).max() / max(np.abs(theirs).max(), 1e-12))
+
+
+def pair_end(pair: Pair) -> tuple[Callable, Callable]:
+    """Return what each side does at its very end: softmax, sigmoid, ..., or nothing."""
+    events = [event for event in pair.trace.after if event.activates]
+    theirs = activations.identity
+    if events and events[-1].name in PROBABILITIES:
+        theirs = activations.function(events[-1])
+    ours = slots.own_activations(slots.last(pair))
+    last = ours[-1][1] if ours else activations.identity
+    known = [getattr(keras_activations, name) for name in PROBABILITIES]
+    found = next((f for f in known if activations.same(last, f)), activations.identity)
+    return theirs, found
+
+
+def _samples(pair):
+    """Return targets, and numbers in the shape of outputs with classes last."""
+    random = np.random.default_rng(0)
+    shape = pair.trace.output.shape
+    last = (*shape[2:], shape[1]) if len(shape) > 2 and _classes_second(pair) else shape[1:]
+    for size in SIZES:
+        y = take(pair.y, slice(0, size))
+        for scale in SCALES:
+            values = random.normal(size=(len(y), *last)) * scale
+            yield y, ops.convert_to_tensor(values.astype("float32"))
+
+
+def _classes_second(pair) -> bool:
+    """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
+    ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
+    return ours == (*pair.trace.output.shape[:1], *pair.trace.output.shape[2:], pair.trace.output.shape[1])
+
+
+def _theirs(pair, y, outputs) -> float:
+    array = ops.convert_to_numpy(outputs)
+    if array.ndim > 2 and _classes_second(pair):
+        array = np.moveaxis(array, -1, 1)
+    z = torch.tensor(array)
+    with torch.no_grad():
+        value = pair.theirs.loss(z, labels(y, z))
+    return float(value.sum() if value.ndim else value)
+
+
+def targets(pair: Pair, y: np.ndarray, shape) -> np.ndarray:
+    """Return targets as the Keras loss takes them."""
+    loss = pair.keras.model.loss
+    if isinstance(loss, list | tuple | dict):
+        loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
+    if losses.categorical(loss) and y.ndim == len(shape) - 1:
+        return np.eye(shape[-1], dtype="float32")[y]
+    if y.ndim == 1 and len(shape) == 2 and shape[-1] == 1:
+        y = y[:, None]
+    return y if y.dtype.kind in "iu" and shape[-1] > 1 else y.astype("float32")
+
+
+@dataclass(frozen=True)
+class LossInUse:
+    """A loss for the stages that follow.
+
+    Attributes:
+        data: Turns targets into the arrays that `value` takes.
+        value: Takes outputs of the port and these arrays, returns a scalar.
+    """
+
+    data: Callable[[np.ndarray], tuple]
+    value: Callable[..., Any]
+
+
+def compiled(pair: Pair) -> LossInUse:
+    """Return the loss that the port was compiled with."""
+    weights = pair.ours.class_weight
+
+    def data(y):
+        shape = pair.forced.outputs[0].shape
+        sample_weights = () if not weights else (_each(weights, y),)
+        return (targets(pair, y, shape), *sample_weights)
+
+    def value(outputs, y, sample_weight=None):
+        return pair.keras.model._compile_loss(
+            ops.convert_to_tensor(y), outputs, sample_weight=sample_weight
+        )
+
+    return LossInUse(data, value)
+
+
+def _each(weights, y) -> np.ndarray:
+    return np.array([weights.get(int(label), 1.0) for label in y], "float32")
+
+
+def of_form(form: Form) -> LossInUse:
+    """Return the loss of PyTorch, computed in Keras."""
+    return LossInUse(lambda y: (y,), lambda outputs, y: form(y, outputs))
+
+
+def _ours(pair, y, outputs) -> float:
+    loss = compiled(pair)
+    return float(ops.convert_to_numpy(loss.value(outputs, *loss.data(y))))
+
+
+def _explained(pair, samples, theirs, ours, size) -> list[Finding]:
+    """Find both losses among the known forms, and what sets them apart."""
+    end_theirs, end_ours = pair_end(pair)
+    y, u = samples[0]
+    z = torch.tensor(ops.convert_to_numpy(end_theirs(u)))
+    heard = losses.of_torch(pair.theirs.loss, z, labels(y, z))
+    mine = losses.of_keras(
+        pair.keras.model.loss, pair.ours.class_weight, int(pair.trace.output.shape[1])
+    )
+    pair.loss = None
+    if len(heard) != 1 or not _is(heard[0], samples, end_theirs, theirs):
+        return [_unexplained(size)]
+    form = heard[0]
+    pair.loss = of_form(form)
+    if mine is None or not _is(mine, samples, end_ours, ours):
+        return [_unexplained(size)]
+    # The last proof: Keras's loss with PyTorch's options is PyTorch's.
+    causes = form.differences(mine)
+    if end_theirs is not end_ours and not activations.same(end_theirs, end_ours):
+        causes.append("end")
+    changed = replace(mine, **{n: getattr(form, n) for n in form.differences(mine)})
+    if not _is(changed, samples, end_theirs, theirs):
+        return [_unexplained(size)]
+    return list(_named(causes, form, mine, end_theirs, end_ours, size))
+
+
+def _is(form: Form, samples, end, values) -> bool:
+    got = [float(ops.convert_to_numpy(form(y, end(u)))) for y, u in samples]
+    return relative(values, np.array(got)) <= TOLERANCE
+
+
+def _named(causes, form, mine, end_theirs, end_ours, size):
+    def finding(name, cause, write):
+        return Finding("loss", name, cause, write, size, TOLERANCE)
+
+    if "function" in causes and {form.function, mine.function} == {"nll", "cross entropy"}:
+        causes = [name for name in causes if name != "function"]
+    if "function" in causes:
+        yield finding("loss", f"it is {mine.function}, PyTorch's is {form.function}", form.function)
+    elif "logits" in causes or "end" in causes:
+        probabilities = not activations.same(end_ours, activations.identity)
+        if mine.logits and probabilities:
+            yield finding(
+                "softmax twice",
+                "the port ends with a softmax or sigmoid, and its loss takes logits",
+                "from_logits=False, or no activation at the end",
+            )
+        elif not mine.logits and not probabilities:
+            yield finding(
+                "from_logits",
+                "the port puts out logits, and its loss takes them for probabilities",
+                "from_logits=True",
+            )
+        elif not activations.same(end_theirs, activations.identity) and form.function != "nll":
+            yield finding(
+                "softmax twice",
+                "the original ends with a softmax or sigmoid, and its loss takes logits",
+                "the same twice, to be as bad: from_logits=True behind the softmax",
+            )
+    if "reduction" in causes:
+        name = {"mean": "sum_over_batch_size"}.get(form.reduction, form.reduction)
+        yield finding(
+            "reduction",
+            f"the port takes the {mine.reduction}, PyTorch the {form.reduction}",
+            f"reduction='{name}'",
+        )
+    if "smoothing" in causes:
+        write = f"label_smoothing={form.smoothing:g}"
+        if mine.function == "cross entropy" and form.smoothing:
+            write = f"CategoricalCrossentropy(..., {write}), with one-hot targets"
+        yield finding(
+            "label smoothing", f"it is {mine.smoothing:g}, PyTorch's is {form.smoothing:g}", write
+        )
+    if "weights" in causes:
+        yield finding(
+            "class weights",
+            f"they are {mine.weights}, PyTorch's are {form.weights}, divided by their sum",
+            "a loss that weighs and divides as PyTorch's does",
+        )
+    elif "weights_by" in causes and form.weights is not None:
+        yield finding(
+            "class weights",
+            "Keras divides the weighted sum by the size of the batch, PyTorch by the weights' sum",
+            "a loss that divides by the sum of the weights",
+        )
+    if "ignored" in causes:
+        yield finding(
+            "ignored class",
+            f"the ignored class is {mine.ignored}, PyTorch's is {form.ignored}",
+            f"SparseCategoricalCrossentropy(..., ignore_class={form.ignored})",
+        )
+    if "delta" in causes or "factor" in causes:
+        yield finding(
+            "delta",
+            f"it becomes linear at {mine.delta:g}, PyTorch's at {form.delta:g}"
+            + (f", multiplied by {form.factor:g}" if form.factor != 1 else ""),
+            f"Huber(delta={form.delta:g})",
+        )
+
+
+def _unexplained(size) -> Finding:
+    return Finding("loss", UNEXPLAINED, "the losses differ", None, size, TOLERANCE)
+
+
+def _several(pair) -> Stage:
+    """Compare the losses of models with several outputs."""
+    theirs = _flat_outputs(pair)
+    y = take(pair.y, slice(0, len(theirs[0])))
+    z = pair.trace.output
+    with torch.no_grad():
+        expected = float(pair.theirs.loss(z, labels(y, None)))
+    loss = pair.keras.model._compile_loss
+    values = [ops.convert_to_tensor(a) for a in theirs]
+    parts = [np.asarray(each) for each in (y if isinstance(y, tuple) else [y] * len(values))]
+    got = float(ops.convert_to_numpy(loss([ops.convert_to_tensor(a) for a in parts], values)))
+    size = abs(expected - got) / max(abs(expected), 1e-12)
+    if size <= TOLERANCE:
+        pair.loss = LossInUse(
+            lambda y: tuple(y) if isinstance(y, tuple) else (y,) * len(values),
+            lambda outputs, *ys: loss(list(ys), outputs),
+        )
+        return Stage("loss", f"{len(values)} outputs", size, TOLERANCE)
+    text = f"the losses differ: {got:.6g}, in PyTorch {expected:.6g}"
+    finding = Finding("loss", UNEXPLAINED, text, None, size, TOLERANCE)
+    return Stage("loss", f"{len(values)} outputs", size, TOLERANCE, (finding,))
+
+
+def _flat_outputs(pair) -> list[np.ndarray]:
+    return torch_net.arrays(pair.trace.output)

@@ -1,0 +1,361 @@
+"""Part of stage 6: both optimizers, given the same gradients."""
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from shared_keras.pytorch.audit import kinds, torch_net
+from shared_keras.pytorch.audit.causes import optimizers
+from shared_keras.pytorch.audit.causes.optimizers import Rule, Stepper
+from shared_keras.pytorch.audit.changes import Change, prove
+from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding
+from shared_keras.pytorch.audit.pair import EPS, Match, Pair, largest
+
+DECAY = ("l2", "decoupled")
+
+
+@dataclass
+class Weight:
+    """A weight of a matched layer: its role and its variable."""
+
+    match: Match
+    role: str
+    variable: keras.Variable
+
+    @property
+    def name(self) -> str:
+        """Return its name on both sides."""
+        return f"{self.match.where} ({self.role})"
+
+    def carried(self, values: dict[str, np.ndarray], gradients: bool = False) -> np.ndarray:
+        """Return PyTorch's values of it, in Keras's layout."""
+        unit = self.match.unit
+        own = unit.weights(values)
+        own = {name: array for name, array in own.items() if "running" not in name}
+        arrays = kinds.carried(self.match.layer, own, self.match.order, gradients)
+        return arrays.get(self.role, np.zeros(()))
+
+    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """Return the parameters of PyTorch that it stands for."""
+        roles = {"bias": ("bias", "bias_ih", "bias_hh"), "beta": ("bias",)}.get(
+            self.role,
+            {"recurrent_kernel": ("weight_hh",)}.get(self.role, ("weight", "weight_ih")),
+        )
+        named = dict(module.named_parameters(remove_duplicate=False))
+        names = self.match.unit.names
+        return [named[names[own]] for own in roles if own in names and names[own] in named]
+
+    def trained(self, module: torch.nn.Module) -> bool:
+        """Whether PyTorch trains it."""
+        return any(parameter.requires_grad for parameter in self.parameters(module))
+
+
+def compare_optimizers(
+    pair: Pair, theirs: Any, weights: Sequence[Weight]
+) -> tuple[list[Finding], list[Stepper] | None]:
+    """Compare where the same gradients take the parameters.
+
+    Args:
+        pair: Both sides.
+        theirs: The training of PyTorch.
+        weights: What is compared.
+
+    Returns:
+        The findings, and what goes on as PyTorch's optimizer does, or None if that is unknown.
+    """
+    moved = [
+        (
+            weight.carried(theirs.start),
+            [weight.carried(g, gradients=True) for g in theirs.gradients],
+            [weight.carried(v) for v in theirs.values],
+        )
+        for weight in weights
+    ]
+    ours = _of_keras(pair, weights, moved)
+    tolerances = _tolerances(pair, theirs, weights)
+    rules = [_torch_rule(theirs, weight) for weight in weights]
+    steppers = None
+    if all(rule is not None for rule in rules):
+        steppers = [Stepper(rule, start) for rule, (start, _, _) in zip(rules, moved)]
+    size, ratio, index = _farthest([v for _, _, v in moved], ours, tolerances)
+    if ratio <= 1:
+        return [], steppers
+    optimizer = pair.keras.model.optimizer
+    mine = [_keras_rule(pair, weight, m, o, t) for weight, m, o, t in zip(weights, moved, ours, tolerances)]
+    known = steppers is not None and all(
+        _near(optimizers.run(rule, m[0], m[1]), m[2], t)
+        for rule, m, t in zip(rules, moved, tolerances)
+    )
+    if not known or any(rule is None for rule in mine):
+        name = type(theirs.optimizer).__name__
+        other = type(optimizer).__name__
+        if known and name.lower() != other.lower():
+            return [_finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)], steppers
+        text = f"given the same gradients, {other} and {name} part"
+        return [
+            Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
+        ], steppers if known else None
+    return _proved(weights, rules, mine, moved, tolerances, size), steppers
+
+
+def _finding(name, cause, write, size, tolerance=None) -> Finding:
+    return Finding("optimizer", name, cause, write, size, tolerance)
+
+
+def _torch_rule(theirs, weight: Weight) -> Rule | None:
+    parameters = weight.parameters(theirs.module)
+    if not any(parameter.requires_grad for parameter in parameters):
+        return Rule("sgd", 0.0)
+    rule = optimizers.of_torch(theirs.optimizer, parameters[0])
+    if rule is not None and weight.match.unit.kind == "lstm" and weight.role == "bias":
+        rule = replace(rule, times=len(parameters))
+    return rule
+
+
+def _keras_rule(pair, weight, moved, ours, tolerance) -> Rule | None:
+    """Return the rule that does what Keras's optimizer did."""
+    start, gradients, _ = moved
+    acting = weight.variable
+    for rule in optimizers.of_keras(pair.keras.model.optimizer, acting):
+        if _near(optimizers.run(rule, start, gradients), ours, tolerance):
+            return rule
+    return None
+
+
+def _near(values, others, tolerance) -> bool:
+    return all(
+        a.shape == b.shape and float(np.abs(a - b).max(initial=0.0)) <= tolerance
+        for a, b in zip(values, others)
+    )
+
+
+def _farthest(theirs, ours, tolerances) -> tuple[float, float, int]:
+    size, ratio, place = 0.0, 0.0, 0
+    for index, (a, b, tolerance) in enumerate(zip(theirs, ours, tolerances)):
+        for one, other in zip(a, b):
+            if one.shape != other.shape:
+                continue
+            far = float(np.abs(one - other).max(initial=0.0))
+            if far / tolerance > ratio:
+                size, ratio, place = far, far / tolerance, index
+    return size, ratio, place
+
+
+def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
+    """Return what Keras's own optimizer makes of PyTorch's gradients, without clipping."""
+    optimizer = pair.keras.model.optimizer
+    config = optimizer.get_config()
+    for name in ("clipnorm", "global_clipnorm", "clipvalue"):
+        config[name] = None
+    config["learning_rate"] = optimizers.initial_rate(optimizer)
+    config["gradient_accumulation_steps"] = None
+    fresh = type(optimizer).from_config(config)
+    for name in ("exclude_layers", "_exclude_from_weight_decay"):
+        for attribute in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_cache"):
+            if hasattr(optimizer, attribute):
+                setattr(fresh, attribute, getattr(optimizer, attribute))
+    trainable = [w for w in weights if w.variable.trainable]
+    fresh.build([w.variable for w in trainable])
+    for weight, (start, _, _) in zip(weights, moved):
+        if start.shape == tuple(weight.variable.shape):
+            weight.variable.assign(start)
+    result: list[list[np.ndarray]] = [[] for _ in weights]
+    for step in range(len(moved[0][1])):
+        gradients = []
+        for weight, (_, of_steps, _) in zip(weights, moved):
+            if weight.variable.trainable:
+                value = ops.convert_to_numpy(weight.variable)
+                gradient = np.broadcast_to(of_steps[step], value.shape)
+                gradients.append(
+                    ops.convert_to_tensor((gradient + _penalty(weight, value)).astype("float32"))
+                )
+        fresh.apply(gradients, [w.variable for w in trainable])
+        for values, weight in zip(result, weights):
+            values.append(ops.convert_to_numpy(weight.variable).copy())
+    return result
+
+
+def _penalty(weight: Weight, value: np.ndarray) -> np.ndarray:
+    """Return what a regularizer adds to the gradient."""
+    regularizer = getattr(weight.variable, "regularizer", None)
+    if regularizer is None:
+        return np.zeros_like(value)
+    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
+    return l1 * np.sign(value) + 2 * l2 * value
+
+
+def _tolerances(pair, theirs, weights) -> list[float]:
+    """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
+    named = {name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()}
+    order = [name for name, _ in theirs.module.named_parameters()]
+    own = dict(theirs.module.named_parameters())
+    for name in order:
+        named[name].requires_grad_(own[name].requires_grad)
+    optimizer = pair.theirs.optimizer(iter([named[name] for name in order]))
+    for gradients in theirs.gradients:
+        for name in order:
+            if own[name].requires_grad:
+                named[name].grad = torch.from_numpy(gradients[name]).double()
+        optimizer.step()
+    for alias, parameter in theirs.module.named_parameters(remove_duplicate=False):
+        named[alias] = named[next(n for n in order if own[n] is parameter)]
+    exact = {name: torch_net.array(p) for name, p in named.items()}
+    found = []
+    for weight in weights:
+        one, other = weight.carried(theirs.values[-1]), weight.carried(exact)
+        rounding = float(np.abs(one - other).max(initial=0.0))
+        found.append(max(16 * rounding, 16 * EPS * largest(one), 1e-9))
+    return found
+
+
+def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
+    """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
+    names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]
+    names += ["amsgrad", "accumulator", "decay", "times"]
+    active: set[str] = set()
+
+    @contextlib.contextmanager
+    def swapped(name) -> Iterator[None]:
+        active.add(name)
+        try:
+            yield
+        finally:
+            active.discard(name)
+
+    def divergence() -> float:
+        worst = 0.0
+        for theirs, ours, (start, gradients, expected), tolerance in zip(
+            rules, mine, moved, tolerances
+        ):
+            fields = [f for name in active for f in (DECAY if name == "decay" else (name,))]
+            rule = theirs if "kind" in active else replace(ours, **{f: getattr(theirs, f) for f in fields})
+            got = optimizers.run(rule, start, gradients)
+            far = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(got, expected))
+            worst = max(worst, far / tolerance)
+        return worst
+
+    differing = [
+        name
+        for name in names
+        if any(
+            getattr(a, f) != getattr(b, f)
+            for a, b in zip(rules, mine)
+            for f in (DECAY if name == "decay" else (name,))
+        )
+    ]
+    if "kind" in differing:
+        differing = ["kind"]
+    changes = [Change("optimizer", name, "", "", lambda n=name: swapped(n)) for name in differing]
+    proved = prove(changes, divergence, 1.0)
+    if not proved:
+        return [Finding("optimizer", UNEXPLAINED, "the same gradients move parameters otherwise",
+                        None, size)]
+    return [_described(change.name, weights, rules, mine, size) for change in proved]
+
+
+def _described(name, weights, rules, mine, size) -> Finding:
+    pairs = [(a, b) for a, b in zip(rules, mine) if a != b]
+    field = "l2" if name == "decay" else name
+    theirs, ours = next(
+        ((a, b) for a, b in pairs if getattr(a, field) != getattr(b, field)), pairs[0]
+    )
+    if name == "decay":
+        return _decay(weights, rules, mine, size)
+    a, b = getattr(theirs, name), getattr(ours, name)
+    match name:
+        case "kind":
+            return _finding("optimizer", f"it is {b}, PyTorch's is {a}", f"keras.optimizers: {a}", size)
+        case "lr":
+            return _finding(
+                "learning rate", f"it is {b:g}, PyTorch's is {a:g}", f"learning_rate={a:g}", size
+            )
+        case "betas":
+            return _finding(
+                "betas", f"they are {b}, PyTorch's are {a}", f"beta_1={a[0]:g}, beta_2={a[1]:g}", size
+            )
+        case "epsilon":
+            return _finding(
+                "optimizer epsilon", f"it is {b:g}, PyTorch's is {a:g}", f"epsilon={a:g}", size
+            )
+        case "place":
+            kind = {"adam": "Adam", "rmsprop": "RMSprop"}.get(theirs.kind, theirs.kind)
+            text = (
+                "epsilon is added before the bias correction, in PyTorch after it"
+                if theirs.kind == "adam"
+                else "epsilon is added inside the root, in PyTorch outside"
+            )
+            return _finding("epsilon place", text, f"shared_keras.models.optimizers.{kind}", size)
+        case "times":
+            return _finding(
+                "two biases",
+                "LSTM has one bias; PyTorch's two get the same gradient, so that their sum moves "
+                "twice as far",
+                "use_bias=False, and a layer of your own with two biases; or bias=False in both",
+                size,
+            )
+        case "momentum":
+            return _finding(
+                "optimizer momentum", f"it is {b:g}, PyTorch's is {a:g}", f"momentum={a:g}", size
+            )
+        case "accumulator":
+            return _finding(
+                "accumulator",
+                f"it starts at {b:g}, PyTorch's at {a:g}",
+                f"initial_accumulator_value={a:g}",
+                size,
+            )
+    return _finding(name, f"{name} is {b}, PyTorch's is {a}", f"{name}={a}", size)
+
+
+def _decay(weights, rules, mine, size) -> Finding:
+    kernels = [(a, b) for w, a, b in zip(weights, rules, mine) if "kernel" in w.role]
+    theirs, ours = kernels[0] if kernels else (rules[0], mine[0])
+    wanted = theirs.l2 or theirs.decoupled
+    l2 = f"shared_keras.models.optimizers' l2={theirs.l2:g}"
+    agree = all(
+        math.isclose(a.l2, b.l2) and math.isclose(a.decoupled, b.decoupled) for a, b in kernels
+    )
+    if kernels and agree:
+        return _finding(
+            "decay of biases",
+            "kernels decay alike, but biases and norms do not decay as in PyTorch",
+            l2 if theirs.l2 else f"weight_decay={theirs.decoupled:g}, without exclusions",
+            size,
+        )
+    if theirs.l2 and ours.decoupled and not ours.l2:
+        return _finding(
+            "decoupled decay",
+            f"weight_decay={ours.decoupled:g} is decoupled, as in AdamW; PyTorch adds "
+            f"{theirs.l2:g} times the parameter to the gradient",
+            l2,
+            size,
+        )
+    if theirs.decoupled and ours.l2 and not ours.decoupled:
+        return _finding(
+            "coupled decay",
+            f"a penalty adds {ours.l2:g} times the parameter to the gradient; PyTorch's decay "
+            "is decoupled",
+            f"AdamW(weight_decay={theirs.decoupled:g}) and no regularizer",
+            size,
+        )
+    if theirs.l2 and math.isclose(ours.l2, 2 * theirs.l2, rel_tol=1e-6):
+        return _finding(
+            "decay factor",
+            f"L2(c) adds 2c times the parameter: {ours.l2:g}, PyTorch's weight_decay adds "
+            f"{theirs.l2:g}",
+            f"L2({theirs.l2 / 2:g}) for kernels, or {l2}",
+            size,
+        )
+    return _finding(
+        "weight decay",
+        f"it is {ours.l2 or ours.decoupled:g}, PyTorch's is {wanted:g}",
+        (f"weight_decay={wanted:g}" if theirs.decoupled else l2) if wanted else "no decay",
+        size,
+    )

@@ -1,0 +1,214 @@
+"""Stage 6: gradients, one step of the optimizer, twenty steps."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from shared_keras.pytorch.audit import kinds, torch_net
+from shared_keras.pytorch.audit.causes import optimizers
+from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
+from shared_keras.pytorch.audit.pair import EPS, Match, Pair, assign, largest
+from shared_keras.pytorch.audit.sides import call, count, labels, take
+from shared_keras.pytorch.audit.stages import gradients
+from shared_keras.pytorch.audit.stages.optimizer import Weight, compare_optimizers
+
+STEPS = 20
+MOST = 64  # samples per step
+
+
+@dataclass
+class Training:
+    """A training of PyTorch: gradients and parameters of each step, by name."""
+
+    start: dict[str, np.ndarray]
+    gradients: list[dict[str, np.ndarray]] = field(default_factory=list)
+    values: list[dict[str, np.ndarray]] = field(default_factory=list)
+    optimizer: Any = None
+    module: Any = None
+
+
+def compare(pair: Pair) -> Stage:
+    """Compare gradients; the optimizers, given the same gradients; and twenty steps of both."""
+    if pair.theirs.loss is None:
+        return Stage("steps", "the original has no loss", ran=False)
+    if not getattr(pair.keras.model, "compiled", False):
+        return Stage("steps", "the port is not compiled", ran=False)
+    theirs = train(pair, torch_net.TorchNet(pair.torch.module))
+    exact = _in_float64(pair)
+    findings: list[Finding] = []
+    size = tolerance = None
+    notes: list[str] = []
+    matches = pair.matches
+    compute = None
+    if pair.loss is None:
+        notes.append("gradients are not compared, because the losses differ")
+    elif pair.unsettled:
+        notes.append("gradients are not compared, because the outputs differ")
+    else:
+        compute = _program(pair, matches)
+        findings += _gradients(pair, matches, compute, theirs, exact)
+    if pair.theirs.optimizer is None:
+        notes.append("the original has no optimizer")
+        return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
+    found, steppers = compare_optimizers(pair, theirs, _weights(matches))
+    findings += found
+    if compute is not None and steppers is not None and not findings_stop(findings):
+        size, tolerance = _train_both(pair, matches, compute, steppers, theirs, exact)
+        if not size <= tolerance:
+            text = f"after {STEPS} steps the parameters differ, though each part agrees"
+            findings.append(Finding("training", UNEXPLAINED, text, None, size, tolerance))
+    compared = f"gradients, one step, {STEPS} steps of {_batch(pair)} samples"
+    return Stage("steps", compared, size, tolerance, tuple(findings), tuple(notes))
+
+
+def findings_stop(findings) -> bool:
+    """Whether twenty steps cannot agree, because something before them is unexplained."""
+    return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
+
+
+def _batch(pair) -> int:
+    return min(pair.batch_size, MOST, count(pair.x))
+
+
+def rows(pair: Pair, step: int) -> np.ndarray:
+    """Return which samples a step takes."""
+    n, batch = count(pair.x), _batch(pair)
+    return (np.arange(batch) + step * batch) % n
+
+
+def train(pair: Pair, net: torch_net.TorchNet, double: bool = False) -> Training:
+    """Train PyTorch for some steps, with nothing dropped."""
+    module = net.module
+    net.train_without_chance()
+    own = {name: p for name, p in net.parameters().items()}
+    record = Training({name: torch_net.array(p) for name, p in own.items()}, module=module)
+    make = pair.theirs.optimizer
+    record.optimizer = make(module.parameters()) if make is not None else None
+    for step in range(STEPS):
+        chosen = rows(pair, step)
+        inputs = pair.torch_batch(chosen)
+        outputs = call(module, torch_net.doubled(inputs) if double else inputs)
+        first = outputs if isinstance(outputs, torch.Tensor) else None
+        y = labels(take(pair.y, chosen), first)
+        loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
+        module.zero_grad()
+        loss.backward()
+        record.gradients.append(
+            {
+                name: torch_net.array(p.grad) if p.grad is not None else np.zeros(p.shape, "float32")
+                for name, p in own.items()
+            }
+        )
+        if record.optimizer is None:
+            break
+        record.optimizer.step()
+        record.values.append({name: torch_net.array(p) for name, p in own.items()})
+    return record
+
+
+def _in_float64(pair) -> Training | None:
+    """Return the same training in float64, or None if the loss does not take it."""
+    with torch_net.in_float64(pair.torch.module) as module:
+        net = copy.copy(pair.torch)
+        net.module = module
+        try:
+            return train(pair, net, double=True)
+        except RuntimeError:
+            return None
+
+
+def _weights(matches: list[Match]) -> list[Weight]:
+    """Return the trainable weights of matched layers."""
+    return [
+        Weight(match, role, variable)
+        for match in matches
+        for role, variable in kinds.variables(match.layer).items()
+        if role not in kinds.STATISTICS and role not in match.misfits
+    ]
+
+
+def _program(pair, matches):
+    variables = [weight.variable for weight in _weights(matches)]
+
+    def loss(x, data):
+        outputs = pair.keras.model(x, training=True)
+        return pair.loss.value(outputs, *data)
+
+    compute = gradients.program(variables, loss)
+
+    def run(step):
+        chosen = rows(pair, step)
+        x, y = pair.keras_batch(chosen), pair.loss.data(take(pair.y, chosen))
+        with pair.ended(), pair.keras.watched():
+            return compute(x, y)
+
+    return run
+
+
+def _gradients(pair, matches, compute, theirs, exact) -> list[Finding]:
+    pair.carry()
+    _, ours = compute(0)
+    most = max((largest(g) for g in theirs.gradients[0].values()), default=0.0)
+    found = []
+    for weight, gradient in zip(_weights(matches), ours):
+        if not weight.trained(theirs.module):
+            continue
+        expected = weight.carried(theirs.gradients[0], gradients=True)
+        if expected.shape != gradient.shape:
+            continue
+        size = float(np.abs(expected - gradient).max()) if gradient.size else 0.0
+        tolerance = 64 * EPS * (largest(expected) + most / 16)
+        if exact is not None:
+            precise = weight.carried(exact.gradients[0], gradients=True)
+            tolerance = max(tolerance, 16 * float(np.abs(expected - precise).max()))
+        if size <= tolerance:
+            continue
+        index = getattr(weight.match.unit.module, "padding_idx", None)
+        if index is not None:
+            gradient = gradient.copy()
+            gradient[index] = 0
+            if float(np.abs(expected - gradient).max()) <= tolerance:
+                found.append(
+                    Finding(
+                        weight.name,
+                        "padding_idx",
+                        f"the row of padding_idx={index} is trained; PyTorch's never moves",
+                        f"set the gradient of row {index} to zero, in a subclass of Embedding",
+                        size,
+                        tolerance,
+                    )
+                )
+                continue
+        found.append(
+            Finding(weight.name, UNEXPLAINED, "gradients differ", None, size, tolerance)
+        )
+    return found[:1] if found and not found[0].explained else found
+
+
+def _train_both(pair, matches, compute, steppers, theirs, exact) -> tuple[float, float]:
+    """Train the port, too, by its own gradients; return the distance and its tolerance."""
+    pair.carry()
+    weights = _weights(matches)
+    for step in range(STEPS):
+        _, ours = compute(step)
+        for weight, gradient, stepper in zip(weights, ours, steppers):
+            weight.variable.assign(stepper.step(gradient).astype("float32"))
+    size, ratio, tolerance = 0.0, -1.0, 0.0
+    for weight, stepper in zip(weights, steppers):
+        expected = weight.carried(theirs.values[-1])
+        if expected.shape != stepper.value.shape:
+            continue
+        precise = weight.carried((exact or theirs).values[-1])
+        moved = largest(expected - weight.carried(theirs.start))
+        allowed = max(
+            16 * float(np.abs(expected - precise).max()), 64 * EPS * largest(expected), 1e-4 * moved
+        )
+        far = float(np.abs(expected - stepper.value).max())
+        if far / max(allowed, 1e-30) > ratio:
+            size, tolerance, ratio = far, allowed, far / max(allowed, 1e-30)
+    return size, tolerance
