@@ -14,7 +14,7 @@ from shared_keras.pytorch.audit import activations, keras_net, kinds, orders, to
 from shared_keras.pytorch.audit.changes import Change, applied, attributes
 from shared_keras.pytorch.audit.keras_net import KerasNet
 from shared_keras.pytorch.audit.kinds import Order
-from shared_keras.pytorch.audit.sides import KerasSide, TorchSide, make, take, tensors
+from shared_keras.pytorch.audit.sides import KerasSide, TorchSide, during, make, take, tensors
 from shared_keras.pytorch.audit.torch_net import TorchNet, Trace, Unit
 
 EPS = float(np.finfo(np.float32).eps)
@@ -88,8 +88,11 @@ class Pair:
         self.keras_inputs = self.keras_batch(slice(0, SAMPLES))
         self.torch = TorchNet(make(theirs.model, torch.nn.Module, "original"))
         self.torch.module.eval()
-        self.torch.run(self.torch_inputs)  # lazy modules get their weights
-        self.keras = KerasNet(make(ours.model, keras.Model, "port"), self.keras_inputs)
+        with during("the original, given a batch of inputs"):
+            self.torch.run(self.torch_inputs)  # lazy modules get their weights
+        made = make(ours.model, keras.Model, "port")
+        with during("the port, given a batch of inputs"):
+            self.keras = KerasNet(made, self.keras_inputs)
         self.own_values = {id(v): ops.convert_to_numpy(v) for v in self.keras.model.variables}
         self.undone = contextlib.ExitStack()
         self.changes: list[Change] = []
@@ -150,7 +153,8 @@ class Pair:
         """
         run = _ForcedRun(self, trace or self.trace)
         stopped, outputs = None, []
-        with self.keras.watched(run.on_layer, run.plain.append, mark=mark):
+        on_drop = lambda layer, on: run.plain.append(layer)  # noqa: E731
+        with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark):
             try:
                 outputs = keras_net.arrays(self.keras.run(self.keras_inputs, training))
             except Exception as error:

@@ -1,13 +1,15 @@
 """The two sides of an audit: what the user gives, from Python or in a file."""
 
 import contextlib
+import functools
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -110,8 +112,10 @@ def make(model: Any, kind: type, name: str) -> Any:
     return made
 
 
-def read_file(path: Path) -> ModuleType:
-    """Run a Python file of the user and return it as a module.
+def read_file(path: Path) -> SimpleNamespace:
+    """Run a Python file of the user and return what it defines.
+
+    Its functions raise `BadInput` with file, line and message if they fail.
 
     Raises:
         BadInput: if it cannot be read, fails, or defines no `model`.
@@ -132,7 +136,33 @@ def read_file(path: Path) -> ModuleType:
         sys.path.remove(folder)
     if not callable(getattr(module, "model", None)):
         raise BadInput(f"{path}: defines no model(), expected a function that returns the model")
-    return module
+    names = {field.name for side in (TorchSide, KerasSide) for field in fields(side)}
+    defined = {name: value for name, value in vars(module).items() if name in names}
+    return SimpleNamespace(
+        **{
+            name: _blaming(value, path) if inspect.isfunction(value) else value
+            for name, value in defined.items()
+        }
+    )
+
+
+def _blaming(function: Callable, path: Path) -> Callable:
+    @functools.wraps(function)
+    def wrapped(*args, **kwargs):
+        with blamed(path):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@contextlib.contextmanager
+def during(what: str) -> Iterator[None]:
+    """Within this context, an exception says during what it was raised."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(what)
+        raise
 
 
 @contextlib.contextmanager
@@ -153,10 +183,13 @@ def blamed(*paths: Path) -> Iterator[None]:
         raise BadInput(f"{error.filename}, line {error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in names]
-        if not frames:
-            raise
-        last = frames[-1]
         message = " ".join(str(error).split())[:300]
+        if not frames:
+            notes = getattr(error, "__notes__", ())
+            if not notes:
+                raise
+            raise BadInput(f"{notes[0]}: {type(error).__name__}: {message}") from error
+        last = frames[-1]
         raise BadInput(
             f"{last.filename}, line {last.lineno}: {type(error).__name__}: {message}"
         ) from error

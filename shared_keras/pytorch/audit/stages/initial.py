@@ -1,7 +1,7 @@
 """Stage 3: the distribution of each parameter before training."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -12,7 +12,7 @@ from scipy import stats
 from shared_keras.pytorch.audit import kinds
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
 from shared_keras.pytorch.audit.pair import Match, Pair
-from shared_keras.pytorch.audit.sides import make
+from shared_keras.pytorch.audit.sides import call, make
 from shared_keras.pytorch.audit.torch_net import array
 
 SEEDS = 6  # models made on each side
@@ -25,7 +25,7 @@ class Candidate:
     """A distribution that PyTorch's may be, and how it is written in Keras."""
 
     write: str
-    initializer: keras.initializers.Initializer
+    make: Callable[[], Callable]  # an initializer draws the same values each time
 
 
 def compare(pair: Pair) -> Stage:
@@ -114,8 +114,6 @@ def _of_torch(pair) -> dict[str, np.ndarray] | None:
             module = make(model, torch.nn.Module, "original").cpu()
             if any(isinstance(p, torch.nn.UninitializedParameter) for p in module.parameters()):
                 with torch.no_grad():
-                    from shared_keras.pytorch.audit.sides import call
-
                     call(module, pair.torch_inputs)
         values = {n: array(v) for n, v in module.named_parameters(remove_duplicate=False)}
         for match in pair.matches:
@@ -167,37 +165,29 @@ def _thinned(values: np.ndarray) -> np.ndarray:
 
 
 def _candidates(match: Match, role: str) -> Iterator[Candidate]:
-    make_one = keras.initializers
-    yield Candidate("'zeros'", make_one.Zeros())
-    yield Candidate("'ones'", make_one.Ones())
-    scaling = make_one.VarianceScaling
+    made = keras.initializers
+    rows = match.weights.get("weight", match.weights.get("weight_hh"))
+    # PyTorch's fan_in is the size of the axes behind the first, of transposed kernels, too.
+    fan_in = rows.shape[1] if match.unit.kind in kinds.RECURRENT else math.prod(rows.shape[1:])
+    bound = 1 / math.sqrt(max(fan_in, 1))
+    uniform = f"RandomUniform(-b, b) with b = {'units' if match.unit.kind in kinds.RECURRENT else 'fan_in'} ** -0.5"
+    if role == "bias" and match.unit.kind == "lstm":
+        yield Candidate(f"the sum of two draws of {uniform}", lambda: _TwoUniform(bound))
+    if role in ("kernel", "recurrent_kernel", "bias"):
+        yield Candidate(uniform, lambda: made.RandomUniform(-bound, bound))
     if role in ("kernel", "recurrent_kernel"):
-        if match.unit.kind in kinds.RECURRENT:
-            bound = 1 / math.sqrt(match.weights["weight_hh"].shape[1])
-            yield Candidate(
-                f"RandomUniform(-{bound:.6g}, {bound:.6g})", make_one.RandomUniform(-bound, bound)
-            )
+        for factor, mode in ((1 / 3, "fan_in"), (2, "fan_in"), (1, "fan_in"), (1, "fan_avg"), (2, "fan_out")):
+            for kind in ("uniform", "untruncated_normal"):
+                number = "1 / 3" if factor < 1 else f"{factor}"
+                yield Candidate(
+                    f"VarianceScaling({number}, '{mode}', '{kind}')",
+                    lambda f=factor, m=mode, k=kind: made.VarianceScaling(f, m, k),
+                )
+        yield Candidate("'orthogonal'", made.Orthogonal)
+    for spread in (1.0, 0.02, 0.01):
         yield Candidate(
-            "VarianceScaling(1 / 3, 'fan_in', 'uniform')", scaling(1 / 3, "fan_in", "uniform")
+            f"RandomNormal(stddev={spread:g})", lambda s=spread: made.RandomNormal(stddev=s)
         )
-        for factor, mode in ((2, "fan_in"), (1, "fan_in"), (1, "fan_avg"), (2, "fan_out")):
-            for kind in ("untruncated_normal", "uniform"):
-                write = f"VarianceScaling({factor}, '{mode}', '{kind}')"
-                yield Candidate(write, scaling(factor, mode, kind))
-        yield Candidate("'orthogonal'", make_one.Orthogonal())
-    elif role == "bias":
-        shape = match.weights.get("weight", match.weights.get("weight_hh")).shape
-        if match.unit.kind == "lstm":
-            bound = 1 / math.sqrt(shape[1])
-            write = f"lambda shape, dtype=None: the sum of two RandomUniform(-{bound:.6g}, {bound:.6g})"
-            yield Candidate(write, _TwoUniform(bound))
-        fan = shape[1] if match.unit.kind == "gru" else _fan_in(match, shape)
-        bound = 1 / math.sqrt(fan)
-        yield Candidate(
-            f"RandomUniform(-{bound:.6g}, {bound:.6g})", make_one.RandomUniform(-bound, bound)
-        )
-    yield Candidate("RandomNormal(stddev=1.0)", make_one.RandomNormal(stddev=1.0))
-    yield Candidate("RandomNormal(stddev=0.02)", make_one.RandomNormal(stddev=0.02))
 
 
 class _TwoUniform:
@@ -209,11 +199,6 @@ class _TwoUniform:
         return one + keras.random.uniform(shape, -self.bound, self.bound, dtype)
 
 
-def _fan_in(match, shape) -> int:
-    # PyTorch takes the second axis, also where that of a transposed convolution is another one.
-    return int(np.prod(shape[1:]))
-
-
 def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None]:
     """Return name and remedy, proved by drawing from Keras's initializer."""
     shape = tuple(kinds.variables(match.layer)[role].shape)
@@ -222,11 +207,8 @@ def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None
     if np.ptp(theirs) == 0:
         return "initial values", f"{option}_initializer=Constant({theirs[0]:g})"
     for candidate in _candidates(match, role):
-        draws = max(SEEDS, min(200, 2000 // max(1, math.prod(shape))))
-        values = [
-            keras.ops.convert_to_numpy(candidate.initializer(shape)).ravel()
-            for _ in range(draws)
-        ]
+        draws = max(2, min(40, 2000 // max(1, math.prod(shape))))
+        values = [keras.ops.convert_to_numpy(candidate.make()(shape)).ravel() for _ in range(draws)]
         if similarity(theirs, np.concatenate(values)) >= 1e-4:
             return "initial values", f"{option}_initializer={candidate.write}"
     spread = (theirs.min(), theirs.max(), theirs.std())
