@@ -18,7 +18,7 @@ def along_the_network(steps: Sequence[Step], title: str) -> Figure:
         steps: The layers, in order.
         title: Title.
     """
-    figure = Figure(figsize=(max(6.0, 0.5 * len(steps) + 2.5), 4.5), layout="constrained")
+    figure = Figure(figsize=(max(6.5, 0.5 * len(steps) + 2.5), 5.5), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(steps))
     for name, color, marker in (("written", "tab:red", "o"), ("undone", "tab:blue", "s")):
@@ -46,5 +46,6 @@ def along_the_network(steps: Sequence[Step], title: str) -> Figure:
     axes.set_xticklabels([step.where.replace(" / ", "\n") for step in steps], rotation=45,
                          ha="right", fontsize=8)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     return figure

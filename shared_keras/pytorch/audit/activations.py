@@ -134,8 +134,7 @@ def name_of(one: Callable) -> str:
     if isinstance(one, keras.layers.Activation):
         return name_of(one.activation)
     if isinstance(one, keras.layers.Layer):
-        config = one.get_config()
-        slope = config.get("negative_slope", config.get("alpha"))
+        slope = getattr(one, "negative_slope", getattr(one, "alpha", None))
         shown = f"({slope:.4g})" if isinstance(slope, int | float) and slope else ""
         return f"{type(one).__name__}{shown}"
     if one is identity or one is activations.linear:

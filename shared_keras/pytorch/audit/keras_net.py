@@ -97,6 +97,13 @@ class KerasNet:
                 stack.enter_context(attributes(layer, call=call))
             yield
 
+    def crops(self, layer: layers.Layer) -> bool:
+        """Whether the port may crop what this layer puts out in a layer of its own."""
+        return getattr(layer, "padding", None) == "valid" and any(
+            isinstance(each, layers.Cropping1D | layers.Cropping2D | layers.Cropping3D)
+            for each in self.plain
+        )
+
     def _layer_call(self, layer, on_layer):
         own = layer.call
 

@@ -44,15 +44,19 @@ class Order:
         axes: A permutation of all axes, or None.
         features: A permutation of the last axis, int (features,), or None.
         faulty: Whether a port that means the same would never have it.
+        pads: Zeros on both sides of each spatial axis, which a layer ahead has added.
     """
 
     name: str
     axes: tuple[int, ...] | None = None
     features: np.ndarray | None = None
     faulty: bool = False
+    pads: tuple[int, ...] = ()
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Return an array of PyTorch as it would lie in Keras."""
+        if self.pads:
+            array = np.pad(array, [(0, 0), (0, 0), *((p, p) for p in self.pads)])
         if self.axes is not None:
             return array.transpose(self.axes)
         return array if self.features is None else array[..., self.features]

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -25,10 +26,7 @@ def inputs(
     """
     best, least = None, math.inf
     for order in _candidates(layer, unit, array, units):
-        if order.axes is None and order.features is None:
-            ordered = unit.input
-        else:
-            ordered = order(unit.input)
+        ordered = order(unit.input)
         if ordered.shape != array.shape:
             continue
         error = float(np.abs(ordered.astype(np.float64) - array).max()) if array.size else 0.0
@@ -40,14 +38,35 @@ def inputs(
     return (best, least) if best is not None else (default(layer, unit), math.inf)
 
 
-def outputs(layer: keras.layers.Layer, unit: Unit, order: Order) -> np.ndarray:
-    """Return PyTorch's outputs as they would lie in Keras."""
+def pads(layer: keras.layers.Layer, unit: Unit) -> bool:
+    """Whether PyTorch pads with zeros, and Keras's layer does not, so that one ahead may."""
+    return (
+        unit.kind in kinds.CONVOLUTIONS
+        and layer.padding == "valid"
+        and isinstance(unit.module.padding, tuple)
+        and any(unit.module.padding)
+        and unit.module.padding_mode == "zeros"
+    )
+
+
+def outputs(
+    layer: keras.layers.Layer, unit: Unit, order: Order, crops: bool = False
+) -> np.ndarray:
+    """Return PyTorch's outputs as they would lie in Keras.
+
+    Args:
+        layer: The Keras layer.
+        unit: The call of PyTorch.
+        order: How the inputs lie.
+        crops: Whether the port crops transposed convolutions in a layer of their own.
+    """
     if unit.kind in kinds.RECURRENT:
         return unit.output if layer.return_sequences else unit.last
     if unit.kind in kinds.SAME_ORDER:
         return order(unit.output)
     if unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED):
-        return default(layer, unit)(unit.output)
+        whole = unit.uncropped if crops and unit.kind in kinds.TRANSPOSED else unit.output
+        return default(layer, unit)(whole)
     return unit.output
 
 
@@ -61,6 +80,8 @@ def default(layer: keras.layers.Layer, unit: Unit) -> Order:
 
 def _candidates(layer, unit, array, units) -> Iterator[Order]:
     yield default(layer, unit)
+    if pads(layer, unit):
+        yield replace(default(layer, unit), pads=unit.module.padding)
     dimensions = unit.input.ndim
     convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
     if not convolves and dimensions > 2:

@@ -99,8 +99,10 @@ class Pair:
         self.unsettled = False  # whether outputs differ for no known reason
         self.ends: list[Change] = []  # that make logits and probabilities the same
         self.loss = None  # the Keras loss, once it is known to be PyTorch's
+        self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
+        self._untangle()
 
     @property
     def matches(self) -> list[Match]:
@@ -128,6 +130,23 @@ class Pair:
         for change in changes:
             self.undone.enter_context(change.apply())
             self.changes.append(change)
+
+    def _untangle(self) -> None:
+        """Match the layers at several outputs by the order of the outputs."""
+        theirs, ours = torch_net.arrays(self.trace.output), self.forced.outputs
+        if len(theirs) != len(ours) or len(theirs) < 2:
+            return
+        names = {}
+        for expected, got in zip(theirs, ours):
+            unit = next((u for u in self.trace.units if distance(u.output, expected) == 0), None)
+            match = next(
+                (m for m in self.matches if distance(m.unit.output, got) == 0), None
+            )
+            if unit is None or match is None:
+                return
+            names[id(match.layer)] = unit.name
+        self.preferred = names
+        self.reforce()
 
     @contextlib.contextmanager
     def ended(self):
@@ -236,7 +255,7 @@ class _ForcedRun:
         unit = match.unit
         match.weights, match.inputs = unit.weights(self.values), own_inputs
         match.misfits = assign(match, self.values)
-        expected = orders.outputs(layer, unit, match.order)
+        expected = orders.outputs(layer, unit, match.order, self.pair.keras.crops(layer))
         theirs = match.order(unit.input).astype(own_inputs.dtype)
         match.masked = kwargs.get("mask") is not None
 
@@ -276,6 +295,8 @@ class _ForcedRun:
         earlier = next((m for m in self.matches if m.layer is layer), None)
         if earlier is not None:
             units = [unit for unit in units if unit.name == earlier.unit.name]
+        if layer_name := self.pair.preferred.get(id(layer)):
+            units = [unit for unit in units if unit.name == layer_name]
         if not units:
             return None
         found = []

@@ -2,6 +2,8 @@
 
 import math
 
+from keras import ops
+
 from shared_keras.pytorch.audit import keras_net, orders
 from shared_keras.pytorch.audit.findings import Step
 from shared_keras.pytorch.audit.pair import EPS, Pair, distance, largest
@@ -21,15 +23,13 @@ def distances(pair: Pair) -> list[tuple[str, float, float]]:
     except Exception:  # shapes do not fit behind a divergence
         pair.keras.last.clear()
     for key, match in matches.items():
-        expected = orders.outputs(match.layer, match.unit, match.order)
+        expected = orders.outputs(match.layer, match.unit, match.order, pair.keras.crops(match.layer))
         top = largest(expected) or 1.0
         activation = keras_net.activation_of(match.acting)
         far = math.inf
         if key in pair.keras.last:
             ours = keras_net.arrays(pair.keras.last[key][1])[0]
             if activation is not None:
-                from keras import ops
-
                 expected = ops.convert_to_numpy(activation(ops.convert_to_tensor(expected)))
             far = distance(expected, ours) / top
         seen.append((match.where, far, max(match.tolerance / top, 64 * EPS)))

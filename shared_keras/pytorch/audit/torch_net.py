@@ -54,6 +54,14 @@ class Unit:
     before: list[Event] = field(default_factory=list)
     training: bool = False
 
+    @property
+    def uncropped(self) -> np.ndarray:
+        """Return the output of a transposed convolution before its padding is cropped."""
+        module = copy.deepcopy(self.module)
+        module.padding = module.output_padding = (0,) * len(module.stride)
+        with torch.no_grad():
+            return array(module(torch.from_numpy(self.input)))
+
     def weights(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return its own among values of all parameters, by their own names."""
         return {own: values[name] for own, name in self.names.items() if name in values}

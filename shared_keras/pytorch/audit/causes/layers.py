@@ -62,6 +62,8 @@ def _convolution(match) -> Iterator[Change]:
         yield _option(
             match, "dilation", "dilation_rate", tuple(layer.dilation_rate), module.dilation
         )
+    if match.order.pads:
+        return
     theirs = module.padding
     if theirs == "valid":
         theirs = (0,) * len(module.stride)

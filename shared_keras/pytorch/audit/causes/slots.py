@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from shared_keras.pytorch.audit import activations, keras_net
+from shared_keras.pytorch.audit import activations, keras_net, orders
 from shared_keras.pytorch.audit.activations import Event
 from shared_keras.pytorch.audit.changes import Change, ahead_of, calling, setting
 from shared_keras.pytorch.audit.pair import Match, Pair, largest
@@ -62,7 +62,7 @@ def last(pair: Pair) -> Slot:
 
 def changes(pair: Pair, slot: Slot) -> Iterator[list[Change]]:
     """Return alternatives, each of changes that can be made at once."""
-    own = [*_activations(slot), *_pooling(slot)]
+    own = [*_activations(slot), *_pooling(slot), *_padding(slot)]
     if own:
         yield own
     reshaped = list(_reshaped(slot))
@@ -211,6 +211,24 @@ def _pooling_written(event, layer, dimensions) -> str:
         fill = " filled with -inf" if event.name == "max_pool" else ""
         text += f" behind a padding of {padding} on both sides{fill}"
     return text + (", with the last windows cut short" if event.options["ceil_mode"] else "")
+
+
+def _padding(slot) -> Iterator[Change]:
+    """A layer that pads otherwise than the convolution in PyTorch."""
+    if slot.match is None or not orders.pads(slot.match.acting, slot.match.unit):
+        return
+    theirs = slot.match.unit.module.padding
+    kinds = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
+    for layer in slot.plain:
+        if isinstance(layer, kinds):
+            pairs = tuple((p, p) for p in theirs)
+            yield Change(
+                layer.name,
+                "padding",
+                f"it pads {layer.padding}, PyTorch {pairs}",
+                f"{type(layer).__name__}({_plain(theirs)})",
+                setting(layer, padding=pairs if len(pairs) > 1 else pairs[0]),
+            )
 
 
 def _plain(value):

@@ -215,23 +215,22 @@ def _moved(match: Match) -> list[Finding]:
     if not unit.module.track_running_stats:
         return []
     with torch.no_grad(), torch_net.in_float64(unit.module) as module:
-        module.load_state_dict({k: torch.as_tensor(v) for k, v in match.weights.items()}, strict=False)
+        module.running_mean.zero_()
+        module.running_var.zero_()
         module.train()
         module(torch.from_numpy(unit.input).double())
         expected = [torch_net.array(module.running_mean), torch_net.array(module.running_var)]
-    before = [match.weights["running_mean"], match.weights["running_var"]]
     inputs = ops.convert_to_tensor(match.order(unit.input))
     variables = [layer.moving_mean, layer.moving_variance]
 
     def divergence() -> float:
-        for variable, value in zip(variables, before):
-            variable.assign(value)
+        for variable in variables:
+            variable.assign(ops.zeros_like(variable))
         layer.call(inputs, training=True)
         ours = [ops.convert_to_numpy(variable) for variable in variables]
-        return max(
-            distance(a, b) / max(largest(a), largest(a - c))
-            for a, b, c in zip(expected, ours, before)
-        )
+        scale = max(largest(expected[0]), largest(expected[1]) ** 0.5, 1e-12)
+        means = distance(expected[0], ours[0]) / scale
+        return max(means, distance(expected[1], ours[1]) / (largest(expected[1]) or 1.0))
 
     n = unit.input.size // unit.input.shape[1]
     momentum = 1 - (unit.module.momentum if unit.module.momentum is not None else 1.0)
@@ -264,7 +263,7 @@ def _moved(match: Match) -> list[Finding]:
             calling(layer, unbiased),
         )
     )
-    size, tolerance = divergence(), 64 * EPS
+    size, tolerance = divergence(), 256 * EPS  # a variance loses some digits
     if size <= tolerance:
         return []
     proved = prove(changes, divergence, tolerance)

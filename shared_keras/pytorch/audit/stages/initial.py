@@ -15,7 +15,7 @@ from shared_keras.pytorch.audit.pair import Match, Pair
 from shared_keras.pytorch.audit.sides import call, make
 from shared_keras.pytorch.audit.torch_net import array
 
-SEEDS = 6  # models made on each side
+SEEDS = 4  # models made on each side
 MOST = 20_000  # values of a parameter that are compared
 CHANCE = 1e-9  # that equal distributions are taken for different ones
 
