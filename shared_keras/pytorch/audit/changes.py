@@ -107,6 +107,11 @@ def ahead_of(layer: Any, function: Callable) -> Callable[[], AbstractContextMana
     return apply
 
 
+def behind(layer: Any, function: Callable) -> Callable[[], AbstractContextManager]:
+    """Return what puts a function behind a layer, within `KerasNet.watched`."""
+    return setting(layer, audited_behind=function)
+
+
 def calling(layer: Any, wrap: Callable, **others) -> Callable[[], AbstractContextManager]:
     """Return what lets `wrap(own_call, inputs, args, kwargs)` stand in for a layer's call."""
 

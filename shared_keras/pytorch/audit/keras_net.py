@@ -116,6 +116,8 @@ class KerasNet:
                 outputs = compute(inputs, *args, **kwargs)
             else:
                 outputs = on_layer(layer, compute, inputs, args, kwargs)
+            behind = layer.__dict__.get("audited_behind")
+            outputs = outputs if behind is None else behind(outputs)
             self.last[id(layer)] = (inputs, outputs)
             return outputs
 
@@ -167,6 +169,7 @@ def _random_call(layer, on_drop, mark):
             return own(inputs, training=False)
         if not mark or not on:
             return inputs
-        return inputs * marking(layer.rate, 0 if type(layer).__name__ == "Dropout" else 1)
+        of_maps = int(type(layer).__name__.startswith("Spatial"))
+        return inputs * marking(layer.rate, layer.__dict__.get("audited_dimensions", of_maps))
 
     return call

@@ -92,6 +92,8 @@ def _candidates(layer, unit, array, units) -> Iterator[Order]:
     if 2 < dimensions < 6:
         for rest in itertools.permutations(range(1, dimensions)):
             yield Order("axes", (0, *rest), faulty=True)
+            if pads(layer, unit):
+                yield Order("axes", (0, *rest), faulty=True, pads=unit.module.padding)
 
 
 def _features(unit, array, units) -> Iterator[np.ndarray]:

@@ -299,6 +299,9 @@ class _ForcedRun:
             units = [unit for unit in units if unit.name == layer_name]
         if not units:
             return None
+        called = {id(m.layer) for m in self.matches}
+        waiting = [k for k in self.pair.keras.known if id(k) not in called]
+        surplus = sum(kinds.keras_kind(each) == kind for each in waiting) > len(units)
         found = []
         for unit in units:
             order, reach = orders.inputs(layer, unit, inputs, self.trace.units)
@@ -309,7 +312,9 @@ class _ForcedRun:
                 break
             found.append((not fits, match))
         else:
-            match = min(found, key=lambda each: each[0])[1]
+            misfit, match = min(found, key=lambda each: each[0])
+            if misfit and surplus and earlier is None:
+                return None  # a later layer may fit better
         self.left.remove(match.unit)
         match.plain, self.plain[:] = list(self.plain), []
         match.previous = self.matches[-1] if self.matches else None

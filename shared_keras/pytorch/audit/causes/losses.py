@@ -171,6 +171,7 @@ def of_keras(loss: Any, class_weight: dict | None = None, classes: int = 0) -> F
     if name not in FROM_KERAS:
         return None
     config = loss.get_config() if isinstance(loss, keras.Loss) else {}
+    config |= getattr(loss, "_fn_kwargs", {})  # get_config of Huber leaves delta out
     function = FROM_KERAS[name]
     reduction = config.get("reduction", "sum_over_batch_size")
     reduction = "sum" if reduction == "sum" else "mean"

@@ -9,7 +9,7 @@ from keras import layers, ops
 
 from shared_keras.pytorch.audit import activations, keras_net, orders
 from shared_keras.pytorch.audit.activations import Event
-from shared_keras.pytorch.audit.changes import Change, ahead_of, calling, setting
+from shared_keras.pytorch.audit.changes import Change, ahead_of, behind, calling, setting
 from shared_keras.pytorch.audit.pair import Match, Pair, largest
 
 SHARE = {  # a parameter of an activation, not another activation
@@ -72,6 +72,9 @@ def changes(pair: Pair, slot: Slot) -> Iterator[list[Change]]:
         added = list(_residual(pair, slot.match))
         for one in added:
             yield [one]
+        if slot.previous is not None:
+            for one in _residual_behind(pair, slot):
+                yield [one]
         scaled = list(_scaled(slot.match))
         if scaled:
             yield scaled
@@ -284,6 +287,30 @@ def _residual(pair, match) -> Iterator[Change]:
                             ),
                         )
                         return
+
+
+def _residual_behind(pair, slot) -> Iterator[Change]:
+    """An addition right behind the layer before, with an activation or a mean after it."""
+    previous = slot.previous.layer
+    shape = keras_net.arrays(pair.keras.last[id(previous)][1])[0].shape
+    for earlier in pair.forced.matches:
+        if earlier.layer is previous:
+            return
+        for place, kind in enumerate(("input", "output")):
+            tensor = keras_net.arrays(pair.keras.last[id(earlier.layer)][place])[0]
+            if tensor.shape != shape or tensor.dtype.kind != "f":
+                continue
+            for activation, spoken in ((activations.identity, ""), (ops.relu, "ReLU of ")):
+                name = f"{spoken}the {kind} of {earlier.layer.name}"
+                for sign, word in ((1.0, "lacks a"), (-1.0, "has an extra")):
+                    add = _adding(pair.keras.last, earlier.layer, place, sign, activation)
+                    yield Change(
+                        previous.name,
+                        "residual",
+                        f"the port {word} residual: {name} added to what the layer puts out",
+                        f"{'add' if sign > 0 else 'do not add'} {name}",
+                        behind(previous, add),
+                    )
 
 
 def _adding(last, layer, place, sign, activation):

@@ -97,7 +97,7 @@ def _gradients(pair) -> list[list[np.ndarray]]:
 def _clipped(pair, gradients) -> list[np.ndarray]:
     parameters = [torch.nn.Parameter(torch.zeros(g.shape)) for g in gradients]
     for parameter, gradient in zip(parameters, gradients):
-        parameter.grad = torch.from_numpy(np.ascontiguousarray(gradient))
+        parameter.grad = torch.tensor(gradient)
     pair.theirs.clip(parameters)
     return [torch_net.array(p.grad) for p in parameters]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import keras
 import numpy as np
 import torch
 from keras import activations as keras_activations
@@ -254,27 +255,54 @@ def _unexplained(size) -> Finding:
 
 
 def _several(pair) -> Stage:
-    """Compare the losses of models with several outputs."""
-    theirs = _flat_outputs(pair)
-    y = take(pair.y, slice(0, len(theirs[0])))
-    z = pair.trace.output
-    with torch.no_grad():
-        expected = float(pair.theirs.loss(z, labels(y, None)))
-    loss = pair.keras.model._compile_loss
-    values = [ops.convert_to_tensor(a) for a in theirs]
-    parts = [np.asarray(each) for each in (y if isinstance(y, tuple) else [y] * len(values))]
-    got = float(ops.convert_to_numpy(loss([ops.convert_to_tensor(a) for a in parts], values)))
-    size = abs(expected - got) / max(abs(expected), 1e-12)
-    if size <= TOLERANCE:
-        pair.loss = LossInUse(
-            lambda y: tuple(y) if isinstance(y, tuple) else (y,) * len(values),
-            lambda outputs, *ys: loss(list(ys), outputs),
+    """Compare the losses of models with several outputs, and the weights that they have."""
+    model, trace = pair.keras.model, pair.trace
+    count = len(torch_net.arrays(trace.output))
+    size, theirs, parts, totals = len(pair.trace.units[0].input), [], [], []
+    random = np.random.default_rng(0)
+    single = model.loss if isinstance(model.loss, list) else [model.loss] * count
+    single = list(model.loss.values()) if isinstance(model.loss, dict) else single
+    for _ in range(2 * count + 2):
+        y = take(pair.y, slice(0, size))
+        arrays = [random.normal(size=a.shape).astype("float32") for a in torch_net.arrays(trace.output)]
+        z = type(trace.output)(torch.from_numpy(a) for a in arrays)
+        with torch.no_grad():
+            theirs.append(float(pair.theirs.loss(z, labels(y, None))))
+        values = [ops.convert_to_tensor(a) for a in arrays]
+        ys = _each_output(y, count)
+        losses_of = [keras.losses.get(each) for each in single]
+        parts.append(
+            [float(ops.mean(f(ops.convert_to_tensor(a), b))) for f, a, b in zip(losses_of, ys, values)]
         )
-        return Stage("loss", f"{len(values)} outputs", size, TOLERANCE)
-    text = f"the losses differ: {got:.6g}, in PyTorch {expected:.6g}"
-    finding = Finding("loss", UNEXPLAINED, text, None, size, TOLERANCE)
-    return Stage("loss", f"{len(values)} outputs", size, TOLERANCE, (finding,))
+        totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
+    far = relative(np.array(theirs), np.array(totals))
+    if far <= TOLERANCE:
+        pair.loss = LossInUse(
+            lambda y: tuple(_each_output(y, count)),
+            lambda outputs, *ys: model._compile_loss(list(ys), outputs),
+        )
+        return Stage("loss", f"{count} outputs", far, TOLERANCE)
+    found = np.linalg.lstsq(np.array(parts), np.array(theirs), rcond=None)[0]
+    if relative(np.array(theirs), np.array(parts) @ found) > TOLERANCE:
+        return Stage("loss", f"{count} outputs", far, TOLERANCE, (_unexplained(far),))
+    found = [float(f"{weight:.4g}") for weight in found]
+    pair.loss = LossInUse(
+        lambda y: tuple(_each_output(y, count)),
+        lambda outputs, *ys: sum(
+            w * ops.mean(f(a, b)) for w, f, a, b in zip(found, losses_of, ys, outputs)
+        ),
+    )
+    finding = Finding(
+        "loss",
+        "loss weights",
+        f"they are {model._compile_loss._user_loss_weights or [1.0] * count}, PyTorch's are {found}",
+        f"loss_weights={found}",
+        far,
+        TOLERANCE,
+    )
+    return Stage("loss", f"{count} outputs", far, TOLERANCE, (finding,))
 
 
-def _flat_outputs(pair) -> list[np.ndarray]:
-    return torch_net.arrays(pair.trace.output)
+def _each_output(y, count: int) -> list[np.ndarray]:
+    """Return targets for each output: their own, or the same for all."""
+    return list(y) if isinstance(y, tuple) else [y] * count

@@ -88,12 +88,12 @@ def compare_optimizers(
     if ratio <= 1:
         return [], steppers
     optimizer = pair.keras.model.optimizer
-    mine = [_keras_rule(pair, weight, m, o, t) for weight, m, o, t in zip(weights, moved, ours, tolerances)]
+    mine = _keras_rules(pair, weights, moved, ours, tolerances)
     known = steppers is not None and all(
-        _near(optimizers.run(rule, m[0], m[1]), m[2], t)
+        _far(optimizers.run(rule, m[0], m[1]), m[2]) <= t
         for rule, m, t in zip(rules, moved, tolerances)
     )
-    if not known or any(rule is None for rule in mine):
+    if not known or mine is None:
         name = type(theirs.optimizer).__name__
         other = type(optimizer).__name__
         if known and name.lower() != other.lower():
@@ -119,19 +119,28 @@ def _torch_rule(theirs, weight: Weight) -> Rule | None:
     return rule
 
 
-def _keras_rule(pair, weight, moved, ours, tolerance) -> Rule | None:
-    """Return the rule that does what Keras's optimizer did."""
-    start, gradients, _ = moved
-    acting = weight.variable
-    for rule in optimizers.of_keras(pair.keras.model.optimizer, acting):
-        if _near(optimizers.run(rule, start, gradients), ours, tolerance):
-            return rule
-    return None
+def _keras_rules(pair, weights, moved, ours, tolerances) -> list[Rule] | None:
+    """Return the rules that do what Keras's optimizer did, or None if none do."""
+    made = [optimizers.of_keras(pair.keras.model.optimizer, w.variable) for w in weights]
+    ratios = {}
+    for place in ("after", "before"):
+        rules = [next((r for r in each if r.place == place), (each or [None])[0]) for each in made]
+        if any(rule is None for rule in rules):
+            return None
+        far = max(
+            _far(optimizers.run(rule, start, gradients), got) / tolerance
+            for rule, (start, gradients, _), got, tolerance in zip(rules, moved, ours, tolerances)
+        )
+        ratios[place] = far, rules
+    # Where epsilon hardly matters, it does not matter where it stands.
+    after, before = ratios["after"][0], ratios["before"][0]
+    far, rules = ratios["after"] if after <= max(4 * before, 1e-2) else ratios["before"]
+    return rules if far <= 1 else None
 
 
-def _near(values, others, tolerance) -> bool:
-    return all(
-        a.shape == b.shape and float(np.abs(a - b).max(initial=0.0)) <= tolerance
+def _far(values, others) -> float:
+    return max(
+        float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else math.inf
         for a, b in zip(values, others)
     )
 

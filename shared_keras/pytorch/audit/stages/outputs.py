@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -127,7 +128,8 @@ def _axes(pair, match: Match) -> list[Finding]:
         ahead_of(match.layer, lambda x: ops.transpose(x, composed)),
     )
     proved = prove([change], lambda: _reach_of(pair, match), match.reach_tolerance)
-    size = distance(right(match.unit.input), match.inputs)
+    expected = replace(right, pads=match.order.pads)(match.unit.input)
+    size = distance(expected, match.inputs)
     if not proved:
         pair.unsettled = True
         return [Finding(change.where, UNEXPLAINED, "axes are swapped", None, size)]
@@ -151,6 +153,8 @@ def _outputs(pair) -> list[Finding]:
             return [change.finding(size, tolerance) for change in proved]
         if proved:
             return _undo(pair, proved, size, tolerance)
+    if pair.unsettled and not math.isfinite(size):
+        return []  # a missing layer, or what stands before, is reason enough
     pair.unsettled = True
     return [Finding("outputs", UNEXPLAINED, "the outputs differ", None, size, tolerance)]
 

@@ -2,8 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +23,6 @@ EPOCHS = 30
 MOST_STEPS = 40_000
 TOLERANCE = 1e-5  # of the first learning rate; schedules are computed in float32
 LOGS = {"loss": 1.0, "val_loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
-SCHEDULERS = (keras_callbacks.LearningRateScheduler, keras_callbacks.ReduceLROnPlateau)
 HARMLESS = (
     keras_callbacks.ModelCheckpoint,
     keras_callbacks.EarlyStopping,
@@ -118,8 +118,8 @@ def _of_torch(pair, times: Times, per: str | None = None) -> np.ndarray:
     return np.array(rates)
 
 
-def _of_keras(pair, times: Times) -> tuple[np.ndarray, dict[str, Callable]]:
-    """Return Keras's learning rates at the points, and functions that a change can vary."""
+def _of_keras(pair, times: Times) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return Keras's learning rates at the points, and what a change can vary."""
     model = pair.keras.model
     schedule = model.optimizer._learning_rate
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
@@ -131,17 +131,16 @@ def _of_keras(pair, times: Times) -> tuple[np.ndarray, dict[str, Callable]]:
             return rates[step]
 
         values = [of_step(epoch * times.per_epoch + step) for epoch, step in times.points()]
-        return np.array(values), {"step": of_step, "schedule": lambda: schedule}
-    made = pair.ours.callbacks() if pair.ours.callbacks is not None else []
-    used = [each for each in made if not isinstance(each, HARMLESS)]
-    return _run_callbacks(model, used, times), {
-        "callbacks": lambda: [e for e in pair.ours.callbacks() if not isinstance(e, HARMLESS)]
-        if used
-        else []
-    }
+        return np.array(values), {"step": of_step, "schedule": schedule}
+
+    def make() -> list[keras.callbacks.Callback]:
+        made = pair.ours.callbacks() if pair.ours.callbacks is not None else []
+        return [each for each in made if not isinstance(each, HARMLESS)]
+
+    return _run_callbacks(model, make(), times), {"callbacks": make}
 
 
-def _run_callbacks(model, used, times: Times, shift: int = 0, stretch: int = 1) -> np.ndarray:
+def _run_callbacks(model, used, times: Times, shift=0, every_step=False) -> np.ndarray:
     """Return the rates that callbacks set, called as `fit` would.
 
     Args:
@@ -149,43 +148,45 @@ def _run_callbacks(model, used, times: Times, shift: int = 0, stretch: int = 1) 
         used: The callbacks.
         times: When.
         shift: Added to the number of the epoch.
-        stretch: How often an epoch begins and ends within one.
+        every_step: Whether each step counts as an epoch.
     """
     variable = model.optimizer._learning_rate
     first = ops.convert_to_numpy(variable)
     wanted, rates = set(times.points()), []
-    each_batch = [c for c in used if type(c).on_train_batch_begin is not keras.callbacks.Callback.on_train_batch_begin
-                  or type(c).on_train_batch_end is not keras.callbacks.Callback.on_train_batch_end
-                  or type(c).on_batch_end is not keras.callbacks.Callback.on_batch_end]
-    every = stretch > 1
+    base = keras.callbacks.Callback
+    hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+    busy = [c for c in used if any(getattr(type(c), h) is not getattr(base, h) for h in hooks)]
+    if not busy and not every_step:  # only the epochs count
+        wanted_steps = {epoch: sorted(s for e, s in wanted if e == epoch) for epoch, _ in wanted}
+    else:
+        wanted_steps = {epoch: range(times.per_epoch) for epoch in range(times.epochs)}
     try:
         for callback in used:
             callback.set_params({"epochs": times.epochs, "steps": times.per_epoch, "verbose": 0})
             callback.set_model(model)
             callback.on_train_begin()
         for epoch in range(times.epochs):
-            if not every:
-                for callback in used:
-                    callback.on_epoch_begin(max(0, epoch + shift), dict(LOGS))
-            for step in range(times.per_epoch):
-                if every:
-                    for callback in used:
-                        callback.on_epoch_begin(epoch * times.per_epoch + step, dict(LOGS))
-                for callback in each_batch:
-                    callback.on_train_batch_begin(step, {})
+            if not every_step:
+                _each(used, "on_epoch_begin", max(0, epoch + shift))
+            for step in wanted_steps[epoch]:
+                if every_step:
+                    _each(used, "on_epoch_begin", epoch * times.per_epoch + step)
+                _each(busy, "on_train_batch_begin", step)
                 if (epoch, step) in wanted:
                     rates.append(float(ops.convert_to_numpy(variable)))
-                for callback in each_batch:
-                    callback.on_train_batch_end(step, dict(LOGS))
-                if every:
-                    for callback in used:
-                        callback.on_epoch_end(epoch * times.per_epoch + step, dict(LOGS))
-            if not every:
-                for callback in used:
-                    callback.on_epoch_end(max(0, epoch + shift), dict(LOGS))
+                _each(busy, "on_train_batch_end", step)
+                if every_step:
+                    _each(used, "on_epoch_end", epoch * times.per_epoch + step)
+            if not every_step:
+                _each(used, "on_epoch_end", max(0, epoch + shift))
     finally:
         variable.assign(first)
     return np.array(rates)
+
+
+def _each(callbacks, hook: str, number: int) -> None:
+    for callback in callbacks:
+        getattr(callback, hook)(number, dict(LOGS))
 
 
 def _explained(pair, times, theirs, ours, functions, size) -> Iterator[Finding]:
@@ -208,9 +209,10 @@ def _explained(pair, times, theirs, ours, functions, size) -> Iterator[Finding]:
         text = f"the rate moves {where}; PyTorch's stays at {theirs[0]:g}"
         yield finding("schedule extra", text, f"learning_rate={theirs[0]:g}, and no schedule")
         return
-    for name, cause, write, rates in _variants(pair, times, functions):
+    for causes, rates in _variants(pair, times, functions):
         if _apart(theirs, rates) <= TOLERANCE:
-            yield finding(name, f"{cause}; they part {where}", write)
+            for name, cause, write in causes:
+                yield finding(name, f"{cause}; they part {where}", write)
             return
     yield Finding(
         "learning rate",
@@ -227,80 +229,72 @@ def _class_of(pair) -> str:
     return type(pair.theirs.scheduler(optimizer)).__name__
 
 
-def _variants(pair, times, functions) -> Iterator[tuple[str, str, str, np.ndarray]]:
-    """Return Keras's rates, each with one thing changed."""
-    points, per = times.points(), times.per_epoch
+def _variants(pair, times, functions) -> Iterator[tuple[list[tuple[str, str, str]], np.ndarray]]:
+    """Return Keras's rates with something changed, and what that would be the cause of."""
     if "step" in functions:
-        of_step, schedule = functions["step"], functions["schedule"]()
-        kind = type(schedule).__name__
-        yield (
-            "schedule per batch",
-            f"{kind} counts steps, PyTorch's scheduler epochs",
-            f"a callback that sets the rate per epoch, or {kind} over {per} times as many steps",
-            np.array([of_step(epoch) for epoch, _ in points]),
+        yield from _of_schedule(times, functions["step"], functions["schedule"])
+    else:
+        yield from _of_callbacks(pair, times, functions["callbacks"])
+
+
+def _of_schedule(times, of_step, schedule):
+    points, per = times.points(), times.per_epoch
+    kind = type(schedule).__name__
+    per_batch = (
+        "schedule per batch",
+        f"{kind} counts steps, PyTorch's scheduler epochs",
+        f"a callback that sets the rate per epoch, or {kind} over {per} times as many steps",
+    )
+    steps = [epoch * per + step for epoch, step in points]
+    epochs = [epoch for epoch, _ in points]
+    yield [per_batch], np.array([of_step(epoch) for epoch in epochs])
+    slow = ("schedule per epoch", f"{kind} moves {per} times too slowly", "fewer steps: epochs")
+    yield [slow], np.array([of_step(step * per) for step in steps])
+    for shift, word in ((1, "behind"), (-1, "ahead")):
+        shifted = ("schedule shifted", f"{kind} is {word} by a step", "the schedule a step apart")
+        yield [shifted], np.array([of_step(max(0, step + shift)) for step in steps])
+    period = int(getattr(schedule, "decay_steps", 0))
+    if period and "Cosine" in kind:
+        floor = (
+            "schedule floor",
+            f"{kind} stays at its floor after {period} steps, PyTorch's rises again",
+            "shared_keras.models.optimizers.CosineAnnealing",
         )
-        yield (
-            "schedule per epoch",
-            f"{kind} moves {per} times too slowly",
-            "as many steps as PyTorch's scheduler has",
-            np.array([of_step((epoch * per + step) * per) for epoch, step in points]),
+        for causes, counts in (([floor], steps), ([per_batch, floor], epochs)):
+            turns = [period - abs(count % (2 * period) - period) for count in counts]
+            yield causes, np.array([of_step(turn) for turn in turns])
+    if hasattr(schedule, "staircase"):
+        wanted = not schedule.staircase
+        staircase = (
+            "staircase",
+            f"staircase is {not wanted}, PyTorch's rate moves {'in steps' if wanted else 'smoothly'}",
+            f"{kind}(..., staircase={wanted})",
         )
-        for shift in (1, -1):
-            yield (
-                "schedule shifted",
-                f"{kind} is {'behind' if shift > 0 else 'ahead'} by one step",
-                "the same schedule, a step apart",
-                np.array([of_step(max(0, epoch * per + step + shift)) for epoch, step in points]),
-            )
-        period = getattr(schedule, "decay_steps", None)
-        if period:
-            for factor in (1, per):
-                period = int(schedule.decay_steps)
-                turns = [(epoch * per + step) // factor % (2 * period) for epoch, step in points]
-                yield (
-                    "schedule floor",
-                    f"{kind} stays at its floor after {period} steps, PyTorch's rises again",
-                    "shared_keras.models.optimizers.CosineAnnealing",
-                    np.array([of_step(period - abs(turn - period)) for turn in turns]),
-                )
-        if hasattr(schedule, "staircase"):
-            def rates(staircase):
-                with attributes(schedule, staircase=staircase):
-                    return np.array(
-                        [float(ops.convert_to_numpy(schedule(e * per + s))) for e, s in points]
-                    )
-            wanted = not schedule.staircase
-            yield (
-                "staircase",
-                f"staircase is {schedule.staircase}, PyTorch's moves {'in steps' if wanted else 'smoothly'}",
-                f"staircase={wanted}",
-                rates(wanted),
-            )
-        return
+        with attributes(schedule, staircase=wanted):
+            rates = [float(ops.convert_to_numpy(schedule(step))) for step in steps]
+        yield [staircase], np.array(rates)
+
+
+def _of_callbacks(pair, times, make):
     model = pair.keras.model
-    for shift in (1, -1):
-        yield (
-            "schedule shifted",
-            f"the rate is {'behind' if shift > 0 else 'ahead'} by one epoch",
-            "the same schedule, an epoch apart",
-            _run_callbacks(model, functions["callbacks"](), times, shift=shift),
-        )
-    if times.per_epoch * times.epochs <= MOST_STEPS:
-        yield (
-            "schedule per epoch",
-            "the rate moves per epoch, PyTorch's per batch",
-            "a LearningRateSchedule, which counts steps",
-            _run_callbacks(model, functions["callbacks"](), times, stretch=2),
-        )
-    made = functions["callbacks"]()
-    plateau = [c for c in made if isinstance(c, keras_callbacks.ReduceLROnPlateau)]
-    if plateau:
-        patience = plateau[0].patience
-        for callback in plateau:
+    for shift, word in ((1, "behind"), (-1, "ahead")):
+        text = f"the rate is {word} by one epoch"
+        shifted = ("schedule shifted", text, "the same schedule, an epoch apart")
+        yield [shifted], _run_callbacks(model, make(), times, shift=shift)
+    per_epoch = (
+        "schedule per epoch",
+        "the rate moves per epoch, PyTorch's per batch",
+        "a LearningRateSchedule, which counts steps",
+    )
+    yield [per_epoch], _run_callbacks(model, make(), times, every_step=True)
+    made = make()
+    for callback in made:
+        if isinstance(callback, keras_callbacks.ReduceLROnPlateau):
+            patience = (
+                "patience",
+                f"Keras acts after patience={callback.patience} bad epochs, PyTorch after one more",
+                f"ReduceLROnPlateau(patience={callback.patience + 1})",
+            )
             callback.patience += 1
-        yield (
-            "patience",
-            f"Keras acts after patience={patience} bad epochs, PyTorch after one more",
-            f"ReduceLROnPlateau(patience={patience + 1})",
-            _run_callbacks(model, made, times),
-        )
+            yield [patience], _run_callbacks(model, made, times)
+            return

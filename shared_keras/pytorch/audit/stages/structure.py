@@ -1,5 +1,6 @@
 """Stage 1: layers in their order, shapes of their weights, and what is frozen."""
 
+import contextlib
 import math
 from collections.abc import Iterator
 
@@ -18,6 +19,8 @@ def compare(pair: Pair) -> Stage:
     for match in matches:
         findings += _misfits(match)
     findings += _frozen(pair)
+    if any(finding.name == "missing layer" for finding in findings):
+        pair.unsettled = True
     _leave_out(pair, _extra(pair))
     _take_their_forms(pair)
     theirs = sum(p.numel() for p in pair.torch.module.parameters())
@@ -157,6 +160,23 @@ def _frozen(pair) -> Iterator[Finding]:
         moves = any(parameter.requires_grad for parameter in theirs)
         if moves != any(id(variable) in trainable for variable in ours):
             state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
-            yield Finding(
-                match.where, "frozen", f"{state} in the port", f"{match.layer.name}.trainable = {moves}"
+            write = f"{match.layer.name}.trainable = {moves}"
+            change = Change(
+                match.where,
+                "frozen",
+                f"{state} in the port",
+                write,
+                lambda layer=match.layer, moves=moves: _trainable(layer, moves),
             )
+            pair.undo([change])
+            yield change.finding(None, None)
+
+
+@contextlib.contextmanager
+def _trainable(layer, value: bool) -> Iterator[None]:
+    old = layer.trainable
+    layer.trainable = value
+    try:
+        yield
+    finally:
+        layer.trainable = old
