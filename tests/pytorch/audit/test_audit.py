@@ -10,13 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from shared_keras.pytorch import audit  # noqa: E402
-from tests.pytorch.audit import faults, plain_pairs, shaped_pairs  # noqa: E402
+from tests.pytorch.audit import faults, plain_pairs, shaped_pairs, usual_pairs  # noqa: E402
 
 LONG = os.environ.get("WAYS") == "all"
 PLANTED = {**faults.SINGLE, **faults.SEVERAL}
 FAITHFUL = {
     name: function
-    for module in (plain_pairs, shaped_pairs)
+    for module in (plain_pairs, shaped_pairs, usual_pairs)
     for name, function in vars(module).items()
     if getattr(function, "__module__", "") == module.__name__ and not name.startswith("_")
     if not isinstance(function, type)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from keras import ops
 
@@ -225,7 +226,7 @@ def _moved(match: Match) -> list[Finding]:
 
     def divergence() -> float:
         for variable in variables:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(np.zeros(variable.shape, "float32"))
         layer.call(inputs, training=True)
         ours = [ops.convert_to_numpy(variable) for variable in variables]
         scale = max(largest(expected[0]), largest(expected[1]) ** 0.5, 1e-12)
