@@ -17,7 +17,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         argv: Arguments of the command; by default those of this process.
 
     Returns:
-        The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C.
+        The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C; 3 if a port
+        differs from its original.
         `python -X dev` shows the traceback.
     """
     parser = flags.parser(task, command)
@@ -27,8 +28,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
             if hasattr(args, "backend"):
                 devices.choose(args.backend, args.device)
             # Imported only now: commands import Keras, which takes seconds and needs its backend.
-            importlib.import_module(f"shared_keras.commands.{command}").run(task, args)
-        return 0
+            code = importlib.import_module(f"shared_keras.commands.{command}").run(task, args)
+        return code or 0
     except BadInput as error:
         return _fail(parser, error, 2)
     except RunFailed as error:

@@ -56,7 +56,7 @@ def search(task: Task) -> Parser:
         type=whole(1),
         metavar="N",
         default=1,
-        help="epochs of the shortest training; brackets that train for fewer are left out",
+        help="epochs of the shortest training",
     )
     add(
         "--batch-size",
@@ -206,7 +206,8 @@ def compare(task: Task) -> Parser:
         task,
         "compare",
         f"Compare systems for {task.title}: by default all recipes with their published "
-        "scores; or two RUNs with each other, or a Ray Tune folder with its port.",
+        "scores; or two RUNs with each other, a Ray Tune folder with its port, or your own "
+        "Keras model with its PyTorch original.",
     )
     add = parser.add_argument
     add(
@@ -214,6 +215,15 @@ def compare(task: Task) -> Parser:
         nargs="*",
         metavar="RUN",
         help="two runs or .keras files to compare on the same test images",
+    )
+    add(
+        "--port",
+        nargs=2,
+        metavar=("ORIGINAL", "PORT"),
+        type=Path,
+        help="find where a Keras model leaves its PyTorch original, and why: two Python files "
+        "that define model(), docs/pytorch.md says what else. They are run, so only name your "
+        "own code. Exit code 0: no difference, 3: differences",
     )
     add("--ray-results", metavar="DIR", type=Path, help="folder of a Ray Tune experiment")
     add(

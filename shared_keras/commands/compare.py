@@ -1,4 +1,4 @@
-"""Compare recipes with published scores, two runs, or a Ray Tune folder with its port."""
+"""Compare recipes with published scores, two runs, a Ray Tune folder or a model with its port."""
 
 from shared_keras import devices
 from shared_keras.comparisons import ladder, two_runs
@@ -8,8 +8,8 @@ from shared_keras.task import Task
 RAY_FLAGS = ("mapping", "import_trial", "split")
 
 
-def run(task: Task, args) -> None:
-    """Run the comparison that the arguments ask for."""
+def run(task: Task, args) -> int:
+    """Run the comparison that the arguments ask for; return the exit code."""
     if args.out is not None and args.out.exists() and any(args.out.iterdir()):
         raise BadInput(f"argument --out: expected a new or empty folder, got '{args.out}'")
     if args.ray_results is None:
@@ -19,10 +19,19 @@ def run(task: Task, args) -> None:
                 raise BadInput(
                     f"argument --{flag}: only works with --ray-results, got '{getattr(args, name)}'"
                 )
+    if args.port is not None and (args.runs or args.ray_results):
+        raise BadInput("argument --port: expected no RUN and no --ray-results beside it")
     if len(args.runs) not in (0, 2) or (args.runs and args.ray_results):
         raise BadInput(
             f"argument RUN: expected two runs or none, and none with --ray-results, got "
             f"{len(args.runs)}"
+        )
+    if args.port is not None:
+        devices.need_torch("--port")
+        from shared_keras.comparisons import port  # needs the `torch` extra
+
+        return port.run(
+            task, args.port, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out
         )
     if args.ray_results is not None:
         devices.need_torch("--ray-results")
@@ -44,3 +53,4 @@ def run(task: Task, args) -> None:
         )
     else:
         ladder.run(task, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out)
+    return 0

@@ -6,8 +6,9 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.reporting import plots, run_report
+from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
+from shared_keras.reporting.pictures import plots
 from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import folders, saved_models
 from shared_keras.results.environment import environment

@@ -6,8 +6,8 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.reporting import plots
 from shared_keras.reporting.console import console
+from shared_keras.reporting.pictures import plots
 from shared_keras.results import folders
 from shared_keras.task import Task
 

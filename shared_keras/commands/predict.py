@@ -8,8 +8,9 @@ import numpy as np
 from shared_keras import files
 from shared_keras.data import datasets, likeness, own_data, photos
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.reporting import photo_plots, run_report
+from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
+from shared_keras.reporting.pictures import photo_plots
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import SIDE

@@ -14,8 +14,9 @@ from shared_keras.commands.choices import Choice, choose
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.models.build import keras_model, schedule_callbacks
-from shared_keras.reporting import plots, run_report
+from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
+from shared_keras.reporting.pictures import plots
 from shared_keras.results import folders, saved_models
 from shared_keras.results.environment import environment
 from shared_keras.results.scores import predict_probabilities, score_images

@@ -14,8 +14,8 @@ from rich.table import Table
 from shared_keras import files
 from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Collected, collect, score_of
 from shared_keras.data import datasets, own_data
-from shared_keras.reporting.comparison_plots import grid, ladder
 from shared_keras.reporting.console import console, say, wrote
+from shared_keras.reporting.pictures.comparison_plots import grid, ladder
 from shared_keras.results import folders
 from shared_keras.systems.recipe import Recipe
 from shared_keras.task import Task

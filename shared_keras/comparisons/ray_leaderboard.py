@@ -12,8 +12,8 @@ from shared_keras.comparisons.ray_port import Ported
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput
 from shared_keras.pytorch import twin
-from shared_keras.reporting.comparison_plots import claimed
 from shared_keras.reporting.console import console, say, wrote
+from shared_keras.reporting.pictures.comparison_plots import claimed
 from shared_keras.results import folders, saved_models
 from shared_keras.results.environment import environment
 from shared_keras.results.saved_models import CHECKPOINT

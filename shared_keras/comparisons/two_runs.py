@@ -11,8 +11,8 @@ from shared_keras import files
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
-from shared_keras.reporting.comparison_plots import curves, disagreements
 from shared_keras.reporting.console import say, wrote
+from shared_keras.reporting.pictures.comparison_plots import curves, disagreements
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities, score
 from shared_keras.task import Task

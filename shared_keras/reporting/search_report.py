@@ -109,7 +109,7 @@ def draw(
         A line for each picture that could not be drawn.
     """
     import_plots()
-    from shared_keras.reporting import search_plots
+    from shared_keras.reporting.pictures import search_plots
 
     name = f"{dataset}, search {folder.name}"
     notes = search_plots.write(folder, state, axes, name, winner(state, confirmed))

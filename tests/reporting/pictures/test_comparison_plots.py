@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from shared_keras.reporting import comparison_plots
+from shared_keras.reporting.pictures import comparison_plots
 from tests.reporting import seen
 
 LONG = "20261125-201530-recipe-lab4-ffv2-64-0.05-seed-0"

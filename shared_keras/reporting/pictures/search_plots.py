@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from shared_keras import files
-from shared_keras.reporting.hyperparameter_plots import (
+from shared_keras.reporting.pictures.hyperparameter_plots import (
     axis_order,
     importance,
     importance_figure,
     parallel_coordinates,
 )
-from shared_keras.reporting.plots import BEST, WINNER, whole_axis
-from shared_keras.reporting.text_fit import title
+from shared_keras.reporting.pictures.plots import BEST, WINNER, whole_axis
+from shared_keras.reporting.pictures.text_fit import title
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 
 FEWEST = 8  # completed trials; with fewer, importance would be mere noise

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared_keras.reporting import plots, search_plots
+from shared_keras.reporting.pictures import plots, search_plots
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 from tests.reporting import seen
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
-from shared_keras.reporting import plots
+from shared_keras.reporting.pictures import plots
 from tests.reporting import seen
 
 LONG = "Fashion-MNIST, 20261125-201530-recipe-lab4-ffv2-64-0.05-seed-0: a title of some length"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared_keras.reporting import photo_plots
+from shared_keras.reporting.pictures import photo_plots
 
 LONG = "Fashion-MNIST: your photos and what 20261126-000322-regularized-best-seed-0 saw"
 

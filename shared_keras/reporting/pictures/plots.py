@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from shared_keras.reporting.text_fit import fit, height, title, width
+from shared_keras.reporting.pictures.text_fit import fit, height, title, width
 
 TRAIN, VALIDATION, BEST = "tab:blue", "tab:orange", "tab:green"
 WINNER = "tab:red"

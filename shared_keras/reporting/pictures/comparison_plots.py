@@ -7,8 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from shared_keras.reporting.plots import CAPTION, whole_axis
-from shared_keras.reporting.text_fit import MARGIN, POINTS, TITLE, fit, height, title, width
+from shared_keras.reporting.pictures.plots import CAPTION, whole_axis
+from shared_keras.reporting.pictures.text_fit import (
+    MARGIN,
+    POINTS,
+    TITLE,
+    fit,
+    height,
+    title,
+    width,
+)
 
 FIRST, SECOND, THIRD = "tab:blue", "tab:orange", "black"
 DARK = "#b35900"  # the second as letters on white

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared_keras.reporting import hyperparameter_plots, plots
+from shared_keras.reporting.pictures import hyperparameter_plots, plots
 from shared_keras.results.trials import TrialRow
 from tests.reporting import seen
 from tests.reporting.test_search_plots import state

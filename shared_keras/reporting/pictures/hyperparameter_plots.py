@@ -12,8 +12,8 @@ from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import GroupKFold
 
-from shared_keras.reporting.plots import WINNER
-from shared_keras.reporting.text_fit import fit, title, width
+from shared_keras.reporting.pictures.plots import WINNER
+from shared_keras.reporting.pictures.text_fit import fit, title, width
 from shared_keras.results.trials import SearchState, TrialRow
 
 TREES = 64  # as many as Optuna's evaluator uses

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from shared_keras.reporting import text_fit
+from shared_keras.reporting.pictures import text_fit
 from tests.reporting import seen
 
 LETTERS = st.text(st.sampled_from("aWil1-_/ .é\n"), min_size=1, max_size=80)

@@ -1,0 +1,1 @@
+"""Guesses at causes, which stages prove or drop."""

@@ -1,0 +1,205 @@
+"""Optimizers as plain values, computed in float64, so that each option can be swapped alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one parameter is updated.
+
+    Attributes:
+        kind: "sgd", "adam", "rmsprop" or "adagrad".
+        lr: Learning rate.
+        betas: Of Adam.
+        epsilon: Added to the root.
+        place: "after" the bias correction of Adam or outside the root, as in PyTorch;
+            "before" or inside, as in Keras.
+        momentum: Of SGD and RMSprop.
+        nesterov: Of SGD.
+        rho: Of RMSprop.
+        centered: Of RMSprop.
+        amsgrad: Of Adam.
+        accumulator: Where Adagrad's starts.
+        l2: Times the parameter, is added to the gradient.
+        decoupled: Times learning rate and parameter, is taken off the parameter.
+        times: How often the same gradient moves it: two biases move their sum twice.
+    """
+
+    kind: str
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 0.0
+    place: str = "after"
+    momentum: float = 0.0
+    nesterov: bool = False
+    rho: float = 0.99
+    centered: bool = False
+    amsgrad: bool = False
+    accumulator: float = 0.0
+    l2: float = 0.0
+    decoupled: float = 0.0
+    times: int = 1
+
+
+def run(rule: Rule, start: np.ndarray, gradients: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the parameter after each step, float64."""
+    stepper = Stepper(rule, start)
+    return [stepper.step(gradient) for gradient in gradients]
+
+
+class Stepper:
+    """A parameter that is updated by a rule."""
+
+    def __init__(self, rule: Rule, start: np.ndarray):
+        self.rule, self.value, self.count = rule, start.astype(np.float64), 0
+        self.first = np.zeros_like(self.value)
+        self.second = np.full_like(self.value, rule.accumulator)
+        self.third = np.zeros_like(self.value)
+
+    def step(self, gradient: np.ndarray) -> np.ndarray:
+        """Update the parameter and return it."""
+        r, self.count = self.rule, self.count + 1
+        # Each of two biases decays by its own half.
+        g = gradient.astype(np.float64) + r.l2 * self.value / r.times
+        self.value = self.value * (1 - r.lr * r.decoupled)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.value = self.value - r.times * r.lr * getattr(self, f"_{r.kind}")(g)
+        return self.value
+
+    def _sgd(self, g):
+        r = self.rule
+        if not r.momentum:
+            return g
+        self.first = r.momentum * self.first + g
+        return g + r.momentum * self.first if r.nesterov else self.first
+
+    def _adam(self, g):
+        r = self.rule
+        b1, b2 = r.betas
+        self.first = b1 * self.first + (1 - b1) * g
+        self.second = b2 * self.second + (1 - b2) * g * g
+        second = self.second
+        if r.amsgrad:
+            self.third = np.maximum(self.third, second)
+            second = self.third
+        correction = np.sqrt(1 - b2**self.count)
+        epsilon = r.epsilon if r.place == "after" else r.epsilon / correction
+        mean = self.first / (1 - b1**self.count)
+        return np.nan_to_num(mean / (np.sqrt(second) / correction + epsilon), nan=0.0)
+
+    def _rmsprop(self, g):
+        r = self.rule
+        self.second = r.rho * self.second + (1 - r.rho) * g * g
+        second = self.second
+        if r.centered:
+            self.third = r.rho * self.third + (1 - r.rho) * g
+            second = second - self.third**2
+        root = np.sqrt(second) + r.epsilon if r.place == "after" else np.sqrt(second + r.epsilon)
+        move = np.nan_to_num(g / root, nan=0.0)
+        if not r.momentum:
+            return move
+        self.first = r.momentum * self.first + move
+        return self.first
+
+    def _adagrad(self, g):
+        r = self.rule
+        self.second = self.second + g * g
+        root = (
+            np.sqrt(self.second) + r.epsilon
+            if r.place == "after"
+            else np.sqrt(self.second + r.epsilon)
+        )
+        return np.nan_to_num(g / root, nan=0.0)
+
+
+def of_torch(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) -> Rule | None:
+    """Return the rule by which PyTorch updates a parameter, or None if it is another one."""
+    group = next(
+        (g for g in optimizer.param_groups if any(p is parameter for p in g["params"])), None
+    )
+    if group is None:
+        return Rule("sgd", 0.0)  # a parameter that the optimizer does not know
+    decay = float(group.get("weight_decay", 0.0))
+    common: dict[str, Any] = {"lr": float(group["lr"]), "epsilon": float(group.get("eps", 0.0))}
+    decoupled = isinstance(optimizer, torch.optim.AdamW) or group.get(
+        "decoupled_weight_decay", False
+    )
+    common |= {"decoupled": decay} if decoupled else {"l2": decay}
+    match optimizer:
+        case torch.optim.SGD() if not group["dampening"]:
+            momentum = float(group["momentum"])
+            return Rule("sgd", momentum=momentum, nesterov=bool(group["nesterov"]), **common)
+        case torch.optim.Adam() | torch.optim.AdamW():
+            betas = tuple(float(b) for b in group["betas"])
+            return Rule("adam", betas=betas, amsgrad=bool(group["amsgrad"]), **common)
+        case torch.optim.RMSprop():
+            return Rule(
+                "rmsprop",
+                rho=float(group["alpha"]),
+                momentum=float(group["momentum"]),
+                centered=bool(group["centered"]),
+                **common,
+            )
+        case torch.optim.Adagrad() if not group["lr_decay"]:
+            return Rule("adagrad", accumulator=float(group["initial_accumulator_value"]), **common)
+    return None
+
+
+def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> list[Rule]:
+    """Return the rules by which Keras may update a variable: stock formulas and PyTorch's."""
+    if not variable.trainable:
+        return [Rule("sgd", 0.0)]
+    decay = float(optimizer.weight_decay or 0.0)
+    if decay and not optimizer._use_weight_decay(variable):
+        decay = 0.0
+    common: dict[str, Any] = {
+        "lr": initial_rate(optimizer),
+        "decoupled": decay,
+        "l2": float(getattr(optimizer, "l2", 0.0)) + _penalty(variable),
+        "epsilon": float(getattr(optimizer, "epsilon", 0.0) or 0.0),
+    }
+    names = [cls.__name__ for cls in type(optimizer).__mro__]
+    if "Nadam" in names or "Adamax" in names:
+        return []
+    if "SGD" in names:
+        return [
+            Rule("sgd", momentum=float(optimizer.momentum), nesterov=optimizer.nesterov, **common)
+        ]
+    if "Adam" in names:
+        betas = (float(optimizer.beta_1), float(optimizer.beta_2))
+        rule = Rule("adam", betas=betas, amsgrad=bool(optimizer.amsgrad), **common)
+    elif "RMSprop" in names:
+        rule = Rule(
+            "rmsprop",
+            rho=float(optimizer.rho),
+            momentum=float(optimizer.momentum),
+            centered=bool(optimizer.centered),
+            **common,
+        )
+    elif "Adagrad" in names:
+        rule = Rule("adagrad", accumulator=float(optimizer.initial_accumulator_value), **common)
+    else:
+        return []
+    return [replace(rule, place="before"), rule]
+
+
+def initial_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """Return the learning rate of the first step."""
+    rate = optimizer._learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return float(keras.ops.convert_to_numpy(rate(0)))
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
+def _penalty(variable) -> float:
+    """Return what a regularizer adds to the gradient, as a factor of the variable."""
+    regularizer = getattr(variable, "regularizer", None)
+    if regularizer is None:
+        return 0.0
+    return 2 * float(getattr(regularizer, "l2", 0.0) or 0.0)
