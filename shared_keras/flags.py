@@ -48,8 +48,7 @@ def search(task: Task) -> Parser:
         "--iterations",
         type=whole(1),
         metavar="N",
-        help=f"how often Hyperband runs, by default {iterations}; published was 1; the same "
-        "command with a larger N extends a finished search",
+        help=f"Hyperband runs, by default {iterations}; a larger N extends a finished search",
     )
     add(
         "--min-epochs",
@@ -221,9 +220,8 @@ def compare(task: Task) -> Parser:
         nargs=2,
         metavar=("ORIGINAL", "PORT"),
         type=Path,
-        help="find where a Keras model leaves its PyTorch original, and why: two Python files "
-        "that define model(), docs/pytorch.md says what else. They are run, so only name your "
-        "own code. Exit code 0: no difference, 3: differences",
+        help="find where your Keras model leaves its PyTorch original, and why. Both Python files "
+        "are run, so only name your own code; docs/pytorch.md says what they define",
     )
     add("--ray-results", metavar="DIR", type=Path, help="folder of a Ray Tune experiment")
     add(
@@ -259,8 +257,7 @@ def runs(task: Task) -> Parser:
     return parser
 
 
-COMMANDS = (search, retrain, evaluate, predict, explore, compare, runs)
-PARSERS = {each.__name__: each for each in COMMANDS}
+PARSERS = {f.__name__: f for f in (search, retrain, evaluate, predict, explore, compare, runs)}
 
 
 def _add_data(parser: Parser) -> None:
