@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding
 from shared_keras.pytorch.audit.pair import EPS, Match, Pair, largest
 
 DECAY = ("l2", "decoupled")
+# Takes the gradients of all weights, returns the weights after a step.
+Advance = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Weight:
 
 def compare_optimizers(
     pair: Pair, theirs: Any, weights: Sequence[Weight]
-) -> tuple[list[Finding], list[Stepper] | None]:
+) -> tuple[list[Finding], Advance | None]:
     """Compare where the same gradients take the parameters.
 
     Args:
@@ -68,7 +70,7 @@ def compare_optimizers(
         weights: What is compared.
 
     Returns:
-        The findings, and what goes on as PyTorch's optimizer does, or None if that is unknown.
+        The findings, and what does as PyTorch's optimizer does, or None if that is unknown.
     """
     moved = [
         (
@@ -78,31 +80,30 @@ def compare_optimizers(
         )
         for weight in weights
     ]
+    starts = [start for start, _, _ in moved]
     ours = _of_keras(pair, weights, moved)
     tolerances = _tolerances(pair, theirs, weights)
     rules = [_torch_rule(theirs, weight) for weight in weights]
-    steppers = None
-    if all(rule is not None for rule in rules):
-        steppers = [Stepper(rule, start) for rule, (start, _, _) in zip(rules, moved)]
     size, ratio, index = _farthest([v for _, _, v in moved], ours, tolerances)
     if ratio <= 1:
-        return [], steppers
+        return [], _keras_steps(pair, weights, starts)
     optimizer = pair.keras.model.optimizer
     mine = _keras_rules(pair, weights, moved, ours, tolerances)
-    known = steppers is not None and all(
+    known = all(rule is not None for rule in rules) and all(
         _far(optimizers.run(rule, m[0], m[1]), m[2]) <= t
         for rule, m, t in zip(rules, moved, tolerances)
     )
+    advance = _rule_steps(rules, starts) if known else None
     if not known or mine is None:
         name = type(theirs.optimizer).__name__
         other = type(optimizer).__name__
         if known and name.lower() != other.lower():
-            return [_finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)], steppers
+            return [_finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)], advance
         text = f"given the same gradients, {other} and {name} part"
         return [
             Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
-        ], steppers if known else None
-    return _proved(weights, rules, mine, moved, tolerances, size), steppers
+        ], advance
+    return _proved(weights, rules, mine, moved, tolerances, size), advance
 
 
 def _finding(name, cause, write, size, tolerance=None) -> Finding:
@@ -158,7 +159,15 @@ def _farthest(theirs, ours, tolerances) -> tuple[float, float, int]:
 
 
 def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
-    """Return what Keras's own optimizer makes of PyTorch's gradients, without clipping."""
+    """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
+    advance = _keras_steps(pair, weights, [start for start, _, _ in moved])
+    steps = range(len(moved[0][1]))
+    values = [advance([gradients[step] for _, gradients, _ in moved]) for step in steps]
+    return [list(each) for each in zip(*values)]
+
+
+def _keras_steps(pair, weights, starts) -> Advance:
+    """Return what updates the weights as Keras's own optimizer does, without clipping."""
     optimizer = pair.keras.model.optimizer
     config = optimizer.get_config()
     for name in ("clipnorm", "global_clipnorm", "clipvalue"):
@@ -172,23 +181,27 @@ def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
                 setattr(fresh, attribute, getattr(optimizer, attribute))
     trainable = [w for w in weights if w.variable.trainable]
     fresh.build([w.variable for w in trainable])
-    for weight, (start, _, _) in zip(weights, moved):
+    for weight, start in zip(weights, starts):
         if start.shape == tuple(weight.variable.shape):
             weight.variable.assign(start)
-    result: list[list[np.ndarray]] = [[] for _ in weights]
-    for step in range(len(moved[0][1])):
-        gradients = []
-        for weight, (_, of_steps, _) in zip(weights, moved):
+
+    def advance(gradients: Sequence[np.ndarray]) -> list[np.ndarray]:
+        given = []
+        for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
                 value = ops.convert_to_numpy(weight.variable)
-                gradient = np.broadcast_to(of_steps[step], value.shape)
-                gradients.append(
-                    ops.convert_to_tensor((gradient + _penalty(weight, value)).astype("float32"))
-                )
-        fresh.apply(gradients, [w.variable for w in trainable])
-        for values, weight in zip(result, weights):
-            values.append(ops.convert_to_numpy(weight.variable).copy())
-    return result
+                whole = np.broadcast_to(gradient, value.shape) + _penalty(weight, value)
+                given.append(ops.convert_to_tensor(whole.astype("float32")))
+        fresh.apply(given, [w.variable for w in trainable])
+        return [ops.convert_to_numpy(weight.variable).copy() for weight in weights]
+
+    return advance
+
+
+def _rule_steps(rules, starts) -> Advance:
+    """Return what updates the weights as PyTorch does."""
+    steppers = [Stepper(rule, start) for rule, start in zip(rules, starts)]
+    return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
 
 
 def _penalty(weight: Weight, value: np.ndarray) -> np.ndarray:

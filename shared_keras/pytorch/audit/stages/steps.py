@@ -41,6 +41,7 @@ def compare(pair: Pair) -> Stage:
     theirs = train(pair, torch_net.TorchNet(pair.torch.module))
     exact = _in_float64(pair)
     findings: list[Finding] = []
+    coarser = 1.0
     size = tolerance = None
     notes: list[str] = []
     matches = pair.matches
@@ -51,14 +52,16 @@ def compare(pair: Pair) -> Stage:
         notes.append("gradients are not compared, because the outputs differ")
     else:
         compute = _program(pair, matches)
-        findings += _gradients(pair, matches, compute, theirs, exact)
+        found, coarser = _gradients(pair, matches, compute, theirs, exact)
+        findings += found
     if pair.theirs.optimizer is None:
         notes.append("the original has no optimizer")
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
-    found, steppers = compare_optimizers(pair, theirs, _weights(matches))
+    found, advance = compare_optimizers(pair, theirs, _weights(matches))
     findings += found
-    if compute is not None and steppers is not None and not findings_stop(findings):
-        size, tolerance = _train_both(pair, matches, compute, steppers, theirs, exact)
+    if compute is not None and advance is not None and not findings_stop(findings):
+        disturbed = _disturbed(pair, theirs, exact, coarser)
+        size, tolerance = _train_both(pair, matches, compute, advance, theirs, disturbed)
         if not size <= tolerance:
             text = f"after {STEPS} steps the parameters differ, though each part agrees"
             findings.append(Finding("training", UNEXPLAINED, text, None, size, tolerance))
@@ -81,9 +84,22 @@ def rows(pair: Pair, step: int) -> np.ndarray:
     return (np.arange(batch) + step * batch) % n
 
 
-def train(pair: Pair, net: torch_net.TorchNet, double: bool = False) -> Training:
-    """Train PyTorch for some steps, with nothing dropped."""
+def train(
+    pair: Pair,
+    net: torch_net.TorchNet,
+    double: bool = False,
+    noise: dict[str, np.ndarray] | None = None,
+) -> Training:
+    """Train PyTorch for some steps, with nothing dropped.
+
+    Args:
+        pair: Both sides.
+        net: The network, which is changed.
+        double: Whether it is in float64.
+        noise: By how much each gradient is disturbed, by the parameter's name.
+    """
     module = net.module
+    random = torch.Generator().manual_seed(0)
     net.train_without_chance()
     own = {name: p for name, p in net.parameters().items()}
     record = Training({name: torch_net.array(p) for name, p in own.items()}, module=module)
@@ -98,6 +114,9 @@ def train(pair: Pair, net: torch_net.TorchNet, double: bool = False) -> Training
         loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
         module.zero_grad()
         loss.backward()
+        for name, amount in (noise or {}).items():
+            if own[name].grad is not None:
+                own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(amount)
         record.gradients.append(
             {
                 name: torch_net.array(p.grad) if p.grad is not None else np.zeros(p.shape, "float32")
@@ -150,11 +169,33 @@ def _program(pair, matches):
     return run
 
 
-def _gradients(pair, matches, compute, theirs, exact) -> list[Finding]:
+def _disturbed(pair, theirs, exact, coarser: float) -> Training | None:
+    """Return a training in which gradients are off by as much as rounding takes them.
+
+    Adam divides gradients by their size, so that rounding of small ones moves parameters far.
+
+    Args:
+        pair: Both sides.
+        theirs: The training.
+        exact: The same in float64.
+        coarser: How many times as large the rounding of Keras's gradients is.
+    """
+    if exact is None:
+        return None
+    noise = {
+        name: (coarser * np.abs(gradient - exact.gradients[0][name])).astype("float32")
+        for name, gradient in theirs.gradients[0].items()
+    }
+    return train(pair, torch_net.TorchNet(pair.torch.module), noise=noise)
+
+
+def _gradients(pair, matches, compute, theirs, exact) -> tuple[list[Finding], float]:
+    """Compare gradients of the first step; also say how much coarser Keras's rounding is."""
     pair.carry()
     _, ours = compute(0)
     most = max((largest(g) for g in theirs.gradients[0].values()), default=0.0)
     found = []
+    squares = np.zeros(2)
     for weight, gradient in zip(_weights(matches), ours):
         if not weight.trained(theirs.module):
             continue
@@ -165,6 +206,8 @@ def _gradients(pair, matches, compute, theirs, exact) -> list[Finding]:
         tolerance = 64 * EPS * (largest(expected) + most / 16)
         if exact is not None:
             precise = weight.carried(exact.gradients[0], gradients=True)
+            for index, other in enumerate((gradient, precise)):
+                squares[index] += float(((expected - other) ** 2).sum())
             tolerance = max(tolerance, 16 * float(np.abs(expected - precise).max()))
         if size <= tolerance:
             continue
@@ -187,28 +230,30 @@ def _gradients(pair, matches, compute, theirs, exact) -> list[Finding]:
         found.append(
             Finding(weight.name, UNEXPLAINED, "gradients differ", None, size, tolerance)
         )
-    return found[:1] if found and not found[0].explained else found
+    coarser = max(1.0, float(np.sqrt(squares[0] / max(squares[1], 1e-30))))
+    return (found[:1] if found and not found[0].explained else found), coarser
 
 
-def _train_both(pair, matches, compute, steppers, theirs, exact) -> tuple[float, float]:
+def _train_both(pair, matches, compute, advance, theirs, disturbed) -> tuple[float, float]:
     """Train the port, too, by its own gradients; return the distance and its tolerance."""
     pair.carry()
     weights = _weights(matches)
     for step in range(STEPS):
         _, ours = compute(step)
-        for weight, gradient, stepper in zip(weights, ours, steppers):
-            weight.variable.assign(stepper.step(gradient).astype("float32"))
+        values = advance(ours)
+        for weight, value in zip(weights, values):
+            weight.variable.assign(value.astype("float32"))
     size, ratio, tolerance = 0.0, -1.0, 0.0
-    for weight, stepper in zip(weights, steppers):
+    for weight, value in zip(weights, values):
         expected = weight.carried(theirs.values[-1])
-        if expected.shape != stepper.value.shape:
+        if expected.shape != value.shape:
             continue
-        precise = weight.carried((exact or theirs).values[-1])
+        other = weight.carried((disturbed or theirs).values[-1])
         moved = largest(expected - weight.carried(theirs.start))
         allowed = max(
-            16 * float(np.abs(expected - precise).max()), 64 * EPS * largest(expected), 1e-4 * moved
+            16 * float(np.abs(expected - other).max()), 64 * EPS * largest(expected), 1e-4 * moved
         )
-        far = float(np.abs(expected - stepper.value).max())
+        far = float(np.abs(expected - value).max())
         if far / max(allowed, 1e-30) > ratio:
             size, tolerance, ratio = far, allowed, far / max(allowed, 1e-30)
     return size, tolerance
