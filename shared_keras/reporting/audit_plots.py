@@ -28,11 +28,25 @@ def along_the_network(steps: Sequence[Step], title: str) -> Figure:
         axes.plot(places, shown, marker=marker, color=color, label=label, ms=5, lw=1.2)
         for place, value in zip(places, values):
             if not math.isfinite(value):
-                axes.annotate("other shape", (place, MOST), (0, 6), textcoords="offset points",
-                              ha="center", fontsize=7, color=color)
+                axes.annotate(
+                    "other shape",
+                    (place, MOST),
+                    (0, 6),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7,
+                    color=color,
+                )
     limits = [step.tolerance for step in steps]
-    axes.fill_between(places, LEAST, limits, step="mid", color="gray", alpha=0.25,
-                      label="float32 rounding explains this much")
+    axes.fill_between(
+        places,
+        LEAST,
+        limits,
+        step="mid",
+        color="gray",
+        alpha=0.25,
+        label="float32 rounding explains this much",
+    )
     apart = next((i for i, step in enumerate(steps) if step.written > step.tolerance), None)
     if apart is not None:
         axes.axvline(apart, color="tab:red", lw=0.8, ls=":", label="the two part here")
@@ -43,8 +57,9 @@ def along_the_network(steps: Sequence[Step], title: str) -> Figure:
         ylabel="largest difference / largest output",
         title=title,
     )
-    axes.set_xticklabels([step.where.replace(" / ", "\n") for step in steps], rotation=45,
-                         ha="right", fontsize=8)
+    axes.set_xticklabels(
+        [step.where.replace(" / ", "\n") for step in steps], rotation=45, ha="right", fontsize=8
+    )
     axes.grid(axis="y", alpha=0.3)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
     figure.legend(fontsize=8, loc="outside lower center", ncols=2)

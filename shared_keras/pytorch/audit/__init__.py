@@ -1,7 +1,7 @@
 """Prove a port: where a Keras model first leaves its PyTorch original, and why.
 
-    from shared_keras.pytorch import audit
-    audit.compare(torch_side, keras_side, x, y).show()
+from shared_keras.pytorch import audit
+audit.compare(torch_side, keras_side, x, y).show()
 """
 
 from shared_keras.pytorch.audit.findings import Finding, Report, Stage

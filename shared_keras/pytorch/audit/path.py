@@ -4,9 +4,10 @@ import math
 
 from keras import ops
 
-from shared_keras.pytorch.audit import keras_net, orders
 from shared_keras.pytorch.audit.findings import Step
-from shared_keras.pytorch.audit.pair import EPS, Pair, distance, largest
+from shared_keras.pytorch.audit.forced import EPS, distance, largest
+from shared_keras.pytorch.audit.nets import keras_net, orders
+from shared_keras.pytorch.audit.pair import Pair
 
 
 def distances(pair: Pair) -> list[tuple[str, float, float]]:
@@ -23,7 +24,9 @@ def distances(pair: Pair) -> list[tuple[str, float, float]]:
     except Exception:  # shapes do not fit behind a divergence
         pair.keras.last.clear()
     for key, match in matches.items():
-        expected = orders.outputs(match.layer, match.unit, match.order, pair.keras.crops(match.layer))
+        expected = orders.outputs(
+            match.layer, match.unit, match.order, pair.keras.crops(match.layer)
+        )
         top = largest(expected) or 1.0
         activation = keras_net.activation_of(match.acting)
         far = math.inf
@@ -39,4 +42,6 @@ def distances(pair: Pair) -> list[tuple[str, float, float]]:
 def steps(written: list, undone: list) -> tuple[Step, ...]:
     """Join distances before and after causes were undone."""
     after = {where: far for where, far, _ in undone}
-    return tuple(Step(where, far, after.get(where, far), rounding) for where, far, rounding in written)
+    return tuple(
+        Step(where, far, after.get(where, far), rounding) for where, far, rounding in written
+    )

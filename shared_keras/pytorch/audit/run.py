@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from shared_keras.errors import BadInput
 from shared_keras.pytorch.audit import path, sides
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Report, Stage

@@ -54,8 +54,7 @@ class TorchSide:
     def __post_init__(self):
         if self.step_scheduler_per not in ("epoch", "batch"):
             raise BadInput(
-                "step_scheduler_per: expected 'epoch' or 'batch', got "
-                f"{self.step_scheduler_per!r}"
+                f"step_scheduler_per: expected 'epoch' or 'batch', got {self.step_scheduler_per!r}"
             )
         _check_batch_size(self.batch_size)
 

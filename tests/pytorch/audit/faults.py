@@ -9,7 +9,7 @@ from shared_keras.models import optimizers
 from shared_keras.models.layers import BatchNorm
 from tests.pytorch.audit import plain_pairs as plain
 from tests.pytorch.audit import shaped_pairs as shaped
-from tests.pytorch.audit.parts import CROSS_ENTROPY, conv, dense, sgd
+from tests.pytorch.audit.parts import conv, dense
 
 CE = keras.losses.SparseCategoricalCrossentropy
 CosineDecay = keras.optimizers.schedules.CosineDecay
@@ -119,9 +119,7 @@ SINGLE = {
     "approximate GELU": (plain.residual, {"approximate": True}, {"activation"}),
     "swish for mish": (plain.normed, {"activation": "silu"}, {"activation"}),
     "layer norm epsilon": (plain.residual, {"epsilon": 1e-3}, {"epsilon"}),
-    "batch norm epsilon": (
-        plain.normed, {"norm": lambda: BatchNorm(epsilon=1e-3)}, {"epsilon"}
-    ),
+    "batch norm epsilon": (plain.normed, {"norm": lambda: BatchNorm(epsilon=1e-3)}, {"epsilon"}),
     "group norm epsilon": (shaped.grouped, {"epsilon": 1e-3}, {"epsilon"}),
     "groups": (shaped.grouped, {"groups": 4}, {"groups"}),
     "dilation": (shaped.grouped, {"dilation": 1}, {"dilation"}),
@@ -137,8 +135,12 @@ SINGLE = {
     ),
     "padding on one side": (
         shaped.cnn,
-        {"first": lambda: [layers.ZeroPadding2D(((0, 1), (0, 1))),
-                           conv(6, 3, 1, strides=2, activation="relu")]},
+        {
+            "first": lambda: [
+                layers.ZeroPadding2D(((0, 1), (0, 1))),
+                conv(6, 3, 1, strides=2, activation="relu"),
+            ]
+        },
         {"padding"},
     ),
     "stride": (
@@ -155,51 +157,51 @@ SINGLE = {
     ),
     "swapped axes": (shaped.cnn, {"flip": True}, {"axes"}),
     "scale of images": (shaped.cnn, {"scale": 1 / 255}, {"input scale"}),
-    "mean and std": (
-        plain.mlp, {"theirs": {"preprocess": _shift}}, {"input scale"}
-    ),
+    "mean and std": (plain.mlp, {"theirs": {"preprocess": _shift}}, {"input scale"}),
     "another preprocess": (plain.mlp, {"ours": {"preprocess": _double}}, {"input scale"}),
     "unfolded channels last": (shaped.decoder, {"reshape": False}, {"reshape"}),
     "no residual": (plain.residual, {"add": False}, {"residual"}),
     "no residual of images": (shaped.residual_cnn, {"add": False}, {"residual"}),
     "reset_after": (shaped.gru, {"reset_after": False}, {"reset_after"}),
     "mask": (shaped.lstm, {"mask": True}, {"mask"}),
-    "recurrent activation": (
-        shaped.lstm, {"recurrent": "hard_sigmoid"}, {"recurrent activation"}
-    ),
+    "recurrent activation": (shaped.lstm, {"recurrent": "hard_sigmoid"}, {"recurrent activation"}),
     "direction": (shaped.lstm, {"backwards": True}, {"direction"}),
     # initial values
     "Keras's initial values": (
-        plain.mlp, {"hidden": lambda: [layers.Dense(16, "relu")]}, {"initial values"}
+        plain.mlp,
+        {"hidden": lambda: [layers.Dense(16, "relu")]},
+        {"initial values"},
     ),
     "Keras's embedding": (shaped.bag, {"start": "uniform"}, {"initial values"}),
     "truncated He": (
-        plain.mlp, {"hidden": _hidden(kernel_initializer="he_normal")}, {"initial values"}
+        plain.mlp,
+        {"hidden": _hidden(kernel_initializer="he_normal")},
+        {"initial values"},
     ),
     # training mode
     "dropout rate": (plain.normed, {"drop": 0.5}, {"dropout rate"}),
     "dropout forgotten": (plain.normed, {"drop": None}, {"missing dropout"}),
     "dropout too much": (
-        plain.mlp, {"hidden": _hidden(lambda: layers.Dropout(0.2))}, {"extra dropout"}
+        plain.mlp,
+        {"hidden": _hidden(lambda: layers.Dropout(0.2))},
+        {"extra dropout"},
     ),
     "dropout of values": (shaped.normed_cnn, {"drop": False}, {"dropout kind"}),
-    "batch norm momentum": (
-        plain.normed, {"norm": lambda: BatchNorm(momentum=0.99)}, {"momentum"}
-    ),
+    "batch norm momentum": (plain.normed, {"norm": lambda: BatchNorm(momentum=0.99)}, {"momentum"}),
     "biased variance": (
         plain.normed,
         {"norm": lambda: layers.BatchNormalization(momentum=0.9, epsilon=1e-5)},
         {"running variance"},
     ),
-    "frozen batch norm": (
-        shaped.normed_cnn, {"trainable": False}, {"frozen"}
-    ),
+    "frozen batch norm": (shaped.normed_cnn, {"trainable": False}, {"frozen"}),
     # loss
     "probabilities for logits": (plain.mlp, {"loss": CE}, {"from_logits"}),
     "softmax twice": (plain.mlp, {"end": "softmax"}, {"softmax twice"}),
     "sigmoid twice": (plain.binary, {"end": "sigmoid"}, {"softmax twice"}),
     "sum of losses": (
-        plain.mlp, {"loss": lambda: CE(from_logits=True, reduction="sum")}, {"reduction"}
+        plain.mlp,
+        {"loss": lambda: CE(from_logits=True, reduction="sum")},
+        {"reduction"},
     ),
     "label smoothing": (plain.mlp, {"theirs": {"loss": _smoothed()}}, {"label smoothing"}),
     "class weights": (
@@ -209,22 +211,30 @@ SINGLE = {
     ),
     "class weights forgotten": (plain.mlp, {"theirs": {"loss": _weighted()}}, {"class weights"}),
     "ignored class": (
-        plain.mlp, {"theirs": {"loss": nn.CrossEntropyLoss(ignore_index=2)}}, {"ignored class"}
+        plain.mlp,
+        {"theirs": {"loss": nn.CrossEntropyLoss(ignore_index=2)}},
+        {"ignored class"},
     ),
     "mean squared error for Huber": (
-        plain.regression, {"loss": keras.losses.MeanSquaredError()}, {"loss"}
+        plain.regression,
+        {"loss": keras.losses.MeanSquaredError()},
+        {"loss"},
     ),
     "delta of Huber": (plain.regression, {"delta": 0.5}, {"delta"}),
     "weights of losses": (plain.two_heads, {"weights": (1.0, 1.0)}, {"loss weights"}),
     # steps
     "learning rate": (plain.mlp, {"optimizer": _sgd(learning_rate=0.01)}, {"learning rate"}),
     "momentum forgotten": (
-        plain.mlp, {"theirs": {"optimizer": _torch_sgd(momentum=0.9)}}, {"optimizer momentum"}
+        plain.mlp,
+        {"theirs": {"optimizer": _torch_sgd(momentum=0.9)}},
+        {"optimizer momentum"},
     ),
     "nesterov": (
         plain.mlp,
-        {"optimizer": _sgd(momentum=0.9, nesterov=True),
-         "theirs": {"optimizer": _torch_sgd(momentum=0.9)}},
+        {
+            "optimizer": _sgd(momentum=0.9, nesterov=True),
+            "theirs": {"optimizer": _torch_sgd(momentum=0.9)},
+        },
         {"nesterov"},
     ),
     "betas": (
@@ -239,22 +249,30 @@ SINGLE = {
     ),
     "stock Adam": (
         plain.mlp,
-        {"optimizer": lambda: keras.optimizers.Adam(1e-2, epsilon=1e-8),
-         "theirs": {"optimizer": _torch_adam()}},
+        {
+            "optimizer": lambda: keras.optimizers.Adam(1e-2, epsilon=1e-8),
+            "theirs": {"optimizer": _torch_adam()},
+        },
         {"epsilon place"},
     ),
     "AdamW for L2": (
         plain.mlp,
-        {"optimizer": lambda: optimizers.Adam(1e-2, weight_decay=1e-2),
-         "theirs": {"optimizer": _torch_adam(weight_decay=1e-2)}},
+        {
+            "optimizer": lambda: optimizers.Adam(1e-2, weight_decay=1e-2),
+            "theirs": {"optimizer": _torch_adam(weight_decay=1e-2)},
+        },
         {"decoupled decay"},
     ),
     "L2 for AdamW": (
-        plain.residual, {"optimizer": lambda: optimizers.Adam(1e-3, l2=0.05)}, {"coupled decay"}
+        plain.residual,
+        {"optimizer": lambda: optimizers.Adam(1e-3, l2=0.05)},
+        {"coupled decay"},
     ),
     "default decay of AdamW": (plain.residual, {"decay": 0.004}, {"weight decay"}),
     "decay twice": (
-        plain.mlp, _with_decay(optimizer=_sgd(weight_decay=None), hidden=_l2_kernels(1e-2)), {"decay factor"}
+        plain.mlp,
+        _with_decay(optimizer=_sgd(weight_decay=None), hidden=_l2_kernels(1e-2)),
+        {"decay factor"},
     ),
     "rho": (plain.regression, {"rho": 0.9}, {"rho"}),
     "stock RMSprop": (
@@ -264,7 +282,9 @@ SINGLE = {
     ),
     "accumulator": (plain.prelu, {"accumulator": 0.1}, {"accumulator"}),
     "another optimizer": (
-        plain.mlp, {"optimizer": lambda: keras.optimizers.Adam(0.1)}, {"optimizer"}
+        plain.mlp,
+        {"optimizer": lambda: keras.optimizers.Adam(0.1)},
+        {"optimizer"},
     ),
     "two biases": (shaped.lstm, {"bias": True}, {"initial values", "two biases"}),
     "padding_idx": (shaped.bag, {"theirs_padding": 0}, {"padding_idx"}),
@@ -277,40 +297,57 @@ SINGLE = {
     ),
     "per epoch for per batch": (
         plain.mlp,
-        {"theirs": {"scheduler": _step_lr, "step_scheduler_per": "batch"},
-         "ours": {"callbacks": _per_epoch(lambda e: 0.1 * 0.5 ** (e // 2))}},
+        {
+            "theirs": {"scheduler": _step_lr, "step_scheduler_per": "batch"},
+            "ours": {"callbacks": _per_epoch(lambda e: 0.1 * 0.5 ** (e // 2))},
+        },
         {"schedule per epoch"},
     ),
     "an epoch late": (
         plain.mlp,
-        {"theirs": {"scheduler": _step_lr},
-         "ours": {"callbacks": _per_epoch(lambda e: 0.1 * 0.5 ** (max(0, e - 1) // 2))}},
+        {
+            "theirs": {"scheduler": _step_lr},
+            "ours": {"callbacks": _per_epoch(lambda e: 0.1 * 0.5 ** (max(0, e - 1) // 2))},
+        },
         {"schedule shifted"},
     ),
     "cosine stays at its floor": (
         plain.mlp,
-        {"theirs": {"scheduler": _cosine, "step_scheduler_per": "batch"},
-         "optimizer": _sgd(learning_rate=CosineDecay(0.1, 10))},
+        {
+            "theirs": {"scheduler": _cosine, "step_scheduler_per": "batch"},
+            "optimizer": _sgd(learning_rate=CosineDecay(0.1, 10)),
+        },
         {"schedule floor"},
     ),
     "staircase": (
         plain.mlp,
-        {"theirs": {"scheduler": lambda o: torch.optim.lr_scheduler.StepLR(o, 5, 0.5),
-                    "step_scheduler_per": "batch"},
-         "optimizer": _sgd(learning_rate=ExponentialDecay(0.1, 5, 0.5))},
+        {
+            "theirs": {
+                "scheduler": lambda o: torch.optim.lr_scheduler.StepLR(o, 5, 0.5),
+                "step_scheduler_per": "batch",
+            },
+            "optimizer": _sgd(learning_rate=ExponentialDecay(0.1, 5, 0.5)),
+        },
         {"staircase"},
     ),
     "patience": (
         plain.mlp,
-        {"theirs": {"scheduler": _plateau},
-         "ours": {"callbacks": lambda: [keras.callbacks.ReduceLROnPlateau(
-             factor=0.5, patience=3, min_delta=1e-4)]}},
+        {
+            "theirs": {"scheduler": _plateau},
+            "ours": {
+                "callbacks": lambda: [
+                    keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=3, min_delta=1e-4)
+                ]
+            },
+        },
         {"patience"},
     ),
     "batch size": (plain.mlp, {"ours": {"batch_size": 64}}, {"batch size"}),
     "last batch dropped": (plain.mlp, {"theirs": {"drop_last": True}}, {"last batch"}),
     "clipping each variable": (
-        plain.mlp, {"theirs": {"clip": _clip_norm}, "optimizer": _sgd(clipnorm=0.5)}, {"clipping"}
+        plain.mlp,
+        {"theirs": {"clip": _clip_norm}, "optimizer": _sgd(clipnorm=0.5)},
+        {"clipping"},
     ),
     "clipping values": (
         plain.mlp,
@@ -320,7 +357,9 @@ SINGLE = {
     "no clipping": (plain.mlp, {"theirs": {"clip": _clip_norm}}, {"clipping"}),
     # evaluation
     "mean of batches": (
-        plain.mlp, {"theirs": {"evaluate": _mean_of_batches}}, {"average of batches"}
+        plain.mlp,
+        {"theirs": {"evaluate": _mean_of_batches}},
+        {"average of batches"},
     ),
     "eval forgotten": (plain.normed, {"theirs": {"evaluate": _no_eval}}, {"eval mode"}),
 }
@@ -338,24 +377,31 @@ SEVERAL = {
     ),
     "activation, dropout, decay": (
         plain.normed,
-        {"activation": "silu", "drop": 0.5,
-         "optimizer": lambda: optimizers.Adam(1e-2, weight_decay=1e-3)},
+        {
+            "activation": "silu",
+            "drop": 0.5,
+            "optimizer": lambda: optimizers.Adam(1e-2, weight_decay=1e-3),
+        },
         {"activation", "dropout rate", "decoupled decay"},
     ),
     "padding, pooling, rate": (
         shaped.cnn,
-        {"first": lambda: [conv(6, 3, 1, strides=2, padding="same", activation="relu")],
-         "pool": lambda: layers.AveragePooling2D(2),
-         "optimizer": _sgd(learning_rate=0.05)},
+        {
+            "first": lambda: [conv(6, 3, 1, strides=2, padding="same", activation="relu")],
+            "pool": lambda: layers.AveragePooling2D(2),
+            "optimizer": _sgd(learning_rate=0.05),
+        },
         {"padding", "pooling", "learning rate"},
     ),
-    "units and activation": (
-        shaped.cnn, {"units": 24, "hidden": "tanh"}, {"shape", "activation"}
-    ),
+    "units and activation": (shaped.cnn, {"units": 24, "hidden": "tanh"}, {"shape", "activation"}),
     "initial values and slope": (
         plain.mlp,
-        {"hidden": lambda: [layers.Dense(16, "elu")], "loss": CE, "end": "softmax",
-         "optimizer": _sgd(learning_rate=0.2)},
+        {
+            "hidden": lambda: [layers.Dense(16, "elu")],
+            "loss": CE,
+            "end": "softmax",
+            "optimizer": _sgd(learning_rate=0.2),
+        },
         {"activation", "initial values", "learning rate"},
     ),
     "softmax twice and clipping": (
@@ -364,7 +410,9 @@ SEVERAL = {
         {"softmax twice", "clipping"},
     ),
     "mask and schedule": (
-        shaped.lstm, {"mask": True, "recurrent": "hard_sigmoid"}, {"mask", "recurrent activation"}
+        shaped.lstm,
+        {"mask": True, "recurrent": "hard_sigmoid"},
+        {"mask", "recurrent activation"},
     ),
     "eval forgotten, mean of batches": (
         plain.normed,
@@ -378,15 +426,20 @@ SEVERAL = {
     ),
     "nesterov, schedule, batch size": (
         plain.mlp,
-        {"optimizer": _sgd(momentum=0.9, nesterov=True),
-         "theirs": {"optimizer": _torch_sgd(momentum=0.9), "scheduler": _step_lr},
-         "ours": {"batch_size": 64}},
+        {
+            "optimizer": _sgd(momentum=0.9, nesterov=True),
+            "theirs": {"optimizer": _torch_sgd(momentum=0.9), "scheduler": _step_lr},
+            "ours": {"batch_size": 64},
+        },
         {"nesterov", "schedule missing", "batch size"},
     ),
     "scale, padding, epsilon": (
         shaped.cnn,
-        {"scale": 0.5, "flip": False,
-         "first": lambda: [conv(6, 3, 1, strides=2, padding="same", activation="relu")]},
+        {
+            "scale": 0.5,
+            "flip": False,
+            "first": lambda: [conv(6, 3, 1, strides=2, padding="same", activation="relu")],
+        },
         {"input scale", "padding"},
     ),
 }

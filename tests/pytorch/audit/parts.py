@@ -66,9 +66,7 @@ def compiled(model, optimizer=None, loss=None, metrics=("accuracy",)):
 
 def sequential(shape, parts, *options, dtype="float32", **others):
     """Return a compiled Sequential."""
-    return compiled(
-        keras.Sequential([keras.Input(shape, dtype=dtype), *parts]), *options, **others
-    )
+    return compiled(keras.Sequential([keras.Input(shape, dtype=dtype), *parts]), *options, **others)
 
 
 def sgd(parameters):

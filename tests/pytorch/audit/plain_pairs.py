@@ -31,13 +31,21 @@ def mlp(seed, *, hidden=None, end=None, optimizer=None, loss=None, theirs=None, 
     return TorchSide(original, **theirs), KerasSide(port, **(ours or {})), x, y
 
 
-def normed(seed, *, norm=None, drop=0.3, activation="mish", optimizer=None, second=0.2, theirs=None):
+def normed(
+    seed, *, norm=None, drop=0.3, activation="mish", optimizer=None, second=0.2, theirs=None
+):
     """Return a perceptron with batch norm, Mish, dropout and Adam with L2."""
 
     def original():
         return nn.Sequential(
-            nn.Linear(20, 16, bias=False), nn.BatchNorm1d(16), nn.Mish(), nn.Dropout(0.3),
-            nn.Linear(16, 12), nn.Mish(), nn.Dropout(0.2), nn.Linear(12, 4),
+            nn.Linear(20, 16, bias=False),
+            nn.BatchNorm1d(16),
+            nn.Mish(),
+            nn.Dropout(0.3),
+            nn.Linear(16, 12),
+            nn.Mish(),
+            nn.Dropout(0.2),
+            nn.Linear(12, 4),
         )
 
     def port():
@@ -167,7 +175,12 @@ def binary(seed, *, end=None, logits=True, slope=0.01):
         return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
 
     x, y = rows(seed, classes=2)
-    return TorchSide(original, nn.BCEWithLogitsLoss(), momentum, batch_size=32), KerasSide(port), x, y
+    return (
+        TorchSide(original, nn.BCEWithLogitsLoss(), momentum, batch_size=32),
+        KerasSide(port),
+        x,
+        y,
+    )
 
 
 def prelu(seed, *, shared=None, accumulator=0.0):
@@ -177,7 +190,9 @@ def prelu(seed, *, shared=None, accumulator=0.0):
         return nn.Sequential(nn.Linear(20, 16), nn.PReLU(16), nn.Linear(16, 4))
 
     def port():
-        slopes = layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25), shared_axes=shared)
+        slopes = layers.PReLU(
+            alpha_initializer=keras.initializers.Constant(0.25), shared_axes=shared
+        )
         optimizer = _Adagrad(0.05, initial_accumulator_value=accumulator, epsilon=1e-10)
         return sequential((20,), [dense(16, 20), slopes, dense(4, 16)], optimizer)
 

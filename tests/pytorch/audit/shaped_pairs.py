@@ -21,14 +21,30 @@ from tests.pytorch.audit.parts import (
 )
 
 
-def cnn(seed, *, first=None, pool=None, flip=False, scale=None, units=16, hidden="relu",
-        optimizer=None, theirs=None, ours=None):
+def cnn(
+    seed,
+    *,
+    first=None,
+    pool=None,
+    flip=False,
+    scale=None,
+    units=16,
+    hidden="relu",
+    optimizer=None,
+    theirs=None,
+    ours=None,
+):
     """Return a net with a stride, padding and max pooling."""
 
     def original():
         return nn.Sequential(
-            nn.Conv2d(1, 6, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(54, 16), nn.ReLU(), nn.Linear(16, 4),
+            nn.Conv2d(1, 6, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(54, 16),
+            nn.ReLU(),
+            nn.Linear(16, 4),
         )
 
     def port():
@@ -57,9 +73,16 @@ def normed_cnn(seed, *, norm=None, pool=None, drop=True, trainable=True):
 
     def original():
         return nn.Sequential(
-            nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-            nn.AvgPool2d(3, 2, padding=1), nn.Dropout2d(0.2), nn.Conv2d(8, 8, 3), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4),
+            nn.Conv2d(3, 8, 3, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.AvgPool2d(3, 2, padding=1),
+            nn.Dropout2d(0.2),
+            nn.Conv2d(8, 8, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 4),
         )
 
     def average():
@@ -92,8 +115,13 @@ def grouped(seed, *, groups=2, epsilon=1e-5, dilation=2):
 
     def original():
         return nn.Sequential(
-            nn.Conv2d(1, 8, 3, dilation=2), nn.GroupNorm(2, 8), nn.SiLU(),
-            nn.Conv2d(8, 8, 3, groups=8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 4),
+            nn.Conv2d(1, 8, 3, dilation=2),
+            nn.GroupNorm(2, 8),
+            nn.SiLU(),
+            nn.Conv2d(8, 8, 3, groups=8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(288, 4),
         )
 
     def port():
@@ -151,7 +179,10 @@ def signal(seed, *, padding=True, strides=2):
 
     def original():
         return nn.Sequential(
-            nn.Conv1d(12, 8, 5, stride=2, padding=2), nn.ELU(), nn.MaxPool1d(2), nn.Flatten(),
+            nn.Conv1d(12, 8, 5, stride=2, padding=2),
+            nn.ELU(),
+            nn.MaxPool1d(2),
+            nn.Flatten(),
             nn.Linear(24, 4),
         )
 
@@ -180,9 +211,14 @@ def decoder(seed, *, padding="valid", crop=True, reshape=True, loss="mse"):
 
     def original():
         return nn.Sequential(
-            nn.Flatten(), nn.Linear(144, 36), nn.ReLU(), nn.Unflatten(1, (4, 3, 3)),
-            nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1), nn.ReLU(),
-            nn.ConvTranspose2d(3, 1, 2, stride=2), nn.Sigmoid(),
+            nn.Flatten(),
+            nn.Linear(144, 36),
+            nn.ReLU(),
+            nn.Unflatten(1, (4, 3, 3)),
+            nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(3, 1, 2, stride=2),
+            nn.Sigmoid(),
         )
 
     def port():
@@ -263,7 +299,10 @@ def lstm(seed, *, mask=False, recurrent="sigmoid", backwards=False, bias=False):
 
     def port():
         layer = layers.LSTM(
-            6, recurrent_activation=recurrent, use_bias=bias, go_backwards=backwards,
+            6,
+            recurrent_activation=recurrent,
+            use_bias=bias,
+            go_backwards=backwards,
             **_six(False),
         )
         return _recurrent_port(layer, mask)

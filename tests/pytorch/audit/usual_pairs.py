@@ -89,7 +89,12 @@ def cosine(seed):
 
     x, y = rows(seed)
     theirs = TorchSide(
-        original, CROSS_ENTROPY, sgd, _cosine, batch_size=32, step_scheduler_per="batch",
+        original,
+        CROSS_ENTROPY,
+        sgd,
+        _cosine,
+        batch_size=32,
+        step_scheduler_per="batch",
         clip=lambda parameters: nn.utils.clip_grad_norm_(parameters, 1.0),
     )
     return theirs, KerasSide(port), x, y
@@ -135,7 +140,7 @@ class _Stacked(nn.Module):
         self.head = nn.Linear(6, 4)
 
     def forward(self, x):
-        out, (hidden, _) = self.lstm(self.embedding(x))
+        _, (hidden, _) = self.lstm(self.embedding(x))
         return self.head(hidden[-1])
 
 

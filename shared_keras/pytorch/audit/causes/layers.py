@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from keras import layers, ops
+from keras import ops
 
-from shared_keras.pytorch.audit import kinds
 from shared_keras.pytorch.audit.changes import Change, calling, setting
-from shared_keras.pytorch.audit.pair import Match
+from shared_keras.pytorch.audit.forced import Match
+from shared_keras.pytorch.audit.nets import kinds
 
 
 def changes(match: Match) -> list[Change]:

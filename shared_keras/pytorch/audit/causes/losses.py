@@ -104,8 +104,11 @@ class Form:
         elif self.logits:
             log_p = ops.log_softmax(z, axis=-1)
         else:
-            p = ops.clip(z / ops.sum(z, -1, keepdims=True), 1e-7, 1 - 1e-7)
-            log_p = ops.log(p)
+            if keras.backend.backend() == "tensorflow":  # which clips, then normalizes
+                log_p = ops.log_softmax(ops.log(ops.clip(z, 1e-7, 1 - 1e-7)), axis=-1)
+            else:
+                p = ops.clip(z / ops.sum(z, -1, keepdims=True), 1e-7, 1 - 1e-7)
+                log_p = ops.log(p)
         target = ops.one_hot(y, classes)
         weights = np.ones(classes, "float32") if self.weights is None else self.weights
         weights = ops.convert_to_tensor(np.asarray(weights, "float32"))

@@ -100,9 +100,7 @@ class Stepper:
         if r.centered:
             self.third = r.rho * self.third + (1 - r.rho) * g
             second = second - self.third**2
-        root = (
-            np.sqrt(second) + r.epsilon if r.place == "after" else np.sqrt(second + r.epsilon)
-        )
+        root = np.sqrt(second) + r.epsilon if r.place == "after" else np.sqrt(second + r.epsilon)
         move = np.nan_to_num(g / root, nan=0.0)
         if not r.momentum:
             return move

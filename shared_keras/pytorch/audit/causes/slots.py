@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 from keras import layers, ops
 
-from shared_keras.pytorch.audit import activations, keras_net, orders
-from shared_keras.pytorch.audit.activations import Event
-from shared_keras.pytorch.audit.changes import Change, ahead_of, behind, calling, setting
-from shared_keras.pytorch.audit.pair import Match, Pair, largest
+from shared_keras.pytorch.audit.causes import residuals
+from shared_keras.pytorch.audit.changes import Change, ahead_of, calling, setting
+from shared_keras.pytorch.audit.forced import Match
+from shared_keras.pytorch.audit.nets import activations, keras_net, orders
+from shared_keras.pytorch.audit.nets.activations import Event
+from shared_keras.pytorch.audit.pair import Pair
 
 SHARE = {  # a parameter of an activation, not another activation
     "LeakyReLU": "leaky_relu",
@@ -48,9 +49,7 @@ class Slot:
 
 def before(match: Match) -> Slot:
     """Return the slot before a match."""
-    return Slot(
-        f"before {match.where}", match.previous, match, match.unit.before, match.plain
-    )
+    return Slot(f"before {match.where}", match.previous, match, match.unit.before, match.plain)
 
 
 def last(pair: Pair) -> Slot:
@@ -69,11 +68,11 @@ def changes(pair: Pair, slot: Slot) -> Iterator[list[Change]]:
     if reshaped:
         yield own + reshaped
     if slot.match is not None:
-        added = list(_residual(pair, slot.match))
+        added = list(residuals.added_before(pair, slot.match))
         for one in added:
             yield [one]
         if slot.previous is not None:
-            for one in _residual_behind(pair, slot):
+            for one in residuals.added_behind(pair, slot):
                 yield [one]
         scaled = list(_scaled(slot.match))
         if scaled:
@@ -255,66 +254,6 @@ def _reshaped(slot) -> Iterator[Change]:
                 f"Reshape({first}), then Permute({back[1:]})",
                 calling(layer, call),
             )
-
-
-def _residual(pair, match) -> Iterator[Change]:
-    """A missing or an extra addition: the difference is an earlier tensor."""
-    theirs = match.order(match.unit.input)
-    if theirs.shape != match.inputs.shape or theirs.dtype.kind != "f":
-        return
-    difference = theirs - match.inputs
-    for earlier in pair.forced.matches:
-        if earlier is match:
-            return
-        for place, kind in enumerate(("input", "output")):
-            tensor = keras_net.arrays(pair.keras.last[id(earlier.layer)][place])[0]
-            if tensor.shape != theirs.shape or not tensor.any():
-                continue
-            for activation in (activations.identity, ops.relu):
-                value = ops.convert_to_numpy(activation(ops.convert_to_tensor(tensor)))
-                for sign, word in ((1.0, "lacks a"), (-1.0, "has an extra")):
-                    far = np.abs(difference - sign * value).max()
-                    if far <= 1e-5 * max(largest(theirs), largest(match.inputs)):
-                        name = f"the {kind} of {earlier.layer.name}"
-                        yield Change(
-                            match.where,
-                            "residual",
-                            f"the port {word} residual: {name} added to what reaches the layer",
-                            f"{'add' if sign > 0 else 'do not add'} {name}",
-                            ahead_of(
-                                match.layer,
-                                _adding(pair.keras.last, earlier.layer, place, sign, activation),
-                            ),
-                        )
-                        return
-
-
-def _residual_behind(pair, slot) -> Iterator[Change]:
-    """An addition right behind the layer before, with an activation or a mean after it."""
-    previous = slot.previous.layer
-    shape = keras_net.arrays(pair.keras.last[id(previous)][1])[0].shape
-    for earlier in pair.forced.matches:
-        if earlier.layer is previous:
-            return
-        for place, kind in enumerate(("input", "output")):
-            tensor = keras_net.arrays(pair.keras.last[id(earlier.layer)][place])[0]
-            if tensor.shape != shape or tensor.dtype.kind != "f":
-                continue
-            for activation, spoken in ((activations.identity, ""), (ops.relu, "ReLU of ")):
-                name = f"{spoken}the {kind} of {earlier.layer.name}"
-                for sign, word in ((1.0, "lacks a"), (-1.0, "has an extra")):
-                    add = _adding(pair.keras.last, earlier.layer, place, sign, activation)
-                    yield Change(
-                        previous.name,
-                        "residual",
-                        f"the port {word} residual: {name} added to what the layer puts out",
-                        f"{'add' if sign > 0 else 'do not add'} {name}",
-                        behind(previous, add),
-                    )
-
-
-def _adding(last, layer, place, sign, activation):
-    return lambda x: x + sign * activation(last[id(layer)][place])
 
 
 def _scaled(match) -> Iterator[Change]:

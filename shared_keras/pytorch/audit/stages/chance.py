@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from keras import ops
 
-from shared_keras.pytorch.audit import kinds, keras_net, torch_net
 from shared_keras.pytorch.audit.changes import Change, ahead_of, calling, prove, setting
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
-from shared_keras.pytorch.audit.pair import EPS, Match, Pair, distance, largest
+from shared_keras.pytorch.audit.forced import EPS, Match, distance, largest
+from shared_keras.pytorch.audit.nets import keras_net, kinds, torch_net
+from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.stages.outputs import aligned
 
 
@@ -37,7 +38,9 @@ def _dropout(pair) -> Iterator[Finding]:
         if pair.ends or len(theirs) != len(forced.outputs):
             return max(ratios, default=0.0)
         tolerance = 64 * EPS * max((largest(a) for a in theirs), default=1.0)
-        return max([*ratios, *(aligned(a, b)[1] / tolerance for a, b in zip(theirs, forced.outputs))])
+        return max(
+            [*ratios, *(aligned(a, b)[1] / tolerance for a, b in zip(theirs, forced.outputs))]
+        )
 
     if pair.unsettled:
         yield from _by_rates(pair, trace)
@@ -171,7 +174,7 @@ def _recurrent_dropout(pair) -> Iterator[Finding]:
                 yield Finding(
                     match.where,
                     "recurrent dropout",
-                    f"{option}={rate:g} drops within the layer; PyTorch's drops between layers only",
+                    f"{option}={rate:g} drops within the layer; PyTorch's only between layers",
                     f"no {option}; Dropout between the layers where PyTorch has it",
                 )
 
@@ -259,7 +262,7 @@ def _moved(match: Match) -> list[Finding]:
         Change(
             match.where,
             "running variance",
-            f"the running variance is biased; PyTorch's is n / (n - 1) times as large, here n = {n}",
+            f"the running variance is biased; PyTorch's is n / (n - 1) times that, n = {n}",
             "shared_keras.models.layers.BatchNorm, or a layer that multiplies by n / (n - 1)",
             calling(layer, unbiased),
         )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from shared_keras.pytorch.audit import torch_net
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding
+from shared_keras.pytorch.audit.nets import torch_net
 from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.sides import call, labels, take
 
@@ -58,7 +58,9 @@ def compare(pair: Pair) -> list[Finding]:
         return []
     theirs = _identified(samples, clipped)
     if theirs is None:
-        return [Finding("gradients", UNEXPLAINED, "gradients are clipped otherwise", None, size, 1e-4)]
+        return [
+            Finding("gradients", UNEXPLAINED, "gradients are clipped otherwise", None, size, 1e-4)
+        ]
     has = f"{OPTIONS[ours[0].what]}={ours[0].limit:g}" if ours else "nothing"
     return [
         Finding(
@@ -73,9 +75,7 @@ def compare(pair: Pair) -> list[Finding]:
 
 
 def _relative(one, other) -> float:
-    return max(
-        float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-12)) for a, b in zip(one, other)
-    )
+    return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-12)) for a, b in zip(one, other))
 
 
 def _gradients(pair) -> list[list[np.ndarray]]:
@@ -85,7 +85,9 @@ def _gradients(pair) -> list[list[np.ndarray]]:
         rows = np.arange(min(32, len(pair.y)))
         outputs = call(net.module, pair.torch_batch(rows))
         first = outputs if isinstance(outputs, torch.Tensor) else None
-        loss = pair.theirs.loss(outputs, labels(take(pair.y, rows), first)) if pair.theirs.loss else 0
+        loss = (
+            pair.theirs.loss(outputs, labels(take(pair.y, rows), first)) if pair.theirs.loss else 0
+        )
         if pair.theirs.loss is None:
             loss = outputs.pow(2).mean()
         parameters = [p for p in net.module.parameters() if p.requires_grad]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from keras import ops
 
-from shared_keras.pytorch.audit import torch_net
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
+from shared_keras.pytorch.audit.nets import torch_net
 from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.sides import call, count, labels, take
 from shared_keras.pytorch.audit.stages.loss import pair_end, targets
@@ -19,7 +19,11 @@ def compare(pair: Pair) -> Stage:
     """Compare accuracies with the same weights, and how each side computes them."""
     y = pair.y
     output = pair.trace.output
-    if not isinstance(output, torch.Tensor) or output.ndim != 2 or np.asarray(y).dtype.kind not in "iub":
+    if (
+        not isinstance(output, torch.Tensor)
+        or output.ndim != 2
+        or np.asarray(y).dtype.kind not in "iub"
+    ):
         return Stage("evaluation", "no classes to be right about", ran=False)
     n = min(MOST, count(pair.x))
     size = min(pair.batch_size, n)
@@ -37,7 +41,9 @@ def compare(pair: Pair) -> Stage:
     notes = []
     if averaged != whole and pair.theirs.evaluate is None:
         notes.append(f"accuracy {whole:.4f}; a mean over batches would say {averaged:.4f}")
-    return Stage("evaluation", f"accuracy on {n} samples", None, None, tuple(findings), tuple(notes))
+    return Stage(
+        "evaluation", f"accuracy on {n} samples", None, None, tuple(findings), tuple(notes)
+    )
 
 
 def _predicted(outputs: np.ndarray, end) -> np.ndarray:
@@ -59,8 +65,12 @@ def _metrics(pair, batches, whole) -> list[Finding]:
         for rows in batches:
             x, y = pair.keras_batch(rows), take(pair.y, rows)
             outputs = pair.keras.run(x)
-            result = model.compute_metrics(x, ops.convert_to_tensor(targets(pair, y, outputs.shape)), outputs)
-            right.append(_predicted(ops.convert_to_numpy(outputs), pair_end(pair)[1]) == y.reshape(-1))
+            result = model.compute_metrics(
+                x, ops.convert_to_tensor(targets(pair, y, outputs.shape)), outputs
+            )
+            right.append(
+                _predicted(ops.convert_to_numpy(outputs), pair_end(pair)[1]) == y.reshape(-1)
+            )
     mine = float(np.concatenate(right).mean())
     model.reset_metrics()
     half = 1.5 / sum(map(len, batches))
@@ -71,7 +81,9 @@ def _metrics(pair, batches, whole) -> list[Finding]:
         value = float(ops.convert_to_numpy(value))
         if abs(value - whole) > half and abs(mine - whole) <= half:
             text = f"{name} says {value:.4f} where {whole:.4f} of the samples are right"
-            found.append(Finding(name, "metric", text, "metrics=['accuracy']", abs(value - whole), half))
+            found.append(
+                Finding(name, "metric", text, "metrics=['accuracy']", abs(value - whole), half)
+            )
     return found
 
 
@@ -87,7 +99,8 @@ def _theirs(pair, batches, whole, averaged) -> list[Finding]:
             for part in module.modules():
                 object.__setattr__(part, "train", lambda mode=True, part=part: part)
         data = [
-            (pair.torch_batch(rows), labels(take(pair.y, rows), pair.trace.output)) for rows in batches
+            (pair.torch_batch(rows), labels(take(pair.y, rows), pair.trace.output))
+            for rows in batches
         ]
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from scipy import stats
 
-from shared_keras.pytorch.audit import kinds
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
-from shared_keras.pytorch.audit.pair import Match, Pair
+from shared_keras.pytorch.audit.forced import Match
+from shared_keras.pytorch.audit.nets import kinds
+from shared_keras.pytorch.audit.nets.torch_net import array
+from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.sides import call, make
-from shared_keras.pytorch.audit.torch_net import array
 
 SEEDS = 4  # models made on each side
 MOST = 20_000  # values of a parameter that are compared
@@ -119,7 +120,9 @@ def _of_torch(pair) -> dict[str, np.ndarray] | None:
         for match in pair.matches:
             if match.unit.kind == "lstm" and "bias_ih" in match.unit.names:
                 names = match.unit.names
-                values[f"{match.unit.name}+bias"] = values[names["bias_ih"]] + values[names["bias_hh"]]
+                values[f"{match.unit.name}+bias"] = (
+                    values[names["bias_ih"]] + values[names["bias_hh"]]
+                )
         for name, value in values.items():
             collected.setdefault(name, []).append(value.ravel())
     return {name: np.concatenate(parts) for name, parts in collected.items()}
@@ -137,9 +140,7 @@ def _of_keras(pair) -> dict[tuple[int, str], np.ndarray] | None:
         if not made.built or not made.weights:
             made(pair.keras_inputs)
         fresh = [
-            layer
-            for layer in made._flatten_layers(include_self=False)
-            if kinds.keras_kind(layer)
+            layer for layer in made._flatten_layers(include_self=False) if kinds.keras_kind(layer)
         ]
         for index, match in enumerate(pair.matches):
             place = places[id(match.layer)]
@@ -170,13 +171,20 @@ def _candidates(match: Match, role: str) -> Iterator[Candidate]:
     # PyTorch's fan_in is the size of the axes behind the first, of transposed kernels, too.
     fan_in = rows.shape[1] if match.unit.kind in kinds.RECURRENT else math.prod(rows.shape[1:])
     bound = 1 / math.sqrt(max(fan_in, 1))
-    uniform = f"RandomUniform(-b, b) with b = {'units' if match.unit.kind in kinds.RECURRENT else 'fan_in'} ** -0.5"
+    fan = "units" if match.unit.kind in kinds.RECURRENT else "fan_in"
+    uniform = f"RandomUniform(-b, b) with b = {fan} ** -0.5"
     if role == "bias" and match.unit.kind == "lstm":
         yield Candidate(f"the sum of two draws of {uniform}", lambda: _TwoUniform(bound))
     if role in ("kernel", "recurrent_kernel", "bias"):
         yield Candidate(uniform, lambda: made.RandomUniform(-bound, bound))
     if role in ("kernel", "recurrent_kernel"):
-        for factor, mode in ((1 / 3, "fan_in"), (2, "fan_in"), (1, "fan_in"), (1, "fan_avg"), (2, "fan_out")):
+        for factor, mode in (
+            (1 / 3, "fan_in"),
+            (2, "fan_in"),
+            (1, "fan_in"),
+            (1, "fan_avg"),
+            (2, "fan_out"),
+        ):
             for kind in ("uniform", "untruncated_normal"):
                 number = "1 / 3" if factor < 1 else f"{factor}"
                 yield Candidate(
@@ -213,7 +221,10 @@ def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None
             return "initial values", f"{option}_initializer={candidate.write}"
     spread = (theirs.min(), theirs.max(), theirs.std())
     for write, values in (
-        (f"RandomNormal(stddev={spread[2]:.3g})", np.random.default_rng(0).normal(0, spread[2], MOST)),
+        (
+            f"RandomNormal(stddev={spread[2]:.3g})",
+            np.random.default_rng(0).normal(0, spread[2], MOST),
+        ),
         (
             f"RandomUniform({spread[0]:.3g}, {spread[1]:.3g})",
             np.random.default_rng(0).uniform(spread[0], spread[1], MOST),

@@ -10,10 +10,11 @@ import torch
 from keras import activations as keras_activations
 from keras import ops
 
-from shared_keras.pytorch.audit import activations, torch_net
 from shared_keras.pytorch.audit.causes import losses, slots
+from shared_keras.pytorch.audit.causes.loss_words import named
 from shared_keras.pytorch.audit.causes.losses import Form
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
+from shared_keras.pytorch.audit.nets import activations, torch_net
 from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.sides import labels, take
 from shared_keras.pytorch.audit.stages.outputs import PROBABILITIES
@@ -81,7 +82,11 @@ def _samples(pair):
 def _classes_second(pair) -> bool:
     """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
     ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
-    return ours == (*pair.trace.output.shape[:1], *pair.trace.output.shape[2:], pair.trace.output.shape[1])
+    return ours == (
+        *pair.trace.output.shape[:1],
+        *pair.trace.output.shape[2:],
+        pair.trace.output.shape[1],
+    )
 
 
 def _theirs(pair, y, outputs) -> float:
@@ -173,81 +178,12 @@ def _explained(pair, samples, theirs, ours, size) -> list[Finding]:
     changed = replace(mine, **{n: getattr(form, n) for n in form.differences(mine)})
     if not _is(changed, samples, end_theirs, theirs):
         return [_unexplained(size)]
-    return list(_named(causes, form, mine, end_theirs, end_ours, size))
+    return list(named(causes, form, mine, end_theirs, end_ours, size, TOLERANCE))
 
 
 def _is(form: Form, samples, end, values) -> bool:
     got = [float(ops.convert_to_numpy(form(y, end(u)))) for y, u in samples]
     return relative(values, np.array(got)) <= TOLERANCE
-
-
-def _named(causes, form, mine, end_theirs, end_ours, size):
-    def finding(name, cause, write):
-        return Finding("loss", name, cause, write, size, TOLERANCE)
-
-    if "function" in causes and {form.function, mine.function} == {"nll", "cross entropy"}:
-        causes = [name for name in causes if name != "function"]
-    if "function" in causes:
-        yield finding("loss", f"it is {mine.function}, PyTorch's is {form.function}", form.function)
-    elif "logits" in causes or "end" in causes:
-        probabilities = not activations.same(end_ours, activations.identity)
-        if mine.logits and probabilities:
-            yield finding(
-                "softmax twice",
-                "the port ends with a softmax or sigmoid, and its loss takes logits",
-                "from_logits=False, or no activation at the end",
-            )
-        elif not mine.logits and not probabilities:
-            yield finding(
-                "from_logits",
-                "the port puts out logits, and its loss takes them for probabilities",
-                "from_logits=True",
-            )
-        elif not activations.same(end_theirs, activations.identity) and form.function != "nll":
-            yield finding(
-                "softmax twice",
-                "the original ends with a softmax or sigmoid, and its loss takes logits",
-                "the same twice, to be as bad: from_logits=True behind the softmax",
-            )
-    if "reduction" in causes:
-        name = {"mean": "sum_over_batch_size"}.get(form.reduction, form.reduction)
-        yield finding(
-            "reduction",
-            f"the port takes the {mine.reduction}, PyTorch the {form.reduction}",
-            f"reduction='{name}'",
-        )
-    if "smoothing" in causes:
-        write = f"label_smoothing={form.smoothing:g}"
-        if mine.function == "cross entropy" and form.smoothing:
-            write = f"CategoricalCrossentropy(..., {write}), with one-hot targets"
-        yield finding(
-            "label smoothing", f"it is {mine.smoothing:g}, PyTorch's is {form.smoothing:g}", write
-        )
-    if "weights" in causes:
-        yield finding(
-            "class weights",
-            f"they are {mine.weights}, PyTorch's are {form.weights}, divided by their sum",
-            "a loss that weighs and divides as PyTorch's does",
-        )
-    elif "weights_by" in causes and form.weights is not None:
-        yield finding(
-            "class weights",
-            "Keras divides the weighted sum by the size of the batch, PyTorch by the weights' sum",
-            "a loss that divides by the sum of the weights",
-        )
-    if "ignored" in causes:
-        yield finding(
-            "ignored class",
-            f"the ignored class is {mine.ignored}, PyTorch's is {form.ignored}",
-            f"SparseCategoricalCrossentropy(..., ignore_class={form.ignored})",
-        )
-    if "delta" in causes or "factor" in causes:
-        yield finding(
-            "delta",
-            f"it becomes linear at {mine.delta:g}, PyTorch's at {form.delta:g}"
-            + (f", multiplied by {form.factor:g}" if form.factor != 1 else ""),
-            f"Huber(delta={form.delta:g})",
-        )
 
 
 def _unexplained(size) -> Finding:
@@ -264,7 +200,9 @@ def _several(pair) -> Stage:
     single = list(model.loss.values()) if isinstance(model.loss, dict) else single
     for _ in range(2 * count + 2):
         y = take(pair.y, slice(0, size))
-        arrays = [random.normal(size=a.shape).astype("float32") for a in torch_net.arrays(trace.output)]
+        arrays = [
+            random.normal(size=a.shape).astype("float32") for a in torch_net.arrays(trace.output)
+        ]
         z = type(trace.output)(torch.from_numpy(a) for a in arrays)
         with torch.no_grad():
             theirs.append(float(pair.theirs.loss(z, labels(y, None))))
@@ -272,7 +210,10 @@ def _several(pair) -> Stage:
         ys = _each_output(y, count)
         losses_of = [keras.losses.get(each) for each in single]
         parts.append(
-            [float(ops.mean(f(ops.convert_to_tensor(a), b))) for f, a, b in zip(losses_of, ys, values)]
+            [
+                float(ops.mean(f(ops.convert_to_tensor(a), b)))
+                for f, a, b in zip(losses_of, ys, values)
+            ]
         )
         totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
     far = relative(np.array(theirs), np.array(totals))
@@ -295,12 +236,17 @@ def _several(pair) -> Stage:
     finding = Finding(
         "loss",
         "loss weights",
-        f"they are {model._compile_loss._user_loss_weights or [1.0] * count}, PyTorch's are {found}",
+        f"they are {_weights_of(model, count)}, PyTorch's are {found}",
         f"loss_weights={found}",
         far,
         TOLERANCE,
     )
     return Stage("loss", f"{count} outputs", far, TOLERANCE, (finding,))
+
+
+def _weights_of(model, count: int) -> list[float]:
+    weights = model._compile_loss._user_loss_weights
+    return list(weights.values()) if isinstance(weights, dict) else weights or [1.0] * count
 
 
 def _each_output(y, count: int) -> list[np.ndarray]:

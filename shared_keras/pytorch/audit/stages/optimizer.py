@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from keras import ops
 
-from shared_keras.pytorch.audit import kinds, torch_net
 from shared_keras.pytorch.audit.causes import optimizers
+from shared_keras.pytorch.audit.causes.optimizer_words import described, finding
 from shared_keras.pytorch.audit.causes.optimizers import Rule, Stepper
 from shared_keras.pytorch.audit.changes import Change, prove
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding
-from shared_keras.pytorch.audit.pair import EPS, Match, Pair, largest
+from shared_keras.pytorch.audit.forced import EPS, Match, largest
+from shared_keras.pytorch.audit.nets import kinds, torch_net
+from shared_keras.pytorch.audit.pair import Pair
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
@@ -98,16 +100,14 @@ def compare_optimizers(
         name = type(theirs.optimizer).__name__
         other = type(optimizer).__name__
         if known and name.lower() != other.lower():
-            return [_finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)], advance
+            return [
+                finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)
+            ], advance
         text = f"given the same gradients, {other} and {name} part"
         return [
             Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
         ], advance
     return _proved(weights, rules, mine, moved, tolerances, size), advance
-
-
-def _finding(name, cause, write, size, tolerance=None) -> Finding:
-    return Finding("optimizer", name, cause, write, size, tolerance)
 
 
 def _torch_rule(theirs, weight: Weight) -> Rule | None:
@@ -175,10 +175,9 @@ def _keras_steps(pair, weights, starts) -> Advance:
     config["learning_rate"] = optimizers.initial_rate(optimizer)
     config["gradient_accumulation_steps"] = None
     fresh = type(optimizer).from_config(config)
-    for name in ("exclude_layers", "_exclude_from_weight_decay"):
-        for attribute in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_cache"):
-            if hasattr(optimizer, attribute):
-                setattr(fresh, attribute, getattr(optimizer, attribute))
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_cache"):
+        if hasattr(optimizer, name):
+            setattr(fresh, name, getattr(optimizer, name))
     trainable = [w for w in weights if w.variable.trainable]
     fresh.build([w.variable for w in trainable])
     for weight, start in zip(weights, starts):
@@ -215,7 +214,9 @@ def _penalty(weight: Weight, value: np.ndarray) -> np.ndarray:
 
 def _tolerances(pair, theirs, weights) -> list[float]:
     """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
-    named = {name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()}
+    named = {
+        name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
+    }
     order = [name for name, _ in theirs.module.named_parameters()]
     own = dict(theirs.module.named_parameters())
     for name in order:
@@ -259,7 +260,11 @@ def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
             rules, mine, moved, tolerances
         ):
             fields = [f for name in active for f in (DECAY if name == "decay" else (name,))]
-            rule = theirs if "kind" in active else replace(ours, **{f: getattr(theirs, f) for f in fields})
+            rule = (
+                theirs
+                if "kind" in active
+                else replace(ours, **{f: getattr(theirs, f) for f in fields})
+            )
             got = optimizers.run(rule, start, gradients)
             far = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(got, expected))
             worst = max(worst, far / tolerance)
@@ -279,107 +284,9 @@ def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
     changes = [Change("optimizer", name, "", "", lambda n=name: swapped(n)) for name in differing]
     proved = prove(changes, divergence, 1.0)
     if not proved:
-        return [Finding("optimizer", UNEXPLAINED, "the same gradients move parameters otherwise",
-                        None, size)]
-    return [_described(change.name, weights, rules, mine, size) for change in proved]
-
-
-def _described(name, weights, rules, mine, size) -> Finding:
-    pairs = [(a, b) for a, b in zip(rules, mine) if a != b]
-    field = "l2" if name == "decay" else name
-    theirs, ours = next(
-        ((a, b) for a, b in pairs if getattr(a, field) != getattr(b, field)), pairs[0]
-    )
-    if name == "decay":
-        return _decay(weights, rules, mine, size)
-    a, b = getattr(theirs, name), getattr(ours, name)
-    match name:
-        case "kind":
-            return _finding("optimizer", f"it is {b}, PyTorch's is {a}", f"keras.optimizers: {a}", size)
-        case "lr":
-            return _finding(
-                "learning rate", f"it is {b:g}, PyTorch's is {a:g}", f"learning_rate={a:g}", size
+        return [
+            Finding(
+                "optimizer", UNEXPLAINED, "the same gradients move parameters otherwise", None, size
             )
-        case "betas":
-            return _finding(
-                "betas", f"they are {b}, PyTorch's are {a}", f"beta_1={a[0]:g}, beta_2={a[1]:g}", size
-            )
-        case "epsilon":
-            return _finding(
-                "optimizer epsilon", f"it is {b:g}, PyTorch's is {a:g}", f"epsilon={a:g}", size
-            )
-        case "place":
-            kind = {"adam": "Adam", "rmsprop": "RMSprop"}.get(theirs.kind, theirs.kind)
-            text = (
-                "epsilon is added before the bias correction, in PyTorch after it"
-                if theirs.kind == "adam"
-                else "epsilon is added inside the root, in PyTorch outside"
-            )
-            return _finding("epsilon place", text, f"shared_keras.models.optimizers.{kind}", size)
-        case "times":
-            return _finding(
-                "two biases",
-                "LSTM has one bias; PyTorch's two get the same gradient, so that their sum moves "
-                "twice as far",
-                "use_bias=False, and a layer of your own with two biases; or bias=False in both",
-                size,
-            )
-        case "momentum":
-            return _finding(
-                "optimizer momentum", f"it is {b:g}, PyTorch's is {a:g}", f"momentum={a:g}", size
-            )
-        case "accumulator":
-            return _finding(
-                "accumulator",
-                f"it starts at {b:g}, PyTorch's at {a:g}",
-                f"initial_accumulator_value={a:g}",
-                size,
-            )
-    return _finding(name, f"{name} is {b}, PyTorch's is {a}", f"{name}={a}", size)
-
-
-def _decay(weights, rules, mine, size) -> Finding:
-    kernels = [(a, b) for w, a, b in zip(weights, rules, mine) if "kernel" in w.role]
-    theirs, ours = kernels[0] if kernels else (rules[0], mine[0])
-    wanted = theirs.l2 or theirs.decoupled
-    l2 = f"shared_keras.models.optimizers' l2={theirs.l2:g}"
-    agree = all(
-        math.isclose(a.l2, b.l2) and math.isclose(a.decoupled, b.decoupled) for a, b in kernels
-    )
-    if kernels and agree:
-        return _finding(
-            "decay of biases",
-            "kernels decay alike, but biases and norms do not decay as in PyTorch",
-            l2 if theirs.l2 else f"weight_decay={theirs.decoupled:g}, without exclusions",
-            size,
-        )
-    if theirs.l2 and ours.decoupled and not ours.l2:
-        return _finding(
-            "decoupled decay",
-            f"weight_decay={ours.decoupled:g} is decoupled, as in AdamW; PyTorch adds "
-            f"{theirs.l2:g} times the parameter to the gradient",
-            l2,
-            size,
-        )
-    if theirs.decoupled and ours.l2 and not ours.decoupled:
-        return _finding(
-            "coupled decay",
-            f"a penalty adds {ours.l2:g} times the parameter to the gradient; PyTorch's decay "
-            "is decoupled",
-            f"AdamW(weight_decay={theirs.decoupled:g}) and no regularizer",
-            size,
-        )
-    if theirs.l2 and math.isclose(ours.l2, 2 * theirs.l2, rel_tol=1e-6):
-        return _finding(
-            "decay factor",
-            f"L2(c) adds 2c times the parameter: {ours.l2:g}, PyTorch's weight_decay adds "
-            f"{theirs.l2:g}",
-            f"L2({theirs.l2 / 2:g}) for kernels, or {l2}",
-            size,
-        )
-    return _finding(
-        "weight decay",
-        f"it is {ours.l2 or ours.decoupled:g}, PyTorch's is {wanted:g}",
-        (f"weight_decay={wanted:g}" if theirs.decoupled else l2) if wanted else "no decay",
-        size,
-    )
+        ]
+    return [described(change.name, weights, rules, mine, size) for change in proved]

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from keras import ops
 
-from shared_keras.pytorch.audit import keras_net, orders, torch_net
-from shared_keras.pytorch.audit.changes import Change, ahead_of, prove
-from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
-from shared_keras.pytorch.audit.pair import EPS, Match, Pair, distance, largest
-from shared_keras.pytorch.audit.sides import call
 from shared_keras.pytorch.audit.causes import layers as layer_causes
 from shared_keras.pytorch.audit.causes import slots as slot_causes
+from shared_keras.pytorch.audit.changes import Change, ahead_of, prove
+from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
+from shared_keras.pytorch.audit.forced import EPS, Match, distance, largest
+from shared_keras.pytorch.audit.nets import keras_net, orders, torch_net
+from shared_keras.pytorch.audit.pair import Pair
+from shared_keras.pytorch.audit.sides import call
 
 PROBABILITIES = ("softmax", "sigmoid", "log_softmax")
 

@@ -12,8 +12,7 @@ import torch
 from keras import callbacks as keras_callbacks
 from keras import ops
 
-from shared_keras.pytorch.audit.causes import optimizers
-from shared_keras.pytorch.audit.changes import attributes
+from shared_keras.pytorch.audit.causes import schedules
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
 from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.sides import count
@@ -47,7 +46,9 @@ class Times:
 
     def points(self) -> list[tuple[int, int]]:
         """Return pairs of epoch and step within it, both counted from zero."""
-        within = sorted({0, 1, self.per_epoch // 2, self.per_epoch - 1} & set(range(self.per_epoch)))
+        within = sorted(
+            {0, 1, self.per_epoch // 2, self.per_epoch - 1} & set(range(self.per_epoch))
+        )
         return [(epoch, step) for epoch in range(self.epochs) for step in within]
 
 
@@ -59,7 +60,9 @@ def compare(pair: Pair) -> Stage:
             return Stage("schedule", "no optimizer on both sides", ran=False)
         return Stage("schedule", "batches", None, None, tuple(findings))
     batch = min(pair.batch_size, count(pair.x))
-    per_epoch = count(pair.x) // batch if pair.theirs.drop_last else math.ceil(count(pair.x) / batch)
+    per_epoch = (
+        count(pair.x) // batch if pair.theirs.drop_last else math.ceil(count(pair.x) / batch)
+    )
     times = Times(per_epoch, max(2, min(EPOCHS, MOST_STEPS // per_epoch)))
     theirs = _of_torch(pair, times)
     ours, functions = _of_keras(pair, times)
@@ -75,7 +78,10 @@ def _batches(pair) -> Iterator[Finding]:
     theirs, ours, n = pair.theirs.batch_size, pair.ours.batch_size, count(pair.x)
     if theirs is not None and ours is not None and theirs != ours:
         yield Finding(
-            "batches", "batch size", f"it is {ours}, PyTorch's is {theirs}", f"batch_size = {theirs}"
+            "batches",
+            "batch size",
+            f"it is {ours}, PyTorch's is {theirs}",
+            f"batch_size = {theirs}",
         )
     if pair.theirs.drop_last and n % pair.batch_size:
         yield Finding(
@@ -193,8 +199,11 @@ def _explained(pair, times, theirs, ours, functions, size) -> Iterator[Finding]:
     def finding(name, cause, write):
         return Finding("learning rate", name, cause, write, size, TOLERANCE)
 
-    first = next(i for i, (a, b) in enumerate(zip(theirs / theirs[0], ours / ours[0]))
-                 if abs(a - b) > TOLERANCE)
+    first = next(
+        i
+        for i, (a, b) in enumerate(zip(theirs / theirs[0], ours / ours[0]))
+        if abs(a - b) > TOLERANCE
+    )
     epoch, step = times.points()[first]
     where = f"from epoch {epoch + 1}, step {step + 1} on"
     if np.ptp(ours) == 0:
@@ -232,69 +241,9 @@ def _class_of(pair) -> str:
 def _variants(pair, times, functions) -> Iterator[tuple[list[tuple[str, str, str]], np.ndarray]]:
     """Return Keras's rates with something changed, and what that would be the cause of."""
     if "step" in functions:
-        yield from _of_schedule(times, functions["step"], functions["schedule"])
+        yield from schedules.of_schedule(times, functions["step"], functions["schedule"])
     else:
-        yield from _of_callbacks(pair, times, functions["callbacks"])
-
-
-def _of_schedule(times, of_step, schedule):
-    points, per = times.points(), times.per_epoch
-    kind = type(schedule).__name__
-    per_batch = (
-        "schedule per batch",
-        f"{kind} counts steps, PyTorch's scheduler epochs",
-        f"a callback that sets the rate per epoch, or {kind} over {per} times as many steps",
-    )
-    steps = [epoch * per + step for epoch, step in points]
-    epochs = [epoch for epoch, _ in points]
-    yield [per_batch], np.array([of_step(epoch) for epoch in epochs])
-    slow = ("schedule per epoch", f"{kind} moves {per} times too slowly", "fewer steps: epochs")
-    yield [slow], np.array([of_step(step * per) for step in steps])
-    for shift, word in ((1, "behind"), (-1, "ahead")):
-        shifted = ("schedule shifted", f"{kind} is {word} by a step", "the schedule a step apart")
-        yield [shifted], np.array([of_step(max(0, step + shift)) for step in steps])
-    period = int(getattr(schedule, "decay_steps", 0))
-    if period and "Cosine" in kind:
-        floor = (
-            "schedule floor",
-            f"{kind} stays at its floor after {period} steps, PyTorch's rises again",
-            "shared_keras.models.optimizers.CosineAnnealing",
+        yield from schedules.of_callbacks(
+            lambda **options: _run_callbacks(pair.keras.model, times=times, **options),
+            functions["callbacks"],
         )
-        for causes, counts in (([floor], steps), ([per_batch, floor], epochs)):
-            turns = [period - abs(count % (2 * period) - period) for count in counts]
-            yield causes, np.array([of_step(turn) for turn in turns])
-    if hasattr(schedule, "staircase"):
-        wanted = not schedule.staircase
-        staircase = (
-            "staircase",
-            f"staircase is {not wanted}, PyTorch's rate moves {'in steps' if wanted else 'smoothly'}",
-            f"{kind}(..., staircase={wanted})",
-        )
-        with attributes(schedule, staircase=wanted):
-            rates = [float(ops.convert_to_numpy(schedule(step))) for step in steps]
-        yield [staircase], np.array(rates)
-
-
-def _of_callbacks(pair, times, make):
-    model = pair.keras.model
-    for shift, word in ((1, "behind"), (-1, "ahead")):
-        text = f"the rate is {word} by one epoch"
-        shifted = ("schedule shifted", text, "the same schedule, an epoch apart")
-        yield [shifted], _run_callbacks(model, make(), times, shift=shift)
-    per_epoch = (
-        "schedule per epoch",
-        "the rate moves per epoch, PyTorch's per batch",
-        "a LearningRateSchedule, which counts steps",
-    )
-    yield [per_epoch], _run_callbacks(model, make(), times, every_step=True)
-    made = make()
-    for callback in made:
-        if isinstance(callback, keras_callbacks.ReduceLROnPlateau):
-            patience = (
-                "patience",
-                f"Keras acts after patience={callback.patience} bad epochs, PyTorch after one more",
-                f"ReduceLROnPlateau(patience={callback.patience + 1})",
-            )
-            callback.patience += 1
-            yield [patience], _run_callbacks(model, made, times)
-            return

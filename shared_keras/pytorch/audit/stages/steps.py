@@ -4,21 +4,22 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 import torch
-from keras import ops
 
-from shared_keras.pytorch.audit import kinds, torch_net
-from shared_keras.pytorch.audit.causes import optimizers
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Stage
-from shared_keras.pytorch.audit.pair import EPS, Match, Pair, assign, largest
+from shared_keras.pytorch.audit.forced import EPS, Match, largest
+from shared_keras.pytorch.audit.nets import kinds, torch_net
+from shared_keras.pytorch.audit.pair import Pair
 from shared_keras.pytorch.audit.sides import call, count, labels, take
 from shared_keras.pytorch.audit.stages import gradients
 from shared_keras.pytorch.audit.stages.optimizer import Weight, compare_optimizers
 
 STEPS = 20
 MOST = 64  # samples per step
+# Rounding may flip a ReLU in a sample, and Adam makes whole steps of the gradients of pixels
+# that only this sample has. So a hundredth of the parameters may be further apart.
+MOST_AGREE = 0.99
 
 
 @dataclass
@@ -101,7 +102,7 @@ def train(
     module = net.module
     random = torch.Generator().manual_seed(0)
     net.train_without_chance()
-    own = {name: p for name, p in net.parameters().items()}
+    own = net.parameters()
     record = Training({name: torch_net.array(p) for name, p in own.items()}, module=module)
     make = pair.theirs.optimizer
     record.optimizer = make(module.parameters()) if make is not None else None
@@ -116,10 +117,14 @@ def train(
         loss.backward()
         for name, amount in (noise or {}).items():
             if own[name].grad is not None:
-                own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(amount)
+                own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(
+                    amount
+                )
         record.gradients.append(
             {
-                name: torch_net.array(p.grad) if p.grad is not None else np.zeros(p.shape, "float32")
+                name: torch_net.array(p.grad)
+                if p.grad is not None
+                else np.zeros(p.shape, "float32")
                 for name, p in own.items()
             }
         )
@@ -227,9 +232,7 @@ def _gradients(pair, matches, compute, theirs, exact) -> tuple[list[Finding], fl
                     )
                 )
                 continue
-        found.append(
-            Finding(weight.name, UNEXPLAINED, "gradients differ", None, size, tolerance)
-        )
+        found.append(Finding(weight.name, UNEXPLAINED, "gradients differ", None, size, tolerance))
     coarser = max(1.0, float(np.sqrt(squares[0] / max(squares[1], 1e-30))))
     return (found[:1] if found and not found[0].explained else found), coarser
 
@@ -243,17 +246,17 @@ def _train_both(pair, matches, compute, advance, theirs, disturbed) -> tuple[flo
         values = advance(ours)
         for weight, value in zip(weights, values):
             weight.variable.assign(value.astype("float32"))
-    size, ratio, tolerance = 0.0, -1.0, 0.0
+    far, allowed = [], []
     for weight, value in zip(weights, values):
         expected = weight.carried(theirs.values[-1])
         if expected.shape != value.shape:
             continue
         other = weight.carried((disturbed or theirs).values[-1])
         moved = largest(expected - weight.carried(theirs.start))
-        allowed = max(
-            16 * float(np.abs(expected - other).max()), 64 * EPS * largest(expected), 1e-4 * moved
-        )
-        far = float(np.abs(expected - value).max())
-        if far / max(allowed, 1e-30) > ratio:
-            size, tolerance, ratio = far, allowed, far / max(allowed, 1e-30)
-    return size, tolerance
+        rounding = 16 * float(np.abs(expected - other).max())
+        far.append(np.abs(expected - value).ravel())
+        limit = max(rounding, 64 * EPS * largest(expected), 1e-4 * moved)
+        allowed.append(np.full(value.size, limit))
+    far, allowed = np.concatenate(far), np.concatenate(allowed)
+    place = np.argsort(far / allowed)[int(MOST_AGREE * (len(far) - 1))]
+    return float(far[place]), float(allowed[place])

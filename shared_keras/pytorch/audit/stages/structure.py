@@ -4,10 +4,11 @@ import contextlib
 import math
 from collections.abc import Iterator
 
-from shared_keras.pytorch.audit import kinds
 from shared_keras.pytorch.audit.changes import Change, calling, setting
 from shared_keras.pytorch.audit.findings import Finding, Stage
-from shared_keras.pytorch.audit.pair import Match, Pair
+from shared_keras.pytorch.audit.forced import Match
+from shared_keras.pytorch.audit.nets import kinds
+from shared_keras.pytorch.audit.pair import Pair
 
 OPTIONS = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 
@@ -27,7 +28,12 @@ def compare(pair: Pair) -> Stage:
     ours = _count(pair)
     notes = () if theirs == ours else (f"parameters: {theirs:,} in PyTorch, {ours:,} in Keras",)
     return Stage(
-        "layers", f"{len(matches)} layers, {theirs:,} parameters", None, None, tuple(findings), notes
+        "layers",
+        f"{len(matches)} layers, {theirs:,} parameters",
+        None,
+        None,
+        tuple(findings),
+        notes,
     )
 
 
@@ -64,9 +70,7 @@ def _unmatched(pair) -> Iterator[Finding]:
 def _extra(pair) -> list:
     called = {id(match.layer) for match in pair.forced.matches}
     return [
-        layer
-        for layer in pair.keras.known
-        if id(layer) not in called and not pair.forced.stopped
+        layer for layer in pair.keras.known if id(layer) not in called and not pair.forced.stopped
     ]
 
 
@@ -83,8 +87,11 @@ def _unknown(pair) -> Iterator[Finding]:
         id(variable) for layer in pair.keras.known for variable in kinds.variables(layer).values()
     }
     names = sorted(
-        {v.path.rpartition("/")[0] for v in pair.keras.model.trainable_weights
-         if id(v) not in covered}
+        {
+            v.path.rpartition("/")[0]
+            for v in pair.keras.model.trainable_weights
+            if id(v) not in covered
+        }
     )
     if names:
         yield Finding(

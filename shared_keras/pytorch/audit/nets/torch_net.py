@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from shared_keras.pytorch.audit import kinds
-from shared_keras.pytorch.audit.activations import Event, event
+from shared_keras.pytorch.audit.nets import kinds
+from shared_keras.pytorch.audit.nets.activations import Event, event
 from shared_keras.pytorch.audit.sides import call
 
 DROPPING = {

@@ -8,11 +8,16 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from shared_keras.pytorch.audit import kinds
 from shared_keras.pytorch.audit.changes import attributes
-from shared_keras.pytorch.audit.torch_net import marking
+from shared_keras.pytorch.audit.nets import kinds
+from shared_keras.pytorch.audit.nets.torch_net import marking
 
-DROPOUT = (layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D)
+DROPOUT = (
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+)
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax)
 POOLING = {
     layers.MaxPooling1D: 1,

@@ -8,9 +8,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from shared_keras.pytorch.audit import kinds
-from shared_keras.pytorch.audit.kinds import SAME, Order, channels_last
-from shared_keras.pytorch.audit.torch_net import Unit
+from shared_keras.pytorch.audit.nets import kinds
+from shared_keras.pytorch.audit.nets.kinds import SAME, Order, channels_last
+from shared_keras.pytorch.audit.nets.torch_net import Unit
 
 
 def inputs(
@@ -49,9 +49,7 @@ def pads(layer: keras.layers.Layer, unit: Unit) -> bool:
     )
 
 
-def outputs(
-    layer: keras.layers.Layer, unit: Unit, order: Order, crops: bool = False
-) -> np.ndarray:
+def outputs(layer: keras.layers.Layer, unit: Unit, order: Order, crops: bool = False) -> np.ndarray:
     """Return PyTorch's outputs as they would lie in Keras.
 
     Args:

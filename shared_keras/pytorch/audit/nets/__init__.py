@@ -1,0 +1,1 @@
+"""What the layers of both frameworks are, and models that can be run and watched."""
