@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import keras
+import torch
+
 from shared_keras import files
 from shared_keras.data import datasets
 from shared_keras.pytorch import audit
@@ -14,6 +17,7 @@ from shared_keras.results import folders
 from shared_keras.task import Task
 
 DIFFERENT = 3  # the exit code
+SEED = 0
 
 
 def run(
@@ -38,6 +42,8 @@ def run(
     """
     original, port = (audit.read_file(path) for path in paths)
     images, _ = datasets.load(task, data_dir)
+    keras.utils.set_random_seed(SEED)  # of PyTorch, too, so that each run finds the same
+    torch.manual_seed(SEED)
     with blamed(*paths):
         report = audit.compare(original, port, images.x, images.y)
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "port")

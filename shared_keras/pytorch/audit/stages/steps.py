@@ -63,7 +63,13 @@ def compare(pair: Pair) -> Stage:
     if compute is not None and advance is not None and not findings_stop(findings):
         disturbed = _disturbed(pair, theirs, exact, coarser)
         size, tolerance = _train_both(pair, matches, compute, advance, theirs, disturbed)
-        if not size <= tolerance:
+        if not size <= tolerance and _each_step_agrees(matches, compute, theirs, exact):
+            notes.append(
+                f"after {STEPS} steps the parameters are {size:.1e} apart, because rounding flipped "
+                "a ReLU or a maximum on the way; started from PyTorch's parameters, each step agrees"
+            )
+            size = tolerance = None
+        elif not size <= tolerance:
             text = f"after {STEPS} steps the parameters differ, though each part agrees"
             findings.append(Finding("training", UNEXPLAINED, text, None, size, tolerance))
     compared = f"gradients, one step, {STEPS} steps of {_batch(pair)} samples"
@@ -260,3 +266,32 @@ def _train_both(pair, matches, compute, advance, theirs, disturbed) -> tuple[flo
     far, allowed = np.concatenate(far), np.concatenate(allowed)
     place = np.argsort(far / allowed)[int(MOST_AGREE * (len(far) - 1))]
     return float(far[place]), float(allowed[place])
+
+
+def _each_step_agrees(matches, compute, theirs, exact) -> bool:
+    """Whether gradients agree at nearly all of the parameters that PyTorch goes through.
+
+    The optimizers are known to do the same with the same gradients.
+    """
+    weights = _weights(matches)
+    agreed = 0
+    for step in range(STEPS):
+        values = theirs.values[step - 1] if step else theirs.start
+        for weight in weights:
+            carried = weight.carried(values)
+            if carried.shape == tuple(weight.variable.shape):
+                weight.variable.assign(carried)
+        _, ours = compute(step)
+        most = max(largest(g) for g in theirs.gradients[step].values())
+        far = []
+        for weight, gradient in zip(weights, ours):
+            expected = weight.carried(theirs.gradients[step], gradients=True)
+            if expected.shape != gradient.shape or not weight.trained(theirs.module):
+                continue
+            limit = 64 * EPS * (largest(expected) + most / 16)
+            if exact is not None:
+                precise = weight.carried(exact.gradients[step], gradients=True)
+                limit = max(limit, 16 * float(np.abs(expected - precise).max()))
+            far.append(np.abs(expected - gradient).ravel() / limit)
+        agreed += float(np.quantile(np.concatenate(far), MOST_AGREE)) <= 1
+    return agreed >= STEPS - 2
