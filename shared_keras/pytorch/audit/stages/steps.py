@@ -65,8 +65,9 @@ def compare(pair: Pair) -> Stage:
         size, tolerance = _train_both(pair, matches, compute, advance, theirs, disturbed)
         if not size <= tolerance and _each_step_agrees(matches, compute, theirs, exact):
             notes.append(
-                f"after {STEPS} steps the parameters are {size:.1e} apart, because rounding flipped "
-                "a ReLU or a maximum on the way; started from PyTorch's parameters, each step agrees"
+                f"after {STEPS} steps the parameters are {size:.1e} apart, because rounding "
+                "flipped a ReLU or a maximum on the way; started from PyTorch's parameters, each "
+                "step agrees"
             )
             size = tolerance = None
         elif not size <= tolerance:
