@@ -11,11 +11,14 @@ STYLES = {"same": "green", "differs": "bold red", "not compared": "dim"}
 
 
 def show(report: Report, console: Console | None = None) -> None:
-    """Print a line for each stage, then what was found, then what to write."""
+    """Print a line for each stage, then what was found and what to write instead.
+
+    The table shows what is left over once all causes are undone, and how far rounding goes.
+    """
     console = console or _console()
     table = Table(box=None, pad_edge=False)
-    for title in ("stage", "", "compared", "apart", "tolerance"):
-        table.add_column(title, justify="right" if title in ("apart", "tolerance") else "left")
+    for title in ("stage", "", "compared", "left over", "rounding"):
+        table.add_column(title, justify="right" if title in ("left over", "rounding") else "left")
     for number, stage in enumerate(report.stages, 1):
         style = STYLES[stage.verdict]
         verdict = f"[{style}]{stage.verdict}[/]"

@@ -39,7 +39,7 @@ def compare(pair: Pair) -> Stage:
         pair.loss, pair.ends = compiled(pair), []
         return Stage("loss", _name(pair), size, TOLERANCE)
     findings = _explained(pair, samples, theirs, ours, size)
-    return Stage("loss", _name(pair), size, TOLERANCE, tuple(findings))
+    return Stage("loss", _name(pair), None, None, tuple(findings))
 
 
 def _name(pair) -> str:
@@ -241,7 +241,7 @@ def _several(pair) -> Stage:
         far,
         TOLERANCE,
     )
-    return Stage("loss", f"{count} outputs", far, TOLERANCE, (finding,))
+    return Stage("loss", f"{count} outputs", None, None, (finding,))
 
 
 def _weights_of(model, count: int) -> list[float]:

@@ -71,7 +71,8 @@ def compare(pair: Pair) -> Stage:
         findings += _explained(pair, times, theirs, ours, functions, size)
     findings += clipping.compare(pair)
     compared = f"{times.epochs} epochs of {times.per_epoch} steps; batches; clipping"
-    return Stage("schedule", compared, size, TOLERANCE, tuple(findings))
+    sizes = (size, TOLERANCE) if size <= TOLERANCE else (None, None)
+    return Stage("schedule", compared, *sizes, tuple(findings))
 
 
 def _batches(pair) -> Iterator[Finding]:

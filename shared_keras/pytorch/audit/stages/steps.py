@@ -60,7 +60,7 @@ def compare(pair: Pair) -> Stage:
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
     found, advance = compare_optimizers(pair, theirs, _weights(matches))
     findings += found
-    if compute is not None and advance is not None and not findings_stop(findings):
+    if compute is not None and advance is not None and not _stopped_by(findings):
         disturbed = _disturbed(pair, theirs, exact, coarser)
         size, tolerance = _train_both(pair, matches, compute, advance, theirs, disturbed)
         if not size <= tolerance and _each_step_agrees(matches, compute, theirs, exact):
@@ -77,7 +77,7 @@ def compare(pair: Pair) -> Stage:
     return Stage("steps", compared, size, tolerance, tuple(findings), tuple(notes))
 
 
-def findings_stop(findings) -> bool:
+def _stopped_by(findings) -> bool:
     """Whether twenty steps cannot agree, because something before them is unexplained."""
     return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
 
