@@ -129,7 +129,8 @@ def test_predict_files(trained, capsys, tmp_path):
     Image.fromarray(255 - image).resize((280, 280)).save(tmp_path / "dark.jpg")
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     files = [str(tmp_path / name) for name in ("light.png", "broken.png", "dark.jpg")]
-    code = cli.main(user.task, "predict", [*files, "--results-dir", str(user.results)])
+    places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
+    code = cli.main(user.task, "predict", [*files, *places])
     out, err = capsys.readouterr()
     assert code == 1
     assert "light.png: " in out and "dark.jpg (dark on light, inverted): " in out
@@ -255,8 +256,8 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
 def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     path = tmp_path / "pay $1_{$ now.png"
     Image.new("L", (28, 28), 40).save(path)
-    words = [str(path), "--results-dir", str(trained.results)]
-    assert cli.main(trained.task, "predict", words) == 0, capsys.readouterr().err
+    places = ["--data-dir", str(trained.data), "--results-dir", str(trained.results)]
+    assert cli.main(trained.task, "predict", [str(path), *places]) == 0, capsys.readouterr().err
     assert path.name in capsys.readouterr().out
 
 

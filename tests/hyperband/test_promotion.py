@@ -82,6 +82,8 @@ def test_three_rungs_are_one_training(tmp_path, kind, warm):
     objective = keras_tuner.Objective("val_loss", "min")
     options = FIT | {"callbacks": CALLBACKS.get(kind, [])}
     search = job.Search(Kind(kind), objective, (X, Y), options)
+    model = MODELS[kind]()
+    model.build((None, FEATURES))
     rows, parent = [], None
     for first, last in itertools.pairwise(RUNGS):
         folder = tmp_path / str(last)
@@ -92,8 +94,6 @@ def test_three_rungs_are_one_training(tmp_path, kind, warm):
         assert result.failure is None, result.failure
         rows += rows_of(folder)
         # The checkpoint holds the weights that the best epoch was scored with.
-        model = MODELS[kind]()
-        model.build((None, FEATURES))
         model.load_weights(folder / "checkpoint.weights.h5", skip_mismatch=True)
         loss, _ = model.evaluate(*FIT["validation_data"], verbose=0)
         assert loss == pytest.approx(result.history["val_loss"][result.best], rel=1e-4)

@@ -141,7 +141,7 @@ class OwnFit(keras_tuner.HyperModel):
 
 
 def test_a_hypermodels_own_fit_is_used(tmp_path):
-    tuner = search(Hyperband(OwnFit(), max_epochs=2, factor=2, directory=tmp_path))
+    tuner = search(Hyperband(OwnFit(), "val_accuracy", max_epochs=2, factor=2, directory=tmp_path))
     sizes = [t.hyperparameters.values["batch_size"] for t in tuner.oracle.trials.values()]
     assert len(set(sizes)) > 2
     assert all(t.status == "COMPLETED" for t in tuner.oracle.trials.values())

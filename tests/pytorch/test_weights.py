@@ -39,7 +39,8 @@ ARCHITECTURES = {  # one recipe of each architecture
     "lab4-ffv1-32-0.1 lab4-ffv2-64-0.1 lab4-ffv3 lab4-cnn",
     "mnist": "dense regularized",
 }
-EVERYWHERE = ("pytorch-7", "lab4-cnn", "regularized")  # enough for other backends
+# Enough for other backends, where test_parity.py has a convolutional network.
+EVERYWHERE = ("pytorch-7", "regularized")
 RECIPES = [
     pytest.param(task, name, marks=[pytest.mark.every_backend] * (name in EVERYWHERE))
     for task in TASKS
