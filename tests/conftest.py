@@ -16,15 +16,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ |= workers.ONE_THREAD
 os.environ.setdefault("XLA_FLAGS", f"{workers.XLA_FLAGS} --xla_backend_optimization_level=0")
 # Tests repeat the same searches; compile each program once.
-PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "jax-programs"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax-programs")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-# Each process of xdist keeps to a core of its own. There a search has one worker, which is kept
-# from test to test, unless a test asks for more.
-if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
-    cores = sorted(os.sched_getaffinity(0))
-    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
@@ -49,6 +44,17 @@ def write_idx(folder, train, test, compress=False):
                 (folder / f"{name}.gz").write_bytes(gzip.compress(raw, 1))
             else:
                 (folder / name).write_bytes(raw)
+
+
+def pytest_configure():
+    """Keep each process of xdist to a core of its own.
+
+    There a search has one worker, which is kept from test to test, unless a test asks for more.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def pytest_collection_modifyitems(items):

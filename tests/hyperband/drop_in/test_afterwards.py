@@ -26,6 +26,8 @@ from tests.hyperband.drop_in.both_classes import (
 )
 from tests.hyperband.drop_in.test_models import build, subclassed, unbuilt
 
+pytestmark = long
+
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):

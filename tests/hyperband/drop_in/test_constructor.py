@@ -15,9 +15,12 @@ from tests.hyperband.drop_in.both_classes import (
     ONE,
     build,
     compare,
+    long,
     make,
     search,
 )
+
+pytestmark = long
 
 
 def test_the_arguments_are_those_of_the_stock_class_in_the_same_order():

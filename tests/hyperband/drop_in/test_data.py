@@ -14,11 +14,14 @@ from tests.hyperband.drop_in.both_classes import (
     X,
     Y,
     compare,
+    long,
     make,
     note,
     notes,
     some,
 )
+
+pytestmark = long
 
 WEIGHTS = np.linspace(0.1, 1, len(X), dtype="float32")
 

@@ -17,10 +17,13 @@ from tests.hyperband.drop_in.both_classes import (
     Y,
     build,
     compare,
+    long,
     make,
     search,
     some,
 )
+
+pytestmark = long
 
 CROSS = "sparse_categorical_crossentropy"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.hyperband.drop_in.both_classes import printed
+from tests.hyperband.drop_in.both_classes import long, printed
 from tests.hyperband.drop_in.test_guides import (  # noqa: F401
     SMALL,
     build_model,
@@ -14,6 +14,8 @@ from tests.hyperband.drop_in.test_guides import (  # noqa: F401
     kt,
     split,
 )
+
+pytestmark = long
 
 
 class OwnLoop(keras_tuner.HyperModel):

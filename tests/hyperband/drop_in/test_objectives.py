@@ -13,10 +13,13 @@ from tests.hyperband.drop_in.both_classes import (
     Y,
     build,
     compare,
+    long,
     make,
     search,
     some,
 )
+
+pytestmark = long
 
 
 def test_what_is_no_objective_is_refused(tmp_path):

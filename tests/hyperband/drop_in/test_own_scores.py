@@ -10,11 +10,14 @@ from tests.hyperband.drop_in.both_classes import (
     TWO,
     build,
     compare,
+    long,
     make,
     note,
     notes,
     search,
 )
+
+pytestmark = long
 
 
 class Scored(keras_tuner.HyperModel):
