@@ -57,12 +57,8 @@ def search(task: Task) -> Parser:
         default=1,
         help="epochs of the shortest training",
     )
-    add(
-        "--batch-size",
-        type=whole(1),
-        metavar="N",
-        help=f"images per step, by default {BATCH_SIZE}; the space batchnorm searches it itself",
-    )
+    batch = f"images per step, by default {BATCH_SIZE}; the space batchnorm searches it itself"
+    add("--batch-size", type=whole(1), metavar="N", help=batch)
     add("--objective", choices=OBJECTIVES, default="val_accuracy", help="metric to improve")
     add(
         "--workers",

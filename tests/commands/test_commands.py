@@ -16,9 +16,11 @@ from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches
 from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
-from tests.conftest import TASKS, as_embedded
+from tests.conftest import MNIST, TASKS, as_embedded
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
+# For what cannot depend on the dataset.
+ONE_TASK = pytest.mark.parametrize("user", [MNIST], indirect=True, ids=["mnist"])
 
 
 @pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
@@ -170,6 +172,7 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     assert "note: the search used other images" in out
 
 
+@ONE_TASK
 def test_evaluating_on_other_images_is_noted(trained, capsys):
     assert "other images" not in trained.run(capsys, "evaluate")
     assert cli.main(trained.whole, "evaluate", ["--results-dir", str(trained.results)]) == 0
@@ -213,13 +216,14 @@ def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path,
     assert accuracy > {"fashion": 0.9, "mnist": 0.98}[task.name]
 
 
-def test_trial_of_a_search(task, small, tmp_path, capsys):
+def test_trial_of_a_search(small_dirs, tmp_path, capsys):
     words = ["--trial", "3", "--search", "reference", "--epochs", "1"]
-    places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
-    assert cli.main(task, "retrain", [*words, *places]) == 0
+    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    assert cli.main(MNIST, "retrain", [*words, *places]) == 0
     assert "trial 0003 of the committed" in capsys.readouterr().out
 
 
+@ONE_TASK
 def test_other_settings_under_the_same_name_are_refused(user, capsys):
     user.run(capsys, "search", "--quick", "--name", "once")
     before = (user.folder("searches") / "once" / "trials.csv").read_bytes()
@@ -245,6 +249,7 @@ def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, c
         assert table.score.between(0, 1).all() and re.search(rf"{objective} [01]\.", out)
 
 
+@ONE_TASK
 def test_a_second_search_in_one_folder_leaves(user, capsys):
     folder = folders.make_folder(user.folder("searches") / "busy")
     with FileLock(folder / ".lock"):
@@ -253,6 +258,7 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
     assert "another process is searching" in capsys.readouterr().err
 
 
+@ONE_TASK
 def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     path = tmp_path / "pay $1_{$ now.png"
     Image.new("L", (28, 28), 40).save(path)
@@ -261,6 +267,7 @@ def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     assert path.name in capsys.readouterr().out
 
 
+@ONE_TASK
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
@@ -274,6 +281,7 @@ def test_a_search_says_where_its_validation_images_come_from(user, capsys, proto
     assert f"images for validation, {words}" in user.run(capsys, "search", *options)
 
 
+@ONE_TASK
 def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     for name in ("sched_getaffinity", "sched_setaffinity", "posix_fallocate"):
         monkeypatch.delattr(os, name)
@@ -282,6 +290,7 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "elsewhere")
 
 
+@ONE_TASK
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("recipe", [None, "mlp"], ids=["keras", "mlp"])
 def test_mixed_precision(user, capsys, precision, recipe):

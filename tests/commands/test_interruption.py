@@ -39,7 +39,7 @@ class Searcher:
         self.places = ["--data-dir", str(data), "--results-dir", str(results), "--workers", "2"]
 
     def words(self, name):
-        return ["--quick", "--name", name, *self.places]
+        return ["--quick", "--space", "dense", "--name", name, *self.places]
 
     def start(self, name):
         """Start a search in its own process."""
