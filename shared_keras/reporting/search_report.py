@@ -122,7 +122,7 @@ def draw(
 
 def import_plots() -> None:
     """Import Matplotlib and scikit-learn, which takes a second, ahead of `draw`."""
-    from shared_keras.reporting import search_plots  # noqa: F401
+    from shared_keras.reporting.pictures import search_plots  # noqa: F401
 
 
 def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataFrame | None):
