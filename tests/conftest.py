@@ -20,10 +20,10 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Each process of xdist keeps to a core of its own. There a search has one worker, which is kept
 # from test to test, unless a test asks for more.
-if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
-    cores = sorted(os.sched_getaffinity(0))
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+if "PYTEST_XDIST_WORKER" in os.environ and CORES:
     number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    os.sched_setaffinity(0, {cores[number % len(cores)]})
+    os.sched_setaffinity(0, {CORES[number % len(CORES)]})
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST

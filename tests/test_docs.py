@@ -1,5 +1,6 @@
 """README and docs: every link, command, example and figure."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -83,7 +84,7 @@ def test_tables_are_what_the_committed_files_say():
 def test_the_example_of_readme_runs(tmp_path):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     example += 'assert set(trials.status) == {"COMPLETED"} and len(trials) >= 10\n'
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "KERAS_BACKEND": "jax"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-c", example]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared_keras.data import datasets, splits
-from tests.conftest import TASKS
+from tests.conftest import FASHION, MNIST, TASKS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("fashion_keras", "mnist_keras", "shared_keras")
@@ -38,6 +38,10 @@ def test_the_wheel_holds_code_and_data(wheel):
         for name in task.digests:
             assert f"{task.package}/data/{name}.gz" in names
         assert f"{task.package}/data/{splits.HOLDOUT}" in names
+        results = ROOT / "tuner_results" / "reference" / task.name
+        files = [path.relative_to(results) for path in results.rglob("*") if path.is_file()]
+        assert len(files) > 100
+        assert {f"{task.package}/reference/{path}" for path in files} <= names
     modules = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert len(modules) > 60
     assert {str(path.relative_to(ROOT)) for path in modules} <= names
@@ -45,16 +49,17 @@ def test_the_wheel_holds_code_and_data(wheel):
     assert datasets.FILES
 
 
-def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, task, small):
-    """The committed search and the committed model are there."""
+def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, small_dirs):
+    """The committed model of one task and the committed search of the other are found."""
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()
     zipfile.ZipFile(wheel).extractall(installed)
     environment = os.environ | {"PYTHONPATH": str(installed)}
 
-    def run(command, *words):
+    def run(task, command, *words):
+        words = [*words, "--data-dir", small_dirs[task.name]]
         done = subprocess.run(
-            [sys.executable, "-m", f"{task.package}.{command}", *words, "--data-dir", small],
+            [sys.executable, "-m", f"{task.package}.{command}", *words],
             cwd=empty,
             env=environment,
             capture_output=True,
@@ -63,7 +68,7 @@ def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, task, smal
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    out = run("predict", "--random", "2")
+    out = run(FASHION, "predict", "--random", "2")
     assert f"the committed model, the recipe cnn with seed 0; {installed}" in out
-    out = run("retrain", "--best", "--epochs", "1")
+    out = run(MNIST, "retrain", "--best", "--epochs", "1")
     assert f"of the committed reference search {installed}" in out

@@ -16,9 +16,13 @@ from shared_keras.comparisons import ladder
 from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches
 from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
-from tests.conftest import TASKS
+from tests.conftest import MNIST, TASKS
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
+# WAYS=all is the long version, in which both tasks go the whole way.
+WAYS = TASKS if os.environ.get("WAYS") == "all" else TASKS[:1]
+# For what cannot depend on the dataset.
+ONE_TASK = pytest.mark.parametrize("user", [MNIST], indirect=True, ids=["mnist"])
 
 
 @pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
@@ -56,8 +60,9 @@ class User:
         return max(self.folder(kind).iterdir(), key=lambda path: path.stat().st_mtime)
 
 
+@pytest.mark.parametrize("user", WAYS, indirect=True, ids=lambda task: task.name)
 def test_the_whole_way(user, capsys):
-    """search, retrain --best, evaluate, predict, explore: output and files."""
+    """search, retrain --best, evaluate, predict: output and files."""
     out = user.run(capsys, "search", "--quick", "--name", "mine")
     lines = [line for line in out.splitlines() if re.match(r"\d+/6 ", line)]
     assert len(lines) == 6
@@ -115,6 +120,8 @@ def test_the_whole_way(user, capsys):
     assert out.count("test image") == 4 and len(re.findall(r"\d%", out)) == 12
     assert Image.open(user.newest("predictions") / "seen.png")
 
+
+def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
     assert "(1200, 28, 28)" in out and "(300, 28, 28)" in out and "(600, 28, 28)" in out
@@ -166,6 +173,7 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     assert "note: the search used different images" in out
 
 
+@ONE_TASK
 def test_evaluating_on_other_images_is_noted(trained, capsys):
     assert "different images" not in trained.run(capsys, "evaluate")
     assert cli.main(trained.task, "evaluate", ["--results-dir", str(trained.results)]) == 0
@@ -209,17 +217,18 @@ def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path,
     assert accuracy > {"fashion": 0.9, "mnist": 0.98}[task.name]
 
 
-def test_trial_of_a_search(task, small, tmp_path, capsys):
+def test_trial_of_a_search(small_dirs, tmp_path, capsys):
     words = ["--trial", "0003", "--search", "reference", "--epochs", "1"]
-    places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
-    assert cli.main(task, "retrain", [*words, *places]) == 0
+    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    assert cli.main(MNIST, "retrain", [*words, *places]) == 0
     assert "trial 0003 of the committed" in capsys.readouterr().out
 
 
+@ONE_TASK
 def test_other_settings_under_the_same_name_are_refused(user, capsys):
-    user.run(capsys, "search", "--quick", "--name", "once")
+    user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "once")
     before = (user.folder("searches") / "once" / "trials.csv").read_bytes()
-    words = ["--quick", "--name", "once", "--seed", "1", "--batch-size", "64"]
+    words = ["--quick", "--max-trials", "1", "--name", "once", "--seed", "1", "--batch-size", "64"]
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
     assert cli.main(user.task, "search", [*words, *places]) == 2
     err = capsys.readouterr().err
@@ -241,6 +250,7 @@ def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, c
         assert table.score.between(0, 1).all() and re.search(rf"{objective} [01]\.", out)
 
 
+@ONE_TASK
 def test_a_second_search_in_one_folder_leaves(user, capsys):
     folder = folders.make_folder(user.folder("searches") / "busy")
     with FileLock(folder / ".lock"):
@@ -249,6 +259,7 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
     assert "another process is searching" in capsys.readouterr().err
 
 
+@ONE_TASK
 def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     path = tmp_path / "pay $1_{$ now.png"
     Image.new("L", (28, 28), 40).save(path)
@@ -257,6 +268,7 @@ def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     assert path.name in capsys.readouterr().out
 
 
+@ONE_TASK
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
@@ -270,6 +282,7 @@ def test_a_search_says_where_its_validation_images_come_from(user, capsys, proto
     assert f"images for validation, {words}" in user.run(capsys, "search", *options)
 
 
+@ONE_TASK
 def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     for name in ("sched_getaffinity", "sched_setaffinity", "posix_fallocate"):
         monkeypatch.delattr(os, name)
@@ -278,6 +291,7 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "elsewhere")
 
 
+@ONE_TASK
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("recipe", [None, "mlp"], ids=["keras", "mlp"])
 def test_mixed_precision(user, capsys, precision, recipe):
