@@ -26,6 +26,7 @@ from mnist_keras.task import TASK as MNIST
 from shared_keras.data import datasets, idx
 
 TASKS = [FASHION, MNIST]
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 TRAIN, TEST = 1500, 600
 
 
@@ -51,10 +52,9 @@ def pytest_configure():
 
     There a search has one worker, which is kept from test to test, unless a test asks for more.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
+    if "PYTEST_XDIST_WORKER" in os.environ and CORES:
         number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-        os.sched_setaffinity(0, {cores[number % len(cores)]})
+        os.sched_setaffinity(0, {CORES[number % len(CORES)]})
 
 
 def pytest_collection_modifyitems(items):

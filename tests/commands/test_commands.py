@@ -19,6 +19,8 @@ from shared_keras.results.settings import RunSettings, SearchSettings, read_sett
 from tests.conftest import MNIST, TASKS, as_embedded
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
+# WAYS=all is the long version, in which both tasks go the whole way.
+WAYS = TASKS if os.environ.get("WAYS") == "all" else TASKS[:1]
 # For what cannot depend on the dataset.
 ONE_TASK = pytest.mark.parametrize("user", [MNIST], indirect=True, ids=["mnist"])
 
@@ -59,8 +61,9 @@ class User:
         return max(self.folder(kind).iterdir(), key=lambda path: path.stat().st_mtime)
 
 
+@pytest.mark.parametrize("user", WAYS, indirect=True, ids=lambda task: task.name)
 def test_the_whole_way(user, capsys):
-    """search, retrain --best, evaluate, predict, explore: output and files."""
+    """search, retrain --best, evaluate, predict: output and files."""
     out = user.run(capsys, "search", "--quick", "--name", "mine")
     lines = [line for line in out.splitlines() if re.match(r"\d+/6 ", line)]
     assert len(lines) == 6
@@ -118,6 +121,8 @@ def test_the_whole_way(user, capsys):
     assert out.count("test image") == 4 and len(re.findall(r"\d%", out)) == 12
     assert Image.open(user.newest("predictions") / "seen.png")
 
+
+def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
     assert "(1200, 28, 28)" in out and "(300, 28, 28)" in out and "(600, 28, 28)" in out
@@ -225,9 +230,9 @@ def test_trial_of_a_search(small_dirs, tmp_path, capsys):
 
 @ONE_TASK
 def test_other_settings_under_the_same_name_are_refused(user, capsys):
-    user.run(capsys, "search", "--quick", "--name", "once")
+    user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "once")
     before = (user.folder("searches") / "once" / "trials.csv").read_bytes()
-    words = ["--quick", "--name", "once", "--seed", "1", "--batch-size", "64"]
+    words = ["--quick", "--max-trials", "1", "--name", "once", "--seed", "1", "--batch-size", "64"]
     places = ["--data-dir", str(user.data), "--results-dir", str(user.results)]
     assert cli.main(user.task, "search", [*words, *places]) == 2
     err = capsys.readouterr().err

@@ -32,19 +32,19 @@ def hear_ctrl_c():
 
 
 class Searcher:
-    """A user who searches on small data, with several workers."""
+    """A user who searches on small data."""
 
     def __init__(self, data, results):
         self.results = results
-        self.places = ["--data-dir", str(data), "--results-dir", str(results), "--workers", "2"]
+        self.places = ["--data-dir", str(data), "--results-dir", str(results)]
 
     def words(self, name):
         return ["--quick", "--space", "dense", "--name", name, *self.places]
 
     def start(self, name):
-        """Start a search in its own process."""
+        """Start a search in its own process, with several workers."""
         return subprocess.Popen(
-            [sys.executable, "-m", "mnist_keras.search", *self.words(name)],
+            [sys.executable, "-m", "mnist_keras.search", *self.words(name), "--workers", "2"],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

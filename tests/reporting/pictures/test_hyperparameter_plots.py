@@ -9,7 +9,7 @@ import pytest
 from shared_keras.reporting.pictures import hyperparameter_plots, plots
 from shared_keras.results.trials import TrialRow
 from tests.reporting import seen
-from tests.reporting.test_search_plots import state
+from tests.reporting.pictures.test_search_plots import state
 
 
 def results(n=60, seed=0):
