@@ -47,6 +47,7 @@ def run(task: Task, args) -> None:
         say(f"of a run: `{command}.evaluate NAME`; predict and compare take its name, too")
     if "search" in kinds:
         say(f"of a search: `{command}.retrain --best --search NAME`")
+    say("of images of your own, add --data-dir DIR")
 
 
 def _describe(entry: Entry) -> Group:

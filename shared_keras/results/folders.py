@@ -5,6 +5,7 @@ from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
+from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
@@ -25,6 +26,14 @@ def make_folder(path: Path) -> Path:
             f"argument --results-dir: expected a writable folder, but {path}: {error.strerror}"
         ) from None
     return path
+
+
+def is_of(task: Task, folder: Path) -> bool:
+    """Return whether a search was on the task's images, as far as its settings say."""
+    path = folder / "settings.json"
+    if not path.exists():
+        return True
+    return files.read_object(path).get("title") in (None, task.title)  # None in older ones
 
 
 def new_folder(parent: Path, label: str) -> Path:

@@ -15,7 +15,7 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
         task: The task.
         results_dir: Folder of the user's results.
         name: Name of a search; "reference" is the committed one. By default
-            the user's newest, or else the reference.
+            the user's newest on the task's images, or else the reference.
 
     Raises:
         BadInput: if there is none, or it is not finished.
@@ -34,7 +34,8 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
             )
     else:
         finished = sorted(own.glob("*/best.json"), key=lambda path: path.stat().st_mtime)
-        folder = finished[-1].parent if finished else reference
+        of_these = [path.parent for path in finished if folders.is_of(task, path.parent)]
+        folder = of_these[-1] if of_these else reference
     if not (folder / "best.json").exists():
         raise BadInput(
             f"{folder} holds no finished search (it has no best.json); "
@@ -58,7 +59,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
     """
     own = (results_dir / task.name / "searches").glob("*/best.json")
     newest = sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)
-    found = [path for path in newest if path.parent.name != but]
+    found = [p for p in newest if p.parent.name != but and folders.is_of(task, p.parent)]
     found += folders.reference(task).glob("**/best.json")
     for path in found:
         best = files.read_object(path, "space", "hyperparameters")
