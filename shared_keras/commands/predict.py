@@ -44,7 +44,8 @@ def run(task: Task, args) -> None:
     """Print the three likeliest classes of each image and draw what the model saw.
 
     Raises:
-        RunFailed: if a file is not an image, after the other files were classified.
+        BadInput: if no file is an image.
+        RunFailed: if one is not, after the other files were classified.
     """
     if bool(args.files) == (args.random is not None):
         got = "both" if args.files else "neither"
@@ -65,6 +66,8 @@ def run(task: Task, args) -> None:
         answers = _answers(trained, model, items)
         _report(items, answers)
         _draw(task, args, path, items, answers)
+    if args.files and not items:
+        raise BadInput(f"argument FILE: none of {len(args.files)} files could be read")
     if broken := len(args.files) and len(args.files) - len(items):
         raise RunFailed(f"{broken} of {len(args.files)} files could not be read")
 
@@ -79,6 +82,8 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
         try:
             photo = photos.read(path, task.photos)
         except BadInput as error:
+            if len(paths) == 1:
+                raise
             print(error, file=sys.stderr)
             continue
         note = "dark on light, inverted" if photo.inverted else ""

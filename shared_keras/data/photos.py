@@ -63,6 +63,8 @@ def _open(path) -> np.ndarray:
                 return _colours(ImageOps.exif_transpose(file))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path}: expected an image file, got a folder") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BadInput(
             f"{path}: expected an image of at most {Image.MAX_IMAGE_PIXELS:,} pixels, got more"

@@ -147,6 +147,18 @@ def test_predict_files(trained, capsys, tmp_path):
     assert "Traceback" not in err
 
 
+@ONE_TASK
+def test_predicting_no_readable_file_is_bad_input(trained, capsys, tmp_path):
+    places = ["--data-dir", str(trained.data), "--results-dir", str(trained.results)]
+    for files, message in (
+        ([tmp_path], "expected an image file, got a folder"),
+        ([tmp_path / "a.png", tmp_path / "b.png"], "none of 2 files"),
+    ):
+        assert cli.main(trained.task, "predict", [*map(str, files), *places]) == 2
+        err = capsys.readouterr().err
+        assert message in err and len(err.splitlines()) == (1 if len(files) == 1 else 3)
+
+
 def test_recipe_follows_its_protocol(user, capsys):
     name = KERAS_RECIPE[user.task.name]
     out = user.run(capsys, "retrain", "--recipe", name, "--epochs", 1)
