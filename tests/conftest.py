@@ -2,7 +2,6 @@
 
 import gzip
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +14,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ |= workers.ONE_THREAD
 os.environ.setdefault("XLA_FLAGS", f"{workers.XLA_FLAGS} --xla_backend_optimization_level=0")
 # Tests repeat the same searches; compile each program once.
-PROGRAMS = Path(__file__).parents[1] / ".pytest_cache" / "jax-programs"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(".pytest_cache/jax-programs"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-# Each process of xdist keeps to a core of its own. There a search has one worker, which is kept
-# from test to test, unless a test asks for more.
-CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-if "PYTEST_XDIST_WORKER" in os.environ and CORES:
-    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    os.sched_setaffinity(0, {CORES[number % len(CORES)]})
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
@@ -31,6 +23,13 @@ from shared_keras.data import datasets
 
 TASKS = [FASHION, MNIST]
 TRAIN, TEST = 1500, 600
+
+# Each process of xdist keeps to a core of its own. There a search has one worker, which is kept
+# from test to test, unless a test asks for more.
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+if "PYTEST_XDIST_WORKER" in os.environ and CORES:
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.sched_setaffinity(0, {CORES[number % len(CORES)]})
 
 
 def idx_bytes(array):
