@@ -15,16 +15,16 @@ def pids(pool):
     return [worker.submit(os.getpid).result() for worker in pool]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True, scope="module")
 def every_core():
-    """Let this process use all cores, as a user's does."""
+    """Let this process use all cores, as a user's does, and its workers, too."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, CORES)
+    workers._stop()
     yield
     os.sched_setaffinity(0, before)
 
 
-@pytest.mark.usefixtures("every_core")
 def test_workers_are_kept_from_one_search_to_the_next():
     cores = os.sched_getaffinity(0)
     pool = workers.get(len(cores))
@@ -80,7 +80,6 @@ def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     assert workers.default() >= 1 and "cores" in devices.describe()
 
 
-@pytest.mark.usefixtures("every_core")
 def test_workers_are_pinned_only_if_there_is_one_for_each_core():
     cores = os.sched_getaffinity(0)
     count = 1 if len(cores) > 1 else 2
