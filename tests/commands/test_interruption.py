@@ -101,7 +101,8 @@ from shared_keras import cli
 def run(task, args):
     gc.callbacks.append(lambda *_: gc.callbacks.clear() or signal.raise_signal(signal.SIGINT))
     gc.collect()
-    time.sleep(20)
+    for _ in range(200):  # a signal just before a long sleep would wait for its end
+        time.sleep(0.1)
 
 ctypes.CDLL(None).__cxa_atexit(ctypes.CDLL(None).abort, None, None)
 sys.modules["shared_keras.commands.retrain"] = types.SimpleNamespace(run=run)
