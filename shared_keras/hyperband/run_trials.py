@@ -59,6 +59,13 @@ class Course:
     notes: list[str] = field(default_factory=list)
 
 
+def begin(course: Course) -> None:
+    """Forget what an earlier search of the same tuner was interrupted in."""
+    course.oracle.forget_interrupted()
+    course.running.clear()
+    course.again.clear()
+
+
 def run(
     course: Course,
     pool: Sequence[Worker],

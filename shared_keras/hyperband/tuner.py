@@ -213,6 +213,7 @@ class Hyperband(BaseTuner):
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.lock(), self._progress(verbose) as (report, say):
             files.sweep(Path(self.project_dir))
+            run_trials.begin(self.course)
             self.oracle.take_up(begun_with)
             self.save()
             self.on_search_begin()

@@ -212,3 +212,19 @@ def test_nothing_is_printed(done, tmp_path, capsys):
     trial = make(tmp_path).oracle.create_trial("t")
     assert trial.status == "RUNNING"
     assert capsys.readouterr().out == ""
+
+
+def test_the_same_tuner_goes_on_after_an_interruption(tmp_path):
+    calls = []
+
+    def stop_once():
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+
+    tuner = make(tmp_path, workers=1, callback=stop_once)
+    with pytest.raises(KeyboardInterrupt):
+        search(tuner)
+    search(tuner)
+    assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
+    assert outcome(tuner) == outcome(search(make(tmp_path / "whole", workers=1)))

@@ -278,7 +278,12 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self.hyperband_iterations = iterations
         self.try_first = state["first"]
         self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
+        self.forget_interrupted()
+
+    def forget_interrupted(self) -> None:
+        """Keep the trials that ended; those that an interruption left running start over."""
         ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
+        self.ongoing_trials.clear()
         self.trials, self._retry_queue, self._drawn = ended, [], {}
         for order in (self.start_order, self.end_order):
             known = [trial_id for trial_id in dict.fromkeys(order) if trial_id in ended]
