@@ -270,6 +270,7 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     seed = seed_of(job, number)
     if search.folds:
         given = training.arguments(*args, **_without_callbacks(options))
+        del given["seed"]
         args, options = (), folds.cut(given, search.folds, number % search.folds, search.seed)
     if own_fit(search.hypermodel):
         training.seed_globals(seed)
