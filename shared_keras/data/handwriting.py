@@ -162,10 +162,7 @@ def _fit(coverage) -> np.ndarray:
     if scale > 1:
         coverage = _as_scanned(coverage, scale)
     ink = coverage[box(coverage > 0.02)]
-    longest = max(ink.shape)
-    size = [max(1, round(length * FIT / longest)) for length in ink.shape[::-1]]
-    way = Image.Resampling.BOX if longest > FIT else Image.Resampling.BICUBIC
-    fitted = np.asarray(Image.fromarray(ink.astype(np.float32)).resize(size, way))
+    fitted = resize(ink, FIT)
     fitted = np.clip(fitted / fitted.max(), 0, 1)
     image = np.zeros((SIDE, SIDE), np.uint8)
     corner = [
@@ -175,6 +172,14 @@ def _fit(coverage) -> np.ndarray:
     place = tuple(slice(start, start + length) for start, length in zip(corner, fitted.shape))
     image[place] = np.round(255 * fitted)
     return image
+
+
+def resize(levels: np.ndarray, side: int) -> np.ndarray:
+    """Resize levels, float (height, width), so that the longer side has `side` pixels."""
+    longest = max(levels.shape)
+    size = [max(1, round(length * side / longest)) for length in levels.shape[::-1]]
+    way = Image.Resampling.BOX if longest > side else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(levels.astype(np.float32)).resize(size, way))
 
 
 def _as_scanned(coverage, scale) -> np.ndarray:

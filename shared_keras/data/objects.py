@@ -6,10 +6,9 @@ light on dark.
 """
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
-from shared_keras.data.handwriting import box, shrink, without_specks
+from shared_keras.data.handwriting import box, resize, shrink, without_specks
 from shared_keras.systems.spec import SIDE
 
 SEARCH = 256  # pixels a side that are enough to see the object
@@ -39,12 +38,7 @@ def prepare(photo: np.ndarray) -> tuple[np.ndarray, bool] | None:
     darker = bool((grey - level)[mask].mean() < 0)
     levels = (level - grey) if darker else (grey - level)
     levels = np.clip(levels, 0, None) * mask
-    place = box(mask)
-    levels = levels[place]
-    longest = max(levels.shape)
-    size = [max(1, round(length * SIDE / longest)) for length in levels.shape[::-1]]
-    way = Image.Resampling.BOX if longest > SIDE else Image.Resampling.BICUBIC
-    fitted = np.asarray(Image.fromarray(levels).resize(size, way))
+    fitted = resize(levels[box(mask)], SIDE)
     image = np.zeros((SIDE, SIDE), np.uint8)
     top, left = ((SIDE - length) // 2 for length in fitted.shape)
     fitted = np.clip(fitted * (255 / fitted.max()), 0, 255).round()
