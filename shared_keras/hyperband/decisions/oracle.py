@@ -25,7 +25,7 @@ from shared_keras import files
 from shared_keras.hyperband.decisions import objectives, rungs, same_search
 from shared_keras.hyperband.decisions.drawn import derive_seed
 from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot, ranked
-from shared_keras.hyperband.table import PREFIX, Bookkeeping, bookkeeping, not_finite
+from shared_keras.hyperband.table import Bookkeeping, bookkeeping, not_finite
 
 DRAWS = 100  # attempts to draw a new setting
 OF_TRIAL = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
@@ -67,7 +67,6 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self._known_first: list | None = None
         self._drawn: dict[Slot, dict] = {}
         self._attempts: dict[str, int] = {}  # of drawing, by trial
-        self._slots: dict[str, Slot] = {}  # by trial
 
     def _plan(self) -> dict[tuple[int, int], Rung]:
         """Return all rungs by key, in the order of their trials' numbers."""
@@ -111,25 +110,19 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def begin(self, slot: Slot, tuner_id: str) -> Trial:
         """Create the trial of a slot and save it."""
+        place = Bookkeeping(
+            epochs=slot.rung.epochs,
+            initial_epoch=slot.rung.initial_epoch,
+            bracket=slot.rung.bracket,
+            rung=slot.rung.key[1],
+            parent=slot.parent,
+        )
         if slot.parent is None:
-            hyperparameters = keras_tuner.HyperParameters()
-            hyperparameters.merge(self.known_first())
-            values = self._values(slot)
+            hyperparameters = self._known_with(self._values(slot), place)
         else:
             hyperparameters = self.trials[slot.parent].hyperparameters.copy()
-            values = hyperparameters.values
-        hyperparameters.values = (
-            values
-            | Bookkeeping(
-                epochs=slot.rung.epochs,
-                initial_epoch=slot.rung.initial_epoch,
-                bracket=slot.rung.bracket,
-                rung=slot.rung.key[1],
-                parent=slot.parent,
-            ).to_values()
-        )
+            hyperparameters.values |= place.to_values()
         trial = Trial(hyperparameters=hyperparameters, trial_id=slot.trial_id, status=RUNNING)
-        self._slots[trial.trial_id] = slot
         self.trials[trial.trial_id] = self.ongoing_trials[tuner_id] = trial
         self.start_order.append(trial.trial_id)
         self._save_trial(trial)
@@ -148,15 +141,19 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         They differ from all that were drawn at first, but not necessarily from what other
         redrawn trials have, since these depend on timing.
         """
-        slot = self._slots[trial.trial_id]
-        attempt = self._attempts[slot.trial_id] = self._attempts.get(slot.trial_id, 0) + 1
-        if slot.parent is not None or attempt >= DRAWS:
+        place, trial_id = bookkeeping(trial), trial.trial_id
+        attempt = self._attempts[trial_id] = self._attempts.get(trial_id, 0) + 1
+        if place.parent is not None or attempt >= DRAWS:
             return False
-        kept = {n: v for n, v in trial.hyperparameters.values.items() if n.startswith(PREFIX)}
-        trial.hyperparameters = keras_tuner.HyperParameters()
-        trial.hyperparameters.merge(self.known_first())
-        trial.hyperparameters.values = self._draw(slot, attempt) | kept
+        trial.hyperparameters = self._known_with(self._draw(trial_id, attempt), place)
         return True
+
+    def _known_with(self, values: Mapping, place: Bookkeeping) -> keras_tuner.HyperParameters:
+        """Return the hyperparameters that were known first, with these values."""
+        hyperparameters = keras_tuner.HyperParameters()
+        hyperparameters.merge(self.known_first())
+        hyperparameters.values = values | place.to_values()
+        return hyperparameters
 
     def create_trial(self, tuner_id):
         """Start the next trial; see `keras_tuner.Oracle.create_trial`."""
@@ -174,20 +171,20 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             given = iter(self.try_first)
             for rung in rungs.first_rungs(self.rungs):
                 for each in (Slot(rung, index) for index in range(rung.trials)):
-                    self._drawn[each] = next(given, None) or self._draw(each)
+                    self._drawn[each] = next(given, None) or self._draw(each.trial_id)
             if slot not in self._drawn:  # it replaces one that failed
-                self._drawn[slot] = self._draw(slot)
+                self._drawn[slot] = self._draw(slot.trial_id)
         return self._drawn[slot]
 
-    def _draw(self, slot: Slot, first_attempt: int = 0) -> dict:
+    def _draw(self, trial_id: str, first_attempt: int = 0) -> dict:
         """Draw hyperparameters that differ from all earlier ones, if possible."""
         for attempt in range(first_attempt, DRAWS):
-            self._attempts[slot.trial_id] = attempt
+            self._attempts[trial_id] = attempt
             hp = keras_tuner.HyperParameters()
             for i, parameter in enumerate(self.known_first()):
                 hp.merge([parameter])
                 if hp.is_active(parameter):
-                    seed = derive_seed(self.seed_of(slot.trial_id), attempt, i)
+                    seed = derive_seed(self.seed_of(trial_id), attempt, i)
                     hp.values[parameter.name] = parameter.random_sample(seed)
             if hp.values not in self._drawn.values():
                 break
@@ -213,9 +210,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def _retry(self, trial):
         """Return whether a failed trial is to be run again. Unlike the stock method, be silent."""
-        if trial.status != rungs.INVALID:
-            return False
-        if self._run_times[trial.trial_id] > self.max_retries_per_trial:
+        failed = trial.status == rungs.INVALID
+        if failed and self.run_times(trial) > self.max_retries_per_trial:
             trial.status = FAILED
         return trial.status == rungs.INVALID
 

@@ -269,23 +269,19 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     args, options = search.args, search.options
     seed = seed_of(job, number)
     if search.folds:
-        given = training.arguments(*args, **_without_callbacks(options))
+        given = training.arguments(*args, **options)
         del given["seed"]
         args, options = (), folds.cut(given, search.folds, number % search.folds, search.seed)
     if own_fit(search.hypermodel):
         training.seed_globals(seed)
         return search.hypermodel.fit(hp, model, *args, **options | own)
-    given = training.arguments(*args, **_without_callbacks(options))
+    given = training.arguments(*args, **options)
     given |= own
     if isinstance(search.hypermodel, Space):
         given = search.hypermodel.options(hp, given)
     del given["seed"]
     course.note = course.note or training.why_not_compiled(model, given)
     return training.fit(model, seed=seed, **given)
-
-
-def _without_callbacks(options: Mapping) -> dict:
-    return {name: value for name, value in options.items() if name != "callbacks"}
 
 
 def _copies(callbacks: list) -> list:
