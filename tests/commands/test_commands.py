@@ -200,13 +200,14 @@ def test_committed_reference_is_complete(task, tmp_path):
     folder = searches.find(task, tmp_path, "reference")
     settings = read_settings(SearchSettings, folder / "settings.json")
     budget = task.spaces[task.default_space]
-    assert (settings.space, settings.max_epochs, settings.factor) == (
+    assert (settings.space, settings.max_epochs, settings.factor, settings.iterations) == (
         task.default_space,
         budget.max_epochs,
         budget.factor,
+        budget.iterations,
     )
     table = pd.read_csv(folder / "trials.csv", dtype={"trial": str})
-    assert len(table) == {"fashion": 92, "mnist": 46}[task.name]
+    assert len(table) == {"fashion": 92, "mnist": 4 * 46}[task.name]
     best = json.loads((folder / "best.json").read_text())
     assert best["score"] == table[table.epochs == budget.max_epochs].score.max()
 
