@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from shared_keras.data import datasets, splits
-    from shared_keras.processes import workers
+    from shared_keras.processes import local_pool as workers
 
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.environ.setdefault("XLA_FLAGS", workers.XLA_FLAGS)

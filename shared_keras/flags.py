@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared_keras import devices
-from shared_keras.parser import Parser, name, whole, whole_or_auto
+from shared_keras.parser import Parser, name, share, whole, whole_or_auto
 from shared_keras.results.settings import (
     ALL,
     BATCH_SIZE,
@@ -61,13 +61,6 @@ def search(task: Task) -> Parser:
     add("--batch-size", type=whole(1), metavar="N", help=batch)
     add("--objective", choices=OBJECTIVES, default="val_accuracy", help="metric to improve")
     add(
-        "--workers",
-        type=whole_or_auto,
-        metavar="N",
-        default="auto",
-        help="worker processes; auto: one for each CPU core, or one on a GPU",
-    )
-    add(
         "--try-first",
         choices=[*(n for n, r in task.recipes.items() if isinstance(r.system, Replay)), BEST],
         metavar="NAME",
@@ -93,6 +86,7 @@ def search(task: Task) -> Parser:
     _add_split(parser, "holdout")
     _add_data(parser)
     _add_results(parser)
+    _add_workers(parser)
     _add_device(parser)
     return parser
 
@@ -283,6 +277,35 @@ def _add_results(parser: Parser) -> None:
         type=Path,
         default=Path("tuner_results"),
         help="where results are written and looked for",
+    )
+
+
+def _add_workers(parser: Parser) -> None:
+    add = parser.add_argument
+    add(
+        "--workers",
+        type=whole_or_auto,
+        metavar="N",
+        default="auto",
+        help="worker processes; auto: one for each CPU core, or one on a GPU",
+    )
+    add(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on a Ray cluster: auto for that of this machine, HOST:PORT, ray://HOST:PORT, "
+        "or local to start one here",
+    )
+    add(
+        "--gpus-per-worker",
+        type=share,
+        metavar="N",
+        help="GPUs of each worker of the cluster, such as 0.5; by default 1 if it has any",
+    )
+    add(
+        "--cluster-timeout",
+        type=whole(1),
+        metavar="SECONDS",
+        help="how long to wait while the cluster has no worker, by default 600",
     )
 
 

@@ -69,3 +69,16 @@ def whole_or_auto(text: str) -> int | None:
         raise argparse.ArgumentTypeError(
             f"expected auto or a whole number of at least 1, got '{text}'"
         ) from None
+
+
+def share(text: str) -> float:
+    """Read a number of at least 0: a part of one, or a whole number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value < 1 or (value.is_integer() and 0 <= value <= 1024)):
+        raise argparse.ArgumentTypeError(
+            f"expected a part of one, such as 0.5, or a whole number, got '{text}'"
+        )
+    return value

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared_keras.processes import workers
+from shared_keras.processes import local_pool as workers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As in a search: one process per core, with one thread. Without LLVM's optimizations,

@@ -4,8 +4,9 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from shared_keras.commands import pools
 from shared_keras.errors import BadInput
-from shared_keras.processes import quick_import, workers
+from shared_keras.processes import quick_import
 from shared_keras.results.settings import QUICK
 from shared_keras.task import Task
 
@@ -27,13 +28,13 @@ def run(task: Task, args) -> None:
             f"argument --min-epochs: expected at most {budget['max_epochs']}, the epochs of the "
             f"longest training, got {args.min_epochs}"
         )
-    count = args.workers or workers.default()
-    workers.get(count)  # they start while this process imports Keras
-    quick_import.keras()
+    with pools.of(args) as pool:
+        pool.workers()  # they start while this process imports Keras
+        quick_import.keras()
 
-    from shared_keras.commands import search_session  # needs Keras
+        from shared_keras.commands import search_session  # needs Keras
 
-    search_session.run(task, args, budget, args.name or _default_name(args), count)
+        search_session.run(task, args, budget, args.name or _default_name(args), pool)
 
 
 def _budget(task: Task, args) -> dict[str, int]:

@@ -13,7 +13,7 @@ from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.hyperband import Hyperband, confirm
 from shared_keras.models import metrics
-from shared_keras.processes.workers import Worker
+from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.reporting import run_report, search_report
 from shared_keras.reporting.progress import Progress
 from shared_keras.results import folders, searches
@@ -38,7 +38,7 @@ MISLEADING = (
 )
 
 
-def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> None:
+def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None:
     """Start or resume a search, and show its results.
 
     Args:
@@ -46,7 +46,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
         args: What `flags.search` parsed.
         budget: `max_epochs`, `min_epochs`, `factor` and `iterations`.
         name: Name of the search.
-        workers: Number of worker processes.
+        pool: The workers.
 
     Raises:
         BadInput: if the flags do not fit the space, or the folder holds a different search.
@@ -75,11 +75,11 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
     if not resumed:
         files.write_json(folder / "environment.json", environment())
         write_settings(folder / "settings.json", settings)
-    tuner = _tuner(task, settings, folder, workers, try_first, args.max_trials)
+    tuner = _tuner(task, settings, folder, pool, try_first, args.max_trials)
     if settings.objective.endswith("precision") and "macro" not in settings.objective:
         macro = settings.objective.replace("precision", "macro_precision")
         print(MISLEADING.format(settings.objective, macro), file=sys.stderr)
-    progress = Progress(task.title, workers)
+    progress = Progress(task.title, pool.size)
     progress.announce(tuner.state(), folder, resumed)
     if settings.split != "holdout":
         source = run_report.validation_source(settings.split)
@@ -87,7 +87,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
     _search(tuner, folder, split, settings, args, progress)
 
 
-def _tuner(task, settings, folder, workers, try_first, max_trials) -> Hyperband:
+def _tuner(task, settings, folder, pool, try_first, max_trials) -> Hyperband:
     return Hyperband(
         task.builder(settings.space),
         keras_tuner.Objective(
@@ -102,7 +102,7 @@ def _tuner(task, settings, folder, workers, try_first, max_trials) -> Hyperband:
         metrics=_metrics(task, settings.objective),
         directory=folder.parent,
         project_name=folder.name,
-        workers=workers,
+        workers=pool,
         try_first=try_first,
         max_trials=max_trials,
     )
@@ -159,7 +159,7 @@ def _search(
             (folder / name).unlink(missing_ok=True)
     search_report.write(folder, state, settings, confirmed)
     if not search_report.drawn(folder, confirmed):
-        artist = [*artists, *tuner.idle_workers()][0]
+        artist = next(iter([*artists, *tuner.idle_workers()]), None)
         _draw(artist, progress, folder, state, tuner.axes(), progress.title, confirmed)
     search_report.show(folder, state, progress.console, confirmed)
 
@@ -205,10 +205,11 @@ def _write_tensorboard(folder: Path, state: SearchState, trials: Sequence[str]) 
             search_report.write_tensorboard(folder, row)
 
 
-def _draw(worker: Worker, progress: Progress, *search: object) -> None:
-    """Have a worker draw the pictures of a search, given as `search_report.draw` takes it."""
+def _draw(worker: Worker | None, progress: Progress, *search: object) -> None:
+    """Draw the pictures of a search, given as `search_report.draw` takes it, in a worker if any."""
     try:
-        for note in worker.submit(search_report.draw, *search).result():
+        done = worker and worker.submit(search_report.draw, *search)
+        for note in done.result() if done else search_report.draw(*search):
             progress.say(note)
     except BrokenExecutor:
         progress.say("note: the pictures could not be drawn, because the worker process died")

@@ -10,6 +10,8 @@ from shared_keras import files
 from shared_keras.errors import BadInput, whole
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.processes import lock
+from shared_keras.processes.local_pool import LocalPool
+from shared_keras.processes.protocol import Pool
 
 
 def oracle(
@@ -60,6 +62,17 @@ def oracle(
     if overwrite:
         _delete(folder)
     return made
+
+
+def pool(workers: int | Pool | None) -> Pool:
+    """Return the workers: that many on this machine, or those given.
+
+    Raises:
+        BadInput: if it is neither.
+    """
+    if hasattr(workers, "workers"):
+        return workers
+    return LocalPool(whole("workers", workers, 1, None))
 
 
 def _seed(seed: int | None, folder: Path | None) -> int:

@@ -103,7 +103,7 @@ def _train(tuner, trials, numbers, x, y, report, options) -> None:
         for leftover in (saved.CHECKPOINT, saved.BUILD_CONFIG):
             (ended.folder / leftover).unlink(missing_ok=True)
 
-    job_pool.run(tuner.pool(), shared, job.run, choose, end)
+    job_pool.run(tuner.pool, shared, job.run, choose, end)
 
 
 def _file(folder: Path, trial, number: int) -> Path:

@@ -16,7 +16,7 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED, INVALID, Slot, lineage
 from shared_keras.hyperband.trials import job, saved
 from shared_keras.processes import job_pool
-from shared_keras.processes.workers import Worker
+from shared_keras.processes.protocol import Pool, Worker
 
 HERE = "here"  # in place of a worker
 
@@ -68,10 +68,11 @@ def begin(course: Course) -> None:
 
 def run(
     course: Course,
-    pool: Sequence[Worker],
+    pool: Pool,
     shared: job.Search,
     deadline: float | None,
     report: Callable[[], None],
+    say: Callable[[str], None],
 ) -> None:
     """Train on workers until no slot is open or the time is up.
 
@@ -81,6 +82,7 @@ def run(
         shared: What all its trials have in common.
         deadline: The time, on the clock of `time.monotonic`, after which no trial is started.
         report: Called whenever something has happened, and once a second.
+        say: Called with a sentence when workers came or went.
 
     Raises:
         CannotBeSent: before the first trial, if `shared` cannot be sent to the workers.
@@ -93,7 +95,7 @@ def run(
         if choice is None:
             return None
         worker, new = choice
-        trial = _begin(course, new, worker, f"worker{pool.index(worker)}")
+        trial = _begin(course, new, worker, worker.name)
         begun = make_job(course, trial)
         trials[begun] = trial
         return worker, begun
@@ -101,7 +103,7 @@ def run(
     def end(worker, ended, result):
         _end(course, trials.pop(ended), worker, result)
 
-    job_pool.run(pool, shared, job.run, choose, end, report)
+    job_pool.run(pool, shared, job.run, choose, end, report, say)
 
 
 def run_here(

@@ -25,7 +25,8 @@ from shared_keras.hyperband import arguments, fingerprint, hooks, run_trials, ta
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.decisions.rungs import FAILED
 from shared_keras.hyperband.trials import compiling, folds, job
-from shared_keras.processes import lock, workers
+from shared_keras.processes import lock
+from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
 
@@ -66,7 +67,8 @@ class Hyperband(BaseTuner):
         overwrite: Whether to delete an earlier search of this name.
         executions_per_trial: How many times to train each trial, with different seeds; its
             score is the mean.
-        workers: How many processes train; by default one per CPU core, or one on a GPU.
+        workers: How many processes train, by default one per CPU core, or one on a GPU; or the
+            workers of a cluster, from `shared_keras.processes.cluster.connect`.
         min_epochs: Epochs of the shortest training; brackets that would train for fewer are
             left out.
         folds: Number of folds for cross-validation: a trial trains once for each, and its
@@ -113,7 +115,7 @@ class Hyperband(BaseTuner):
         overwrite: bool = False,
         executions_per_trial: int = 1,
         *,
-        workers: int | None = None,
+        workers: int | Pool | None = None,
         min_epochs: int = 1,
         folds: int | None = None,
         try_first: Sequence[Mapping] = (),
@@ -142,7 +144,7 @@ class Hyperband(BaseTuner):
             max_trials=max_trials,
         )
         self.callback = callback
-        self.workers = whole("workers", workers, 1, None)
+        self.pool = arguments.pool(workers)
         self.folds = whole("folds", folds, 2, None)
         self._made = False
         self._first_model = None  # digest of the model with default values
@@ -258,9 +260,11 @@ class Hyperband(BaseTuner):
             draws=self.oracle.tune_new_entries,
         )
 
-    def lock(self) -> contextlib.AbstractContextManager:
-        """Return what keeps others from searching or confirming in the folder."""
-        return lock.of(Path(self.project_dir))
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep others from searching or confirming in the folder, or with the workers."""
+        with self.pool.claimed(), lock.of(Path(self.project_dir)):
+            yield
 
     @contextlib.contextmanager
     def _progress(self, verbose) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
@@ -268,7 +272,7 @@ class Hyperband(BaseTuner):
         if self.callback is not None or not verbose:
             yield self.callback or (lambda: None), lambda line: None
             return
-        progress = Progress(self.project_name, self.workers or workers.default())
+        progress = Progress(self.project_name, self.pool.size)
         progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
         with progress:
             yield lambda: progress.update(self.state()), progress.say
@@ -290,11 +294,9 @@ class Hyperband(BaseTuner):
         """Return the columns of the search space, each with whether its axis is logarithmic."""
         return table.axes(self.oracle.hyperparameters.space)
 
-    def pool(self) -> list[workers.Worker]:
-        """Return the worker processes."""
-        return workers.get(self.workers or workers.default())
-
-    def idle_workers(self) -> list[workers.Worker]:
-        """Return the worker processes that are idle."""
+    def idle_workers(self) -> list[Worker]:
+        """Return the workers that are idle and see the files of this process."""
+        if not self.pool.shares_files:
+            return []
         busy = [running.worker for running in self.course.running.values()]
-        return [worker for worker in self.pool() if worker not in busy]
+        return [worker for worker in self.pool.workers() if worker not in busy]

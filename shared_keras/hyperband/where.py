@@ -39,7 +39,7 @@ def train(
     if reason is None:
         try:
             shared = tuner.shared(args, options)
-            run_trials.run(tuner.course, tuner.pool(), shared, deadline, report)
+            run_trials.run(tuner.course, tuner.pool, shared, deadline, report, say)
             return
         except CannotBeSent as error:
             reason = str(error)

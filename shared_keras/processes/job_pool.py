@@ -1,38 +1,37 @@
-"""Run jobs on worker processes: keep them busy, replace those that die.
+"""Run jobs on workers that may die, leave and join: keep them busy, and lose no job.
 
 What all jobs of a run share is sent to each process once. A process may be replaced, by this
 module or by loky itself. The new one then answers that it lacks the shared data, and gets it
-together with its job.
+before its job comes again.
 """
 
-import gc
 import re
-import uuid
-from collections.abc import Callable, Hashable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any
 
-import cloudpickle
+from shared_keras.processes.parcel import CannotBeSent, NotGiven, Parcel
+from shared_keras.processes.protocol import MachineLost, Pool, Worker
 
-from shared_keras.errors import RunFailed
-from shared_keras.processes.workers import Worker
+__all__ = ["CannotBeSent", "Died", "run"]
+DEATHS = 2  # of the processes that run a job, after which the job is given up
+LOSSES = 10  # of machines, which is rarely the job's fault
 
 
 class Died(Exception):
     """The process that ran a job died, twice."""
 
 
-class CannotBeSent(RunFailed):
-    """What all jobs share cannot be sent to another process."""
-
-
 def run(
-    pool: Sequence[Worker],
+    pool: Pool,
     shared: Any,
     work: Callable[[Any, Any], Any],
     choose: Callable[[list[Worker]], tuple[Worker, Hashable] | None],
     end: Callable[[Worker, Any, Any], None],
     report: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda note: None,
 ) -> None:
     """Run jobs until none is running and none is left to choose.
 
@@ -47,129 +46,113 @@ def run(
         end: Called with the worker, the job, and what `work` returned or, if the worker
             died twice, a `Died`.
         report: Called whenever something has happened, and once a second.
+        say: Called with a sentence when workers came or went.
 
     Raises:
         CannotBeSent: before the first job, if `shared` cannot be sent to another process.
+        RunFailed: if there are no workers for too long.
     """
-    parcel = _Parcel(shared, work)
-    ready = [_submit(worker, parcel.hold) for worker in pool]
-    _arrive(ready)
-    idle, busy, died = list(pool), {}, set()
-
-    def start(worker, job, call=parcel.work):
-        busy[_submit(worker, call, job)] = worker, job
-
+    run = _Run(pool, Parcel(pool, shared, work))
     try:
         while True:
-            while idle and (choice := choose(idle)):
-                worker, job = choice
+            idle = run.idle()
+            while idle and run.ready() and (next_ := run.again_on(idle) or choose(idle)):
+                worker, job = next_
                 idle.remove(worker)
-                start(worker, job)
+                run.start(worker, job)
             report()
-            if not busy:
+            while pool.notes:
+                say(pool.notes.pop(0))
+            if run.ready() and not run.busy and not run.again and idle:
                 return
-            done, _ = wait([*busy, *ready], timeout=1, return_when=FIRST_COMPLETED)
-            for future in done & set(ready):
-                ready.remove(future)
-                if not _died(future):
-                    future.result()
-            for future in done & set(busy):
-                worker, job = busy.pop(future)
-                if _died(future):
-                    if job not in died:
-                        died.add(job)
-                        start(worker, job, parcel.hold_and_work)
-                        continue
-                    result = _obituary(future)
-                else:
-                    result = future.result()
-                if isinstance(result, _NotGiven):  # loky has replaced the process
-                    start(worker, job, parcel.hold_and_work)
-                    continue
-                idle.append(worker)
+            for worker, job, result in run.ended():
                 end(worker, job, result)
     except BaseException:
-        for worker, _ in busy.values():
+        for worker, _ in run.busy.values():
             worker.stop()
         raise
 
 
-def _arrive(ready: list[Future]) -> None:
-    """Wait until one process has what all jobs share, so that no job begins if none can."""
-    wait(ready, return_when=FIRST_COMPLETED)
-    for future in ready:
-        if future.done() and not _died(future):
-            future.result()
+class _Run:
+    """Which workers hold the shared data, which jobs run where, and which are to run again."""
+
+    def __init__(self, pool: Pool, parcel: Parcel):
+        self.pool, self.parcel = pool, parcel
+        self.holding: dict[Worker, Future] = {}  # done once a worker has the shared data
+        self.busy: dict[Future, tuple[Worker, Hashable]] = {}
+        self.again: list[Hashable] = []
+        self.deaths, self.losses = Counter(), Counter()
+
+    def idle(self) -> list[Worker]:
+        """Return the workers without a job; those that are new are sent the shared data."""
+        here = self.pool.workers()
+        for worker in here:
+            if worker not in self.holding:
+                self.holding[worker] = _submit(worker, self.parcel.to_hold())
+        self.holding = {worker: self.holding[worker] for worker in here}
+        busy = {worker for worker, _ in self.busy.values()}
+        return [worker for worker in self.holding if worker not in busy]
+
+    def ready(self) -> bool:
+        """Return whether the shared data have arrived somewhere, so that jobs can begin.
+
+        Raises:
+            CannotBeSent: if they cannot be unpickled there.
+        """
+        arrived = False
+        for future in self.holding.values():
+            if future.done() and not _died(future):
+                future.result()
+                arrived = True
+        return arrived or bool(self.busy)
+
+    def again_on(self, idle: list[Worker]) -> tuple[Worker, Hashable] | None:
+        """Return a job that is to run again, and a worker for it."""
+        return (idle[0], self.again.pop(0)) if self.again else None
+
+    def start(self, worker: Worker, job: Hashable) -> None:
+        """Run a job."""
+        self.busy[_submit(worker, self.parcel.to_work(job))] = worker, job
+
+    def ended(self) -> Iterator[tuple[Worker, Hashable, Any]]:
+        """Wait a second, or until something happens, and yield the jobs that have ended."""
+        running = [*self.busy, *(f for f in self.holding.values() if not f.done())]
+        if not running:  # no worker is there
+            time.sleep(0.1)
+        done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+        for future in [future for future in self.busy if future in done]:
+            worker, job = self.busy.pop(future)
+            if _died(future):
+                worker.restart()
+                self.holding.pop(worker, None)
+                (self.losses if _lost(future) else self.deaths)[job] += 1
+                if self.deaths[job] < DEATHS and self.losses[job] < LOSSES:
+                    self.again.append(job)
+                else:
+                    yield worker, job, _obituary(future)
+            elif isinstance(answer := future.result(), NotGiven):  # loky replaced the process
+                self.holding[worker] = _submit(worker, self.parcel.to_hold())
+                self.start(worker, job)
+            else:
+                yield worker, job, self.parcel.result(answer)
 
 
-class _NotGiven:
-    """The answer of a process that lacks the data that all jobs share."""
-
-
-_held: dict[str, Any] = {}  # in a worker: what its jobs share, by key
-
-
-class _Parcel:
-    """What all jobs share, pickled once, and the calls that are submitted to workers."""
-
-    def __init__(self, shared, work):
-        self.key, self.function = uuid.uuid4().hex, work
-        try:
-            self.data = cloudpickle.dumps(shared)
-        except Exception as error:
-            raise _cannot_be_sent(error) from error
-
-    @property
-    def hold(self):
-        return _hold, self.key, self.data
-
-    @property
-    def work(self):
-        return _work, self.key, self.function
-
-    @property
-    def hold_and_work(self):
-        return _hold_and_work, self.key, self.data, self.function
-
-
-def _hold(key: str, data: bytes) -> None:
-    _held.clear()
-    try:
-        _held[key] = cloudpickle.loads(data)
-    except Exception as error:
-        raise _cannot_be_sent(error) from error
-    gc.collect()
-    gc.freeze()  # imported modules need no collecting
-
-
-def _work(key: str, function: Callable, job):
-    return function(_held[key], job) if key in _held else _NotGiven()
-
-
-def _hold_and_work(key: str, data: bytes, function: Callable, job):
-    _hold(key, data)
-    return _work(key, function, job)
-
-
-def _cannot_be_sent(error: Exception) -> CannotBeSent:
-    return CannotBeSent(
-        "the hypermodel, the data or an option of the search cannot be sent to a worker "
-        f"process: {type(error).__name__}: {' '.join(str(error).split())}"
-    )
-
-
-def _submit(worker: Worker, call: tuple, *args) -> Future:
+def _submit(worker: Worker, call: tuple) -> Future:
     """Submit to a worker, whose process is replaced if it has died."""
     try:
-        return worker.submit(*call, *args)
+        return worker.submit(*call)
     except BrokenExecutor:
         worker.restart()
-        return worker.submit(*call, *args)
+        return worker.submit(*call)
 
 
 def _died(future: Future) -> bool:
     """Return whether a job is done because its process died."""
     return isinstance(future.exception(), BrokenExecutor)
+
+
+def _lost(future: Future) -> bool:
+    return isinstance(future.exception(), MachineLost)
 
 
 def _obituary(future: Future) -> Died:

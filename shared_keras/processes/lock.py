@@ -1,4 +1,4 @@
-"""One search at a time: in a folder, and with the workers of a process."""
+"""One search at a time in a folder."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,23 +7,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from shared_keras.errors import RunFailed
-from shared_keras.processes import workers
 
 
 @contextlib.contextmanager
 def of(folder: Path) -> Iterator[None]:
-    """Keep others from searching or confirming in a folder, or with the workers, meanwhile.
+    """Keep others from searching or confirming in a folder meanwhile.
 
     Raises:
         RunFailed: if one does already.
     """
-    with workers.claimed():
-        lock = FileLock(folder / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunFailed(f"another process is searching in {folder}") from None
-        try:
-            yield
-        finally:
-            lock.release()
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunFailed(f"another process is searching in {folder}") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,7 +1,7 @@
 """Show a running search: live on a terminal, plain lines on a pipe."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,10 @@ class Progress:
 
     Args:
         title: What is searched.
-        workers: Number of worker processes.
+        workers: Returns the number of workers.
     """
 
-    def __init__(self, title: str, workers: int):
+    def __init__(self, title: str, workers: Callable[[], int]):
         self.console = console()
         self.title, self.workers = title, workers
         self.live = Live(console=self.console, refresh_per_second=4, transient=True)
@@ -76,7 +76,7 @@ class Progress:
                 self.say(self._line(state, rows[trial], number))
 
     def _time_left(self, state: SearchState) -> str:
-        seconds = seconds_left(state, self.workers)
+        seconds = seconds_left(state, self.workers())
         return "?" if seconds is None else duration(seconds)
 
     def _view(self, state: SearchState) -> Group:

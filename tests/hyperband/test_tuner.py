@@ -14,7 +14,7 @@ from shared_keras import training
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.decisions.rungs import lineage
-from shared_keras.processes import workers
+from shared_keras.processes import local_pool as workers
 from tests.hyperband.healthy_search import (
     BUDGET,
     FIT,

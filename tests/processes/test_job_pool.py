@@ -10,7 +10,8 @@ import psutil  # noqa: F401 - with it, loky replaces processes that grow
 import pytest
 
 from shared_keras.errors import RunFailed
-from shared_keras.processes import job_pool, workers
+from shared_keras.processes import job_pool
+from shared_keras.processes.local_pool import LocalPool
 
 
 class Job(SimpleNamespace):
@@ -68,8 +69,7 @@ def run(pool, waiting, *, end=lambda worker, name: None):
 
 
 def test_a_job_whose_worker_dies_runs_a_second_time_but_not_a_third(jobs):
-    pool = workers.get(2)
-    results = run(pool, jobs(0, 1, 5, 0))
+    results = run(LocalPool(2), jobs(0, 1, 5, 0))
     assert "SIGKILL" in str(results.pop("2"))
     assert results == {"0": "0", "1": "1", "3": "3"}
 
@@ -77,10 +77,10 @@ def test_a_job_whose_worker_dies_runs_a_second_time_but_not_a_third(jobs):
 def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypatch):
     """Where psutil is installed, loky ends a process that grew and starts another."""
     monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "1e6")
-    worker = workers.get(1)[0]
+    (worker,) = LocalPool(1).workers()
     worker.restart()
     before = worker.submit(os.getpid).result()
-    assert run([worker], jobs(0, 0, 0, grow=True)) == {i: i for i in "012"}
+    assert run(LocalPool(1), jobs(0, 0, 0, grow=True)) == {i: i for i in "012"}
     assert worker.submit(os.getpid).result() != before
     worker.stop()
 
@@ -88,7 +88,7 @@ def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypa
 def test_a_worker_that_grows_is_kept(jobs, monkeypatch):
     """It holds compiled programs and models, which loky mistakes for a leak."""
     monkeypatch.delenv("LOKY_MAX_MEMORY_LEAK_SIZE", raising=False)
-    worker = workers.get(1)[0]
+    (worker,) = LocalPool(1).workers()
     worker.restart()
     assert float(worker.submit(os.getenv, "LOKY_MAX_MEMORY_LEAK_SIZE").result()) > 1e12
     worker.stop()
@@ -109,7 +109,7 @@ def test_what_cannot_be_sent_is_reported_in_one_sentence(jobs, shared):
         return (idle[0], waiting.pop()) if waiting else None
 
     with pytest.raises(RunFailed, match="cannot be sent to a worker process: (Value|Type)Error"):
-        job_pool.run(workers.get(1), shared, work, choose, lambda *_: None)
+        job_pool.run(LocalPool(1), shared, work, choose, lambda *_: None)
 
 
 def test_workers_that_die_while_idle_are_replaced(jobs):
@@ -117,8 +117,8 @@ def test_workers_that_die_while_idle_are_replaced(jobs):
         if name == "0":
             kill(worker)
 
-    pool = workers.get(2)
-    kill(pool[0])
+    pool = LocalPool(2)
+    kill(pool.workers()[0])
     assert run(pool, jobs(0, 0, 0, 0), end=end) == {i: i for i in "0123"}
 
 
@@ -126,7 +126,8 @@ def test_an_exception_is_raised_and_ends_the_busy_workers(jobs):
     def fail(worker, name):
         raise KeyboardInterrupt
 
-    pool = workers.get(2)
+    pool = LocalPool(2)
+    before = pool.workers()
     with pytest.raises(KeyboardInterrupt):
         run(pool, jobs(0, 0, 0), end=fail)
-    assert len(workers.get(2)) == 2 and set(workers.get(2)) != set(pool)
+    assert len(pool.workers()) == 2 and set(pool.workers()) != set(before)

@@ -7,7 +7,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,17 @@ class Job:
     epochs: int
     seed: int
     resumable: bool
+
+    def needs(self) -> list[Path]:
+        """Return the files that it reads, on a worker that does not have its parent in memory."""
+        return saved.resumed_from(self.parent) if self.parent else []
+
+    def moved(self, root: Path) -> "Job":
+        """Return the same job with its folders below another root."""
+        parent = self.parent and root / self.parent.relative_to(self.parent.anchor)
+        folder = root / self.folder.relative_to(self.folder.anchor)
+        folder.mkdir(parents=True, exist_ok=True)
+        return replace(self, folder=folder, parent=parent)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ def write(warm: OrderedDict, folder: Path, state: Path | None, model, best_epoch
         raise NotSaved(error.errno, error.strerror, error.filename) from error
 
 
+def resumed_from(folder: Path) -> list[Path]:
+    """Return the files of a trial that another needs to resume it."""
+    return sorted(path for name in (STATES, BUILD_CONFIG) for path in folder.glob(name))
+
+
 def read(state: Path, model: keras.Model) -> None:
     """Read the state of a training into a new model of the same architecture."""
     if not model.built:  # the first batch would have built it

@@ -1,16 +1,15 @@
-"""Worker processes: the only module that knows that they are loky's.
+"""Workers on this machine: the only module that knows that they are loky's processes.
 
-Each `Worker` is a loky executor with a single process. So a job can be sent to the process
-where its program is already compiled, and a process that dies takes no other with it. `get`
-returns the workers. They live as long as this process and serve one search after another.
-Another kind of worker, such as one on a cluster, would have to offer the same methods:
-`submit`, which returns a future, `restart` and `stop`.
+Each `LocalWorker` is a loky executor with a single process. So a job can be sent to the process
+where its program is already compiled, and a process that dies takes no other with it. They live
+as long as this process and serve one search after another.
 """
 
 import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,12 +40,12 @@ SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROW
 # Where psutil is installed, loky replaces a process that has grown by 0.3 GB. But workers grow
 # because they keep compiled programs and models, which would be lost.
 NEVER_TOO_LARGE = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
-_started: list["Worker"] = []
+_started: list["LocalWorker"] = []
 _claim = threading.Lock()
 
 
-class Worker:
-    """A process that runs one job at a time.
+class LocalWorker:
+    """A process of this machine. See `protocol.Worker`.
 
     Args:
         core: The CPU core that it is pinned to, or None for any.
@@ -55,6 +54,11 @@ class Worker:
     def __init__(self, core: int | None):
         self.core = core
         self._start()
+
+    @property
+    def name(self) -> str:
+        """Its place among the workers."""
+        return f"worker{_started.index(self)}"
 
     def _start(self) -> None:
         self.backend = devices.backend()
@@ -70,6 +74,7 @@ class Worker:
             | memory,
         )
         self._executor.submit(os.getpid)  # starts the process
+        self.modules = {}  # of this process, as they were when it last got jobs
 
     def submit(self, function: Callable, *args) -> Future:
         """Run `function(*args)` after everything that was submitted before.
@@ -90,14 +95,43 @@ class Worker:
         self._executor.shutdown(wait=True, kill_workers=True)
 
 
+class LocalPool:
+    """A fixed number of workers on this machine. See `protocol.Pool`."""
+
+    shares_files = True
+
+    def __init__(self, count: int | None = None):
+        self.count = count
+        self.notes = []
+
+    def workers(self) -> list[LocalWorker]:
+        """Return the workers, reusing those that exist."""
+        return get(self.size())
+
+    def size(self) -> int:
+        """Return how many there are."""
+        return self.count or default()
+
+    def share(self, data: bytes) -> bytes:
+        """Return the data themselves."""
+        return data
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Have the workers of this process to oneself."""
+        with claim(_claim):
+            _restart_if_reloaded()
+            yield
+
+
 @contextlib.contextmanager
-def claimed() -> Iterator[None]:
-    """Have the workers to oneself, because they serve one search at a time.
+def claim(by: threading.Lock) -> Iterator[None]:
+    """Hold the lock of a pool, which serves one search at a time.
 
     Raises:
-        RunFailed: if another search of this process has them, such as one in another thread.
+        RunFailed: if another search of this process holds it, such as one in another thread.
     """
-    if not _claim.acquire(blocking=False):
+    if not by.acquire(blocking=False):
         raise RunFailed(
             "this process is searching already, with all its workers; "
             "search one after the other, or in another process"
@@ -105,10 +139,10 @@ def claimed() -> Iterator[None]:
     try:
         yield
     finally:
-        _claim.release()
+        by.release()
 
 
-def get(count: int) -> list[Worker]:
+def get(count: int) -> list[LocalWorker]:
     """Return `count` workers, reusing those that exist.
 
     If there is one for each core, each is pinned to its own core, where the system allows it.
@@ -120,12 +154,21 @@ def get(count: int) -> list[Worker]:
             missing.remove(worker.core)
         else:
             worker.stop()
-    _started.extend(Worker(core) for core in missing)
+    _started.extend(LocalWorker(core) for core in missing)
     return list(_started)
 
 
+def _restart_if_reloaded() -> None:
+    """Replace workers whose modules this process has reloaded since; they would keep the old."""
+    now = {name: getattr(module, "__spec__", None) for name, module in list(sys.modules.items())}
+    for worker in _started:
+        if any(now.get(name, spec) is not spec for name, spec in worker.modules.items()):
+            worker.restart()
+        worker.modules = now
+
+
 def default() -> int:
-    """Return the default number of workers: one for each core, or a single one on a GPU."""
+    """Return the default number of local workers: one for each core, or a single one on a GPU."""
     return 1 if devices.gpus() else devices.core_count()
 
 

@@ -7,7 +7,7 @@ import keras
 import pytest
 
 from shared_keras import devices
-from shared_keras.processes import workers
+from shared_keras.processes import local_pool as workers
 from tests.conftest import CORES
 
 

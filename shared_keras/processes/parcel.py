@@ -1,0 +1,95 @@
+"""What all jobs of a run share, as it is sent to workers, and the calls that use it there."""
+
+import gc
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from shared_keras.errors import RunFailed
+from shared_keras.processes import carried
+from shared_keras.processes.protocol import Job, Pool
+
+_held: dict[str, Any] = {}  # in a worker: what its jobs share, by key
+
+
+class CannotBeSent(RunFailed):
+    """What all jobs share cannot be sent to another process."""
+
+
+class NotGiven:
+    """The answer of a process that lacks the data that all jobs share."""
+
+
+class Parcel:
+    """What all jobs share, pickled once.
+
+    Args:
+        pool: The pool whose workers get it.
+        shared: What all jobs share.
+        work: Called in a worker as `work(shared, job)`.
+
+    Raises:
+        CannotBeSent: if `shared` cannot be pickled.
+    """
+
+    def __init__(self, pool: Pool, shared: Any, work: Callable[[Any, Any], Any]):
+        self.key, self.work = uuid.uuid4().hex, work
+        self.shares_files = pool.shares_files
+        try:
+            self.data = pool.share(cloudpickle.dumps(shared))
+        except RunFailed:
+            raise
+        except Exception as error:
+            raise _cannot_be_sent(error) from error
+
+    def to_hold(self) -> tuple:
+        """Return the call that gives a worker the data."""
+        return hold, self.key, self.data
+
+    def to_work(self, job: Job) -> tuple:
+        """Return the call that runs a job."""
+        if self.shares_files:
+            return run, self.key, self.work, job
+        return run_elsewhere, self.key, self.work, job, carried.read(job.needs()), Path.cwd()
+
+    def result(self, answer: Any) -> Any:
+        """Return what `work` returned, after the files that it wrote elsewhere are written here."""
+        if isinstance(answer, carried.Carried):
+            carried.write(answer.files)
+            return answer.result
+        return answer
+
+
+def hold(key: str, data: bytes) -> None:
+    """Keep what the next jobs share."""
+    _held.clear()
+    try:
+        _held[key] = cloudpickle.loads(data)
+    except Exception as error:
+        raise _cannot_be_sent(error) from error
+    gc.collect()
+    gc.freeze()  # imported modules need no collecting
+
+
+def run(key: str, work: Callable, job: Job) -> Any:
+    """Run a job that uses the files of this machine."""
+    return work(_held[key], job) if key in _held else NotGiven()
+
+
+def run_elsewhere(
+    key: str, work: Callable, job: Job, files: Mapping[Path, bytes], folder: Path
+) -> Any:
+    """Run a job of another machine, whose files come with it and go back with its result."""
+    if key not in _held:
+        return NotGiven()
+    return carried.run(lambda moved: work(_held[key], moved), job, files, folder)
+
+
+def _cannot_be_sent(error: Exception) -> CannotBeSent:
+    return CannotBeSent(
+        "the hypermodel, the data or an option of the search cannot be sent to a worker "
+        f"process: {type(error).__name__}: {' '.join(str(error).split())}"
+    )
