@@ -49,6 +49,7 @@ def connect(
         return RayPool(workers, gpus_per_worker, timeout)
     _check(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its next default
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors come as exceptions, too
     options = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     if address == LOCAL:
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
