@@ -1,8 +1,11 @@
 """Connect to a Ray cluster."""
 
+import contextlib
 import logging
 import os
 import socket
+import sys
+from collections.abc import Iterator
 
 from shared_keras import devices
 from shared_keras.errors import BadInput, RunFailed
@@ -49,12 +52,13 @@ def connect(
         return RayPool(workers, gpus_per_worker, timeout)
     _check(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its next default
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors come as exceptions, too
-    options = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    options = {"log_to_driver": False}
     if address == LOCAL:
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
     try:
-        ray.init(address=address, **options)  # not in a thread: its end would end Ray
+        with _quiet():
+            ray.init(address=address, **options)  # not in a thread: its end would end Ray
     except Exception as error:
         raise RunFailed(
             f"argument --cluster: no Ray cluster answers at {address} ({first_sentence(error)})"
@@ -64,6 +68,21 @@ def connect(
     except BaseException:
         ray.shutdown()
         raise
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what Ray's own log writes to stderr; what goes wrong comes as an exception, too."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def _check(address: str) -> None:

@@ -33,7 +33,9 @@ class Node:
         """Set environment variables, import Keras, and return the node and its `versions`."""
         os.environ |= environment
         self.cleaner = subprocess.Popen(
-            ["sh", "-c", CLEANER, "sh", carried.root_here()], stdin=subprocess.PIPE
+            ["sh", "-c", CLEANER, "sh", carried.root_here()],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ray kills the session of a worker with it
         )
         self.cleaner.wait()  # what it leaves in the background waits for the end of this process
         quick_import.keras()
