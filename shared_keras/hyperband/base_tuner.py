@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import keras
 import keras_tuner
+from keras_tuner import errors
 from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
@@ -51,7 +52,11 @@ class BaseTuner(keras_tuner.Hyperband):
         # A space need not build a model to declare its hyperparameters.
         make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
 
+        declared = self.oracle.get_space()
+
         def build(hp):
+            nonlocal declared
+            declared = hp
             model = make(hp)
             if isinstance(model, keras.Model | System):  # others are refused when they are trained
                 self._first_model = self._first_model or fingerprint.of_model(model)
@@ -61,6 +66,8 @@ class BaseTuner(keras_tuner.Hyperband):
             with training.random_state_restored():
                 training.seed_globals(self.oracle.seed)  # or random draws would change the model
                 super()._activate_all_conditions()
+        except errors.FailedTrialError:  # a constraint; what it hides is drawn in the trials
+            self.oracle.update_space(declared)
         finally:
             self.hypermodel = hypermodel
 

@@ -1,0 +1,28 @@
+"""Constraints: a hypermodel rejects settings, and others are drawn in their place."""
+
+import keras_tuner
+import pytest
+from keras_tuner.errors import FailedTrialError
+
+from tests.hyperband.small_search import build, make, outcome, search
+
+
+def not_the_default(hp):
+    width, depth = hp.Int("width", 1, 9), hp.Int("depth", 1, 9)
+    if hp.Choice("kind", ["plain", "wide"]) == "wide":
+        hp.Int("factor", 1, 9)
+    if width * depth < 3:
+        raise FailedTrialError("too small")
+    return build(hp)
+
+
+def test_the_default_setting_may_be_rejected(tmp_path):
+    """The stock class does not even start."""
+    with pytest.raises(FailedTrialError):
+        keras_tuner.Hyperband(not_the_default, "val_accuracy", directory=tmp_path / "stock")
+    tuner = make(tmp_path, not_the_default, max_epochs=4)
+    assert {"width", "depth", "kind"} <= {hp.name for hp in tuner.oracle.get_space().space}
+    expected = outcome(search(tuner))
+    assert {status for status, _, _ in expected.values()} == {"COMPLETED"}
+    assert all(values["width"] * values["depth"] >= 3 for _, _, values in expected.values())
+    assert outcome(search(make(tmp_path, not_the_default, max_epochs=4))) == expected
