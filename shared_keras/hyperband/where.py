@@ -8,7 +8,6 @@ import keras_tuner
 
 from shared_keras import training
 from shared_keras.hyperband import hooks, run_trials
-from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.trials import job
 from shared_keras.processes.job_pool import CannotBeSent
 
@@ -54,7 +53,7 @@ def train(
 def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
     shared = tuner.shared(args, options)
     begun = run_trials.make_job(tuner.course, trial)
-    hp = drawn.of(begun.hyperparameters, begun.seed, shared.draws)
+    hp = begun.drawn(shared)
     trial.hyperparameters = hp
 
     def work(course):

@@ -26,3 +26,17 @@ def test_the_default_setting_may_be_rejected(tmp_path):
     assert {status for status, _, _ in expected.values()} == {"COMPLETED"}
     assert all(values["width"] * values["depth"] >= 3 for _, _, values in expected.values())
     assert outcome(search(make(tmp_path, not_the_default, max_epochs=4))) == expected
+
+
+def late(hp):
+    """A hypermodel that rejects what it declares late; nothing of that with the defaults."""
+    if hp.Int("number", 1, 10**6) > 1 and hp.Int("late", 1, 4) > 1:
+        raise FailedTrialError("too large")
+    return build(hp)
+
+
+def test_late_hyperparameters_of_a_rejected_trial_are_drawn_again(tmp_path):
+    trials = outcome(search(make(tmp_path, late)))
+    assert {status for status, _, _ in trials.values()} == {"COMPLETED"}
+    assert {values["late"] for _, _, values in trials.values()} == {1}
+    assert len(trials) == 5

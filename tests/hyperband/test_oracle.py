@@ -51,7 +51,12 @@ def end(oracle, trial, failing=0.0):
     oracle.end_trial(trial)
 
 
-def play(oracle, workers=1, order=0, failing=0.0, stop=None):
+def rejected(trial, rejecting):
+    values = without_bookkeeping(trial.hyperparameters.values)
+    return chance("reject", sorted(values.items())) < rejecting
+
+
+def play(oracle, workers=1, order=0, failing=0.0, stop=None, rejecting=0.0):
     """Search, with trials that end in any order; stop once `stop` of them have ended."""
     shuffle = random.Random(order)
     running = []
@@ -63,7 +68,12 @@ def play(oracle, workers=1, order=0, failing=0.0, stop=None):
             running.append(trial)
         if not running:
             break
-        end(oracle, running.pop(shuffle.randrange(len(running))), failing)
+        trial = running.pop(shuffle.randrange(len(running)))
+        if rejected(trial, rejecting) and oracle.redraw(trial):
+            oracle.begin_again(trial, f"worker{shuffle.random()}")
+            running.append(trial)
+            continue
+        end(oracle, trial, failing)
     return oracle
 
 
@@ -119,12 +129,14 @@ def test_the_schedule_is_what_runs_and_the_best_are_promoted(tmp_path, budget):
     workers=st.integers(1, 9),
     order=st.integers(0, 2**20),
     failing=st.sampled_from([0.0, 0.3]),
+    rejecting=st.sampled_from([0.0, 0.5]),
 )
 def test_the_number_of_workers_and_their_speed_change_nothing(
-    tmp_path_factory, seed, workers, order, failing
+    tmp_path_factory, seed, workers, order, failing, rejecting
 ):
-    alone = play(make(tmp_path_factory.mktemp("a"), seed), failing=failing)
-    many = play(make(tmp_path_factory.mktemp("b"), seed), workers, order, failing)
+    chances = {"failing": failing, "rejecting": rejecting}
+    alone = play(make(tmp_path_factory.mktemp("a"), seed), **chances)
+    many = play(make(tmp_path_factory.mktemp("b"), seed), workers, order, **chances)
     assert outcome(many) == outcome(alone)
 
 
@@ -133,10 +145,12 @@ def test_the_number_of_workers_and_their_speed_change_nothing(
     stops=st.lists(st.integers(0, 15), max_size=4),
     order=st.integers(0, 2**20),
     failing=st.sampled_from([0.0, 0.3]),
+    rejecting=st.sampled_from([0.0, 0.5]),
 )
-def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
+def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing, rejecting):
     """Interrupted with trials still running, then resumed from the files alone."""
-    whole = play(make(tmp_path_factory.mktemp("a")), failing=failing)
+    chances = {"failing": failing, "rejecting": rejecting}
+    whole = play(make(tmp_path_factory.mktemp("a")), **chances)
     folder = tmp_path_factory.mktemp("b")
     ended = set()
     for i, stop in enumerate(sorted(stops)):
@@ -144,13 +158,13 @@ def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
         if i:
             oracle.reload()
         assert set(oracle.trials) == ended
-        play(oracle, 3, order + i, failing, stop)
+        play(oracle, 3, order + i, stop=stop, **chances)
         oracle.save()
         ended = {t for t, trial in oracle.trials.items() if trial.status in (COMPLETED, FAILED)}
     oracle = make(folder)
     if stops:
         oracle.reload()
-    assert outcome(play(oracle, 2, order, failing)) == outcome(whole)
+    assert outcome(play(oracle, 2, order, **chances)) == outcome(whole)
     assert sorted(oracle.end_order) == sorted(oracle.trials)
 
 
@@ -222,6 +236,58 @@ def test_known_settings_come_first(tmp_path):
     again = make(tmp_path)
     again.reload()
     assert again.try_first == known
+
+
+def test_a_rejection_costs_a_draw_and_not_a_place(tmp_path):
+    """Also where there are fewer settings than trials."""
+    oracle = Oracle(OBJECTIVE, seed=0, max_epochs=10, factor=2)
+    oracle.verbose = 0
+    hp = keras_tuner.HyperParameters()
+    hp.Int("depth", 1, 4)
+    oracle.update_space(hp)
+    oracle._set_project_dir(tmp_path, "p")
+    while (trial := oracle.create_trial("t")).status == "RUNNING":
+        while trial.hyperparameters["depth"] > 2 and oracle.redraw(trial):
+            pass
+        end(oracle, trial)
+    assert len(oracle.trials) == 46
+    assert {t.hyperparameters["depth"] for t in oracle.trials.values()} == {1, 2}
+
+
+def test_a_retry_has_a_seed_of_its_own(tmp_path):
+    """Unlike that of any execution, and a trial that resumes it has the same."""
+    oracle = make(tmp_path, max_retries_per_trial=1)
+    seeds = set()
+    while (trial := oracle.create_trial("t")).status == "RUNNING":
+        parent = trial.hyperparameters.values.get("tuner/trial_id")
+        seed = oracle.seed_of_training(trial)
+        if parent is not None:
+            assert seed == oracle.seed_of_training(oracle.trials[parent])
+        else:
+            assert seed == oracle.seed_of(trial.trial_id)
+            trial.status = "INVALID"
+            oracle.end_trial(trial)
+            oracle.begin_again(trial, "t")
+            retry = oracle.seed_of_training(trial)
+            seeds |= {seed, retry, *(drawn.derive_seed(seed, number) for number in range(1, 5))}
+        end(oracle, trial)
+    assert len(seeds) == 6 * sum(r.trials for r in rungs.first_rungs(oracle.rungs))
+
+
+@pytest.mark.parametrize("model", ["same", "another"])
+def test_retries_of_another_search_do_not_count(tmp_path, model):
+    """As long as no trial has ended, the same name may be used for another search."""
+    oracle = make(tmp_path, max_retries_per_trial=1)
+    oracle.take_up({"model": "same"})
+    trial = oracle.create_trial("t")
+    trial.status = "INVALID"
+    oracle.end_trial(trial)
+    again = make(tmp_path, max_retries_per_trial=1)
+    again.reload()
+    again.take_up({"model": model})
+    seed = again.seed_of_training(again.create_trial("t"))
+    assert (seed == again.seed_of("0000")) == (model == "another")
+    assert seed == oracle.seed_of_training(trial) or model == "another"
 
 
 def test_a_hyperparameter_found_late_changes_no_other_draw(tmp_path):

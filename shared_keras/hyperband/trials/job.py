@@ -81,6 +81,7 @@ class Job:
         epochs: Epoch at which it stops.
         seed: Determines initial values, dropout and the order of the samples.
         resumable: Whether another trial may resume it.
+        draw_seed: Determines the hyperparameters that are declared late; `seed` by default.
     """
 
     hyperparameters: Mapping
@@ -90,6 +91,12 @@ class Job:
     epochs: int
     seed: int
     resumable: bool
+    draw_seed: int | None = None
+
+    def drawn(self, search: Search) -> keras_tuner.HyperParameters:
+        """Return its hyperparameters, of which those that are declared late will be drawn."""
+        seed = self.seed if self.draw_seed is None else self.draw_seed
+        return drawn.of(self.hyperparameters, seed, search.draws)
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ def run(search: Search, job: Job) -> Result:
         keras_tuner.errors.FatalError: if the hypermodel raised it, to end the search.
     """
     keras_settings.apply(search.keras_settings)
-    hp = drawn.of(job.hyperparameters, job.seed, search.draws)
+    hp = job.drawn(search)
     return record(search, job, hp, lambda course: train(search, job, hp, course))
 
 
@@ -172,8 +179,7 @@ def record(
     except BaseException as error:  # in a worker, never Ctrl-C, which workers ignore
         if isinstance(error, fatal) or getattr(error, "errno", None) in NO_ROOM:
             raise
-        failed = not isinstance(error, errors.FailedTrialError)
-        found = {"failure": _told(error), "retry": failed}
+        found = {"failure": _told(error), "retry": not isinstance(error, errors.FailedTrialError)}
         found |= {"rejected": isinstance(error, Rejected)}
     finally:
         current_epoch.forget(job.folder)
