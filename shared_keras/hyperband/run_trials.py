@@ -136,6 +136,20 @@ def run_here(
         report()
 
 
+def need_success(oracle: Oracle, folder: str) -> None:
+    """Refuse to go on after a first rung without any success.
+
+    Raises:
+        RunFailed: naming the first failure, and the folder of the search.
+    """
+    if oracle.all_failed():
+        failed = next(t for t in oracle.trials.values() if t.status == FAILED)
+        raise RunFailed(
+            f"every trial of a first rung failed, the first with {table.reason(failed)}; "
+            f"fix that, then delete {folder} or choose another name"
+        )
+
+
 def _late(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
 

@@ -20,10 +20,9 @@ import pandas as pd
 from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
-from shared_keras.errors import BadInput, RunFailed, whole
+from shared_keras.errors import BadInput, whole
 from shared_keras.hyperband import arguments, fingerprint, hooks, run_trials, table, view, where
 from shared_keras.hyperband.base_tuner import BaseTuner
-from shared_keras.hyperband.decisions.rungs import FAILED
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, workers
 from shared_keras.reporting.progress import Progress
@@ -141,7 +140,7 @@ class Hyperband(BaseTuner):
             try_first=try_first,
             max_trials=max_trials,
         )
-        self.callback = callback
+        self.callback = arguments.callable_or_none("callback", callback)
         self.workers = whole("workers", workers, 1, None)
         self.folds = whole("folds", folds, 2, None)
         self._made = False
@@ -172,6 +171,8 @@ class Hyperband(BaseTuner):
             executions_per_trial=whole("executions_per_trial", executions_per_trial, 1),
             **unknown,
         )
+        if overwrite:  # now that all arguments are known to be right
+            arguments.delete(Path(self.project_dir))
         self._made = True
         if os.path.exists(self._get_tuner_fname()):
             self.reload()
@@ -219,12 +220,7 @@ class Hyperband(BaseTuner):
             self.on_search_begin()
             where.train(self, fit_args, fit_kwargs, deadline, report, say)
             self.on_search_end()
-        if self.oracle.all_failed():
-            failed = next(t for t in self.oracle.trials.values() if t.status == FAILED)
-            raise RunFailed(
-                f"every trial of a first rung failed, the first with {table.reason(failed)}; "
-                f"fix that, then delete {self.project_dir} or choose another name"
-            )
+        run_trials.need_success(self.oracle, self.project_dir)
         return self
 
     def run_trial(self, trial, *fit_args, **fit_kwargs) -> list:
