@@ -4,6 +4,7 @@ import math
 import os
 import random
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared_keras import files
@@ -24,6 +25,7 @@ def oracle(
     max_retries_per_trial: int,
     max_consecutive_failed_trials: int | None,
     max_trials: int | None,
+    try_first: Sequence[Mapping],
     **others,
 ) -> Oracle:
     """Return the oracle of a search.
@@ -48,6 +50,7 @@ def oracle(
     return Oracle(
         seed=_seed(whole("seed", seed, 0, None), None if overwrite else folder),
         max_trials=whole("max_trials", max_trials, 1, None),
+        try_first=[_plain(values) for values in try_first],
         max_epochs=max_epochs,
         min_epochs=min_epochs,
         factor=whole("factor", factor, 2),
@@ -56,6 +59,11 @@ def oracle(
         max_failures=math.inf if failures is None else failures,
         **others,
     )
+
+
+def _plain(values: Mapping) -> dict:
+    """Return hyperparameters with Python's numbers instead of NumPy's, which JSON lacks."""
+    return {n: value.item() if hasattr(value, "item") else value for n, value in values.items()}
 
 
 def _seed(seed: int | None, folder: Path | None) -> int:

@@ -10,7 +10,8 @@ from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput
-from shared_keras.hyperband import fingerprint, table
+from shared_keras.hyperband import table
+from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import job, saved
 from shared_keras.systems.spec import System
@@ -47,6 +48,10 @@ class BaseTuner(keras_tuner.Hyperband):
         # While the stock constructor runs, one that is not there: it prints that it reads it.
         return super()._get_tuner_fname() + ("" if self._made else ".none")
 
+    def begun(self) -> bool:
+        """Return whether the folder holds a search, whichever tuner's."""
+        return Path(self.oracle._get_oracle_fname()).exists()
+
     def _activate_all_conditions(self):
         hypermodel = self.hypermodel
         # A space need not build a model to declare its hyperparameters.
@@ -59,7 +64,10 @@ class BaseTuner(keras_tuner.Hyperband):
             declared = hp
             model = make(hp)
             if isinstance(model, keras.Model | System):  # others are refused when they are trained
-                self._first_model = self._first_model or fingerprint.of_model(model)
+                self._first_model = self._first_model or {
+                    "model": fingerprint.of_model(model),
+                    "functions of the model": fingerprint.of_functions(model),
+                }
 
         self.hypermodel = SimpleNamespace(build=build)
         try:

@@ -8,7 +8,6 @@ differences from the stock class, and tests/hyperband/test_stock_defects.py show
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput, whole
-from shared_keras.hyperband import arguments, fingerprint, hooks, run_trials, table, view, where
+from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, workers
@@ -61,7 +60,7 @@ class Hyperband(BaseTuner):
         directory: Folder that holds the project's folder.
         project_name: Name of the project's folder.
         logger: Ignored, as KerasTuner does.
-        tuner_id: Name of the file that KerasTuner keeps for each tuner.
+        tuner_id: Name of the file that KerasTuner keeps for each tuner; any resumes the search.
         overwrite: Whether to delete an earlier search of this name.
         executions_per_trial: How many times to train each trial, with different seeds; its
             score is the mean.
@@ -70,7 +69,7 @@ class Hyperband(BaseTuner):
             left out.
         folds: Number of folds for cross-validation: a trial trains once for each, and its
             score is the mean. There is no `validation_data` then.
-        try_first: Hyperparameters to try first.
+        try_first: Hyperparameters to try first; when a search is resumed, by default its own.
         max_trials: Only trials whose numbers are below this are run.
         keep_checkpoints: How many of the best trials keep their weights on disk, for
             `get_best_models`, or "all". The trials that they resume keep theirs, too. A
@@ -144,7 +143,7 @@ class Hyperband(BaseTuner):
         self.workers = whole("workers", workers, 1, None)
         self.folds = whole("folds", folds, 2, None)
         self._made = False
-        self._first_model = None  # digest of the model with default values
+        self._first_model = {}  # what identifies the model with default values
         self._warm = OrderedDict()  # models that other trials may resume in this process
         self.here = job.Course()  # what `run_trial` records its trainings in
         self.course = run_trials.Course(
@@ -174,7 +173,7 @@ class Hyperband(BaseTuner):
         if overwrite:  # now that all arguments are known to be right
             arguments.delete(Path(self.project_dir))
         self._made = True
-        if os.path.exists(self._get_tuner_fname()):
+        if self.begun():
             self.reload()
         self.oracle.verbose = 0
 
@@ -208,14 +207,12 @@ class Hyperband(BaseTuner):
             training.check(*fit_args, **fit_kwargs)
         if self.folds:
             folds.check(training.arguments(*fit_args, **fit_kwargs), self.folds)
-        begun_with = fingerprint.of(
-            where.what_decides(self, fit_args, fit_kwargs) | {"model": self._first_model}
-        )
+        begun_with = where.what_decides(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.lock(), self._progress(verbose) as (report, say):
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
-            self.oracle.take_up(begun_with)
+            self.oracle.take_up(self._first_model | begun_with)
             self.save()
             self.on_search_begin()
             where.train(self, fit_args, fit_kwargs, deadline, report, say)

@@ -8,6 +8,7 @@ import keras_tuner
 
 from shared_keras import training
 from shared_keras.hyperband import hooks, run_trials
+from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import job
 from shared_keras.processes.job_pool import CannotBeSent
 
@@ -84,7 +85,10 @@ def takes_anything(tuner: keras_tuner.Tuner) -> bool:
 
 
 def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides a search besides the oracle's settings, as far as it was given."""
+    """Return digests of what decides a search besides the numbers that the oracle records.
+
+    That is what was given to `search`, and what trials have in common.
+    """
     names = () if takes_anything(tuner) else FIRST
     named = dict(zip(names, args)) | {str(i): a for i, a in enumerate(args) if i >= len(names)}
     given = {n: v for n, v in (named | dict(options)).items() if n not in IGNORED}
@@ -93,7 +97,12 @@ def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str,
     settings |= {"folds": shared.folds}
     if shared.executions > 1:
         settings["executions_per_trial"] = shared.executions
-    return given | {name: value for name, value in settings.items() if value}
+    given |= {name: value for name, value in settings.items() if value}
+    return fingerprint.of(given) | {
+        "hypermodel": fingerprint.of_hypermodel(tuner.hypermodel),
+        "tune_new_entries": tuner.oracle.tune_new_entries,
+        "allow_new_entries": tuner.oracle.allow_new_entries,
+    }
 
 
 def _noting(notes: Sequence[str], report: Callable, say: Callable) -> Callable[[], None]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared_keras.errors import BadInput
 from shared_keras.hyperband.decisions import drawn, rungs
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED
@@ -236,6 +237,8 @@ def test_known_settings_come_first(tmp_path):
     again = make(tmp_path)
     again.reload()
     assert again.try_first == known
+    with pytest.raises(BadInput, match="try_first was .*0.02.* when .* and is now .*0.03"):
+        make(tmp_path, try_first=[{"rate": 0.03}]).reload()
 
 
 def test_a_rejection_costs_a_draw_and_not_a_place(tmp_path):

@@ -12,6 +12,7 @@ search is resumed.
 
 import contextlib
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,10 +25,11 @@ from keras_tuner.src.engine.metrics_tracking import MetricsTracker
 
 from shared_keras import files
 from shared_keras.errors import BadInput
-from shared_keras.hyperband.decisions import objectives, rungs, same_search
+from shared_keras.hyperband.decisions import objectives, rungs
 from shared_keras.hyperband.decisions.drawn import derive_seed
 from shared_keras.hyperband.decisions.first_draws import DRAWS, FirstDraws
 from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot, ranked
+from shared_keras.hyperband.resuming import same_search
 from shared_keras.hyperband.table import Bookkeeping, bookkeeping, not_finite
 
 OF_TRIAL = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
@@ -261,10 +263,12 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
                 self.begun_with = state.get("begun_with", {})
             return
         same_search.refuse_others(state, self.get_state(), self._project_dir)
+        tried, given = state["first"], json.loads(json.dumps(self.try_first))
+        same_search.refuse("try_first", tried, given or tried, self._project_dir)
         iterations = self.hyperband_iterations
         super().reload()
         self.hyperband_iterations = iterations
-        self.try_first = state["first"]
+        self.try_first = tried
         self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
         self.forget_interrupted()
 
@@ -290,7 +294,5 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         if not self.trials and self.begun_with != begun_with:  # a new search: nothing had ended
             self._run_times.clear()
             self.begun_with = {}
-        earlier = self.begun_with or begun_with
-        for name in earlier.keys() | begun_with.keys():
-            same_search.refuse(name, earlier.get(name), begun_with.get(name), self._project_dir)
+        same_search.refuse_others_to_train(self.begun_with, begun_with, self._project_dir)
         self.begun_with = dict(begun_with)
