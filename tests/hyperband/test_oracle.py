@@ -217,6 +217,52 @@ def test_only_a_first_rung_of_failures_stops_the_search(tmp_path):
     assert oracle.create_trial("t").status == "STOPPED"
 
 
+def stops(oracle, workers, seed):
+    """Search until too many fail in a row, and return whether they did."""
+    shuffle = random.Random(seed)
+    running = []
+    while True:
+        while len(running) < workers:
+            trial = oracle.create_trial(f"worker{shuffle.random()}")
+            if trial.status != "RUNNING":
+                break
+            running.append(trial)
+        if not running:
+            return False
+        trial = running.pop(shuffle.randrange(len(running)))
+        end(oracle, trial, failing=chance("row", seed, trial.trial_id) < 0.35)
+        if trial.status == FAILED and oracle.too_many_failed(trial):
+            return True
+
+
+def test_failures_in_a_row_are_those_of_consecutive_numbers(tmp_path, monkeypatch):
+    """So the number of workers and their speed decide nothing."""
+    monkeypatch.setattr(Oracle, "save", lambda self: None)  # as fast as the decisions
+    monkeypatch.setattr(Oracle, "_save_trial", lambda self, trial: None)
+    found = [
+        {stops(make(tmp_path, seed, max_failures=3), workers, seed) for workers in (1, 2, 4, 9)}
+        for seed in range(8)
+    ]
+    assert all(len(each) == 1 for each in found)
+    assert {True} in found and {False} in found
+
+
+@pytest.mark.parametrize(
+    ("failed", "row"),
+    [
+        ("0000 0001 0003", 2),
+        ("0000 0001 0002", 3),
+        ("9999 10000 0001", 1),
+        ("0001 0001-1 0001-2 0001-3", 4),
+        ("0000 0001 0001-1", 2),
+        ("0001-1 0002 0003-1", 2),
+    ],
+)
+def test_a_row_of_failures(failed, row):
+    assert rungs.failures_in_a_row("0001", {"0001", *failed.split()}) == row
+    assert rungs.failures_in_a_row("10000", {"9998", "9999", "10000", "1001"}) == 3
+
+
 def test_max_trials_are_the_first_ones(tmp_path):
     whole = outcome(play(make(tmp_path / "a", budget=(10, 2))))
     for limit in (1, 13, 45):

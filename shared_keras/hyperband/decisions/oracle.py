@@ -11,7 +11,6 @@ search is resumed.
 """
 
 import contextlib
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -209,13 +208,13 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return trial.status == rungs.INVALID
 
     def too_many_failed(self, last: Trial) -> bool:
-        """Return whether a trial ends a row of as many failures as are allowed.
+        """Return whether a trial belongs to a row of as many failures as are allowed.
 
-        Trials whose loss became NaN do not count: the stock class takes them for completed.
+        See `rungs.failures_in_a_row`. Trials whose loss became NaN do not count: the stock
+        class takes them for completed.
         """
-        earlier = [t for i, t in sorted(self.trials.items(), reverse=True) if i <= last.trial_id]
-        failed = itertools.takewhile(lambda t: t.status == FAILED and not not_finite(t), earlier)
-        return len(list(failed)) >= self.max_failures
+        failed = {i for i, t in self.trials.items() if t.status == FAILED and not not_finite(t)}
+        return rungs.failures_in_a_row(last.trial_id, failed) >= self.max_failures
 
     def get_best_trials(self, num_trials=1):
         """Return completed trials: longest trained first, then by score.
