@@ -206,7 +206,7 @@ class Hyperband(BaseTuner):
         else:
             training.check(*fit_args, **fit_kwargs)
         if self.folds:
-            folds.check(training.arguments(*fit_args, **fit_kwargs), self.folds)
+            folds.check(fit_args, fit_kwargs, self.folds)
         begun_with = where.what_decides(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.lock(), self._progress(verbose) as (report, say):

@@ -275,9 +275,8 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     args, options = search.args, search.options
     seed = seed_of(job, number)
     if search.folds:
-        given = training.arguments(*args, **options)
-        del given["seed"]
-        args, options = (), folds.cut(given, search.folds, number % search.folds, search.seed)
+        fold = number % search.folds
+        args, options = folds.cut(args, options, search.folds, fold, search.seed)
     if own_fit(search.hypermodel):
         training.seed_globals(seed)
         return search.hypermodel.fit(hp, model, *args, **options | own)
