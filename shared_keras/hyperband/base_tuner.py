@@ -107,8 +107,9 @@ class BaseTuner(keras_tuner.Hyperband):
 
         Only a `run_trial` of a subclass trains it.
         """
-        model = job.build(self.shared((), {}), hp)
         parent = table.parent(hp.values)
-        if parent is not None and (self.folder(parent) / saved.CHECKPOINT).exists():
-            saved.read_best(self.folder(parent), model)
+        with stock.maybe_distribute(self.distribution_strategy):
+            model = job.build(self.shared((), {}), hp)
+            if parent is not None and (self.folder(parent) / saved.CHECKPOINT).exists():
+                saved.read_best(self.folder(parent), model)
         return model

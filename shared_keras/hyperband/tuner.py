@@ -178,7 +178,7 @@ class Hyperband(BaseTuner):
         self.oracle.verbose = 0
 
     def search(
-        self, *fit_args, timeout: float | None = None, verbose: int | str = 1, **fit_kwargs
+        self, *fit_args, timeout: float | None = None, verbose: int | str = "auto", **fit_kwargs
     ) -> "Hyperband":
         """Start or resume a search, and return this tuner.
 
@@ -188,7 +188,7 @@ class Hyperband(BaseTuner):
                 `run_trial`.
             timeout: Seconds after which no further trial is started.
             verbose: 0 for silence; otherwise progress is printed, unless there is a
-                callback.
+                callback. If it is given, a `fit` or `run_trial` of the user's own gets it, too.
             fit_kwargs: Further arguments, such as `validation_data`. `epochs` is ignored: the
                 search sets it.
 
@@ -202,9 +202,11 @@ class Hyperband(BaseTuner):
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
         if where.takes_anything(self):
-            fit_kwargs |= {} if verbose == 1 else {"verbose": verbose}
+            fit_kwargs |= {} if verbose == "auto" else {"verbose": verbose}
         else:
             training.check(*fit_args, **fit_kwargs)
+            fit_args, fit_kwargs = (), training.by_name(fit_args) | fit_kwargs
+            verbose = fit_kwargs.pop("verbose", verbose)
         if self.folds:
             folds.check(fit_args, fit_kwargs, self.folds)
         begun_with = where.what_decides(self, fit_args, fit_kwargs)
@@ -230,6 +232,7 @@ class Hyperband(BaseTuner):
             self.shared(fit_args, fit_kwargs),
             hooks=hooks.callbacks(self, trial),
             warm=self._warm,
+            quiet=False,
             scope=lambda: stock.maybe_distribute(self.distribution_strategy),
         )
         begun = run_trials.make_job(self.course, trial)
@@ -249,6 +252,7 @@ class Hyperband(BaseTuner):
             folds=self.folds,
             seed=self.oracle.seed,
             draws=self.oracle.tune_new_entries,
+            quiet="verbose" not in options,
         )
 
     def lock(self) -> contextlib.AbstractContextManager:

@@ -9,7 +9,7 @@ import keras_tuner
 from shared_keras import training
 from shared_keras.hyperband import hooks, run_trials
 from shared_keras.hyperband.resuming import fingerprint
-from shared_keras.hyperband.trials import job
+from shared_keras.hyperband.trials import job, own_fit
 from shared_keras.processes.job_pool import CannotBeSent
 
 FIRST = ("x", "y", "batch_size")  # positional arguments of `training.fit`
@@ -63,7 +63,7 @@ def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
         return _reported(trial, tuner.oracle.objective.name) if results is None else results
 
     with training.random_state_restored():
-        return job.record(shared, begun, hp, work, (*job.FATAL, KeyboardInterrupt))
+        return job.record(shared, begun, hp, work, (*job.FATAL, KeyboardInterrupt, SystemExit))
 
 
 def _reported(trial, objective: str) -> dict[str, float] | None:
@@ -81,7 +81,7 @@ def _reported(trial, objective: str) -> dict[str, float] | None:
 
 def takes_anything(tuner: keras_tuner.Tuner) -> bool:
     """Return whether the user's own code trains, which may take any arguments."""
-    return hooks.overridden(tuner, "run_trial") or job.own_fit(tuner.hypermodel)
+    return hooks.overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
 
 
 def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:

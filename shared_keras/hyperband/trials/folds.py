@@ -1,6 +1,5 @@
 """Cross-validation: the folds on which a trial trains, one after the other."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from shared_keras import training
 from shared_keras.errors import BadInput
 from shared_keras.training.fit_data import arrays, length, select
 
-NAMES = [*inspect.signature(training.fit).parameters][1:]  # of positional arguments
 DATA = ("x", "y", "sample_weight")
 OTHER = ("validation_data", "validation_split")
 
@@ -26,7 +24,7 @@ def check(args: Sequence, options: Mapping[str, Any], count: int) -> None:
     Raises:
         BadInput: naming the argument.
     """
-    given = dict(zip(NAMES, args)) | dict(options)
+    given = training.by_name(args) | dict(options)
     for name in OTHER:
         if given.get(name):
             raise BadInput(f"{name}: expected none with folds={count}, which validates on its own")
@@ -57,7 +55,7 @@ def cut(
     """
     from sklearn.model_selection import KFold, StratifiedKFold  # slow, and seldom needed
 
-    placed = dict(zip(NAMES, args))
+    placed = training.by_name(args)
     given = placed | dict(options)
     data = {name: arrays(name, given[name]) for name in DATA if given.get(name) is not None}
     classes = _classes(data["y"])

@@ -18,7 +18,14 @@ from keras_tuner import errors
 from shared_keras import files, keras_settings, training
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
-from shared_keras.hyperband.trials import compiling, folds, outcomes, saved, tensorboard_dirs
+from shared_keras.hyperband.trials import (
+    compiling,
+    folds,
+    outcomes,
+    own_fit,
+    saved,
+    tensorboard_dirs,
+)
 from shared_keras.hyperband.trials.outcomes import BestEpoch, NotLogged
 from shared_keras.training import current_epoch
 from shared_keras.training.current_epoch import CurrentEpoch
@@ -47,6 +54,7 @@ class Search:
         folds: Number of folds for cross-validation, or None.
         seed: The search's seed, which determines the folds.
         draws: Whether hyperparameters that a training declares are drawn, or keep their default.
+        quiet: Whether a hypermodel's own `fit` is to print no progress bars.
         hooks: Callbacks that the tuner itself adds.
         scope: Returns the context in which models are built.
         keras_settings: The user's global Keras settings, such as a dtype policy.
@@ -63,6 +71,7 @@ class Search:
     folds: int | None = None
     seed: int = 0
     draws: bool = True
+    quiet: bool = False
     hooks: Sequence[keras.callbacks.Callback] = ()
     scope: Callable[[], AbstractContextManager] = nullcontext
     keras_settings: Mapping = field(default_factory=keras_settings.read)
@@ -139,13 +148,6 @@ class Course:
         return sum(sum(each.history.get(outcomes.SECONDS, ())) for each in self.executions)
 
 
-def own_fit(hypermodel: keras_tuner.HyperModel | None) -> bool:
-    """Return whether a hypermodel trains its models itself."""
-    return not isinstance(hypermodel, (Space, type(None))) and (
-        type(hypermodel).fit is not keras_tuner.HyperModel.fit
-    )
-
-
 def run(search: Search, job: Job) -> Result:
     """Train a trial; write its history, a checkpoint and, if it is resumable, its state.
 
@@ -191,7 +193,7 @@ def train(search: Search, job: Job, hp, course: Course) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, all_results = None, []
     for number in range(search.executions * (search.folds or 1)):
-        best_epoch = BestEpoch(search.objective, not own_fit(search.hypermodel))
+        best_epoch = BestEpoch(search.objective, not own_fit.is_in(search.hypermodel))
         course.executions.append(best_epoch)
         try:
             model = _model(search, job, hp, number)
@@ -275,13 +277,12 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     args, options = search.args, search.options
     seed = seed_of(job, number)
     if search.folds:
-        fold = number % search.folds
-        args, options = folds.cut(args, options, search.folds, fold, search.seed)
-    if own_fit(search.hypermodel):
+        args, options = folds.cut(args, options, search.folds, number % search.folds, search.seed)
+    if own_fit.is_in(search.hypermodel):
         training.seed_globals(seed)
-        return search.hypermodel.fit(hp, model, *args, **options | own)
-    given = training.arguments(*args, **options)
-    given |= own
+        with own_fit.quiet(model) if search.quiet else nullcontext():
+            return search.hypermodel.fit(hp, model, *args, **options | own)
+    given = training.arguments(*args, **options) | own
     if isinstance(search.hypermodel, Space):
         given = search.hypermodel.options(hp, given)
     del given["seed"]
