@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,8 +90,11 @@ def write_figure(path: Path, figure) -> None:
 
 
 def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int = 1) -> None:
-    """Write a Keras history as CSV: a row per epoch, numbered from `first`."""
-    rows = [dict(zip(history, values)) for values in zip(*history.values())]
+    """Write a Keras history as CSV: a row per epoch, numbered from `first`.
+
+    Where one has fewer values than another, the last cells stay empty.
+    """
+    rows = [dict(zip(history, values)) for values in itertools.zip_longest(*history.values())]
     write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])
 
 

@@ -68,7 +68,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None
         title=task.title,
         **budget,
     )
-    try_first = _starting_points(task, args, but=name)
+    try_first = _starting_points(task, args, name)
     folder = folders.make_folder(args.results_dir / task.name / "searches" / name)
     split = splits.split(task, *images, args.split)
     resumed = _same_settings(folder / "settings.json", settings)
@@ -238,14 +238,14 @@ def _check_space(task: Task, args) -> None:
         )
 
 
-def _starting_points(task: Task, args, but: str) -> list[dict[str, int | float | str]]:
+def _starting_points(task: Task, args, name: str) -> list[dict[str, int | float | str]]:
     """Return the hyperparameters that the search tries first.
 
     Args:
         task: The task.
         args: What `flags.search` parsed; `--try-first` is a recipe or "best", the winner
             of the newest finished search of the space, or else of the committed one.
-        but: Name of a search to ignore: the one being started.
+        name: Name of the search.
 
     Raises:
         BadInput: if none belong to this space.
@@ -254,7 +254,7 @@ def _starting_points(task: Task, args, but: str) -> list[dict[str, int | float |
         return []
     space = task.builder(args.space)
     if args.try_first == BEST:
-        values = searches.best_of_space(task, args.results_dir, args.space, but)
+        values = searches.best_of_space(task, args.results_dir, args.space, name)
         return [space.replay(values).values]
     replays = {n: r.system for n, r in task.recipes.items() if isinstance(r.system, Replay)}
     fitting = [name for name, replay in replays.items() if replay.space == args.space]

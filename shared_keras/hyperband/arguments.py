@@ -4,10 +4,11 @@ import math
 import os
 import random
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared_keras import files
-from shared_keras.errors import BadInput, whole
+from shared_keras.errors import BadInput, RunFailed, whole
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.processes import lock
 from shared_keras.processes.local_pool import LocalPool
@@ -26,18 +27,18 @@ def oracle(
     max_retries_per_trial: int,
     max_consecutive_failed_trials: int | None,
     max_trials: int | None,
+    try_first: Sequence[Mapping],
     **others,
 ) -> Oracle:
     """Return the oracle of a search.
 
     Args:
         folder: Folder of the search, which may have a seed.
-        overwrite: Whether to delete it, if these arguments are right.
+        overwrite: Whether that search is to be deleted.
         others: Further arguments of the oracle.
 
     Raises:
         BadInput: naming the argument that is wrong.
-        RunFailed: if the folder is to be deleted and another process is searching there.
     """
     if "KERASTUNER_ORACLE_IP" in os.environ:
         raise BadInput(
@@ -48,9 +49,10 @@ def oracle(
     if min_epochs > max_epochs:
         raise BadInput(f"min_epochs: expected at most max_epochs, {max_epochs}, got {min_epochs}")
     failures = whole("max_consecutive_failed_trials", max_consecutive_failed_trials, 1, None)
-    made = Oracle(
+    return Oracle(
         seed=_seed(whole("seed", seed, 0, None), None if overwrite else folder),
         max_trials=whole("max_trials", max_trials, 1, None),
+        try_first=[_plain(values) for values in try_first],
         max_epochs=max_epochs,
         min_epochs=min_epochs,
         factor=whole("factor", factor, 2),
@@ -59,9 +61,11 @@ def oracle(
         max_failures=math.inf if failures is None else failures,
         **others,
     )
-    if overwrite:
-        _delete(folder)
-    return made
+
+
+def _plain(values: Mapping) -> dict:
+    """Return hyperparameters with Python's numbers instead of NumPy's, which JSON lacks."""
+    return {n: value.item() if hasattr(value, "item") else value for n, value in values.items()}
 
 
 def pool(workers: int | Pool | None) -> Pool:
@@ -85,12 +89,31 @@ def _seed(seed: int | None, folder: Path | None) -> int:
     return random.randint(1, 10_000)
 
 
-def _delete(folder: Path) -> None:
-    """Delete an earlier search.
+def callable_or_none(name: str, value):
+    """Return what can be called without arguments, or None, unchanged.
 
     Raises:
-        RunFailed: if another process is searching there.
+        BadInput: if the value is neither.
     """
-    if folder.exists():
+    if value is None or callable(value):
+        return value
+    raise BadInput(f"{name}: expected a function or None, got {value!r}")
+
+
+def delete(folder: Path) -> None:
+    """Delete all files of an earlier search, if there are any.
+
+    Raises:
+        RunFailed: if they cannot be deleted, or if another process is searching there.
+    """
+    if not any(folder.iterdir()):
+        return
+    try:
         with lock.of(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            for path in folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != ".lock":  # it is held
+                    path.unlink()
+    except OSError as error:
+        raise RunFailed(f"overwrite: the search in {folder} cannot be deleted: {error}") from error

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import keras
 import keras_tuner
+from keras_tuner import errors
 from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput
-from shared_keras.hyperband import fingerprint, table
+from shared_keras.hyperband import table
+from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import job, saved
 from shared_keras.systems.spec import System
@@ -46,21 +48,34 @@ class BaseTuner(keras_tuner.Hyperband):
         # While the stock constructor runs, one that is not there: it prints that it reads it.
         return super()._get_tuner_fname() + ("" if self._made else ".none")
 
+    def begun(self) -> bool:
+        """Return whether the folder holds a search, whichever tuner's."""
+        return Path(self.oracle._get_oracle_fname()).exists()
+
     def _activate_all_conditions(self):
         hypermodel = self.hypermodel
         # A space need not build a model to declare its hyperparameters.
         make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
 
+        declared = self.oracle.get_space()
+
         def build(hp):
+            nonlocal declared
+            declared = hp
             model = make(hp)
             if isinstance(model, keras.Model | System):  # others are refused when they are trained
-                self._first_model = self._first_model or fingerprint.of_model(model)
+                self._first_model = self._first_model or {
+                    "model": fingerprint.of_model(model),
+                    "functions of the model": fingerprint.of_functions(model),
+                }
 
         self.hypermodel = SimpleNamespace(build=build)
         try:
             with training.random_state_restored():
                 training.seed_globals(self.oracle.seed)  # or random draws would change the model
                 super()._activate_all_conditions()
+        except errors.FailedTrialError:  # a constraint; what it hides is drawn in the trials
+            self.oracle.update_space(declared)
         finally:
             self.hypermodel = hypermodel
 
@@ -92,8 +107,9 @@ class BaseTuner(keras_tuner.Hyperband):
 
         Only a `run_trial` of a subclass trains it.
         """
-        model = job.build(self.shared((), {}), hp)
         parent = table.parent(hp.values)
-        if parent is not None and (self.folder(parent) / saved.CHECKPOINT).exists():
-            saved.read_best(self.folder(parent), model)
+        with stock.maybe_distribute(self.distribution_strategy):
+            model = job.build(self.shared((), {}), hp)
+            if parent is not None and (self.folder(parent) / saved.CHECKPOINT).exists():
+                saved.read_best(self.folder(parent), model)
         return model

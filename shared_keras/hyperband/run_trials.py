@@ -11,7 +11,6 @@ from keras_tuner.engine.trial import Trial
 
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband import table
-from shared_keras.hyperband.decisions.drawn import derive_seed
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED, INVALID, Slot, lineage
 from shared_keras.hyperband.trials import job, saved
@@ -22,10 +21,17 @@ HERE = "here"  # in place of a worker
 
 
 class Running(NamedTuple):
-    """A running trial: its start, on the clock of `perf_counter`, and its worker."""
+    """A running trial.
+
+    Attributes:
+        since: Its start, on the clock of `perf_counter`.
+        worker: Its worker.
+        hyperparameters: Those with which it began.
+    """
 
     since: float
     worker: Worker | Literal["here"]
+    hyperparameters: keras_tuner.HyperParameters
 
 
 @dataclass
@@ -132,6 +138,20 @@ def run_here(
         report()
 
 
+def need_success(oracle: Oracle, folder: str) -> None:
+    """Refuse to go on after a first rung without any success.
+
+    Raises:
+        RunFailed: naming the first failure, and the folder of the search.
+    """
+    if oracle.all_failed():
+        failed = next(t for t in oracle.trials.values() if t.status == FAILED)
+        raise RunFailed(
+            f"every trial of a first rung failed, the first with {table.reason(failed)}; "
+            f"fix that, then delete {folder} or choose another name"
+        )
+
+
 def _late(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
 
@@ -163,29 +183,29 @@ def _begin(course: Course, new: Slot | Trial, worker: Worker, tuner_id: str) -> 
         course.before_trial()
         trial = course.oracle.begin(new, tuner_id)
         course.on_begin(trial)
-    course.running[trial.trial_id] = Running(time.perf_counter(), worker)
+    begun_with = trial.hyperparameters.copy()
+    course.running[trial.trial_id] = Running(time.perf_counter(), worker, begun_with)
     return trial
 
 
 def make_job(course: Course, trial: Trial) -> job.Job:
     """Return the job that trains a trial."""
     place = table.bookkeeping(trial)
-    seed = course.oracle.seed_of_training(trial)
-    retries = course.oracle.run_times(trial)
     return job.Job(
         hyperparameters=trial.hyperparameters.get_config(),
         folder=course.folder(trial.trial_id),
         parent=course.folder(place.parent) if place.parent else None,
         initial_epoch=place.initial_epoch,
         epochs=place.epochs,
-        seed=derive_seed(seed, retries) if retries else seed,
+        seed=course.oracle.seed_of_training(trial),
+        draw_seed=course.oracle.seed_of_draws(trial),
         resumable=place.rung < place.bracket,
     )
 
 
 def _end(course: Course, trial: Trial, worker: Worker, result: job.Result | job_pool.Died) -> None:
     """Record a trial's result, then delete the checkpoints that are no longer needed."""
-    del course.running[trial.trial_id]
+    begun = course.running.pop(trial.trial_id)
     if isinstance(result, job_pool.Died):
         trial.status, trial.message = INVALID, f"RuntimeError: {result}"
     else:
@@ -208,6 +228,7 @@ def _end(course: Course, trial: Trial, worker: Worker, result: job.Result | job_
             trial.message = result.failure
     course.on_end(trial)
     if trial.status == INVALID:
+        trial.hyperparameters = begun.hyperparameters  # as if it were its first run
         course.again.append(trial)
     elif trial.status == FAILED and course.oracle.too_many_failed(trial):
         raise RunFailed(

@@ -8,7 +8,6 @@ differences from the stock class, and tests/hyperband/test_stock_defects.py show
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +19,9 @@ import pandas as pd
 from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
-from shared_keras.errors import BadInput, RunFailed, whole
-from shared_keras.hyperband import arguments, fingerprint, hooks, run_trials, table, view, where
+from shared_keras.errors import BadInput, whole
+from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where
 from shared_keras.hyperband.base_tuner import BaseTuner
-from shared_keras.hyperband.decisions.rungs import FAILED
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock
 from shared_keras.processes.protocol import Pool, Worker
@@ -63,7 +61,7 @@ class Hyperband(BaseTuner):
         directory: Folder that holds the project's folder.
         project_name: Name of the project's folder.
         logger: Ignored, as KerasTuner does.
-        tuner_id: Name of the file that KerasTuner keeps for each tuner.
+        tuner_id: Name of the file that KerasTuner keeps for each tuner; any resumes the search.
         overwrite: Whether to delete an earlier search of this name.
         executions_per_trial: How many times to train each trial, with different seeds; its
             score is the mean.
@@ -73,7 +71,7 @@ class Hyperband(BaseTuner):
             left out.
         folds: Number of folds for cross-validation: a trial trains once for each, and its
             score is the mean. There is no `validation_data` then.
-        try_first: Hyperparameters to try first.
+        try_first: Hyperparameters to try first; when a search is resumed, by default its own.
         max_trials: Only trials whose numbers are below this are run.
         keep_checkpoints: How many of the best trials keep their weights on disk, for
             `get_best_models`, or "all". The trials that they resume keep theirs, too. A
@@ -143,11 +141,11 @@ class Hyperband(BaseTuner):
             try_first=try_first,
             max_trials=max_trials,
         )
-        self.callback = callback
+        self.callback = arguments.callable_or_none("callback", callback)
         self.pool = arguments.pool(workers)
         self.folds = whole("folds", folds, 2, None)
         self._made = False
-        self._first_model = None  # digest of the model with default values
+        self._first_model = {}  # what identifies the model with default values
         self._warm = OrderedDict()  # models that other trials may resume in this process
         self.here = job.Course()  # what `run_trial` records its trainings in
         self.course = run_trials.Course(
@@ -174,13 +172,15 @@ class Hyperband(BaseTuner):
             executions_per_trial=whole("executions_per_trial", executions_per_trial, 1),
             **unknown,
         )
+        if overwrite:  # now that all arguments are known to be right
+            arguments.delete(Path(self.project_dir))
         self._made = True
-        if os.path.exists(self._get_tuner_fname()):
+        if self.begun():
             self.reload()
         self.oracle.verbose = 0
 
     def search(
-        self, *fit_args, timeout: float | None = None, verbose: int | str = 1, **fit_kwargs
+        self, *fit_args, timeout: float | None = None, verbose: int | str = "auto", **fit_kwargs
     ) -> "Hyperband":
         """Start or resume a search, and return this tuner.
 
@@ -190,7 +190,7 @@ class Hyperband(BaseTuner):
                 `run_trial`.
             timeout: Seconds after which no further trial is started.
             verbose: 0 for silence; otherwise progress is printed, unless there is a
-                callback.
+                callback. If it is given, a `fit` or `run_trial` of the user's own gets it, too.
             fit_kwargs: Further arguments, such as `validation_data`. `epochs` is ignored: the
                 search sets it.
 
@@ -204,29 +204,24 @@ class Hyperband(BaseTuner):
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
         if where.takes_anything(self):
-            fit_kwargs |= {} if verbose == 1 else {"verbose": verbose}
+            fit_kwargs |= {} if verbose == "auto" else {"verbose": verbose}
         else:
             training.check(*fit_args, **fit_kwargs)
+            fit_args, fit_kwargs = (), training.by_name(fit_args) | fit_kwargs
+            verbose = fit_kwargs.pop("verbose", verbose)
         if self.folds:
-            folds.check(training.arguments(*fit_args, **fit_kwargs), self.folds)
-        begun_with = fingerprint.of(
-            where.what_decides(self, fit_args, fit_kwargs) | {"model": self._first_model}
-        )
+            folds.check(fit_args, fit_kwargs, self.folds)
+        begun_with = where.what_decides(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.lock(), self._progress(verbose) as (report, say):
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
-            self.oracle.take_up(begun_with)
+            self.oracle.take_up(self._first_model | begun_with)
             self.save()
             self.on_search_begin()
             where.train(self, fit_args, fit_kwargs, deadline, report, say)
             self.on_search_end()
-        if self.oracle.all_failed():
-            failed = next(t for t in self.oracle.trials.values() if t.status == FAILED)
-            raise RunFailed(
-                f"every trial of a first rung failed, the first with {table.reason(failed)}; "
-                f"fix that, then delete {self.project_dir} or choose another name"
-            )
+        run_trials.need_success(self.oracle, self.project_dir)
         return self
 
     def run_trial(self, trial, *fit_args, **fit_kwargs) -> list:
@@ -239,6 +234,7 @@ class Hyperband(BaseTuner):
             self.shared(fit_args, fit_kwargs),
             hooks=hooks.callbacks(self, trial),
             warm=self._warm,
+            quiet=False,
             scope=lambda: stock.maybe_distribute(self.distribution_strategy),
         )
         begun = run_trials.make_job(self.course, trial)
@@ -258,6 +254,7 @@ class Hyperband(BaseTuner):
             folds=self.folds,
             seed=self.oracle.seed,
             draws=self.oracle.tune_new_entries,
+            quiet="verbose" not in options,
         )
 
     @contextlib.contextmanager

@@ -8,8 +8,8 @@ import keras_tuner
 
 from shared_keras import training
 from shared_keras.hyperband import hooks, run_trials
-from shared_keras.hyperband.decisions import drawn
-from shared_keras.hyperband.trials import job
+from shared_keras.hyperband.resuming import fingerprint
+from shared_keras.hyperband.trials import job, own_fit
 from shared_keras.processes.job_pool import CannotBeSent
 
 FIRST = ("x", "y", "batch_size")  # positional arguments of `training.fit`
@@ -54,7 +54,7 @@ def train(
 def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
     shared = tuner.shared(args, options)
     begun = run_trials.make_job(tuner.course, trial)
-    hp = drawn.of(begun.hyperparameters, begun.seed, shared.draws)
+    hp = begun.drawn(shared)
     trial.hyperparameters = hp
 
     def work(course):
@@ -63,7 +63,7 @@ def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
         return _reported(trial, tuner.oracle.objective.name) if results is None else results
 
     with training.random_state_restored():
-        return job.record(shared, begun, hp, work, (*job.FATAL, KeyboardInterrupt))
+        return job.record(shared, begun, hp, work, (*job.FATAL, KeyboardInterrupt, SystemExit))
 
 
 def _reported(trial, objective: str) -> dict[str, float] | None:
@@ -81,11 +81,14 @@ def _reported(trial, objective: str) -> dict[str, float] | None:
 
 def takes_anything(tuner: keras_tuner.Tuner) -> bool:
     """Return whether the user's own code trains, which may take any arguments."""
-    return hooks.overridden(tuner, "run_trial") or job.own_fit(tuner.hypermodel)
+    return hooks.overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
 
 
 def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides a search besides the oracle's settings, as far as it was given."""
+    """Return digests of what decides a search besides the numbers that the oracle records.
+
+    That is what was given to `search`, and what trials have in common.
+    """
     names = () if takes_anything(tuner) else FIRST
     named = dict(zip(names, args)) | {str(i): a for i, a in enumerate(args) if i >= len(names)}
     given = {n: v for n, v in (named | dict(options)).items() if n not in IGNORED}
@@ -94,7 +97,12 @@ def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str,
     settings |= {"folds": shared.folds}
     if shared.executions > 1:
         settings["executions_per_trial"] = shared.executions
-    return given | {name: value for name, value in settings.items() if value}
+    given |= {name: value for name, value in settings.items() if value}
+    return fingerprint.of(given) | {
+        "hypermodel": fingerprint.of_hypermodel(tuner.hypermodel),
+        "tune_new_entries": tuner.oracle.tune_new_entries,
+        "allow_new_entries": tuner.oracle.allow_new_entries,
+    }
 
 
 def _noting(notes: Sequence[str], report: Callable, say: Callable) -> Callable[[], None]:

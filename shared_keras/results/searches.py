@@ -44,22 +44,28 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     return folder
 
 
-def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
+def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
     """Return the winner's hyperparameters in the newest finished search of a space.
+
+    A search that has begun with some keeps these.
 
     Args:
         task: The task.
         results_dir: Folder of the user's results; if it has no such search, the committed ones
             are used.
         space: The search space.
-        but: Name of a search to ignore.
+        name: Name of the search that begins with them.
 
     Raises:
         BadInput: if there is none.
     """
-    own = (results_dir / task.name / "searches").glob("*/best.json")
+    searches = results_dir / task.name / "searches"
+    state = searches / name / "oracle.json"
+    if state.exists() and (first := files.read_object(state, "first")["first"]):
+        return first[0]
+    own = searches.glob("*/best.json")
     newest = sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)
-    found = [p for p in newest if p.parent.name != but and folders.is_of(task, p.parent)]
+    found = [p for p in newest if p.parent.name != name and folders.is_of(task, p.parent)]
     found += folders.reference(task).glob("**/best.json")
     for path in found:
         best = files.read_object(path, "space", "hyperparameters")
@@ -67,7 +73,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, but: str) -> dict:
             return best["hyperparameters"]
     raise BadInput(
         f"argument --try-first: best needs a finished search of the space {space}, "
-        f"found none in {results_dir / task.name / 'searches'}"
+        f"found none in {searches}"
     )
 
 

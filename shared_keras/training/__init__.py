@@ -2,6 +2,7 @@
 
 from shared_keras.training.fit import (
     arguments,
+    by_name,
     check,
     fit,
     random_state_restored,
@@ -12,6 +13,7 @@ from shared_keras.training.fit import (
 
 __all__ = [
     "arguments",
+    "by_name",
     "check",
     "fit",
     "random_state_restored",

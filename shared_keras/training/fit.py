@@ -211,6 +211,11 @@ def check(*args, **options) -> None:
     _check_values(**{n: v for n, v in values.items() if v is not None or n not in optional})
 
 
+def by_name(args: Sequence) -> dict[str, Any]:
+    """Return the positional arguments of `fit` after the model by name."""
+    return dict(zip([*inspect.signature(fit).parameters][1:], args))
+
+
 def arguments(*args, **options) -> dict[str, Any]:
     """Return all arguments of `fit` by name, but for the model.
 

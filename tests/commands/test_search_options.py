@@ -86,6 +86,9 @@ def test_known_settings_are_the_first_trial(places, whole, capsys):
     assert without_bookkeeping(read(places, "after")[2]["hyperparameters"]) == without_bookkeeping(
         best["hyperparameters"]
     )
+    run(places, capsys, "--seed", "5", "--max-trials", "1", "--name", "newer")
+    out = run(places, capsys, "--try-first", "best", "--max-trials", "2", "--name", "after").out
+    assert "Resuming the search" in out and len(read(places, "after")[1]) == 2
 
 
 def test_known_settings_of_another_space_are_refused(places, capsys):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared_keras.errors import BadInput
 from shared_keras.hyperband.decisions import drawn, rungs
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED
@@ -51,7 +52,12 @@ def end(oracle, trial, failing=0.0):
     oracle.end_trial(trial)
 
 
-def play(oracle, workers=1, order=0, failing=0.0, stop=None):
+def rejected(trial, rejecting):
+    values = without_bookkeeping(trial.hyperparameters.values)
+    return chance("reject", sorted(values.items())) < rejecting
+
+
+def play(oracle, workers=1, order=0, failing=0.0, stop=None, rejecting=0.0):
     """Search, with trials that end in any order; stop once `stop` of them have ended."""
     shuffle = random.Random(order)
     running = []
@@ -63,7 +69,12 @@ def play(oracle, workers=1, order=0, failing=0.0, stop=None):
             running.append(trial)
         if not running:
             break
-        end(oracle, running.pop(shuffle.randrange(len(running))), failing)
+        trial = running.pop(shuffle.randrange(len(running)))
+        if rejected(trial, rejecting) and oracle.redraw(trial):
+            oracle.begin_again(trial, f"worker{shuffle.random()}")
+            running.append(trial)
+            continue
+        end(oracle, trial, failing)
     return oracle
 
 
@@ -119,12 +130,14 @@ def test_the_schedule_is_what_runs_and_the_best_are_promoted(tmp_path, budget):
     workers=st.integers(1, 9),
     order=st.integers(0, 2**20),
     failing=st.sampled_from([0.0, 0.3]),
+    rejecting=st.sampled_from([0.0, 0.5]),
 )
 def test_the_number_of_workers_and_their_speed_change_nothing(
-    tmp_path_factory, seed, workers, order, failing
+    tmp_path_factory, seed, workers, order, failing, rejecting
 ):
-    alone = play(make(tmp_path_factory.mktemp("a"), seed), failing=failing)
-    many = play(make(tmp_path_factory.mktemp("b"), seed), workers, order, failing)
+    chances = {"failing": failing, "rejecting": rejecting}
+    alone = play(make(tmp_path_factory.mktemp("a"), seed), **chances)
+    many = play(make(tmp_path_factory.mktemp("b"), seed), workers, order, **chances)
     assert outcome(many) == outcome(alone)
 
 
@@ -133,10 +146,12 @@ def test_the_number_of_workers_and_their_speed_change_nothing(
     stops=st.lists(st.integers(0, 15), max_size=4),
     order=st.integers(0, 2**20),
     failing=st.sampled_from([0.0, 0.3]),
+    rejecting=st.sampled_from([0.0, 0.5]),
 )
-def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
+def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing, rejecting):
     """Interrupted with trials still running, then resumed from the files alone."""
-    whole = play(make(tmp_path_factory.mktemp("a")), failing=failing)
+    chances = {"failing": failing, "rejecting": rejecting}
+    whole = play(make(tmp_path_factory.mktemp("a")), **chances)
     folder = tmp_path_factory.mktemp("b")
     ended = set()
     for i, stop in enumerate(sorted(stops)):
@@ -144,13 +159,13 @@ def test_interruptions_change_nothing(tmp_path_factory, stops, order, failing):
         if i:
             oracle.reload()
         assert set(oracle.trials) == ended
-        play(oracle, 3, order + i, failing, stop)
+        play(oracle, 3, order + i, stop=stop, **chances)
         oracle.save()
         ended = {t for t, trial in oracle.trials.items() if trial.status in (COMPLETED, FAILED)}
     oracle = make(folder)
     if stops:
         oracle.reload()
-    assert outcome(play(oracle, 2, order, failing)) == outcome(whole)
+    assert outcome(play(oracle, 2, order, **chances)) == outcome(whole)
     assert sorted(oracle.end_order) == sorted(oracle.trials)
 
 
@@ -202,6 +217,52 @@ def test_only_a_first_rung_of_failures_stops_the_search(tmp_path):
     assert oracle.create_trial("t").status == "STOPPED"
 
 
+def stops(oracle, workers, seed):
+    """Search until too many fail in a row, and return whether they did."""
+    shuffle = random.Random(seed)
+    running = []
+    while True:
+        while len(running) < workers:
+            trial = oracle.create_trial(f"worker{shuffle.random()}")
+            if trial.status != "RUNNING":
+                break
+            running.append(trial)
+        if not running:
+            return False
+        trial = running.pop(shuffle.randrange(len(running)))
+        end(oracle, trial, failing=chance("row", seed, trial.trial_id) < 0.35)
+        if trial.status == FAILED and oracle.too_many_failed(trial):
+            return True
+
+
+def test_failures_in_a_row_are_those_of_consecutive_numbers(tmp_path, monkeypatch):
+    """So the number of workers and their speed decide nothing."""
+    monkeypatch.setattr(Oracle, "save", lambda self: None)  # as fast as the decisions
+    monkeypatch.setattr(Oracle, "_save_trial", lambda self, trial: None)
+    found = [
+        {stops(make(tmp_path, seed, max_failures=3), workers, seed) for workers in (1, 2, 4, 9)}
+        for seed in range(8)
+    ]
+    assert all(len(each) == 1 for each in found)
+    assert {True} in found and {False} in found
+
+
+@pytest.mark.parametrize(
+    ("failed", "row"),
+    [
+        ("0000 0001 0003", 2),
+        ("0000 0001 0002", 3),
+        ("9999 10000 0001", 1),
+        ("0001 0001-1 0001-2 0001-3", 4),
+        ("0000 0001 0001-1", 2),
+        ("0001-1 0002 0003-1", 2),
+    ],
+)
+def test_a_row_of_failures(failed, row):
+    assert rungs.failures_in_a_row("0001", {"0001", *failed.split()}) == row
+    assert rungs.failures_in_a_row("10000", {"9998", "9999", "10000", "1001"}) == 3
+
+
 def test_max_trials_are_the_first_ones(tmp_path):
     whole = outcome(play(make(tmp_path / "a", budget=(10, 2))))
     for limit in (1, 13, 45):
@@ -222,6 +283,60 @@ def test_known_settings_come_first(tmp_path):
     again = make(tmp_path)
     again.reload()
     assert again.try_first == known
+    with pytest.raises(BadInput, match="try_first was .*0.02.* when .* and is now .*0.03"):
+        make(tmp_path, try_first=[{"rate": 0.03}]).reload()
+
+
+def test_a_rejection_costs_a_draw_and_not_a_place(tmp_path):
+    """Also where there are fewer settings than trials."""
+    oracle = Oracle(OBJECTIVE, seed=0, max_epochs=10, factor=2)
+    oracle.verbose = 0
+    hp = keras_tuner.HyperParameters()
+    hp.Int("depth", 1, 4)
+    oracle.update_space(hp)
+    oracle._set_project_dir(tmp_path, "p")
+    while (trial := oracle.create_trial("t")).status == "RUNNING":
+        while trial.hyperparameters["depth"] > 2 and oracle.redraw(trial):
+            pass
+        end(oracle, trial)
+    assert len(oracle.trials) == 46
+    assert {t.hyperparameters["depth"] for t in oracle.trials.values()} == {1, 2}
+
+
+def test_a_retry_has_a_seed_of_its_own(tmp_path):
+    """Unlike that of any execution, and a trial that resumes it has the same."""
+    oracle = make(tmp_path, max_retries_per_trial=1)
+    seeds = set()
+    while (trial := oracle.create_trial("t")).status == "RUNNING":
+        parent = trial.hyperparameters.values.get("tuner/trial_id")
+        seed = oracle.seed_of_training(trial)
+        if parent is not None:
+            assert seed == oracle.seed_of_training(oracle.trials[parent])
+        else:
+            assert seed == oracle.seed_of(trial.trial_id)
+            trial.status = "INVALID"
+            oracle.end_trial(trial)
+            oracle.begin_again(trial, "t")
+            retry = oracle.seed_of_training(trial)
+            seeds |= {seed, retry, *(drawn.derive_seed(seed, number) for number in range(1, 5))}
+        end(oracle, trial)
+    assert len(seeds) == 6 * sum(r.trials for r in rungs.first_rungs(oracle.rungs))
+
+
+@pytest.mark.parametrize("model", ["same", "another"])
+def test_retries_of_another_search_do_not_count(tmp_path, model):
+    """As long as no trial has ended, the same name may be used for another search."""
+    oracle = make(tmp_path, max_retries_per_trial=1)
+    oracle.take_up({"model": "same"})
+    trial = oracle.create_trial("t")
+    trial.status = "INVALID"
+    oracle.end_trial(trial)
+    again = make(tmp_path, max_retries_per_trial=1)
+    again.reload()
+    again.take_up({"model": model})
+    seed = again.seed_of_training(again.create_trial("t"))
+    assert (seed == again.seed_of("0000")) == (model == "another")
+    assert seed == oracle.seed_of_training(trial) or model == "another"
 
 
 def test_a_hyperparameter_found_late_changes_no_other_draw(tmp_path):

@@ -1,6 +1,10 @@
 """The same name again: the same search is resumed, another one is refused."""
 
 import functools
+import os
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import keras
@@ -9,7 +13,7 @@ import numpy as np
 import pytest
 
 from shared_keras.errors import BadInput
-from shared_keras.hyperband import fingerprint
+from shared_keras.hyperband.resuming import fingerprint
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
@@ -52,6 +56,154 @@ def test_the_same_search_is_resumed(done):
     tuner = make(done)
     before = outcome(tuner)
     assert outcome(search(tuner, x=X[:80].copy())) == before and len(before) == 5
+
+
+def factory(power):
+    """One of two losses that differ in their code alone."""
+    if power == 1:
+
+        def loss(y, p):
+            return keras.ops.mean(p, axis=-1)
+
+    else:
+
+        def loss(y, p):
+            return keras.ops.mean(p**2, axis=-1)
+
+    return loss
+
+
+def compiled(hp, power):
+    model = build(hp)
+    model.compile("sgd", factory(power))
+    return model
+
+
+class OwnFit(keras_tuner.HyperModel):
+    def build(self, hp):
+        return build(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, **kwargs)
+
+
+class OtherFit(OwnFit):
+    def fit(self, hp, model, *args, **kwargs):
+        return model.fit(*args, **kwargs | {"batch_size": 3})
+
+
+class Powers:
+    """A hypermodel that can be called, counts its calls, and has a state."""
+
+    def __init__(self, power):
+        self.power, self.calls = power, 0
+
+    def __call__(self, hp):
+        self.calls += 1
+        return compiled(hp, self.power)
+
+
+def space():
+    hp = keras_tuner.HyperParameters()
+    hp.Int("units", 2, 500)
+    return hp
+
+
+CHANGED = {
+    "loss": [{"loss": factory(n)} for n in (1, 2)],
+    "metrics": [{"metrics": ["accuracy", factory(n)]} for n in (1, 2)],
+    "functions of the model": [{"hypermodel": Powers(n), "objective": "loss"} for n in (1, 2)],
+    "hypermodel": [{"hypermodel": OwnFit()}, {"hypermodel": OtherFit()}],
+    "tune_new_entries": [{"hyperparameters": space(), "tune_new_entries": n} for n in (1, 0)],
+    "allow_new_entries": [{"hyperparameters": space(), "allow_new_entries": n} for n in (1, 0)],
+    "try_first": [{"try_first": [{"units": np.int64(n)}]} for n in (7, 8)],
+}
+
+
+@pytest.mark.parametrize("changed", CHANGED)
+def test_what_decides_a_search_is_compared(tmp_path, changed):
+    first, second = CHANGED[changed]
+    for _ in range(2):
+        assert len(search(make(tmp_path, **first, max_trials=1)).results()) == 1
+    with pytest.raises(BadInput, match=f"^{changed} was .* and is now"):
+        search(make(tmp_path, **second, max_trials=1))
+
+
+@pytest.mark.parametrize("how", ["argument", "variable"])
+def test_any_tuner_id_resumes_the_search(tmp_path, monkeypatch, how):
+    before = outcome(search(make(tmp_path, max_trials=2)))
+    if how == "variable":
+        monkeypatch.setenv("KERASTUNER_TUNER_ID", "another")
+    tuner = make(tmp_path, max_trials=2, **({"tuner_id": "another"} if how == "argument" else {}))
+    assert outcome(tuner) == before and len(before) == 2
+    assert outcome(search(tuner)) == before
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+{above}
+from shared_keras.hyperband.resuming import function_digest
+def build(hp, names={{"b", "a"}}):
+    {doc}
+    def inner(x):
+        return x in {{"p", "q", "r", 3, None}} or [y for y in (1, 2.5, b"z", ...)]
+    return inner, lambda: (hp, "e")
+print(function_digest.of(build))
+"""
+
+
+def test_a_function_in_another_process_is_the_same(tmp_path):
+    """Whatever the order of its sets, where it stands, and what is said of it."""
+    printed = set()
+    for i, (above, doc) in enumerate([("", '"""Build."""'), ("\n# moved", '"""Make."""')]):
+        script = tmp_path / f"{i}.py"
+        script.write_text(SCRIPT.format(root=os.getcwd(), above=above, doc=doc))
+        environment = os.environ | {"PYTHONHASHSEED": str(i)}
+        command = [sys.executable, str(script)]
+        printed.add(subprocess.run(command, env=environment, capture_output=True, text=True).stdout)
+    assert len(printed) == 1 and re.fullmatch(r"build \S+:[0-9a-f]{64}\n", *printed)
+
+
+def test_a_cell_that_is_run_again_defines_the_same_functions():
+    cell = "loss = lambda y, p: (y - p) ** 2\ndef build(hp):\n    return hp.Int('a', 1, 2)"
+    first, second, third = {}, {}, {}
+    exec(compile(cell, "<ipython-input-1>", "exec"), first)
+    exec(compile("# a comment\n" + cell, "<ipython-input-2>", "exec"), second)
+    exec(compile(cell.replace("2", "3"), "<ipython-input-3>", "exec"), third)
+    for name in ("loss", "build"):
+        digests = [fingerprint.of(cells[name]) for cells in (first, second, third)]
+        assert digests[0] == digests[1] != digests[2]
+
+
+A, B = 64 * "a", 64 * "b"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "same"),
+    [
+        (f"build cpython-311:{A}", f"build cpython-312:{B}", True),
+        (f"build cpython-311:{A}", f"build cpython-311:{B}", False),
+        (f"build cpython-311:{A}", f"make cpython-312:{A}", False),
+        (["builtins.function", {}], f"build cpython-311:{A}", True),
+        (["functools.partial", {}], ["build", [], {}], True),
+        ([["builtins.function", {}], 3], ["build", 3], True),
+        ([["builtins.function", {}], 3], ["build", 4], False),
+        ({"a": 1}, {"a": 1.5}, False),
+        ("a b", "a c", False),
+    ],
+)
+def test_what_other_versions_recorded_is_compared_as_far_as_possible(earlier, now, same):
+    assert fingerprint.alike(earlier, now) == same
+
+
+def test_a_search_of_an_earlier_version_is_resumed(tmp_path):
+    """It recorded no functions."""
+    tuner = search(make(tmp_path, max_trials=1))
+    for name in ("hypermodel", "functions of the model", "tune_new_entries", "allow_new_entries"):
+        del tuner.oracle.begun_with[name]
+    tuner.save()
+    assert len(search(make(tmp_path, max_trials=2)).results()) == 2
 
 
 def drawing(hp):

@@ -10,7 +10,8 @@ All of this follows from the seed and from the trials that ended. Nothing else i
 search is resumed.
 """
 
-import itertools
+import contextlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,12 +23,14 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.src.engine.metrics_tracking import MetricsTracker
 
 from shared_keras import files
-from shared_keras.hyperband.decisions import objectives, rungs, same_search
+from shared_keras.errors import BadInput
+from shared_keras.hyperband.decisions import objectives, rungs
 from shared_keras.hyperband.decisions.drawn import derive_seed
+from shared_keras.hyperband.decisions.first_draws import DRAWS, FirstDraws
 from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot, ranked
+from shared_keras.hyperband.resuming import same_search
 from shared_keras.hyperband.table import Bookkeeping, bookkeeping, not_finite
 
-DRAWS = 100  # attempts to draw a new setting
 OF_TRIAL = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
 
 
@@ -65,8 +68,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self.rungs = self._plan()
         self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
         self._known_first: list | None = None
-        self._drawn: dict[Slot, dict] = {}
-        self._attempts: dict[str, int] = {}  # of drawing, by trial
+        self._draws: FirstDraws | None = None
+        self._redrawn: dict[str, list[int]] = {}  # attempts of drawing after rejections, by trial
 
     def _plan(self) -> dict[tuple[int, int], Rung]:
         """Return all rungs by key, in the order of their trials' numbers."""
@@ -118,7 +121,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             parent=slot.parent,
         )
         if slot.parent is None:
-            hyperparameters = self._known_with(self._values(slot), place)
+            hyperparameters = self._known_with(self.draws().first(slot.trial_id)[0], place)
         else:
             hyperparameters = self.trials[slot.parent].hyperparameters.copy()
             hyperparameters.values |= place.to_values()
@@ -136,16 +139,15 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self._save_trial(trial)
 
     def redraw(self, trial: Trial) -> bool:
-        """Draw other hyperparameters for a trial, and return whether there are any.
-
-        They differ from all that were drawn at first, but not necessarily from what other
-        redrawn trials have, since these depend on timing.
-        """
-        place, trial_id = bookkeeping(trial), trial.trial_id
-        attempt = self._attempts[trial_id] = self._attempts.get(trial_id, 0) + 1
-        if place.parent is not None or attempt >= DRAWS:
+        """Draw other hyperparameters for a rejected trial, and return whether there are any."""
+        attempts = self._redrawn.setdefault(trial.trial_id, [])
+        place = bookkeeping(trial)
+        if place.parent is not None or len(attempts) + 1 >= DRAWS:
             return False
-        trial.hyperparameters = self._known_with(self._draw(trial_id, attempt), place)
+        last = attempts[-1] if attempts else self.draws().first(trial.trial_id)[1]
+        values, attempt = self.draws().next(trial.trial_id, last)
+        attempts.append(attempt)
+        trial.hyperparameters = self._known_with(values, place)
         return True
 
     def _known_with(self, values: Mapping, place: Bookkeeping) -> keras_tuner.HyperParameters:
@@ -164,38 +166,16 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         status = "IDLE" if self.ongoing_trials else "STOPPED"
         return Trial(hyperparameters=self.get_space(), trial_id=None, status=status)
 
-    def _values(self, slot: Slot) -> dict:
-        """Return the hyperparameters of a slot in a first rung."""
-        if slot not in self._drawn:
-            self._drawn = {}
-            given = iter(self.try_first)
-            for rung in rungs.first_rungs(self.rungs):
-                for each in (Slot(rung, index) for index in range(rung.trials)):
-                    self._drawn[each] = next(given, None) or self._draw(each.trial_id)
-            if slot not in self._drawn:  # it replaces one that failed
-                self._drawn[slot] = self._draw(slot.trial_id)
-        return self._drawn[slot]
-
-    def _draw(self, trial_id: str, first_attempt: int = 0) -> dict:
-        """Draw hyperparameters that differ from all earlier ones, if possible."""
-        for attempt in range(first_attempt, DRAWS):
-            self._attempts[trial_id] = attempt
-            hp = keras_tuner.HyperParameters()
-            for i, parameter in enumerate(self.known_first()):
-                hp.merge([parameter])
-                if hp.is_active(parameter):
-                    seed = derive_seed(self.seed_of(trial_id), attempt, i)
-                    hp.values[parameter.name] = parameter.random_sample(seed)
-            if hp.values not in self._drawn.values():
-                break
-        return hp.values
+    def draws(self) -> FirstDraws:
+        """Return the settings of the trials that resume no other."""
+        if self._draws is None:
+            slots = (Slot(r, i) for r in rungs.first_rungs(self.rungs) for i in range(r.trials))
+            ids = (slot.trial_id for slot in slots)
+            self._draws = FirstDraws(self.known_first(), self.seed_of, ids, self.try_first)
+        return self._draws
 
     def known_first(self) -> list:
-        """Return the hyperparameters that were known before the first trial.
-
-        Only these are drawn here, so that a draw does not depend on which trials have
-        ended; `drawn` does the same for those that a trial declares later.
-        """
+        """Return the hyperparameters that were known before the first trial."""
         if self._known_first is None:
             self._known_first = self.hyperparameters.copy().space
         return self._known_first
@@ -205,28 +185,36 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         return derive_seed(self.seed, *map(int, trial_id.split("-")))
 
     def seed_of_training(self, trial) -> int:
-        """Return the seed that a trial shares with all that it resumes."""
-        return self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
+        """Return the seed that a trial shares with all that it resumes, unless it is retried."""
+        *resuming, first = rungs.lineage(self.trials, trial)
+        seed = self.seed_of(first.trial_id)
+        for each in (first, *reversed(resuming)):
+            retries = self._run_times[each.trial_id] - (each.status in ENDED)
+            if retries > 0:
+                seed = derive_seed(seed, retries, 1)  # no other execution's: those have two numbers
+        return seed
+
+    def seed_of_draws(self, trial) -> int:
+        """Return the seed of the hyperparameters that a trial declares late."""
+        seed = self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
+        attempts = self._redrawn.get(trial.trial_id)
+        return derive_seed(seed, attempts[-1]) if attempts else seed
 
     def _retry(self, trial):
         """Return whether a failed trial is to be run again. Unlike the stock method, be silent."""
         failed = trial.status == rungs.INVALID
-        if failed and self.run_times(trial) > self.max_retries_per_trial:
+        if failed and self._run_times[trial.trial_id] > self.max_retries_per_trial:
             trial.status = FAILED
         return trial.status == rungs.INVALID
 
-    def run_times(self, trial: Trial) -> int:
-        """Return how many times a trial has ended so far."""
-        return self._run_times[trial.trial_id]
-
     def too_many_failed(self, last: Trial) -> bool:
-        """Return whether a trial ends a row of as many failures as are allowed.
+        """Return whether a trial belongs to a row of as many failures as are allowed.
 
-        Trials whose loss became NaN do not count: the stock class takes them for completed.
+        See `rungs.failures_in_a_row`. Trials whose loss became NaN do not count: the stock
+        class takes them for completed.
         """
-        earlier = [t for i, t in sorted(self.trials.items(), reverse=True) if i <= last.trial_id]
-        failed = itertools.takewhile(lambda t: t.status == FAILED and not not_finite(t), earlier)
-        return len(list(failed)) >= self.max_failures
+        failed = {i for i, t in self.trials.items() if t.status == FAILED and not not_finite(t)}
+        return rungs.failures_in_a_row(last.trial_id, failed) >= self.max_failures
 
     def get_best_trials(self, num_trials=1):
         """Return completed trials: longest trained first, then by score.
@@ -265,14 +253,21 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """
         state = files.read_object(Path(self._get_oracle_fname()), "hyperparameters")
         paths = Path(self._get_oracle_fname()).parent.glob("trial_*/trial.json")
-        if not {files.read_object(path, *OF_TRIAL)["status"] for path in paths} & set(ENDED):
-            return  # nothing that other settings could conflict with
+        ended = {files.read_object(path, *OF_TRIAL)["status"] for path in paths} & set(ENDED)
         self.known_first()  # now, because the state may hold some that were found later
+        if not ended:  # nothing that other settings could conflict with
+            with contextlib.suppress(BadInput):
+                same_search.refuse_others(state, self.get_state(), self._project_dir)
+                self._run_times.update(state["run_times"])
+                self.begun_with = state.get("begun_with", {})
+            return
         same_search.refuse_others(state, self.get_state(), self._project_dir)
+        tried, given = state["first"], json.loads(json.dumps(self.try_first))
+        same_search.refuse("try_first", tried, given or tried, self._project_dir)
         iterations = self.hyperband_iterations
         super().reload()
         self.hyperband_iterations = iterations
-        self.try_first = state["first"]
+        self.try_first = tried
         self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
         self.forget_interrupted()
 
@@ -280,7 +275,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Keep the trials that ended; those that an interruption left running start over."""
         ended = {i: t for i, t in sorted(self.trials.items()) if t.status in ENDED}
         self.ongoing_trials.clear()
-        self.trials, self._retry_queue, self._drawn = ended, [], {}
+        self.trials, self._retry_queue = ended, []
+        self._draws, self._redrawn = None, {}
         for order in (self.start_order, self.end_order):
             known = [trial_id for trial_id in dict.fromkeys(order) if trial_id in ended]
             order[:] = known + [trial_id for trial_id in ended if trial_id not in known]
@@ -294,7 +290,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         Raises:
             BadInput: naming what has changed.
         """
-        earlier = self.begun_with or begun_with
-        for name in earlier.keys() | begun_with.keys():
-            same_search.refuse(name, earlier.get(name), begun_with.get(name), self._project_dir)
+        if not self.trials and self.begun_with != begun_with:  # a new search: nothing had ended
+            self._run_times.clear()
+            self.begun_with = {}
+        same_search.refuse_others_to_train(self.begun_with, begun_with, self._project_dir)
         self.begun_with = dict(begun_with)

@@ -3,7 +3,8 @@
 Pure functions of the plan and of the trials so far: nothing here depends on time.
 """
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from shared_keras.hyperband.table import bookkeeping
@@ -54,8 +55,7 @@ class Slot:
     @property
     def trial_id(self) -> str:
         """The trial's name: its number, with a suffix beyond the rung's size."""
-        extra = self.index - self.rung.trials + 1
-        return f"{self.number:04d}-{extra}" if extra > 0 else f"{self.number:04d}"
+        return _trial_id(self.number, max(self.index - self.rung.trials + 1, 0))
 
 
 Plan = Mapping[tuple[int, int], Rung]  # by key, in the order of their trials' numbers
@@ -87,6 +87,30 @@ def all_failed(plan: Plan, trials: Mapping) -> bool:
         if len(begun) >= rung.trials and all(t.status == FAILED for t in begun.values()):
             return True
     return False
+
+
+def failures_in_a_row(trial_id: str, failed: Collection[str]) -> int:
+    """Return how many trials with consecutive numbers failed, up to and from a given one.
+
+    The trials that replace another have its number; they are a row of their own. In what order
+    trials end makes no difference.
+
+    Args:
+        trial_id: A trial that failed.
+        failed: The ids of all that failed.
+    """
+    number, _, extra = trial_id.partition("-")
+    number, extra = int(number), int(extra or 0)
+
+    def row(ids: Iterable[str]) -> int:
+        return sum(1 for _ in itertools.takewhile(lambda i: i in failed, ids))
+
+    def around(place: int, name: Callable[[int], str]) -> int:
+        later = map(name, itertools.count(place + 1))
+        return 1 + row(map(name, range(place - 1, -1, -1))) + row(later)
+
+    replacing = around(extra, lambda i: _trial_id(number, i))
+    return replacing if extra else max(replacing, around(number, _trial_id))
 
 
 def promotable(plan: Plan, trials: Mapping, objective) -> set[str]:
@@ -138,6 +162,10 @@ def stock_state(plan: Plan, trials: Mapping) -> list[dict]:
         bracket = brackets.setdefault(number, {"bracket_num": rung.bracket, "rounds": []})
         bracket["rounds"].append(entries)
     return list(brackets.values())
+
+
+def _trial_id(number: int, extra: int = 0) -> str:
+    return f"{number:04d}-{extra}" if extra else f"{number:04d}"
 
 
 def _rungs(plan: Plan, bracket: int) -> list[Rung]:

@@ -18,7 +18,14 @@ from keras_tuner import errors
 from shared_keras import files, keras_settings, training
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
-from shared_keras.hyperband.trials import compiling, folds, outcomes, saved, tensorboard_dirs
+from shared_keras.hyperband.trials import (
+    compiling,
+    folds,
+    outcomes,
+    own_fit,
+    saved,
+    tensorboard_dirs,
+)
 from shared_keras.hyperband.trials.outcomes import BestEpoch, NotLogged
 from shared_keras.training import current_epoch
 from shared_keras.training.current_epoch import CurrentEpoch
@@ -47,6 +54,7 @@ class Search:
         folds: Number of folds for cross-validation, or None.
         seed: The search's seed, which determines the folds.
         draws: Whether hyperparameters that a training declares are drawn, or keep their default.
+        quiet: Whether a hypermodel's own `fit` is to print no progress bars.
         hooks: Callbacks that the tuner itself adds.
         scope: Returns the context in which models are built.
         keras_settings: The user's global Keras settings, such as a dtype policy.
@@ -63,6 +71,7 @@ class Search:
     folds: int | None = None
     seed: int = 0
     draws: bool = True
+    quiet: bool = False
     hooks: Sequence[keras.callbacks.Callback] = ()
     scope: Callable[[], AbstractContextManager] = nullcontext
     keras_settings: Mapping = field(default_factory=keras_settings.read)
@@ -81,6 +90,7 @@ class Job:
         epochs: Epoch at which it stops.
         seed: Determines initial values, dropout and the order of the samples.
         resumable: Whether another trial may resume it.
+        draw_seed: Determines the hyperparameters that are declared late; `seed` by default.
     """
 
     hyperparameters: Mapping
@@ -90,6 +100,12 @@ class Job:
     epochs: int
     seed: int
     resumable: bool
+    draw_seed: int | None = None
+
+    def drawn(self, search: Search) -> keras_tuner.HyperParameters:
+        """Return its hyperparameters, of which those that are declared late will be drawn."""
+        seed = self.seed if self.draw_seed is None else self.draw_seed
+        return drawn.of(self.hyperparameters, seed, search.draws)
 
     def needs(self) -> list[Path]:
         """Return the files that it reads, on a worker that does not have its parent in memory."""
@@ -143,13 +159,6 @@ class Course:
         return sum(sum(each.history.get(outcomes.SECONDS, ())) for each in self.executions)
 
 
-def own_fit(hypermodel: keras_tuner.HyperModel | None) -> bool:
-    """Return whether a hypermodel trains its models itself."""
-    return not isinstance(hypermodel, (Space, type(None))) and (
-        type(hypermodel).fit is not keras_tuner.HyperModel.fit
-    )
-
-
 def run(search: Search, job: Job) -> Result:
     """Train a trial; write its history, a checkpoint and, if it is resumable, its state.
 
@@ -159,7 +168,7 @@ def run(search: Search, job: Job) -> Result:
         keras_tuner.errors.FatalError: if the hypermodel raised it, to end the search.
     """
     keras_settings.apply(search.keras_settings)
-    hp = drawn.of(job.hyperparameters, job.seed, search.draws)
+    hp = job.drawn(search)
     return record(search, job, hp, lambda course: train(search, job, hp, course))
 
 
@@ -183,8 +192,7 @@ def record(
     except BaseException as error:  # in a worker, never Ctrl-C, which workers ignore
         if isinstance(error, fatal) or getattr(error, "errno", None) in NO_ROOM:
             raise
-        failed = not isinstance(error, errors.FailedTrialError)
-        found = {"failure": _told(error), "retry": failed}
+        found = {"failure": _told(error), "retry": not isinstance(error, errors.FailedTrialError)}
         found |= {"rejected": isinstance(error, Rejected)}
     finally:
         current_epoch.forget(job.folder)
@@ -196,7 +204,7 @@ def train(search: Search, job: Job, hp, course: Course) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, all_results = None, []
     for number in range(search.executions * (search.folds or 1)):
-        best_epoch = BestEpoch(search.objective, not own_fit(search.hypermodel))
+        best_epoch = BestEpoch(search.objective, not own_fit.is_in(search.hypermodel))
         course.executions.append(best_epoch)
         try:
             model = _model(search, job, hp, number)
@@ -280,14 +288,12 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     args, options = search.args, search.options
     seed = seed_of(job, number)
     if search.folds:
-        given = training.arguments(*args, **options)
-        del given["seed"]
-        args, options = (), folds.cut(given, search.folds, number % search.folds, search.seed)
-    if own_fit(search.hypermodel):
+        args, options = folds.cut(args, options, search.folds, number % search.folds, search.seed)
+    if own_fit.is_in(search.hypermodel):
         training.seed_globals(seed)
-        return search.hypermodel.fit(hp, model, *args, **options | own)
-    given = training.arguments(*args, **options)
-    given |= own
+        with own_fit.quiet(model) if search.quiet else nullcontext():
+            return search.hypermodel.fit(hp, model, *args, **options | own)
+    given = training.arguments(*args, **options) | own
     if isinstance(search.hypermodel, Space):
         given = search.hypermodel.options(hp, given)
     del given["seed"]

@@ -109,8 +109,12 @@ class BestEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = {name: number(value) for name, value in (logs or {}).items()}
         now = time.perf_counter()
-        for name, value in (logs | {SECONDS: now - self.started}).items():
-            self.history.setdefault(name, []).append(value)
+        epochs = len(self.history.get(SECONDS, ()))
+        logged = logs | {SECONDS: now - self.started}
+        for name in logged:
+            self.history.setdefault(name, [math.nan] * epochs)  # not logged in earlier ones
+        for name, values in self.history.items():
+            values.append(logged.get(name, math.nan))
         self.started = now
         if self.required:
             _need_objective({n: v for n, v in self.history.items() if n != SECONDS}, self.objective)

@@ -5,8 +5,15 @@ import re
 from collections.abc import Mapping
 
 from shared_keras.errors import BadInput
+from shared_keras.hyperband.resuming import fingerprint
 
 FIXED = ("objective", "max_epochs", "min_epochs", "factor", "seed")
+RECORDED_LATER = (  # not before 0.6.0
+    "hypermodel",
+    "functions of the model",
+    "tune_new_entries",
+    "allow_new_entries",
+)
 ITERATIONS = "hyperband_iterations"  # more of them extend a search
 
 
@@ -31,13 +38,32 @@ def refuse_others(earlier: Mapping, now: Mapping, folder: str) -> None:
         refuse(name, before.get(identity), present.get(identity), folder)
 
 
+def refuse_others_to_train(earlier: Mapping, now: Mapping, folder: str) -> None:
+    """Refuse what is to be trained if it differs from what a search was started with.
+
+    Args:
+        earlier: What was recorded: what `fingerprint.of` returned, by name. Earlier versions
+            recorded less, or nothing.
+        now: The same of the present search.
+        folder: Folder of the search, for messages.
+
+    Raises:
+        BadInput: naming what differs.
+    """
+    if not earlier:
+        return
+    for name in dict.fromkeys([*now, *earlier]):
+        if name in earlier or name not in RECORDED_LATER:
+            refuse(name, earlier.get(name), now.get(name), folder)
+
+
 def refuse(name: str, earlier, now, folder: str) -> None:
     """Refuse a value that differs from that with which a search was started.
 
     Raises:
         BadInput: naming it.
     """
-    if earlier != now:
+    if not fingerprint.alike(earlier, now):
         raise BadInput(
             f"{name} was {_short(earlier)} when the search in {folder} was started "
             f"and is now {_short(now)}; use the earlier one, or choose another project_name"

@@ -1,0 +1,1 @@
+"""What tells whether a search is the one that was started under its name."""
