@@ -90,7 +90,7 @@ def _search(name: str, task: str, space: str, max_epochs: int, settings: list | 
 
     how, _, backend = name.partition(", ")
     with tempfile.TemporaryDirectory() as folder:
-        budget = ["--max-epochs", str(max_epochs), "--factor", "2"]
+        budget = ["--max-epochs", str(max_epochs), "--factor", "2", "--iterations", "1"]
         words = ["-m", f"{task}_keras.search", "--space", space, *budget, "--results-dir", folder]
         if how == "stock":
             words = ["-m", "benchmarks.search", "--stock", task, space, str(max_epochs), folder]
