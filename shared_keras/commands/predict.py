@@ -18,7 +18,10 @@ from shared_keras.task import Task
 
 SHOWN = 3
 PER_PICTURE = 48
-EMPTY = {"handwriting": "no ink was found on it", "objects": "nothing stands out from its ground"}
+EMPTY = {
+    "handwriting": "it shows no strokes (it may be blank, noise, or filled throughout)",
+    "objects": "nothing stands out from its ground",
+}
 
 
 @dataclass
@@ -87,14 +90,14 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
             print(error, file=sys.stderr)
             continue
         note = "dark on light, inverted" if photo.inverted else ""
-        empty = "" if photo.image is not None else f"empty: {EMPTY[task.photos]}"
+        empty = "" if photo.image is not None else f"not classified: {EMPTY[task.photos]}"
         items.append(Item(path.name, photo.image, note, photo.thumbnail, empty))
     found = [item for item in items if item.image is not None]
     if found and compare:
         training = likeness.measure(train.x)
         for item, far in zip(found, training.unlike(np.stack([item.image for item in found]))):
             if far:
-                item.warning = "unlike all training images, so its answer means little"
+                item.warning = "unlike the training images, so its answer means little"
     return items
 
 
@@ -109,7 +112,7 @@ def _random(task, args, test) -> list[Item]:
 
 
 def _answers(task, model, items) -> list[list[str]]:
-    """Return the likeliest classes of each image with their probabilities; none if empty."""
+    """Return the likeliest classes of each image with their probabilities; none of nothing."""
     found = [item.image for item in items if item.image is not None]
     rows = iter(predict_probabilities(model, np.stack(found)) if found else ())
     answers = []
