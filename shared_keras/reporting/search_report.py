@@ -19,6 +19,7 @@ BEST = "best.json"
 CONFIRMED, CONFIRMED_PICTURE = "confirm.csv", "confirm.png"
 OF_CONFIRMATION = (CONFIRMED, CONFIRMED_PICTURE)
 TENSORBOARD = "tensorboard"
+WIDE = 100  # columns of a terminal with room for a trial's place on one line
 WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD)
 
 
@@ -154,7 +155,8 @@ def show(
         table.add_column(name, no_wrap=True)
     table.add_column("hyperparameters")
     for row in state.ranked[:10]:
-        cells = (row.trial, row.place, str(row.epochs), f"{row.score:.4f}")
+        place = row.place if console.width >= WIDE else row.place.replace(" rung", "\nrung")
+        cells = (row.trial, place, str(row.epochs), f"{row.score:.4f}")
         table.add_row(*cells, Settings(row.hyperparameters))
     console.print(table)
     best = winner(state, confirmed)
