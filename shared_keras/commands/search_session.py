@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras_tuner
@@ -77,11 +77,14 @@ def run(task: Task, args, budget: dict[str, int], name: str, workers: int) -> No
         files.write_json(folder / "environment.json", environment())
         write_settings(folder / "settings.json", settings)
     tuner = _tuner(task, settings, folder, workers, try_first, args.max_trials)
+    state = tuner.state()
+    planned = replace(settings, planned=state.total + state.left_out)
+    write_settings(folder / "settings.json", planned)
     if settings.objective.endswith("precision") and "macro" not in settings.objective:
         macro = settings.objective.replace("precision", "macro_precision")
         print(MISLEADING.format(settings.objective, macro), file=sys.stderr)
     progress = Progress(task.title, workers)
-    progress.announce(tuner.state(), folder, resumed)
+    progress.announce(state, folder, resumed)
     if settings.split != "holdout":
         source = run_report.validation_source(settings.split)
         progress.say(f"{len(split.validation):,} images for validation, {source}.")
@@ -274,6 +277,7 @@ def _same_settings(path: Path, settings) -> bool:
             )
         return False
     earlier, now = asdict(read_settings(type(settings), path)), asdict(settings)
+    earlier["planned"] = None  # follows from the others
     extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
     extended["title"] = now["title"]
     if extended == now != earlier:

@@ -153,6 +153,17 @@ def test_curves_have_the_names_of_the_runs_and_a_single_epoch_is_seen():
     assert not seen.cut(figure) and not seen.colliding(figure)
 
 
+@pytest.mark.parametrize(
+    ("penalised", "said"),
+    [((), ""), (("one",), "only one with the L2 penalty"), (("one", LONG), "both with the L2")],
+)
+def test_losses_with_penalties_are_told_from_others(penalised, said):
+    named = dict(zip(("one", LONG), histories(3, 30)))
+    figure = comparison_plots.curves(named, "MNIST", penalised)
+    assert figure.axes[0].get_title(loc="left").startswith(said)
+    assert not figure.axes[1].get_title(loc="left")
+
+
 def test_a_grid_without_some_of_its_trainings_is_drawn():
     one, other = histories(20, 20)
     cells = [[("a", one), ("b", None)], [("c", None), (LONG, other)]]
