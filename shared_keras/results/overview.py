@@ -99,14 +99,16 @@ def _run(folder: Path) -> dict:
     }
 
 
+def of_trial(source: str) -> str:
+    """Return the source of a retrained trial with the name of its search in place of its folder."""
+    head, search, folder = source.partition(SEARCH)
+    committed = head.endswith("the committed reference")  # its folder depends on the machine
+    return head + (search.rstrip() if committed or not search else f"{search}{Path(folder).name}")
+
+
 def _source(settings: dict) -> str:
-    if settings.get("recipe"):
-        source = f"recipe {settings['recipe']}"
-    else:  # a trial of a search, whose folder is given by its name alone
-        head, search, folder = settings["source"].partition(SEARCH)
-        committed = head.endswith("the committed reference")  # its folder depends on the machine
-        source = head + (search.rstrip() if committed else f"{search}{Path(folder).name}")
-        source = source if search else head
+    recipe = settings.get("recipe")
+    source = f"recipe {recipe}" if recipe else of_trial(settings["source"])
     return source + (", in PyTorch" if settings["framework"] == "pytorch" else "")
 
 

@@ -84,6 +84,7 @@ def test_the_whole_way(user, capsys):
     assert "is finished" in out and f"Winner: trial {best['trial']}" in out
 
     out = user.run(capsys, "retrain", "--best", "--epochs", 3, "--runs", 2)
+    assert re.search(r"here \(mean of 2 seeds, .* epochs?\), 0.\d+ in the search \(trial", out)
     assert "your search" in out and f"trial {best['trial']}" in out
     assert "its weights were restored" in out and "sd" in out and "n = 2" in out
     group = user.newest("runs")
@@ -108,6 +109,14 @@ def test_the_whole_way(user, capsys):
     assert metrics[0]["best_epoch"] == 1 + history.val_accuracy.argmax()
     predicted = model.predict(split.test.x, verbose=0).argmax(axis=1)
     assert metrics[0]["test"]["accuracy"] == np.mean(predicted == split.test.y)
+
+    out = user.run(capsys, "compare")
+    assert "\n* marks your runs\n" in out  # the committed ones are of other images
+    ladder = pd.read_csv(user.newest("comparisons") / "ladder.csv")
+    row = ladder[ladder.score == "test_accuracy"].iloc[-1]
+    assert row.recipe == f"trial {best['trial']} of your search mine" and row.ours_yours
+    assert row.ours == pytest.approx(np.mean(accuracies)) and row.ours_n == 2
+    assert pd.isna(row.published) and pd.isna(row.twin)
 
     out = user.run(capsys, "evaluate", f"{group.name}/seed-0")
     assert all(name in out for name in user.task.classes)
