@@ -7,6 +7,8 @@ from PIL import Image
 
 from mnist_keras.task import TASK as MNIST
 from shared_keras import cli
+from shared_keras.commands import predict
+from shared_keras.commands.predict import Item
 from shared_keras.data import photos
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
@@ -77,3 +79,11 @@ def test_a_filled_shape_is_no_digit(full, tmp_path, capsys):
     out = capsys.readouterr().out
     assert all(f"warning: {name} is unlike" in out for name in names[:2])
     assert "warning: wide.png is not classified: it shows no strokes (" in out
+
+
+def test_wrong_answers_to_test_images_are_red():
+    truth = Item("test image 3", np.zeros((28, 28), np.uint8), truth="Ankle boot")
+    assert not predict._is_red(truth, ["Ankle boot 99.0%", "Bag 1.0%"])
+    assert predict._is_red(truth, ["Ankle boot of mine 99.0%"])
+    assert not predict._is_red(Item("a.png", truth.image), ["Bag 60.0%"])
+    assert predict._is_red(Item("a.png", truth.image, warning="odd"), ["Bag 60.0%"])

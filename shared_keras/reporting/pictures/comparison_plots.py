@@ -117,7 +117,9 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
                 value, place + shift, xerr=sd or None, fmt=marker, ms=6, color=color, mfc=fill
             )
             entries.setdefault(of_yours if yours else label, line)
-    axes.set_xlim(left=low)
+    high = max(shown, default=low + 1)
+    beside = max(0.05 * (high - low), 2 - (high - low))  # a single value stands in the middle
+    axes.set_xlim(low, max(axes.dataLim.x1, high) + beside)
     axes.set_yticks(range(len(rows)), labels, size=LABEL)
     axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
     about = "bars: standard deviation over seeds"

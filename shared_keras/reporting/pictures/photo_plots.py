@@ -12,6 +12,7 @@ GAP = 12
 COLUMNS = 4
 WIDTH = 2.6  # inches of a column, in which a caption's line has room for 38 letters
 LETTERS = 38
+HIGHEST = 1.4  # inches of an image
 TITLE_LETTERS_PER_INCH = 9  # of a title's 12 points
 
 
@@ -20,7 +21,7 @@ def seen(
     captions: Sequence[Sequence[str]],
     title: str,
     photos: Sequence[np.ndarray] | None = None,
-    warned: Sequence[bool] | None = None,
+    red: Sequence[bool] | None = None,
 ) -> Figure:
     """Draw what a model saw, each image with its caption above.
 
@@ -29,7 +30,7 @@ def seen(
         captions: Lines of each image's caption; long ones are broken.
         title: Title, broken where the picture ends.
         photos: Where the images come from, each uint8 (height, width, 3), drawn to their left.
-        warned: Which captions are to be red.
+        red: Which captions are to be red.
     """
     n = len(images)
     columns = min(COLUMNS, n)
@@ -38,19 +39,22 @@ def seen(
     lines = 1 + max(caption.count("\n") for caption in captions)
     width = max(WIDTH * columns, 4)
     title = textwrap.fill(title, int(TITLE_LETTERS_PER_INCH * width))
-    height = rows * (1.4 + 0.14 * lines) + 0.3 * (2 + title.count("\n"))
+    across = PANEL if photos is None else 2 * PANEL + GAP
+    picture = min(HIGHEST, (width / columns - 0.15) * PANEL / across)
+    height = rows * (picture + 0.14 * lines + 0.08) + 0.2 * (2 + title.count("\n"))
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.1)
     figure.suptitle(title)
     for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
+        axes.set_anchor("S")  # no empty space below the last row
         if i < n:
             panels = [_panel(images[i], Image.Resampling.NEAREST)]
             if photos is not None:
                 gap = np.full((PANEL, GAP, 3), 255, np.uint8)
                 panels = [_panel(photos[i], Image.Resampling.BICUBIC), gap, *panels]
             axes.imshow(np.hstack(panels))
-            color = "tab:red" if warned is not None and warned[i] else "black"
+            color = "tab:red" if red is not None and red[i] else "black"
             axes.set_title(captions[i], size=8, color=color)
     return figure
 

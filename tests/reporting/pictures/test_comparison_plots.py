@@ -43,6 +43,11 @@ def test_the_ladder_shows_what_was_published_and_measured():
     assert "further" not in figure.axes[0].get_xlabel()
 
 
+def test_a_single_value_stands_in_the_middle_of_the_ladder():
+    (axes,) = comparison_plots.ladder([row("a", ours=0.95)], "a title").axes
+    assert np.mean(axes.get_xlim()) == pytest.approx(95) and np.ptp(axes.get_xlim()) < 4
+
+
 def test_a_value_outside_the_ladder_is_written_in_full():
     rows = [row(f"{i}", ours=0.88, twin=0.87) for i in range(9)]
     rows.append(row("far", ours=0.35, twin=0.1912, sd=0.211))

@@ -23,6 +23,8 @@ def test_nothing_is_cut_off(n, with_photos):
         box = text.get_window_extent()
         assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
     assert figure.axes[0].title.get_color() == "tab:red"
+    lowest = min(axes.get_window_extent().y0 for axes in figure.axes)  # what is drawn in them
+    assert lowest <= 0.12 * figure.dpi
 
 
 def test_the_photo_is_left_of_the_image():
