@@ -118,11 +118,12 @@ def test_the_whole_way(user, capsys):
     assert row.ours == pytest.approx(np.mean(accuracies)) and row.ours_n == 2
     assert pd.isna(row.published) and pd.isna(row.twin)
 
-    out = user.run(capsys, "evaluate", f"{group.name}/seed-0")
+    out = user.run(capsys, "evaluate", "--run", f"{group.name}/seed-0")
     assert all(name in out for name in user.task.classes)
     written = json.loads((user.newest("evaluations") / "evaluation.json").read_text())
     assert written["confusion"] == metrics[0]["test"]["confusion"]
     assert f"accuracy {written['accuracy']:.4f}" in out
+    assert re.fullmatch(r"\d+-\d+-best-.*-seed-0", user.newest("evaluations").name)  # one time
     for name in ("confusion.png", "hardest.png"):
         assert Image.open(user.newest("evaluations") / name).size[0] > 500
 
@@ -134,7 +135,7 @@ def test_the_whole_way(user, capsys):
 def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
-    assert "(1200, 28, 28)" in out and "(300, 28, 28)" in out and "(600, 28, 28)" in out
+    assert "1,200 of 28x28" in out and "300 of 28x28" in out and "600 of 28x28" in out
     assert Image.open(user.newest("explorations") / "examples.png")
 
 
