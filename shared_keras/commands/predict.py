@@ -71,7 +71,7 @@ def run(task: Task, args) -> None:
     if items:
         answers = _answers(trained, model, items)
         _report(items, answers)
-        _draw(task, parent, path, items, answers)
+        _draw(trained if on_its_own else task, parent, path, items, answers)
     if args.files and not items:
         raise BadInput(f"argument FILE: none of {len(args.files)} files could be read")
     if broken := len(args.files) and len(args.files) - len(items):
@@ -141,7 +141,7 @@ def _report(items, answers) -> None:
 
 def _draw(task, parent, path, items, answers) -> None:
     folder = folders.new_folder(parent, "predict")
-    model = saved_models.describe(path)
+    (model,) = saved_models.titles([path])
     if path == saved_models.committed(task):
         model = f"the committed model {model}"
     photographed = items[0].thumbnail is not None

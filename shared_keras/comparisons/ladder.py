@@ -63,10 +63,11 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     _show(task, table)
     if task.grid:
         cells = [[(name, _history(found, name)) for name in row] for row in task.grid]
-        files.write_figure(folder / "grid.png", grid(cells, f"{task.title}: the grid of Lab 4"))
+        if not task.own or any(history for row in cells for _, history in row):
+            files.write_figure(folder / "grid.png", grid(cells, f"{task.title}: the grid of Lab 4"))
     _per_class(task, found, folder)
     if task.own:
-        say("nothing is published of these images; the recipes were published for others")
+        say(f"nothing is published of {task.title}; the recipes were published for other images")
     elif own:
         others = "; the others are the committed ones" if set(committed) - set(own) else ""
         say(f"{YOURS} marks your runs{others}")

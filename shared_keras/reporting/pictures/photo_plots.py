@@ -13,6 +13,7 @@ COLUMNS = 4
 WIDTH = 2.6  # inches of a column, in which a caption's line has room for 38 letters
 LETTERS = 38
 HIGHEST = 1.4  # inches of an image
+LINE, MARGIN = 0.14, 0.08  # inches: a line of a caption, empty space
 TITLE_LETTERS_PER_INCH = 9  # of a title's 12 points
 
 
@@ -39,23 +40,28 @@ def seen(
     lines = 1 + max(caption.count("\n") for caption in captions)
     width = max(WIDTH * columns, 4)
     title = textwrap.fill(title, int(TITLE_LETTERS_PER_INCH * width))
-    across = PANEL if photos is None else 2 * PANEL + GAP
-    picture = min(HIGHEST, (width / columns - 0.15) * PANEL / across)
-    height = rows * (picture + 0.14 * lines + 0.08) + 0.2 * (2 + title.count("\n"))
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.1)
-    figure.suptitle(title)
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+    # Placed by hand: a layout engine leaves empty space around images of a fixed shape.
+    cell, across = width / columns, PANEL if photos is None else 2 * PANEL + GAP
+    high = min(HIGHEST, (cell - 2 * MARGIN) * PANEL / across)
+    wide = high * across / PANEL
+    down = LINE * lines + high + MARGIN
+    top = 1.6 * LINE * (1 + title.count("\n")) + 2 * MARGIN
+    height = top + rows * down + MARGIN
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, y=1 - MARGIN / height, va="top")
+    for i in range(n):
+        row, column = divmod(i, columns)
+        left, bottom = column * cell + (cell - wide) / 2, height - top - (row + 1) * down
+        place = (left / width, bottom / height, wide / width, high / height)
+        axes = figure.add_axes(place)
         axes.set_axis_off()
-        axes.set_anchor("S")  # no empty space below the last row
-        if i < n:
-            panels = [_panel(images[i], Image.Resampling.NEAREST)]
-            if photos is not None:
-                gap = np.full((PANEL, GAP, 3), 255, np.uint8)
-                panels = [_panel(photos[i], Image.Resampling.BICUBIC), gap, *panels]
-            axes.imshow(np.hstack(panels))
-            color = "tab:red" if red is not None and red[i] else "black"
-            axes.set_title(captions[i], size=8, color=color)
+        panels = [_panel(images[i], Image.Resampling.NEAREST)]
+        if photos is not None:
+            gap = np.full((PANEL, GAP, 3), 255, np.uint8)
+            panels = [_panel(photos[i], Image.Resampling.BICUBIC), gap, *panels]
+        axes.imshow(np.hstack(panels))
+        color = "tab:red" if red is not None and red[i] else "black"
+        axes.set_title(captions[i], size=8, color=color, pad=4)
     return figure
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shared_keras.reporting.pictures import photo_plots
+from tests.reporting import seen
 
 LONG = "Fashion-MNIST: your photos and what 20261126-000322-regularized-best-seed-0 saw"
 
@@ -16,7 +17,7 @@ def test_nothing_is_cut_off(n, with_photos):
     photos = [np.zeros((90, 160, 3), np.uint8)] * n if with_photos else None
     captions = [["a photo with a rather long name of its own.jpeg", "Ankle boot 100.0%"]] * n
     figure = photo_plots.seen(images, captions, LONG, photos, [True] * n)
-    figure.draw_without_rendering()
+    assert not seen.cut(figure) and not seen.colliding(figure)
     width, height = figure.get_size_inches() * figure.dpi
     texts = [figure._suptitle, *(axes.title for axes in figure.axes)]
     for text in texts:
