@@ -46,6 +46,25 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         return _fail(parser, f"{type(error).__name__}: {error}", 1)
 
 
+def overview(task: Task, argv: list[str]) -> int:
+    """List the commands of a task; each is a module of its own.
+
+    Args:
+        task: The task.
+        argv: What was typed behind the package.
+
+    Returns:
+        The exit code: 0 if help was asked for, or else 2.
+    """
+    asked = argv in (["--help"], ["-h"])
+    file = sys.stdout if asked else sys.stderr
+    print(f"usage: python -m {task.package}.COMMAND [--help], where COMMAND is", file=file)
+    for command in flags.PARSERS:
+        what = flags.parser(task, command).description.partition(":")[0].rstrip(".")
+        print(f"  {command:9} {what[0].lower()}{what[1:]}", file=file)
+    return 0 if asked else 2
+
+
 def _fail(parser: flags.Parser, error: Exception | str, code: int) -> int:
     if sys.flags.dev_mode and isinstance(sys.exc_info()[1], Exception):
         raise

@@ -111,7 +111,7 @@ def retrain(task: Task) -> Parser:
         "--search",
         metavar="NAME",
         type=name,
-        help="for --best and --trial: which search; by default your newest finished one, "
+        help="for --best and --trial: which search; by default your newest that has a winner, "
         "or else the committed one, named 'reference'",
     )
     add(
@@ -153,6 +153,7 @@ def evaluate(task: Task) -> Parser:
         help="name of a run, path of a .keras file, or 'reference' for the committed model; by "
         "default the newest run, or else the committed model",
     )
+    parser.add_argument("--run", dest="named", metavar="RUN", help="the same, as predict takes it")
     _add_split(parser, None, "; by default the run's own, or holdout")
     _add_data(parser)
     _add_results(parser)

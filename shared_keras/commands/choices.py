@@ -80,7 +80,8 @@ def _of_search(task: Task, args) -> Choice:
         label = f"trial-{trial}"
     searched = None
     if score is not None and "objective" in best:
-        searched = SearchScore(trial, best["objective"], score, epochs_of(values))
+        confirmed = best.get("confirmed") if trial == best["trial"] else None
+        searched = SearchScore(trial, best["objective"], score, epochs_of(values), confirmed)
     return Choice(
         label=f"{label}-{best['space']}",
         source=f"trial {trial} of {searches.describe(task, folder)}",

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.data import datasets, own_data, splits
+from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
 from shared_keras.reporting.pictures import plots
@@ -21,7 +22,11 @@ HARDEST = 25
 def run(task: Task, args) -> None:
     """Print and write the scores; draw the confusion matrix and the hardest images."""
     task = own_data.task_of(task, args.data_dir)
-    path = saved_models.find(task, args.results_dir, args.run)
+    if None not in (args.run, args.named):
+        raise BadInput(
+            f"argument RUN: got '{args.run}' and --run {args.named}, expected one of them"
+        )
+    path = saved_models.find(task, args.results_dir, args.named if args.run is None else args.run)
     model = saved_models.load(task, path)
     trained = saved_models.settings(path)
     protocol = args.split or trained.get("split", "holdout")
@@ -30,7 +35,7 @@ def run(task: Task, args) -> None:
     probabilities = predict_probabilities(model, split.test.x)
     scores = score(probabilities, split.test.y, task.classes)
 
-    name = saved_models.describe(path)
+    name = folders.without_time(saved_models.describe(path))
     title = f"{task.title}, {saved_models.titles([path])[0]}"
     folder = folders.new_folder(args.results_dir / task.name / "evaluations", name)
     hardest = entropy(probabilities).argsort(kind="stable")[::-1][:HARDEST]
@@ -83,8 +88,8 @@ def _table(scores) -> None:
     for row in scores["classes"]:
         scores_of_class = [row[key] for key in ("precision", "recall", "f1")]
         numbers = ("-" if score is None else f"{score:.4f}" for score in scores_of_class)
-        table.add_row(row["class"], *numbers, str(row["support"]))
+        table.add_row(row["class"], *numbers, f"{row['support']:,}")
     table.add_section()
     numbers = (f"{scores['macro'][key]:.4f}" for key in ("precision", "recall", "f1"))
-    table.add_row("mean", *numbers, str(scores["n"]))
+    table.add_row("mean", *numbers, f"{scores['n']:,}")
     console().print(table)

@@ -17,6 +17,7 @@ def run(task: Task, args) -> None:
     task = own_data.task_of(task, args.data_dir)
     train, test = datasets.load(task, args.data_dir)
     split = splits.split(task, train, test, args.split)
+    folder = folders.new_folder(args.results_dir / task.name / "explorations", args.split)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
 
     facts = Table(box=box.SIMPLE_HEAD, title=f"{task.title}, {args.split} split")
@@ -28,7 +29,7 @@ def run(task: Task, args) -> None:
         x = images.x
         facts.add_row(
             name,
-            str(x.shape),
+            f"{len(x):,} of {x.shape[1]}x{x.shape[2]}",
             str(x.dtype),
             f"{images.y.min()}...{images.y.max()}",
             f"{x.min()}...{x.max()}",
@@ -45,7 +46,6 @@ def run(task: Task, args) -> None:
     screen.print(facts)
     screen.print("mean and sd are of pixels scaled to 0...1; zero is the share of black pixels")
     screen.print(balance)
-    folder = folders.new_folder(args.results_dir / task.name / "explorations", args.split)
     title = f"{task.title}: training images of every class"
     figure = plots.examples(split.train.x, split.train.y, task.classes, title)
     files.write_figure(folder / "examples.png", figure)

@@ -18,7 +18,10 @@ from shared_keras.task import Task
 
 SHOWN = 3
 PER_PICTURE = 48
-EMPTY = {"handwriting": "no ink was found on it", "objects": "nothing stands out from its ground"}
+EMPTY = {
+    "handwriting": "it shows no strokes (it may be blank, noise, or filled throughout)",
+    "objects": "nothing stands out from its ground",
+}
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Item:
         name: What the user knows it by.
         image: uint8 (28, 28), or None if there is nothing to classify.
         note: What was done to it, or what its true class is.
+        truth: The name of its true class, if that is known.
         thumbnail: The photo that it was made from, if any, uint8 (height, width, 3).
         warning: Why its answer is not to be trusted, as an end of "warning: NAME is ...".
     """
@@ -38,6 +42,7 @@ class Item:
     note: str = ""
     thumbnail: np.ndarray | None = None
     warning: str = ""
+    truth: str = ""
 
 
 def run(task: Task, args) -> None:
@@ -54,6 +59,7 @@ def run(task: Task, args) -> None:
     path = saved_models.find(task, args.results_dir, args.run)
     trained = saved_models.task_of(task, path)  # its classes are the model's
     on_its_own = args.random is None and args.data_dir is None
+    parent = folders.make_folder(args.results_dir / task.name / "predictions")
     model = saved_models.load(trained if on_its_own else task, path)
     say(saved_models.introduce(task, path))
     train, test = datasets.load(task, args.data_dir)
@@ -65,7 +71,7 @@ def run(task: Task, args) -> None:
     if items:
         answers = _answers(trained, model, items)
         _report(items, answers)
-        _draw(task, args, path, items, answers)
+        _draw(trained if on_its_own else task, parent, path, items, answers)
     if args.files and not items:
         raise BadInput(f"argument FILE: none of {len(args.files)} files could be read")
     if broken := len(args.files) and len(args.files) - len(items):
@@ -87,14 +93,14 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
             print(error, file=sys.stderr)
             continue
         note = "dark on light, inverted" if photo.inverted else ""
-        empty = "" if photo.image is not None else f"empty: {EMPTY[task.photos]}"
+        empty = "" if photo.image is not None else f"not classified: {EMPTY[task.photos]}"
         items.append(Item(path.name, photo.image, note, photo.thumbnail, empty))
     found = [item for item in items if item.image is not None]
     if found and compare:
         training = likeness.measure(train.x)
         for item, far in zip(found, training.unlike(np.stack([item.image for item in found]))):
             if far:
-                item.warning = "unlike all training images, so its answer means little"
+                item.warning = "unlike the training images, so its answer means little"
     return items
 
 
@@ -105,11 +111,15 @@ def _random(task, args, test) -> list[Item]:
             f"images, got {args.random}"
         )
     chosen = np.random.default_rng(args.seed).choice(len(test), args.random, replace=False)
-    return [Item(f"test image {i}", test.x[i], f"true: {task.classes[test.y[i]]}") for i in chosen]
+    names = [task.classes[label] for label in test.y[chosen]]
+    return [
+        Item(f"test image {i}", test.x[i], f"true: {truth}", truth=truth)
+        for i, truth in zip(chosen, names)
+    ]
 
 
 def _answers(task, model, items) -> list[list[str]]:
-    """Return the likeliest classes of each image with their probabilities; none if empty."""
+    """Return the likeliest classes of each image with their probabilities; none of nothing."""
     found = [item.image for item in items if item.image is not None]
     rows = iter(predict_probabilities(model, np.stack(found)) if found else ())
     answers = []
@@ -129,13 +139,14 @@ def _report(items, answers) -> None:
             say(f"warning: {item.name} is {item.warning}")
 
 
-def _draw(task, args, path, items, answers) -> None:
-    folder = folders.new_folder(args.results_dir / task.name / "predictions", "predict")
-    model = saved_models.describe(path)
+def _draw(task, parent, path, items, answers) -> None:
+    folder = folders.new_folder(parent, "predict")
+    (model,) = saved_models.titles([path])
     if path == saved_models.committed(task):
         model = f"the committed model {model}"
     photographed = items[0].thumbnail is not None
-    title = f"{task.title}: {'your photos and ' * photographed}what {model} saw"
+    key = "" if photographed else " (red: wrong)"
+    title = f"{task.title}: {'your photos and ' * photographed}what {model} saw{key}"
     for page, start in enumerate(range(0, len(items), PER_PICTURE), 1):
         part = slice(start, start + PER_PICTURE)
         figure = photo_plots.seen(
@@ -143,11 +154,16 @@ def _draw(task, args, path, items, answers) -> None:
             [_caption(item, answer) for item, answer in zip(items[part], answers[part])],
             title,
             [item.thumbnail for item in items[part]] if photographed else None,
-            [bool(item.warning) for item in items[part]],
+            [_is_red(item, answer) for item, answer in zip(items[part], answers[part])],
         )
         file = folder / (f"seen-{page}.png" if page > 1 else "seen.png")
         files.write_figure(file, figure)
         say(f"wrote {file}")
+
+
+def _is_red(item, answer) -> bool:
+    """Return whether an answer is wrong, or not to be trusted."""
+    return bool(item.warning) or (bool(item.truth) and answer[0].rpartition(" ")[0] != item.truth)
 
 
 def _caption(item, answer) -> list[str]:

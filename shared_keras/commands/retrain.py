@@ -20,9 +20,9 @@ from shared_keras.reporting.pictures import plots
 from shared_keras.results import folders, saved_models
 from shared_keras.results.environment import environment
 from shared_keras.results.scores import predict_probabilities, score_images
-from shared_keras.results.settings import RunSettings, write_settings
+from shared_keras.results.settings import RunSettings, penalised, write_settings
 from shared_keras.systems.recipe import Replay
-from shared_keras.systems.spec import Dense, System
+from shared_keras.systems.spec import System
 from shared_keras.task import Task
 
 
@@ -54,13 +54,17 @@ def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
     say(run_report.protocol(choice.split, split))
     run_report.other_images("the search used", choice.search, task.title, digest)
 
+    framework = "pytorch" if args.torch else "keras"
+    with_penalty = penalised(framework, system.to_json())
+    if with_penalty:
+        say("the losses of the epochs include the L2 penalty; those in metrics.json do not")
     replay = choice.system if isinstance(choice.system, Replay) else None
     results = []
     for seed in range(args.seed, args.seed + args.runs):
         settings = RunSettings(
             task=task.name,
             source=choice.source,
-            framework="pytorch" if args.torch else "keras",
+            framework=framework,
             recipe=choice.recipe,
             space=replay and replay.space,
             hyperparameters=dict(replay.hyperparameters) if replay else {},
@@ -79,8 +83,7 @@ def _train(task: Task, args, choice: Choice, images, digest: str) -> None:
         own = folder if args.runs == 1 else folders.make_folder(folder / f"seed-{seed}")
         say(f"seed {seed}")
         results.append(_run(task, settings, system, split, own))
-    penalised = any(isinstance(layer, Dense) and layer.l2 for layer in system.layers)
-    run_report.outcome(results, choice.published, penalised)
+    run_report.outcome(results, choice.published, with_penalty)
     if choice.searched and choice.search["data"] == digest:
         run_report.beside_search(results, choice.searched)
     if args.runs > 1:
@@ -136,7 +139,10 @@ def _run(
     files.write_figure(
         folder / "history.png",
         plots.history(
-            history, trained.best_epoch, f"{task.title}: {settings.source}, seed {settings.seed}"
+            history,
+            trained.best_epoch,
+            f"{task.title}: {settings.source}, seed {settings.seed}",
+            penalised(settings.framework, settings.system),
         ),
     )
     saved_models.save(trained.model, folder / saved_models.MODEL)

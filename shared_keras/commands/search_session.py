@@ -1,17 +1,18 @@
 """Run a search: start or resume it, show its progress, write its results."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras_tuner
 
 from shared_keras import devices, files
+from shared_keras.commands import confirmation
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
-from shared_keras.hyperband import Hyperband, confirm
+from shared_keras.hyperband import Hyperband
 from shared_keras.models import metrics
 from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.reporting import run_report, search_report
@@ -22,7 +23,6 @@ from shared_keras.results.settings import (
     BATCH_SIZE,
     BEST,
     OBJECTIVES,
-    SEEDS,
     SearchSettings,
     read_settings,
     write_settings,
@@ -70,21 +70,25 @@ def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None
     )
     try_first = _starting_points(task, args, name)
     folder = folders.make_folder(args.results_dir / task.name / "searches" / name)
+    dates = search_report.dates(folder)
     split = splits.split(task, *images, args.split)
     resumed = _same_settings(folder / "settings.json", settings)
     if not resumed:
         files.write_json(folder / "environment.json", environment())
         write_settings(folder / "settings.json", settings)
     tuner = _tuner(task, settings, folder, pool, try_first, args.max_trials)
+    state = tuner.state()
+    planned = replace(settings, planned=state.total + state.left_out)
+    write_settings(folder / "settings.json", planned)
     if settings.objective.endswith("precision") and "macro" not in settings.objective:
         macro = settings.objective.replace("precision", "macro_precision")
         print(MISLEADING.format(settings.objective, macro), file=sys.stderr)
     progress = Progress(task.title, pool.size)
-    progress.announce(tuner.state(), folder, resumed)
+    progress.announce(state, folder, resumed)
     if settings.split != "holdout":
         source = run_report.validation_source(settings.split)
         progress.say(f"{len(split.validation):,} images for validation, {source}.")
-    _search(tuner, folder, split, settings, args, progress)
+    _search(tuner, folder, split, settings, args, progress, dates)
 
 
 def _tuner(task, settings, folder, pool, try_first, max_trials) -> Hyperband:
@@ -115,6 +119,7 @@ def _search(
     settings: SearchSettings,
     args,
     progress: Progress,
+    dates: Mapping[str, int],
 ) -> None:
     """Train the remaining trials, then show and write the whole search."""
     artists: list[Worker] = []  # the first idle worker, which has imported the plots
@@ -128,7 +133,6 @@ def _search(
     before, ended_before = search_report.read(folder), len(tuner.oracle.end_order)
     if args.tensorboard:  # of trials that ended before the flag was given
         _write_tensorboard(folder, tuner.state(), tuner.oracle.end_order)
-    confirmed = None
     try:
         if not tuner.finished():
             with progress:
@@ -138,14 +142,9 @@ def _search(
         # Ask the files, because an earlier process may have been killed before it wrote them.
         new = before.get("trials", ended_before) < len(state.ended)
         if args.confirm is not None:
-            progress.say(f"Retraining the best {args.confirm} with {SEEDS} other seeds.")
-            confirmed = confirm.retrain(
-                tuner, args.confirm, **options, seeds=SEEDS, report=progress.say
-            )
-        elif "confirmed" in before and new:
-            progress.say("More trials have ended since; --confirm retrains the new best ones.")
-        elif "confirmed" in before:
-            confirmed = confirm.read(folder)
+            confirmed = confirmation.retrain(tuner, args.confirm, progress, **options)
+        else:
+            confirmed = confirmation.earlier(folder, before, new, progress)
     except KeyboardInterrupt:
         progress.say("Stopped. The same command resumes from here.")
         raise
@@ -161,7 +160,7 @@ def _search(
     if not search_report.drawn(folder, confirmed):
         artist = next(iter([*artists, *tuner.idle_workers()]), None)
         _draw(artist, progress, folder, state, tuner.axes(), progress.title, confirmed)
-    search_report.show(folder, state, progress.console, confirmed)
+    search_report.show(folder, state, progress.console, confirmed, dates)
 
 
 def _some_completed(state: SearchState) -> None:
@@ -279,6 +278,7 @@ def _same_settings(path: Path, settings) -> bool:
             )
         return False
     earlier, now = asdict(read_settings(type(settings), path)), asdict(settings)
+    earlier["planned"] = None  # follows from the others
     extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
     extended["title"] = now["title"]
     if extended == now != earlier:

@@ -1,17 +1,20 @@
 """The ladder: every recipe with its published scores, ours, and the PyTorch twin's.
 
 A run counts if it trained a recipe exactly as published, on these images. Where you have no
-runs of your own, the committed ones are shown. Of your own images, nothing is published.
+runs of your own, the committed ones are shown. Your retrained trials of searches come last. Of
+your own images, nothing is published.
 """
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
 from shared_keras import files
+from shared_keras.comparisons import winner_runs
 from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Collected, collect, score_of
 from shared_keras.data import datasets, own_data
 from shared_keras.reporting.console import console, say, wrote
@@ -35,12 +38,13 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     """
     task = own_data.task_of(task, data_dir)
     digest = datasets.digest(*datasets.load(task, data_dir))
-    yours = collect(task, results_dir / task.name / "runs", digest)
-    for problem in yours.problems:
+    runs = results_dir / task.name / "runs"
+    yours, (winners, won) = collect(task, runs, digest), winner_runs.collect(runs, digest)
+    for problem in dict.fromkeys(yours.problems + won.problems):
         say(f"left out: {problem}")
     committed = collect(task, folders.reference(task) / "runs", digest).found
-    from_committed = [key for key in committed if key not in yours.found]
-    found = committed | yours.found
+    own = yours.found | won.found
+    found = committed | own
     if task.own and not found:
         _ignored(yours)
         say(
@@ -48,7 +52,8 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
             f"`python -m {task.package}.retrain --recipe all --data-dir {data_dir}` trains them all"
         )
         return
-    table = rows(task, found, yours.found)
+    task = replace(task, recipes=dict(task.recipes) | winners)
+    table = rows(task, found, own)
     if task.own:
         table = [row for row in table if any(row[f"{key}_n"] for key in FRAMEWORKS)]
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ladder")
@@ -58,16 +63,16 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     _show(task, table)
     if task.grid:
         cells = [[(name, _history(found, name)) for name in row] for row in task.grid]
-        files.write_figure(folder / "grid.png", grid(cells, f"{task.title}: the grid of Lab 4"))
+        if not task.own or any(history for row in cells for _, history in row):
+            files.write_figure(folder / "grid.png", grid(cells, f"{task.title}: the grid of Lab 4"))
     _per_class(task, found, folder)
     if task.own:
-        say("nothing is published of these images; the recipes were published for others")
-    elif from_committed:
-        mark = f"; {YOURS} marks yours" if yours.found else ""
-        say(
-            f"{len(from_committed)} of {len(found)} entries are committed runs, because "
-            f"you have not trained them{mark}"
-        )
+        say(f"nothing is published of {task.title}; the recipes were published for other images")
+    elif own:
+        others = "; the others are the committed ones" if set(committed) - set(own) else ""
+        say(f"{YOURS} marks your runs{others}")
+    else:
+        say("these are the committed runs; what you train yourself takes their place")
     _ignored(yours)
     wrote(folder)
 

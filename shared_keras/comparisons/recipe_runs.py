@@ -38,7 +38,7 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
         digest: Digest of the images that the runs must have used.
     """
     found, ignored, problems, systems = {}, 0, [], {}
-    for path in sorted(folder.rglob("settings.json"), key=_written):
+    for path in sorted(folder.rglob("settings.json"), key=written):
         try:
             settings = files.read_object(path)
             name = str(settings.get("recipe"))
@@ -50,7 +50,7 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
                 ignored += 1
                 continue
             key = next(k for k, value in FRAMEWORKS.items() if value == settings["framework"])
-            result = _result(path.parent)
+            result = result_of(path.parent)
         except BadInput as error:
             problems.append(str(error))
             continue
@@ -59,13 +59,13 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
     return Collected(by_key, ignored, problems)
 
 
-def _written(path: Path) -> float:
+def written(path: Path) -> float:
     """Return when a run ended, so that a later one replaces an earlier one of the same seed."""
     metrics = path.with_name("metrics.json")
     return (metrics if metrics.exists() else path).stat().st_mtime
 
 
-def _result(run: Path) -> dict:
+def result_of(run: Path) -> dict:
     """Return what a run reached.
 
     Raises:

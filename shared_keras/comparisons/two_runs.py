@@ -15,6 +15,7 @@ from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.pictures.comparison_plots import curves, disagreements
 from shared_keras.results import folders, saved_models
 from shared_keras.results.scores import predict_probabilities, score
+from shared_keras.results.settings import penalised
 from shared_keras.task import Task
 
 
@@ -92,8 +93,13 @@ def run(
     histories = [one.path.with_name("history.csv") for one in both]
     if all(path.exists() for path in histories):
         loaded = {title: files.read_history(path) for title, path in zip(titles, histories)}
+        with_penalty = [
+            title
+            for title, one in zip(titles, both)
+            if one.settings and penalised(one.settings["framework"], one.settings["system"])
+        ]
         name = f"{task.title}: {' and '.join(titles)}"
-        files.write_figure(folder / "curves.png", curves(loaded, name))
+        files.write_figure(folder / "curves.png", curves(loaded, name, with_penalty))
 
     say(f"{len(common):,} test images that neither run was trained on")
     for one in both:

@@ -53,7 +53,7 @@ def folder(task: Task, data_dir: str | None) -> Path:
     """Return the folder of a task's images: `data_dir`, or the embedded ones.
 
     Raises:
-        BadInput: if it is not a folder.
+        BadInput: if it is not a folder, or lacks one of the four files.
     """
     if data_dir is None:
         return embedded(task)
@@ -62,6 +62,13 @@ def folder(task: Task, data_dir: str | None) -> Path:
             f"argument --data-dir: expected a folder with four IDX files, "
             f"got '{data_dir}', which is not a folder"
         )
+    names = [name for pair in FILES for name in pair]
+    if missing := [name for name in names if _spelt(Path(data_dir), name) is None]:
+        raise BadInput(
+            f"argument --data-dir: expected four files in {data_dir}, {', '.join(names[:-1])} and "
+            f"{names[-1]}, each plain or with .gz, also with a dot as in "
+            f"{names[0].replace('-idx', '.idx')}; missing: {', '.join(missing)}"
+        )
     return Path(data_dir)
 
 
@@ -69,18 +76,18 @@ def find(folder: Path, name: str) -> Path:
     """Return the path of a file of `FILES`: plain or gzipped, its name dashed or dotted.
 
     Raises:
-        BadInput: naming all four files, if there is none.
+        BadInput: if there is none.
     """
+    path = _spelt(folder, name)
+    if path is None:
+        raise BadInput(f"{folder / name}: no such file")
+    return path
+
+
+def _spelt(folder: Path, name: str) -> Path | None:
     dotted = name.replace("-idx", ".idx")
-    for spelling in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
-        if (folder / spelling).is_file():
-            return folder / spelling
-    first, *others = (name for names in FILES for name in names)
-    raise BadInput(
-        f"{folder / name}: no such file; expected four files, {first}, {', '.join(others[:-1])} "
-        f"and {others[-1]}, each plain or with .gz, also with a dot as in "
-        f"{first.replace('-idx', '.idx')}"
-    )
+    spellings = (folder / each for each in (name, f"{name}.gz", dotted, f"{dotted}.gz"))
+    return next((path for path in spellings if path.is_file()), None)
 
 
 def embedded(task: Task) -> Path:

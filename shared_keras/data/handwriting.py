@@ -33,7 +33,7 @@ def prepare(photo: np.ndarray) -> tuple[np.ndarray, bool] | None:
 
     Returns:
         The image, light on dark, uint8 (28, 28), and whether the ink was darker than the
-        paper, or None if there is no ink.
+        paper, or None if there are no strokes, as on a blank page or in noise.
     """
     small = shrink(photo, SEARCH)
     found = _ink(small)

@@ -24,7 +24,7 @@ class Photo:
 
     Attributes:
         thumbnail: The upright photo, uint8 (height, width, 3), at most 168 pixels a side.
-        image: uint8 (28, 28), light on dark, or None if the photo is empty.
+        image: uint8 (28, 28), light on dark, or None if nothing was found on the photo.
         inverted: Whether the photo is dark on light.
     """
 

@@ -60,6 +60,12 @@ def retrain(
     return table
 
 
+def done(tuner: Hyperband, count: int, seeds: int) -> int:
+    """Return how many of the trainings that `retrain` would do are done already."""
+    folder, numbers = Path(tuner.project_dir) / "confirm", range(1, seeds + 1)
+    return sum(_file(folder, t, n).exists() for t in tuner.ranked()[:count] for n in numbers)
+
+
 def read(folder: Path) -> pd.DataFrame:
     """Return the table that `retrain` last wrote to a search's folder.
 

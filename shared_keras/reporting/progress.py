@@ -135,23 +135,34 @@ def _costs(initial_epoch: int, epochs: int) -> tuple[int, int]:
 
 
 class Settings:
-    """Hyperparameters in a cell of a table; lines break between values."""
+    """Hyperparameters in a cell of a table.
+
+    Lines break at spaces, and between the values of a list only if it is too long for a line.
+    """
 
     def __init__(self, hyperparameters: Mapping):
-        self.pieces = re.findall(r"[^ /]+[ /]?", settings(hyperparameters)) or [""]
+        self.words = settings(hyperparameters).split(" ")
 
     def __rich_console__(self, screen, options):
         line = ""
-        for piece in self.pieces:
-            if line and len(line + piece.rstrip()) > options.max_width:
-                yield Text(line.rstrip())
-                line = ""
-            line += piece
+        for word in self.words:
+            whole = len(word) <= options.max_width
+            for piece in [word] if whole else _values(word):
+                if line and len((line + piece).rstrip()) > options.max_width:
+                    yield Text(line.rstrip())
+                    line = ""
+                line += piece
+            line += " "
         yield Text(line.rstrip())
 
     def __rich_measure__(self, screen, options):
-        lengths = [len(piece) for piece in self.pieces]
-        return Measurement(max(lengths), sum(lengths))
+        pieces = [piece for word in self.words for piece in _values(word)]
+        return Measurement(max(map(len, pieces)), len(" ".join(self.words)))
+
+
+def _values(word: str) -> list[str]:
+    """Return the values of a list such as "a=1/2/3", each with what must stand beside it."""
+    return re.findall(r"[^/]+/?", word) or [""]
 
 
 def value(given) -> str:

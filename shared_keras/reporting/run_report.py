@@ -11,12 +11,17 @@ from shared_keras.reporting.console import say, wrote
 
 @dataclass(frozen=True)
 class SearchScore:
-    """What a trial reached in its search: its score after that many epochs, if known."""
+    """What a trial reached in its search: its score after that many epochs, if known.
+
+    Attributes:
+        confirmed: "mean" and "sd" over "n" other seeds, if the search was confirmed.
+    """
 
     trial: str
     objective: str
     score: float
     epochs: int | None
+    confirmed: Mapping[str, float] | None = None
 
 
 def validation_source(protocol: str) -> str:
@@ -123,9 +128,20 @@ def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalise
 def beside_search(results: Sequence[Mapping], searched: SearchScore) -> None:
     """Print what a trial reached in its search beside what retraining it reached."""
     there = f"{searched.score:.4f} in the search (trial {searched.trial}"
-    there += f", {searched.epochs} epochs)" if searched.epochs else ")"
+    there += f", {epochs_of([searched.epochs])})" if searched.epochs else ")"
+    if searched.confirmed:
+        mean, sd, n = (searched.confirmed[key] for key in ("mean", "sd", "n"))
+        there += f", there confirmed by {mean:.4f} ± {sd:.4f} over {n:.0f} other seeds"
     if searched.objective == "val_accuracy":
         here = summary(results)["val_accuracy"]["mean"]
-        say(f"val_accuracy {here:.4f} here, {there}")
+        kept = epochs_of([result["best_epoch"] for result in results])
+        seeds = f"mean of {len(results)} seeds, " if len(results) > 1 else ""
+        say(f"val_accuracy {here:.4f} here ({seeds}{kept}), {there}")
     else:
         say(f"{searched.objective} {there}")
+
+
+def epochs_of(trained: Sequence[int]) -> str:
+    """Say how many epochs one or several trainings had."""
+    low, high = min(trained), max(trained)
+    return f"{low if low == high else f'{low} to {high}'} epoch{'s' * (high > 1)}"

@@ -19,6 +19,7 @@ BEST = "best.json"
 CONFIRMED, CONFIRMED_PICTURE = "confirm.csv", "confirm.png"
 OF_CONFIRMATION = (CONFIRMED, CONFIRMED_PICTURE)
 TENSORBOARD = "tensorboard"
+WIDE = 100  # columns of a terminal with room for a trial's place on one line
 WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD)
 
 
@@ -125,8 +126,28 @@ def import_plots() -> None:
     from shared_keras.reporting.pictures import search_plots  # noqa: F401
 
 
-def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataFrame | None):
-    """Print the ten best trials, the winner and the paths."""
+def dates(folder: Path) -> dict[str, int]:
+    """Return when each file of a search was written that `show` names, in nanoseconds."""
+    paths = [folder / name for name in WRITTEN]
+    return {path.name: path.stat().st_mtime_ns for path in paths if path.exists()}
+
+
+def show(
+    folder: Path,
+    state: SearchState,
+    console: Console,
+    confirmed: pd.DataFrame | None,
+    before: Mapping[str, int],
+) -> None:
+    """Print the ten best trials, the winner, and what was written.
+
+    Args:
+        folder: Folder of the search.
+        state: The search.
+        console: Where the tables go.
+        confirmed: What `hyperband.confirm.retrain` returned, if it was called.
+        before: The `dates` when the command began.
+    """
     say("")
     say("The ten best trials, longest trained first:")
     table = Table(box=box.SIMPLE_HEAD)
@@ -134,7 +155,8 @@ def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataF
         table.add_column(name, no_wrap=True)
     table.add_column("hyperparameters")
     for row in state.ranked[:10]:
-        cells = (row.trial, row.place, str(row.epochs), f"{row.score:.4f}")
+        place = row.place if console.width >= WIDE else row.place.replace(" rung", "\nrung")
+        cells = (row.trial, place, str(row.epochs), f"{row.score:.4f}")
         table.add_row(*cells, Settings(row.hyperparameters))
     console.print(table)
     best = winner(state, confirmed)
@@ -151,9 +173,14 @@ def show(folder: Path, state: SearchState, console: Console, confirmed: pd.DataF
             f"{len(state.failed)} of {len(state.rows)} trials failed; "
             f"{TRIALS} gives the reasons; the first: {state.failed[0].reason or ''}"
         )
-    for name in WRITTEN:
-        if (folder / name).exists() and (name not in OF_CONFIRMATION or confirmed is not None):
-            say(f"wrote {folder / name}")
+    now = dates(folder)
+    if confirmed is None:
+        now = {name: date for name, date in now.items() if name not in OF_CONFIRMATION}
+    written = [name for name, date in now.items() if before.get(name) != date]
+    for name in written:
+        say(f"wrote {folder / name}")
+    if kept := [name for name in now if name not in written]:
+        say(f"unchanged in {folder}: {', '.join(kept)}")
 
 
 def _show_confirmed(confirmed: pd.DataFrame, console) -> None:

@@ -1,6 +1,7 @@
 """Create and find the folders that commands write to."""
 
 import os
+import re
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
+
+TIME = re.compile(r"^\d{8}-\d{6}-")
 
 
 def make_folder(path: Path) -> Path:
@@ -47,6 +50,11 @@ def new_folder(parent: Path, label: str) -> Path:
         except FileExistsError:
             continue
     raise BadInput(f"argument --results-dir: {parent / name} exists 999 times already")
+
+
+def without_time(name: str) -> str:
+    """Return the name of a folder that `new_folder` made, or a part of it, without its time."""
+    return TIME.sub("", name)
 
 
 def comparison_folder(out: Path | None, parent: Path, label: str) -> Path:

@@ -99,14 +99,16 @@ def _run(folder: Path) -> dict:
     }
 
 
+def of_trial(source: str) -> str:
+    """Return the source of a retrained trial with the name of its search in place of its folder."""
+    head, search, folder = source.partition(SEARCH)
+    committed = head.endswith("the committed reference")  # its folder depends on the machine
+    return head + (search.rstrip() if committed or not search else f"{search}{Path(folder).name}")
+
+
 def _source(settings: dict) -> str:
-    if settings.get("recipe"):
-        source = f"recipe {settings['recipe']}"
-    else:  # a trial of a search, whose folder is given by its name alone
-        head, search, folder = settings["source"].partition(SEARCH)
-        committed = head.endswith("the committed reference")  # its folder depends on the machine
-        source = head + (search.rstrip() if committed else f"{search}{Path(folder).name}")
-        source = source if search else head
+    recipe = settings.get("recipe")
+    source = f"recipe {recipe}" if recipe else of_trial(settings["source"])
     return source + (", in PyTorch" if settings["framework"] == "pytorch" else "")
 
 
@@ -120,23 +122,39 @@ def _search(folder: Path) -> dict:
     best = {}
     if (folder / "best.json").exists():
         best = files.read_object(folder / "best.json", "score")
-    ended = best.get("trials", _ended(folder))
-    trials = f"{ended} of {best['planned']} trials" if "planned" in best else f"{ended} trials"
+    ended, so_far = _so_far(folder / TRIALS, settings["objective"])
+    decided = best.get("trials", ended if best else 0)  # earlier versions did not write it
+    more = ended > decided
+    ended, score = max(ended, decided), so_far if more else best.get("score")
+    planned = settings.get("planned") or best.get("planned")
+    trials = f"{ended} of {planned} trials" if planned else f"{ended} trials"
     parts = [f"space {settings['space']}", _images(settings), trials]
     longest = settings["max_epochs"]
     parts.append(f"up to {longest} epoch{'s' * (longest > 1)}")
+    if not more and "confirmed" in best:
+        mean, sd, n = (best["confirmed"][key] for key in ("mean", "sd", "n"))
+        parts.append(f"the winner confirmed by {mean:.4f} ± {sd:.4f} over {n:.0f} other seeds")
+    problem = None
+    if more or not best:
+        problem = "interrupted, or still running"
+        problem += "; the score is the best so far" * (score is not None)
     return {
         "what": ", ".join(filter(None, parts)),
-        "validation": (float(best["score"]),) if best else (),
+        "validation": () if score is None else (float(score),),
         "objective": settings["objective"],
-        "problem": None if best else "interrupted, or still running",
+        "problem": problem,
     }
 
 
-def _ended(folder: Path) -> int:
-    """Return how many trials have ended."""
+def _so_far(table: Path, objective: str) -> tuple[int, float | None]:
+    """Return how many trials have ended, and the best score of those trained longest."""
     try:
-        with open(folder / TRIALS, newline="") as file:
-            return sum(row["status"] != "RUNNING" for row in csv.DictReader(file))
+        with open(table, newline="") as file:
+            ended = [row for row in csv.DictReader(file) if row["status"] != "RUNNING"]
+        scored = [(int(row["epochs"]), float(row["score"])) for row in ended if row["score"]]
     except (OSError, KeyError):
-        return 0
+        return 0, None
+    longest = max((epochs for epochs, _ in scored), default=0)
+    scores = [score for epochs, score in scored if epochs == longest]
+    better = min if objective.endswith("loss") else max
+    return len(ended), better(scores, default=None)

@@ -1,4 +1,4 @@
-"""Find finished searches: the user's own and the committed reference."""
+"""Find searches that have a winner: the user's own and the committed reference."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from shared_keras.task import Task
 
 
 def find(task: Task, results_dir: Path, name: str | None) -> Path:
-    """Return the folder of a finished search.
+    """Return the folder of a search that has a winner; it may be unfinished.
 
     Args:
         task: The task.
@@ -18,7 +18,7 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
             the user's newest on the task's images, or else the reference.
 
     Raises:
-        BadInput: if there is none, or it is not finished.
+        BadInput: if there is none, or it has no winner yet.
     """
     own = results_dir / task.name / "searches"
     reference = folders.reference(task)
@@ -33,19 +33,19 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
                 f"expected one of {', '.join([*known, 'reference'])}"
             )
     else:
-        finished = sorted(own.glob("*/best.json"), key=lambda path: path.stat().st_mtime)
-        of_these = [path.parent for path in finished if folders.is_of(task, path.parent)]
+        with_winner = sorted(own.glob("*/best.json"), key=lambda path: path.stat().st_mtime)
+        of_these = [path.parent for path in with_winner if folders.is_of(task, path.parent)]
         folder = of_these[-1] if of_these else reference
     if not (folder / "best.json").exists():
         raise BadInput(
-            f"{folder} holds no finished search (it has no best.json); "
+            f"{folder} has no winner yet (no best.json); "
             f"`python -m {task.package}.search` makes one"
         )
     return folder
 
 
 def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
-    """Return the winner's hyperparameters in the newest finished search of a space.
+    """Return the winner's hyperparameters in the newest search of a space that has one.
 
     A search that has begun with some keeps these.
 
@@ -72,7 +72,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
         if best["space"] == space:
             return best["hyperparameters"]
     raise BadInput(
-        f"argument --try-first: best needs a finished search of the space {space}, "
+        f"argument --try-first: best needs a search of the space {space} that has a winner, "
         f"found none in {searches}"
     )
 

@@ -1,5 +1,6 @@
 """The settings of searches and runs, and reading and writing them as JSON."""
 
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class SearchSettings:
         data: A digest of the images.
         min_epochs: Epochs of the shortest training; 1 in older ones.
         title: What the images are called, which decides nothing; None in older ones.
+        planned: How many trials all that makes, as far as is known; None in older ones.
     """
 
     task: str
@@ -43,6 +45,7 @@ class SearchSettings:
     data: str
     min_epochs: int = 1
     title: str | None = None
+    planned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ class RunSettings:
     data: str
     title: str | None = None
     classes: list[str] | None = None
+
+
+def penalised(framework: str, system: Mapping) -> bool:
+    """Return whether the losses of a run's epochs include L2 penalties.
+
+    Those of a PyTorch twin do not: there the optimizer applies them.
+
+    Args:
+        framework: As in `RunSettings`.
+        system: As in `RunSettings`.
+    """
+    return framework == "keras" and any(layer.get("l2") for layer in system["layers"])
 
 
 def read_settings(kind: type, path: Path):

@@ -91,6 +91,8 @@ def fails(capsys, verb, task, *words):
         ),
         ("evaluate", ["absent"], "argument RUN: no run 'absent'"),
         ("evaluate", ["../.."], "argument RUN: no run"),
+        ("evaluate", ["--run", "absent"], "argument RUN: no run 'absent'"),
+        ("evaluate", ["one", "--run", "two"], "got 'one' and --run two, expected one of them"),
         ("evaluate", [""], "argument RUN: no run"),
         ("evaluate", ["absent.keras"], "absent.keras: expected a .keras file"),
         ("predict", [], "argument FILE: expected image files or --random N, got neither"),
@@ -117,6 +119,7 @@ def test_results_folder_that_cannot_be_written(task, capsys, tmp_path, small):
     for verb, words in (
         ("search", ["--quick"]),
         ("retrain", ["--recipe", next(iter(task.recipes))]),
+        ("explore", []),
     ):
         err = fails(
             capsys, verb, task, *words, "--data-dir", small, "--results-dir", tmp_path / "file"
@@ -127,7 +130,7 @@ def test_results_folder_that_cannot_be_written(task, capsys, tmp_path, small):
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
-        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.unlink(), f"; missing: {IMAGES}\n"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "its header says"),
         (lambda path: path.write_bytes(b"PNG" + path.read_bytes()), "the magic number is"),
         (lambda path: path.write_bytes(b""), "the magic number is"),
@@ -141,6 +144,26 @@ def test_broken_data(task, capsys, tmp_path, small, spoil, expected):
     spoil(tmp_path / IMAGES)
     err = fails(capsys, "explore", task, "--data-dir", tmp_path, "--results-dir", tmp_path / "r")
     assert IMAGES in err and expected in err
+
+
+def test_missing_files_are_named_with_the_argument_in_their_order(task, capsys, tmp_path):
+    err = fails(capsys, "explore", task, "--data-dir", tmp_path, "--results-dir", tmp_path / "r")
+    assert "argument --data-dir: expected four files in" in err
+    names = ("train-images", "train-labels", "t10k-images", "t10k-labels")
+    missing = err.rpartition("missing: ")[2].split(", ")
+    assert [name.partition("-idx")[0].strip() for name in missing] == list(names)
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 2), (("--help",), 0), (("search",), 2)])
+def test_the_package_alone_lists_its_commands(task, capsys, words, code):
+    assert cli.overview(task, list(words)) == code
+    out, err = capsys.readouterr()
+    lines = (err if code else out).splitlines()
+    assert (out if code else err) == ""
+    assert [line.split()[0] for line in lines[1:]] == list(flags.PARSERS)
+    assert max(map(len, lines)) < 80
+    import_path = ["-c", f"import {task.package}.__main__"]
+    assert subprocess.run([sys.executable, *import_path]).returncode == 0
 
 
 def test_too_many_classes(task, capsys, tmp_path, small):

@@ -84,6 +84,7 @@ def test_the_whole_way(user, capsys):
     assert "is finished" in out and f"Winner: trial {best['trial']}" in out
 
     out = user.run(capsys, "retrain", "--best", "--epochs", 3, "--runs", 2)
+    assert re.search(r"here \(mean of 2 seeds, .* epochs?\), 0.\d+ in the search \(trial", out)
     assert "your search" in out and f"trial {best['trial']}" in out
     assert "its weights were restored" in out and "sd" in out and "n = 2" in out
     group = user.newest("runs")
@@ -109,11 +110,20 @@ def test_the_whole_way(user, capsys):
     predicted = model.predict(split.test.x, verbose=0).argmax(axis=1)
     assert metrics[0]["test"]["accuracy"] == np.mean(predicted == split.test.y)
 
-    out = user.run(capsys, "evaluate", f"{group.name}/seed-0")
+    out = user.run(capsys, "compare")
+    assert "\n* marks your runs\n" in out  # the committed ones are of other images
+    ladder = pd.read_csv(user.newest("comparisons") / "ladder.csv")
+    row = ladder[ladder.score == "test_accuracy"].iloc[-1]
+    assert row.recipe == f"trial {best['trial']} of your search mine" and row.ours_yours
+    assert row.ours == pytest.approx(np.mean(accuracies)) and row.ours_n == 2
+    assert pd.isna(row.published) and pd.isna(row.twin)
+
+    out = user.run(capsys, "evaluate", "--run", f"{group.name}/seed-0")
     assert all(name in out for name in user.task.classes)
     written = json.loads((user.newest("evaluations") / "evaluation.json").read_text())
     assert written["confusion"] == metrics[0]["test"]["confusion"]
     assert f"accuracy {written['accuracy']:.4f}" in out
+    assert re.fullmatch(r"\d+-\d+-best-.*-seed-0", user.newest("evaluations").name)  # one time
     for name in ("confusion.png", "hardest.png"):
         assert Image.open(user.newest("evaluations") / name).size[0] > 500
 
@@ -125,7 +135,7 @@ def test_the_whole_way(user, capsys):
 def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
-    assert "(1200, 28, 28)" in out and "(300, 28, 28)" in out and "(600, 28, 28)" in out
+    assert "1,200 of 28x28" in out and "300 of 28x28" in out and "600 of 28x28" in out
     assert Image.open(user.newest("explorations") / "examples.png")
 
 

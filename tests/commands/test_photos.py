@@ -7,6 +7,8 @@ from PIL import Image
 
 from mnist_keras.task import TASK as MNIST
 from shared_keras import cli
+from shared_keras.commands import predict
+from shared_keras.commands.predict import Item
 from shared_keras.data import photos
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
@@ -44,14 +46,44 @@ def test_test_images_on_larger_paper_lose_little(full, tmp_path):
     assert lost <= max(0.003, 1.01 / PASTED)
 
 
-def test_what_is_empty_or_unlike_gets_a_warning(task, tmp_path, capsys):
+def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys):
     y, x = np.mgrid[:140, :140]
     Image.fromarray(np.full((60, 80), 230, np.uint8)).save(tmp_path / "blank.png")
     rings = np.uint8(235 * (np.hypot(y - 70, x - 70) // 12 % 2))
     Image.fromarray(rings).save(tmp_path / "rings.webp")
-    files = [str(tmp_path / name) for name in ("blank.png", "rings.webp")]
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    names = ("blank.png", "noise.png", "rings.webp")
+    files = [str(tmp_path / name) for name in names]
     cli.main(task, "predict", [*files, "--results-dir", str(tmp_path / "results")])
     out = capsys.readouterr().out
-    assert "warning: blank.png is empty" in out and "\nblank.png" not in out
-    assert "warning: rings.webp is unlike all training images" in out
+    why = "it shows no strokes (" if task is MNIST else "nothing stands out"
+    assert f"warning: blank.png is not classified: {why}" in out and "\nblank.png" not in out
+    assert "warning: noise.png is" in out
+    assert task is not MNIST or f"noise.png is not classified: {why}" in out
+    assert "warning: rings.webp is unlike the training images" in out
     assert Image.open(next((tmp_path / "results").glob("*/predictions/*/seen.png")))
+
+
+def test_a_filled_shape_is_no_digit(full, tmp_path, capsys):
+    """The model is sure of it: a T-shirt becomes an 8."""
+    shirt = next(x for x, y in zip(full["fashion"][1].x, full["fashion"][1].y) if y == 0)
+    paper = np.pad(255 - np.kron(shirt, np.ones((8, 8), np.uint8)), 40, constant_values=255)
+    Image.fromarray(paper).save(tmp_path / "shirt.png")
+    for name, margin in (("square.png", 70), ("wide.png", 30)):
+        square = np.pad(np.zeros((200 - 2 * margin,) * 2, np.uint8), margin, constant_values=255)
+        Image.fromarray(square).save(tmp_path / name)
+    names = ("shirt.png", "square.png", "wide.png")
+    files = [str(tmp_path / name) for name in names]
+    cli.main(MNIST, "predict", [*files, "--results-dir", str(tmp_path / "results")])
+    out = capsys.readouterr().out
+    assert all(f"warning: {name} is unlike" in out for name in names[:2])
+    assert "warning: wide.png is not classified: it shows no strokes (" in out
+
+
+def test_wrong_answers_to_test_images_are_red():
+    truth = Item("test image 3", np.zeros((28, 28), np.uint8), truth="Ankle boot")
+    assert not predict._is_red(truth, ["Ankle boot 99.0%", "Bag 1.0%"])
+    assert predict._is_red(truth, ["Ankle boot of mine 99.0%"])
+    assert not predict._is_red(Item("a.png", truth.image), ["Bag 60.0%"])
+    assert predict._is_red(Item("a.png", truth.image, warning="odd"), ["Bag 60.0%"])

@@ -115,7 +115,11 @@ def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, caps
         assert scores == [row.seed_1, row.seed_2, row.seed_3]
     assert best["confirmed"]["mean"] == pytest.approx(table["mean"].max())
     assert f"wrote {folder / 'confirm.png'}" in out
-    assert ", seed " not in run(places, capsys, *words).out  # nothing is trained twice
+    # Nothing is trained twice.
+    (folder / f"confirm/trial_{table.trial[1]}/seed-2/score.json").unlink()
+    again = run(places, capsys, *words).out
+    assert "Retraining the best 2 with 3 other seeds; 5 of 6 trainings are done." in again
+    assert again.count(", seed ") == 1
 
 
 def test_pictures_mark_another_winner_once_a_confirmation_names_it(places, capsys):
@@ -153,6 +157,9 @@ def test_showing_a_confirmed_search_writes_nothing(places, whole, capsys):
     for words in ((), ("--confirm", "2")):
         out = run(places, capsys, "--name", "whole", *words).out
         assert everything(whole[0]) == before
+        assert "Retraining" not in out and "wrote" not in out
+        assert f"unchanged in {whole[0]}: settings.json, trials.csv, confirm.csv, best.json" in out
+        assert ("Nothing is left to retrain: the best 2 had 3 other seeds" in out) == bool(words)
         assert "over 3 other seeds" in out and f"Winner: trial {winner['trial']}" in out
 
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from shared_keras.data import datasets, splits
 from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
-from tests.conftest import write_idx
+from tests.conftest import TASKS, write_idx
 from tools.make_holdout import holdout
 
 
@@ -148,8 +148,8 @@ def test_files_are_found_plain_or_gzipped_dashed_or_dotted(tmp_path, name, dash)
 
 def test_a_missing_file_is_named_with_all_four_and_their_spellings(tmp_path):
     with pytest.raises(BadInput) as caught:
-        datasets.find(tmp_path, "t10k-images-idx3-ubyte")
-    assert str(caught.value).startswith(f"{tmp_path / 't10k-images-idx3-ubyte'}: no such file")
+        datasets.folder(TASKS[0], str(tmp_path))
+    assert str(caught.value).startswith("argument --data-dir: expected four files in")
     for name in (name for pair in datasets.FILES for name in pair):
         assert name in str(caught.value)
     assert "train-images.idx3-ubyte" in str(caught.value) and ".gz" in str(caught.value)

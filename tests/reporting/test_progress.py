@@ -104,6 +104,16 @@ def test_values_are_not_broken_in_a_narrow_table():
     assert words.count("120") == 8 and words[-1] == "learning_rate=0.3"
 
 
+@pytest.mark.parametrize("width", [24, 25, 29, 40, 80])
+def test_a_list_of_values_is_broken_only_if_no_line_has_room_for_it(width):
+    values = {"l2_0": 0.01, "l2_1": 0.0001, "l2_2": 0.001, "drop_0": 0.2, "drop_1": 0.3}
+    words = progress.settings(values | {"drop_2": 0.2}).split()
+    screen = Console(width=width, force_terminal=True)
+    with screen.capture() as capture:
+        screen.print(progress.Settings(values | {"drop_2": 0.2}))
+    assert capture.get().split() == words == ["l2=0.01/0.0001/0.001", "drop=0.2/0.3/0.2"]
+
+
 def test_numbers_are_for_people():
     assert progress.value(0.1 + 0.2) == "0.3" and progress.value(1e-06) == "1e-06"
     assert progress.value(120) == "120"

@@ -24,6 +24,15 @@ def run(folder, when, score=None, recipe="dense", history=None):
         write(folder, "metrics.json", when, validation=part, test=part, epochs_trained=1)
 
 
+SO_FAR = """trial,epochs,score,status
+0000,1,0.4,COMPLETED
+0001,2,0.5,COMPLETED
+0002,2,0.6,COMPLETED
+0003,2,,FAILED
+0004,2,,RUNNING
+"""
+
+
 def test_what_is_there_newest_first(tmp_path, capsys):
     home = tmp_path / "mnist"
     run(home / "runs" / "old", 100, 0.5)
@@ -38,9 +47,26 @@ def test_what_is_there_newest_first(tmp_path, capsys):
     write(home / "searches" / "mine", "settings.json", 500, **search)
     write(home / "searches" / "mine", "best.json", 500, score=0.25, trials=5, planned=6)
     write(home / "searches" / "begun", "settings.json", 50, **search)
+    confirmed = {"mean": 0.24, "sd": 0.01, "n": 3.0}
+    for place, name in enumerate(("cut-search", "extended")):
+        folder = home / "searches" / name
+        write(folder, "settings.json", 40 - place, planned=9, **search)
+        (folder / "trials.csv").write_text(SO_FAR)
+    write(folder, "best.json", 39, score=0.25, trials=2, planned=2, confirmed=confirmed)
+    kept = home / "searches" / "confirmed"
+    write(kept, "settings.json", 30, planned=4, **search)
+    write(kept, "best.json", 30, score=0.25, trials=4, planned=4, confirmed=confirmed)
+    (kept / "trials.csv").write_text(SO_FAR)
 
     found = {entry.name: entry for entry in overview.entries(home)}
-    assert list(found) == ["mine", "seeds", "nan", "cut", "damaged", "old", "begun"]
+    assert list(found)[:7] == ["mine", "seeds", "nan", "cut", "damaged", "old", "begun"]
+    assert list(found)[7:] == ["cut-search", "extended", "confirmed"]
+    for name in ("cut-search", "extended"):
+        assert "4 of 9 trials" in found[name].what and "confirmed" not in found[name].what
+        assert found[name].validation == (0.5,)  # the best of two epochs, not of one
+        assert found[name].problem.endswith("still running; the score is the best so far")
+    assert "4 of 4 trials" in found["confirmed"].what and found["confirmed"].problem is None
+    assert "confirmed by 0.2400 ± 0.0100 over 3 other seeds" in found["confirmed"].what
     assert found["seeds"].validation == (0.6, 0.7) and found["seeds"].problem is None
     assert "trial 0003 of your search mine" in found["seeds"].what
     assert "2 of 2 seeds" in found["seeds"].what and "on Wardrobe" in found["seeds"].what

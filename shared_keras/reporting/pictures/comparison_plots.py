@@ -1,6 +1,6 @@
 """Pictures that compare systems. Each function returns a figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -117,7 +117,9 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
                 value, place + shift, xerr=sd or None, fmt=marker, ms=6, color=color, mfc=fill
             )
             entries.setdefault(of_yours if yours else label, line)
-    axes.set_xlim(left=low)
+    high = max(shown, default=low + 1)
+    beside = max(0.05 * (high - low), 2 - (high - low))  # a single value stands in the middle
+    axes.set_xlim(low, max(axes.dataLim.x1, high) + beside)
     axes.set_yticks(range(len(rows)), labels, size=LABEL)
     axes.set_ylim(len(rows) - 0.4, -0.6)  # the first on top
     about = "bars: standard deviation over seeds"
@@ -158,8 +160,18 @@ def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], name: str) -> Fi
     return figure
 
 
-def curves(histories: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> Figure:
-    """Draw loss and accuracy of two trainings, given by name, in the same axes."""
+def curves(
+    histories: Mapping[str, Mapping[str, Sequence[float]]],
+    name: str,
+    penalised: Collection[str] = (),
+) -> Figure:
+    """Draw loss and accuracy of two trainings in the same axes.
+
+    Args:
+        histories: Values per epoch of both, by name.
+        name: What is shown.
+        penalised: The names of those whose losses include L2 penalties.
+    """
     figure = Figure(figsize=(11, 5), layout="constrained")
     title(figure, name)
     longest = max(len(history["loss"]) for history in histories.values())
@@ -170,6 +182,9 @@ def curves(histories: Mapping[str, Mapping[str, Sequence[float]]], name: str) ->
             _curves(axes, history, metric, color, label, "validation")
         axes.set_ylabel(metric)
         whole_axis(axes, "epoch", 1, longest)
+    if penalised:
+        whose = "both" if len(penalised) == len(histories) else f"only {next(iter(penalised))}"
+        both[0].set_title(fit(f"{whose} with the L2 penalty", 4.5, 9), size=9, loc="left")
     figure.legend(*both[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 

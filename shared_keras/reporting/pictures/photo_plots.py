@@ -12,6 +12,8 @@ GAP = 12
 COLUMNS = 4
 WIDTH = 2.6  # inches of a column, in which a caption's line has room for 38 letters
 LETTERS = 38
+HIGHEST = 1.4  # inches of an image
+LINE, MARGIN = 0.14, 0.08  # inches: a line of a caption, empty space
 TITLE_LETTERS_PER_INCH = 9  # of a title's 12 points
 
 
@@ -20,7 +22,7 @@ def seen(
     captions: Sequence[Sequence[str]],
     title: str,
     photos: Sequence[np.ndarray] | None = None,
-    warned: Sequence[bool] | None = None,
+    red: Sequence[bool] | None = None,
 ) -> Figure:
     """Draw what a model saw, each image with its caption above.
 
@@ -29,7 +31,7 @@ def seen(
         captions: Lines of each image's caption; long ones are broken.
         title: Title, broken where the picture ends.
         photos: Where the images come from, each uint8 (height, width, 3), drawn to their left.
-        warned: Which captions are to be red.
+        red: Which captions are to be red.
     """
     n = len(images)
     columns = min(COLUMNS, n)
@@ -38,20 +40,28 @@ def seen(
     lines = 1 + max(caption.count("\n") for caption in captions)
     width = max(WIDTH * columns, 4)
     title = textwrap.fill(title, int(TITLE_LETTERS_PER_INCH * width))
-    height = rows * (1.4 + 0.14 * lines) + 0.3 * (2 + title.count("\n"))
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.1)
-    figure.suptitle(title)
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+    # Placed by hand: a layout engine leaves empty space around images of a fixed shape.
+    cell, across = width / columns, PANEL if photos is None else 2 * PANEL + GAP
+    high = min(HIGHEST, (cell - 2 * MARGIN) * PANEL / across)
+    wide = high * across / PANEL
+    down = LINE * lines + high + MARGIN
+    top = 1.6 * LINE * (1 + title.count("\n")) + 2 * MARGIN
+    height = top + rows * down + MARGIN
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, y=1 - MARGIN / height, va="top")
+    for i in range(n):
+        row, column = divmod(i, columns)
+        left, bottom = column * cell + (cell - wide) / 2, height - top - (row + 1) * down
+        place = (left / width, bottom / height, wide / width, high / height)
+        axes = figure.add_axes(place)
         axes.set_axis_off()
-        if i < n:
-            panels = [_panel(images[i], Image.Resampling.NEAREST)]
-            if photos is not None:
-                gap = np.full((PANEL, GAP, 3), 255, np.uint8)
-                panels = [_panel(photos[i], Image.Resampling.BICUBIC), gap, *panels]
-            axes.imshow(np.hstack(panels))
-            color = "tab:red" if warned is not None and warned[i] else "black"
-            axes.set_title(captions[i], size=8, color=color)
+        panels = [_panel(images[i], Image.Resampling.NEAREST)]
+        if photos is not None:
+            gap = np.full((PANEL, GAP, 3), 255, np.uint8)
+            panels = [_panel(photos[i], Image.Resampling.BICUBIC), gap, *panels]
+        axes.imshow(np.hstack(panels))
+        color = "tab:red" if red is not None and red[i] else "black"
+        axes.set_title(captions[i], size=8, color=color, pad=4)
     return figure
 
 

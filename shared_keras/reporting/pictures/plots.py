@@ -15,13 +15,16 @@ WINNER = "tab:red"
 CAPTION = 8  # size of captions in points
 
 
-def history(history: Mapping[str, Sequence[float]], best_epoch: int, name: str) -> Figure:
+def history(
+    history: Mapping[str, Sequence[float]], best_epoch: int, name: str, penalised: bool = False
+) -> Figure:
     """Draw loss and accuracy of training and validation by epoch.
 
     Args:
         history: Values per epoch of `loss`, `accuracy`, `val_loss`, `val_accuracy`.
         best_epoch: The epoch whose weights were kept, counted from one.
         name: What was trained.
+        penalised: Whether the losses include L2 penalties.
     """
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     title(figure, name)
@@ -34,7 +37,8 @@ def history(history: Mapping[str, Sequence[float]], best_epoch: int, name: str) 
         axes.plot(epochs, validation, "o-", ms=4, color=VALIDATION, label="validation")
         kept = f"kept epoch {best_epoch}: {best:.4f}"
         axes.plot(best_epoch, best, "*", ms=15, color=BEST, label=kept, zorder=1.9)
-        axes.set_ylabel(metric)
+        penalty = ", with the L2 penalty" * (penalised and metric == "loss")
+        axes.set_ylabel(metric + penalty)
         whole_axis(axes, "epoch", 1, len(epochs))
         axes.legend()
     return figure

@@ -23,6 +23,7 @@ from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 FEWEST = 8  # completed trials; with fewer, importance would be mere noise
 BOX = 5  # trials; a box shows five figures, so of fewer it would show more than there are
 BOXES = {"widths": 0.6, "showfliers": False, "medianprops": {"color": "black"}}
+MANY = 20  # trials; of fewer, each is shown where it is, however far out
 FAR = 3  # Tukey's fence: so many times the length of the box from it, a score is far out
 ASIDE = 0.22  # rows; so far from its seeds stands what a confirmation is held against
 STAR = {"marker": "*", "ms": 16, "color": WINNER, "mec": "white", "ls": "none", "zorder": 4}
@@ -97,7 +98,7 @@ def search(state: SearchState, name: str, winner: TrialRow) -> Figure:
     rungs: dict[tuple[int, int], list[TrialRow]] = {}
     for row in sorted(done, key=lambda row: (-row.bracket, row.rung)):
         rungs.setdefault((row.bracket, row.rung), []).append(row)
-    across = max(4, 0.42 * len(rungs))
+    across = max(4, 0.55 * len(rungs))
     figure = Figure(figsize=(8 + across, 5.2), layout="constrained")
     title(figure, f"{name}: {_count(len(done), 'trial')}")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(7, across))
@@ -132,25 +133,36 @@ def search(state: SearchState, name: str, winner: TrialRow) -> Figure:
             won = f"winner: trial {winner.trial}, {winner.score:.4f}"
             left.plot(numbers[winner.trial], winner.score, label=won, **STAR)
     labels = [f"{bracket}.{rung}\n{rows[0].epochs} ep" for (bracket, rung), rows in rungs.items()]
-    right.set_xticks(range(len(rungs)), labels, size=7)
+    right.set_xticks(range(len(rungs)), labels, size=9)
     right.set(xlabel="bracket.rung and its epochs", xlim=(-0.6, len(rungs) - 0.4))
     right.grid(alpha=0.3)
-    _zoom(left, [row.score for row in done], winner.score, state.direction)
+    hidden = _zoom(left, done, winner.score, state.direction)
+    edge = {"marker": "v" if state.direction == "max" else "^", "ls": "none", "clip_on": False}
+    for row in hidden:
+        place = list(rungs).index((row.bracket, row.rung))
+        for axes, x in ((left, numbers[row.trial]), (right, place)):
+            y = 0 if state.direction == "max" else 1  # of the height of the axes
+            at = axes.get_xaxis_transform()
+            axes.plot(x, y, color=colors[row.epochs], transform=at, ms=7, **edge)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
-def _zoom(axes: Axes, scores: Sequence[float], kept: float, direction: str) -> None:
+def _zoom(axes: Axes, done: Sequence[TrialRow], kept: float, direction: str) -> list[TrialRow]:
     """Leave out trials that learnt next to nothing, which would flatten the rest; say how many.
 
     Args:
         axes: The axes.
-        scores: All scores.
-        kept: The one that is shown in any case.
+        done: All trials with a score.
+        kept: The score that is shown in any case.
         direction: "max" or "min", where a good score is.
+
+    Returns:
+        The trials that are left out.
     """
+    scores = [row.score for row in done]
     low, high = np.quantile(scores, (0.25, 0.75))
-    far = FAR * (high - low) or np.inf
+    far = (FAR * (high - low) or np.inf) if len(scores) >= MANY else np.inf
     if direction == "max":
         shown = [score for score in scores if score >= min(low - far, kept)]
     else:
@@ -158,10 +170,11 @@ def _zoom(axes: Axes, scores: Sequence[float], kept: float, direction: str) -> N
     margin = 0.05 * (max(shown) - min(shown)) or 0.01
     bottom, top = min(shown) - margin, max(shown) + margin
     axes.set_ylim(bottom, top)
-    hidden = [score for score in scores if not bottom <= score <= top]
+    hidden = [row for row in done if not bottom <= row.score <= top]
     if hidden:
-        where = "below" if direction == "max" else "above"
-        axes.set_title(f"{_count(len(hidden), 'trial')} {where} the picture", size=9, loc="left")
+        where = "▼: {} far below" if direction == "max" else "▲: {} far above"
+        axes.set_title(where.format(_count(len(hidden), "trial")), size=10, loc="left")
+    return hidden
 
 
 def scored(state: SearchState) -> list[TrialRow]:

@@ -43,6 +43,11 @@ def test_the_ladder_shows_what_was_published_and_measured():
     assert "further" not in figure.axes[0].get_xlabel()
 
 
+def test_a_single_value_stands_in_the_middle_of_the_ladder():
+    (axes,) = comparison_plots.ladder([row("a", ours=0.95)], "a title").axes
+    assert np.mean(axes.get_xlim()) == pytest.approx(95) and np.ptp(axes.get_xlim()) < 4
+
+
 def test_a_value_outside_the_ladder_is_written_in_full():
     rows = [row(f"{i}", ours=0.88, twin=0.87) for i in range(9)]
     rows.append(row("far", ours=0.35, twin=0.1912, sd=0.211))
@@ -151,6 +156,17 @@ def test_curves_have_the_names_of_the_runs_and_a_single_epoch_is_seen():
         assert [line.get_marker() for line in axes.lines[:2]] == ["o", "o"]
         assert axes.get_xlim()[0] <= 0.5
     assert not seen.cut(figure) and not seen.colliding(figure)
+
+
+@pytest.mark.parametrize(
+    ("penalised", "said"),
+    [((), ""), (("one",), "only one with the L2 penalty"), (("one", LONG), "both with the L2")],
+)
+def test_losses_with_penalties_are_told_from_others(penalised, said):
+    named = dict(zip(("one", LONG), histories(3, 30)))
+    figure = comparison_plots.curves(named, "MNIST", penalised)
+    assert figure.axes[0].get_title(loc="left").startswith(said)
+    assert not figure.axes[1].get_title(loc="left")
 
 
 def test_a_grid_without_some_of_its_trainings_is_drawn():

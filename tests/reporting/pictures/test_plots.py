@@ -38,6 +38,14 @@ def test_the_kept_epoch_is_marked():
     assert [star.get_xydata().tolist() for (star,) in stars] == [[[2, 2]], [[2, 0.9]]]
 
 
+@pytest.mark.parametrize("penalised", [True, False])
+def test_a_loss_with_penalties_says_so(penalised):
+    values = {key: [0.5, 0.4] for key in ("loss", "val_loss", "accuracy", "val_accuracy")}
+    left, right = plots.history(values, 2, "a run", penalised).axes
+    assert left.get_ylabel() == "loss" + ", with the L2 penalty" * penalised
+    assert right.get_ylabel() == "accuracy"
+
+
 def confusion(n=10, name="{}", errors=30):
     """A matrix of n classes, of 1000 images each, with errors of one kind in class 0."""
     matrix = np.eye(n, dtype=int) * 1000

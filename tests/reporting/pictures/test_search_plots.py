@@ -125,10 +125,20 @@ def test_trials_far_out_are_counted_and_the_winner_is_not_left_out(direction):
         figure = search_plots.search(search, "a search", search.rows[won])
         low, high = figure.axes[0].get_ylim()
         assert low < scores[won] < high
-        assert figure.axes[0].get_title(loc="left").startswith(f"{hidden} ")
+        assert f": {hidden} far " in figure.axes[0].get_title(loc="left")
+        for axes in figure.axes[:2]:
+            at_edge = [line for line in axes.lines if line.get_marker() in ("v", "^")]
+            assert len(at_edge) == int(hidden[0])
         assert sum((low < scores) & (scores < high)) == 22 - int(hidden[0])
         shown = scores[(low < scores) & (scores < high)]
         assert high - low == pytest.approx(1.1 * np.ptp(shown))  # no empty half
+
+
+def test_of_few_trials_none_is_left_out():
+    search = state([0.9158, 0.9068, 0.9303, 0.9489, 0.6150, 0.9202])  # a quick one on MNIST
+    figure = search_plots.search(search, "a search", search.rows[3])
+    assert figure.axes[0].get_ylim()[0] < 0.6150 and not figure.axes[0].get_title(loc="left")
+    assert len(dots(figure.axes[0])) == len(dots(figure.axes[1])) == 6
 
 
 @pytest.mark.parametrize("trials", [1, 6, 40])
