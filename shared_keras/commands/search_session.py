@@ -13,6 +13,7 @@ from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.hyperband import Hyperband, confirm
 from shared_keras.models import metrics
+from shared_keras.processes.seldom import Seldom
 from shared_keras.processes.workers import Worker
 from shared_keras.reporting import run_report, search_report
 from shared_keras.reporting.progress import Progress
@@ -118,7 +119,7 @@ def _search(
 ) -> None:
     """Train the remaining trials, then show and write the whole search."""
     artists: list[Worker] = []  # the first idle worker, which has imported the plots
-    tuner.callback = _reporter(tuner, folder, progress, args.tensorboard, artists)
+    tuner.callback = report = Seldom(_reporter(tuner, folder, progress, args.tensorboard, artists))
     options = {
         "x": split.train.x,
         "y": split.train.y,
@@ -131,7 +132,7 @@ def _search(
     confirmed = None
     try:
         if not tuner.finished():
-            with progress:
+            with progress, report:
                 tuner.search(**options, timeout=args.timeout)
         state = tuner.state()
         _some_completed(state)

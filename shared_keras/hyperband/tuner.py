@@ -25,7 +25,7 @@ from shared_keras.hyperband import arguments, fingerprint, hooks, run_trials, ta
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.decisions.rungs import FAILED
 from shared_keras.hyperband.trials import compiling, folds, job
-from shared_keras.processes import lock, workers
+from shared_keras.processes import lock, seldom, workers
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
 
@@ -211,7 +211,7 @@ class Hyperband(BaseTuner):
             where.what_decides(self, fit_args, fit_kwargs) | {"model": self._first_model}
         )
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self.lock(), self._progress(verbose) as (report, say):
+        with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
             self.oracle.take_up(begun_with)
@@ -270,8 +270,8 @@ class Hyperband(BaseTuner):
             return
         progress = Progress(self.project_name, self.workers or workers.default())
         progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
-        with progress:
-            yield lambda: progress.update(self.state()), progress.say
+        with progress, seldom.Seldom(lambda: progress.update(self.state())) as report:
+            yield report, progress.say
 
     def finished(self) -> bool:
         """Return whether there is nothing left to train, as far as `max_trials` goes."""
