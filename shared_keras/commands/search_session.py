@@ -15,6 +15,7 @@ from shared_keras.errors import BadInput, RunFailed
 from shared_keras.hyperband import Hyperband
 from shared_keras.models import metrics
 from shared_keras.processes.protocol import Pool, Worker
+from shared_keras.processes.seldom import Seldom
 from shared_keras.reporting import run_report, search_report
 from shared_keras.reporting.progress import Progress
 from shared_keras.results import folders, searches
@@ -123,7 +124,7 @@ def _search(
 ) -> None:
     """Train the remaining trials, then show and write the whole search."""
     artists: list[Worker] = []  # the first idle worker, which has imported the plots
-    tuner.callback = _reporter(tuner, folder, progress, args.tensorboard, artists)
+    tuner.callback = report = Seldom(_reporter(tuner, folder, progress, args.tensorboard, artists))
     options = {
         "x": split.train.x,
         "y": split.train.y,
@@ -135,7 +136,7 @@ def _search(
         _write_tensorboard(folder, tuner.state(), tuner.oracle.end_order)
     try:
         if not tuner.finished():
-            with progress:
+            with progress, report:
                 tuner.search(**options, timeout=args.timeout)
         state = tuner.state()
         _some_completed(state)

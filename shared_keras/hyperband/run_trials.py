@@ -12,7 +12,7 @@ from keras_tuner.engine.trial import Trial
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband import table
 from shared_keras.hyperband.decisions.oracle import Oracle
-from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED, INVALID, Slot, lineage
+from shared_keras.hyperband.decisions.rungs import COMPLETED, ENDED, FAILED, INVALID, Slot, lineage
 from shared_keras.hyperband.trials import job, saved
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool, Worker
@@ -50,6 +50,7 @@ class Course:
         seconds: Training time of each trial.
         warm_workers: Where the program of each trial is warm.
         notes: What is to be said about how the trials train.
+        pruned: Trials that ended, and of which no file is left that could be deleted.
     """
 
     oracle: Oracle
@@ -63,6 +64,7 @@ class Course:
     seconds: dict[str, float] = field(default_factory=dict)
     warm_workers: dict[str, Worker] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    pruned: set[str] = field(default_factory=set)
 
 
 def begin(course: Course) -> None:
@@ -166,10 +168,13 @@ def _choose(course: Course, idle: Sequence) -> tuple[Worker, Slot | Trial] | Non
     slots = course.oracle.open_slots()
     if not slots:
         return None
+    warm: dict[Worker, Slot] = {}  # the first slot that is warm on each worker
+    for slot in slots:
+        if slot.parent in course.warm_workers:
+            warm.setdefault(course.warm_workers[slot.parent], slot)
     for worker in idle:
-        for slot in slots:
-            if slot.parent and course.warm_workers.get(slot.parent) is worker:
-                return worker, slot
+        if worker in warm:
+            return worker, warm[worker]
     new = (slot for slot in slots if slot.parent is None)
     return idle[0], next(new, slots[0])
 
@@ -248,9 +253,11 @@ def _prune(course: Course) -> None:
     stocks = keras_tuner.Oracle.get_best_trials(course.oracle, count)  # what a stock tuner loads
     for trial in (*course.oracle.get_best_trials(count), *stocks):
         kept |= {ancestor.trial_id for ancestor in lineage(trials, trial)}
-    for trial_id in trials.keys() - course.running.keys():
-        if trial_id not in promotable:
-            for state in course.folder(trial_id).glob(saved.STATES):
-                state.unlink(missing_ok=True)
+    for trial_id in trials.keys() - course.running.keys() - course.pruned - promotable:
+        folder = course.folder(trial_id)
+        for state in folder.glob(saved.STATES):
+            state.unlink(missing_ok=True)
         if trial_id not in kept:
-            (course.folder(trial_id) / saved.CHECKPOINT).unlink(missing_ok=True)
+            (folder / saved.CHECKPOINT).unlink(missing_ok=True)
+            if trials[trial_id].status in ENDED:  # what nobody needs now is not needed later
+                course.pruned.add(trial_id)

@@ -23,7 +23,7 @@ from shared_keras.errors import BadInput, whole
 from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.trials import compiling, folds, job
-from shared_keras.processes import lock
+from shared_keras.processes import lock, seldom
 from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
@@ -213,7 +213,7 @@ class Hyperband(BaseTuner):
             folds.check(fit_args, fit_kwargs, self.folds)
         begun_with = where.what_decides(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self.lock(), self._progress(verbose) as (report, say):
+        with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
             self.oracle.take_up(self._first_model | begun_with)
@@ -271,8 +271,8 @@ class Hyperband(BaseTuner):
             return
         progress = Progress(self.project_name, self.pool.size)
         progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
-        with progress:
-            yield lambda: progress.update(self.state()), progress.say
+        with progress, seldom.Seldom(lambda: progress.update(self.state())) as report:
+            yield report, progress.say
 
     def finished(self) -> bool:
         """Return whether there is nothing left to train, as far as `max_trials` goes."""

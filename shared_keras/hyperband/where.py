@@ -34,12 +34,18 @@ def train(
         report: Called whenever something has happened.
         say: Called with a line that tells where and how trials train, if not as usual.
     """
-    report = _noting(tuner.course.notes, report, say)
+    note = _noting(tuner.course.notes, say)
+
+    def each_time():
+        tuner.oracle.catch_up()
+        note()
+        report()
+
     reason = hooks.reason_to_train_here(tuner)
     if reason is None:
         try:
             shared = tuner.shared(args, options)
-            run_trials.run(tuner.course, tuner.pool, shared, deadline, report, say)
+            run_trials.run(tuner.course, tuner.pool, shared, deadline, each_time, say)
             return
         except CannotBeSent as error:
             reason = str(error)
@@ -48,7 +54,7 @@ def train(
     def train_here(trial):
         return _train_here(tuner, trial, args, options)
 
-    run_trials.run_here(tuner.course, train_here, deadline, report)
+    run_trials.run_here(tuner.course, train_here, deadline, each_time)
 
 
 def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
@@ -105,14 +111,13 @@ def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _noting(notes: Sequence[str], report: Callable, say: Callable) -> Callable[[], None]:
-    """Return a function that reports, and says each new note once."""
+def _noting(notes: Sequence[str], say: Callable) -> Callable[[], None]:
+    """Return a function that says each new note once."""
     said = set()
 
-    def both():
+    def note_new():
         for note in set(notes) - said:
             said.add(note)
             say(f"keras.Model.fit trains, instead of one compiled program per epoch, as {note}.")
-        report()
 
-    return both
+    return note_new

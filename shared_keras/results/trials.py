@@ -97,8 +97,8 @@ class SearchState:
     @property
     def total(self) -> int:
         """How many trials there will be, including those that replace failed ones."""
-        unfinished = [row for row in self.rows if row.trial not in self.ended]
-        return len(self.ended) + len(unfinished) + len(self.waiting)
+        begun = {row.trial for row in self.rows}
+        return len(begun | {*self.ended}) + len(self.waiting)
 
 
 def column(name: str) -> str:

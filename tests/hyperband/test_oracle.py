@@ -1,17 +1,21 @@
 """Hyperband's decisions, without training: a score is a function of the hyperparameters."""
 
 import random
+from pathlib import Path
 
 import keras_tuner
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.decisions import drawn, rungs
+from shared_keras.hyperband.decisions.brackets import Brackets
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED
 from shared_keras.hyperband.table import without_bookkeeping
+from shared_keras.processes import seldom
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 BUDGETS = [(4, 2), (10, 2), (27, 3)]
@@ -371,3 +375,51 @@ def test_what_a_promotion_needs_is_kept(tmp_path):
         assert parent is None or parent in oracle.promotable()
         end(oracle, trial)
     assert oracle.promotable() == set()
+
+
+@settings(max_examples=15, deadline=None)
+@given(order=st.integers(0, 2**20), failing=st.sampled_from([0.0, 0.3, 1.0]))
+def test_what_is_remembered_of_a_bracket_is_how_it_stands(tmp_path_factory, order, failing):
+    oracle = make(tmp_path_factory.mktemp("a"), budget=(10, 2), hyperband_iterations=2)
+    shuffle, running = random.Random(order), []
+    while True:
+        anew = Brackets(oracle.rungs, oracle.objective)
+        assert oracle.brackets.standings(oracle.trials) == anew.standings(oracle.trials)
+        trial = oracle.create_trial(f"worker{len(oracle.trials)}")
+        if trial.status == "RUNNING":
+            running.append(trial)
+        if len(running) == 5 or trial.status != "RUNNING":
+            if not running:
+                break
+            end(oracle, running.pop(shuffle.randrange(len(running))), failing)
+
+
+def test_brackets_and_iterations_do_not_wait_for_each_other(tmp_path):
+    """The first rungs of all are open from the start."""
+    oracle = make(tmp_path, hyperband_iterations=3)
+    first = [r for (_, level), r in oracle.rungs.items() if level == 0]
+    assert len(first) == 9
+    assert [s.number for s in oracle.open_slots()] == [
+        rung.first_number + index for rung in first for index in range(rung.trials)
+    ]
+
+
+def started(oracle):
+    return files.read_json(Path(oracle._get_oracle_fname()))["start_order"]
+
+
+def test_a_search_is_resumed_without_a_state_that_names_all_trials(tmp_path, monkeypatch):
+    """As if it had been killed before the state was due."""
+    whole = outcome(play(make(tmp_path / "whole")))
+    monkeypatch.setattr(seldom, "SHARE", 1e-9)
+    for stop in (1, 4, 7):
+        killed = make(tmp_path / str(stop))
+        killed.save()
+        with killed.saved_seldom():
+            play(killed, 2, stop, stop=stop)
+            again = make(tmp_path / str(stop))
+            again.reload()
+            assert started(killed) == ["0000"]
+        assert started(killed) == killed.start_order
+        assert len(again.trials) == stop
+        assert outcome(play(again)) == whole

@@ -15,26 +15,24 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import keras_tuner
 from keras_tuner.engine.hyperparameters import serialize
 from keras_tuner.engine.trial import Trial
 from keras_tuner.src.engine.metrics_tracking import MetricsTracker
 
-from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.decisions import objectives, rungs
+from shared_keras.hyperband.decisions.brackets import Brackets
 from shared_keras.hyperband.decisions.drawn import derive_seed
 from shared_keras.hyperband.decisions.first_draws import DRAWS, FirstDraws
 from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot, ranked
+from shared_keras.hyperband.decisions.saving import SavingOracle
 from shared_keras.hyperband.resuming import same_search
-from shared_keras.hyperband.table import Bookkeeping, bookkeeping, not_finite
-
-OF_TRIAL = ("trial_id", "hyperparameters", "metrics", "score", "best_step", "status", "message")
+from shared_keras.hyperband.table import Bookkeeping, bookkeeping, epochs_of, not_finite
 
 
-class Oracle(keras_tuner.oracles.HyperbandOracle):
+class Oracle(SavingOracle):
     """The stock oracle, with decisions as the module describes them.
 
     Args:
@@ -66,6 +64,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self.try_first = [dict(values) for values in try_first]
         self.max_trials = max_trials  # the stock class has None
         self.rungs = self._plan()
+        self.brackets = Brackets(self.rungs, self.objective)
         self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
         self._known_first: list | None = None
         self._draws: FirstDraws | None = None
@@ -88,7 +87,7 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """Return all rungs, without the trials beyond `max_trials`."""
         limit = self.max_trials or math.inf
         cut = [(r, min(r.trials, limit - r.first_number)) for r in self.rungs.values()]
-        return [replace(r, trials=n) for r, n in cut if n > 0]
+        return [r if n == r.trials else replace(r, trials=n) for r, n in cut if n > 0]
 
     def waiting(self) -> list[tuple[int, int]]:
         """Return the initial epoch and the epochs of each trial that has yet to start."""
@@ -100,16 +99,18 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
 
     def open_slots(self) -> list[Slot]:
         """Return the slots that can be filled now, in the order of their numbers."""
-        open_now = rungs.open_slots(self.rungs, self.trials, self.objective)
-        return [slot for slot in open_now if slot.number < (self.max_trials or math.inf)]
+        if self.all_failed():
+            return []
+        slots = [slot for s in self.brackets.standings(self.trials) for slot in s.open_slots]
+        return [slot for slot in slots if slot.number < (self.max_trials or math.inf)]
 
     def all_failed(self) -> bool:
         """Return whether every trial of a first rung failed."""
-        return rungs.all_failed(self.rungs, self.trials)
+        return any(s.all_failed for s in self.brackets.standings(self.trials))
 
     def promotable(self) -> set[str]:
         """Return the ids of completed trials that a promotion may still need."""
-        return rungs.promotable(self.rungs, self.trials, self.objective)
+        return set().union(*(s.promotable for s in self.brackets.standings(self.trials)))
 
     def begin(self, slot: Slot, tuner_id: str) -> Trial:
         """Create the trial of a slot and save it."""
@@ -137,6 +138,10 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         trial.status, trial.message, trial.metrics = RUNNING, None, MetricsTracker()
         self.ongoing_trials[tuner_id] = trial
         self._save_trial(trial)
+
+    def _save_trial(self, trial):
+        self.brackets.changed(trial.trial_id)
+        super()._save_trial(trial)
 
     def redraw(self, trial: Trial) -> bool:
         """Draw other hyperparameters for a rejected trial, and return whether there are any."""
@@ -205,6 +210,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         failed = trial.status == rungs.INVALID
         if failed and self._run_times[trial.trial_id] > self.max_retries_per_trial:
             trial.status = FAILED
+        elif failed:
+            self._write()  # how often it has run decides its next seed
         return trial.status == rungs.INVALID
 
     def too_many_failed(self, last: Trial) -> bool:
@@ -223,7 +230,8 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         """
         done = [t for t in self.trials.values() if t.status == rungs.COMPLETED]
         best = ranked(done, self.objective)
-        return sorted(best, key=lambda t: -bookkeeping(t).epochs)[:num_trials]
+        best.sort(key=lambda t: epochs_of(t.hyperparameters.values), reverse=True)
+        return best[:num_trials]
 
     def get_state(self):
         """Return the state that a stock oracle can load, with what only this one needs."""
@@ -237,23 +245,14 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
             "begun_with": self.begun_with,
         }
 
-    def save(self):
-        """Write the state atomically."""
-        files.write_json(Path(self._get_oracle_fname()), self.get_state())
-
-    def _save_trial(self, trial):
-        path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
-        files.write_json(path, trial.get_state())
-
     def reload(self):
         """Load the trials that ended; interrupted ones will start over.
 
         Raises:
             BadInput: if the search there was started with other settings.
         """
-        state = files.read_object(Path(self._get_oracle_fname()), "hyperparameters")
-        paths = Path(self._get_oracle_fname()).parent.glob("trial_*/trial.json")
-        ended = {files.read_object(path, *OF_TRIAL)["status"] for path in paths} & set(ENDED)
+        state, statuses = self._saved()
+        ended = statuses & set(ENDED)
         self.known_first()  # now, because the state may hold some that were found later
         if not ended:  # nothing that other settings could conflict with
             with contextlib.suppress(BadInput):
@@ -277,9 +276,9 @@ class Oracle(keras_tuner.oracles.HyperbandOracle):
         self.ongoing_trials.clear()
         self.trials, self._retry_queue = ended, []
         self._draws, self._redrawn = None, {}
+        self.brackets.forget()
         for order in (self.start_order, self.end_order):
-            known = [trial_id for trial_id in dict.fromkeys(order) if trial_id in ended]
-            order[:] = known + [trial_id for trial_id in ended if trial_id not in known]
+            order[:] = dict.fromkeys([*(i for i in order if i in ended), *ended])
 
     def take_up(self, begun_with: Mapping) -> None:
         """Record what the search trains, or compare it with what was recorded.

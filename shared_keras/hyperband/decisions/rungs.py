@@ -4,10 +4,11 @@ Pure functions of the plan and of the trials so far: nothing here depends on tim
 """
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from shared_keras.hyperband.table import bookkeeping
+from shared_keras.hyperband import table
 
 RUNNING, INVALID, COMPLETED, FAILED = "RUNNING", "INVALID", "COMPLETED", "FAILED"
 ENDED = (COMPLETED, FAILED)
@@ -38,6 +39,11 @@ class Rung:
         """How many trials it can hold, including replacements for failed ones."""
         return 2 * self.trials + 8
 
+    @cached_property
+    def trial_ids(self) -> list[str]:
+        """The names of all trials that it can hold, by index."""
+        return [Slot(self, index).trial_id for index in range(self.most)]
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -63,8 +69,7 @@ Plan = Mapping[tuple[int, int], Rung]  # by key, in the order of their trials' n
 
 def begun_trials(rung: Rung, trials: Mapping) -> dict:
     """Return the trials of a rung that have started, by index."""
-    ids = {index: Slot(rung, index).trial_id for index in range(rung.most)}
-    return {index: trials[i] for index, i in ids.items() if i in trials}
+    return {index: trials[i] for index, i in enumerate(rung.trial_ids) if i in trials}
 
 
 def first_rungs(plan: Plan) -> list[Rung]:
@@ -72,21 +77,25 @@ def first_rungs(plan: Plan) -> list[Rung]:
     return [rung for (_, level), rung in plan.items() if level == 0]
 
 
-def open_slots(plan: Plan, trials: Mapping, objective) -> list[Slot]:
-    """Return the slots that can be filled now, in the order of their numbers."""
-    if all_failed(plan, trials):
-        return []
-    brackets = dict.fromkeys(number for number, _ in plan)
-    return [slot for number in brackets for slot in _open_slots(plan, number, trials, objective)]
+def open_slots(plan: Plan, bracket: int, trials: Mapping, objective) -> list[Slot]:
+    """Return the slots of a bracket that can be filled now, in the order of their numbers.
 
-
-def all_failed(plan: Plan, trials: Mapping) -> bool:
-    """Return whether every trial of a first rung failed."""
-    for rung in first_rungs(plan):
+    They are in its lowest incomplete rung. A failed trial uses up its slot. Further slots open
+    only if fewer trials completed than the next rung takes.
+    """
+    rungs = list(_rungs(plan, bracket))
+    for i, rung in enumerate(rungs):
         begun = begun_trials(rung, trials)
-        if len(begun) >= rung.trials and all(t.status == FAILED for t in begun.values()):
-            return True
-    return False
+        missing = rung.trials - sum(index < rung.trials for index in begun)
+        if not missing and _any_running(begun):
+            return []
+        needed = rungs[i + 1].trials if i + 1 < len(rungs) else 1
+        short = needed - sum(t.status == COMPLETED for t in begun.values())
+        if slots := _fill(plan, rung, missing or short, trials, objective):
+            return slots
+        if _any_running(begun) or (i and _any_running(begun_trials(rungs[i - 1], trials))):
+            return []
+    return []
 
 
 def failures_in_a_row(trial_id: str, failed: Collection[str]) -> int:
@@ -113,18 +122,29 @@ def failures_in_a_row(trial_id: str, failed: Collection[str]) -> int:
     return replacing if extra else max(replacing, around(number, _trial_id))
 
 
-def promotable(plan: Plan, trials: Mapping, objective) -> set[str]:
-    """Return the ids of completed trials that a promotion may still need."""
+def all_failed(plan: Plan, bracket: int, trials: Mapping) -> bool:
+    """Return whether every trial of a bracket's first rung failed."""
+    rung = plan[bracket, 0]
+    begun = begun_trials(rung, trials)
+    return len(begun) >= rung.trials and all(t.status == FAILED for t in begun.values())
+
+
+def promotable(plan: Plan, bracket: int, trials: Mapping, objective) -> set[str]:
+    """Return the ids of a bracket's completed trials that a promotion may still need."""
     ids = set()
-    for (bracket, level), rung in plan.items():
-        above = plan.get((bracket, level + 1))
-        if above is None or _finished(plan, bracket, trials, objective):
-            continue
+    if _finished(plan, bracket, trials, objective):
+        return ids
+    for rung, above in itertools.pairwise(_rungs(plan, bracket)):
         ended = [t for t in begun_trials(above, trials).values() if t.status in ENDED]
-        used = {bookkeeping(t).parent for t in ended}
+        used = {parent_of(t) for t in ended}
         done = [t for t in begun_trials(rung, trials).values() if t.status == COMPLETED]
         ids |= {t.trial_id for t in done} - used
     return ids
+
+
+def parent_of(trial) -> str | None:
+    """Return the trial that a trial resumes, if any."""
+    return table.parent(trial.hyperparameters.values)
 
 
 def ranked(trials, objective) -> list:
@@ -138,7 +158,7 @@ def lineage(trials: Mapping, trial) -> list:
     line = []
     while trial is not None:
         line.append(trial)
-        trial = trials.get(bookkeeping(trial).parent)
+        trial = trials.get(parent_of(trial))
     return line
 
 
@@ -156,8 +176,7 @@ def stock_state(plan: Plan, trials: Mapping) -> list[dict]:
     brackets: dict[int, dict] = {}
     for (number, _), rung in plan.items():
         entries = [
-            {"past_id": bookkeeping(t).parent, "id": t.trial_id}
-            for t in begun_trials(rung, trials).values()
+            {"past_id": parent_of(t), "id": t.trial_id} for t in begun_trials(rung, trials).values()
         ]
         bracket = brackets.setdefault(number, {"bracket_num": rung.bracket, "rounds": []})
         bracket["rounds"].append(entries)
@@ -168,8 +187,12 @@ def _trial_id(number: int, extra: int = 0) -> str:
     return f"{number:04d}-{extra}" if extra else f"{number:04d}"
 
 
-def _rungs(plan: Plan, bracket: int) -> list[Rung]:
-    return [rung for (number, _), rung in plan.items() if number == bracket]
+def _rungs(plan: Plan, bracket: int) -> Iterator[Rung]:
+    """Yield the rungs of a bracket, the lowest first."""
+    for level in itertools.count():
+        if (bracket, level) not in plan:
+            return
+        yield plan[bracket, level]
 
 
 def _any_running(begun: Mapping) -> bool:
@@ -178,28 +201,7 @@ def _any_running(begun: Mapping) -> bool:
 
 def _finished(plan: Plan, bracket: int, trials: Mapping, objective) -> bool:
     running = any(_any_running(begun_trials(rung, trials)) for rung in _rungs(plan, bracket))
-    return not running and not _open_slots(plan, bracket, trials, objective)
-
-
-def _open_slots(plan: Plan, bracket: int, trials: Mapping, objective) -> list[Slot]:
-    """Return the open slots of a bracket's lowest incomplete rung.
-
-    A failed trial uses up its slot. Further slots open only if fewer trials completed than
-    the next rung takes.
-    """
-    rungs = _rungs(plan, bracket)
-    for i, rung in enumerate(rungs):
-        begun = begun_trials(rung, trials)
-        missing = rung.trials - sum(index < rung.trials for index in begun)
-        if not missing and _any_running(begun):
-            return []
-        needed = rungs[i + 1].trials if i + 1 < len(rungs) else 1
-        short = needed - sum(t.status == COMPLETED for t in begun.values())
-        if slots := _fill(plan, rung, missing or short, trials, objective):
-            return slots
-        if _any_running(begun) or (i and _any_running(begun_trials(rungs[i - 1], trials))):
-            return []
-    return []
+    return not running and not open_slots(plan, bracket, trials, objective)
 
 
 def _fill(plan: Plan, rung: Rung, count: int, trials: Mapping, objective) -> list[Slot]:
@@ -209,7 +211,7 @@ def _fill(plan: Plan, rung: Rung, count: int, trials: Mapping, objective) -> lis
     indices = [i for i in range(rung.most) if i not in begun][: max(count, 0)]
     if level == 0 or not indices:
         return [Slot(rung, index) for index in indices]
-    taken = {bookkeeping(t).parent for t in begun.values()}
+    taken = {parent_of(t) for t in begun.values()}
     lower = plan[bracket, level - 1]
     below = begun_trials(lower, trials)
     free = [t for t in below.values() if t.status == COMPLETED and t.trial_id not in taken]
