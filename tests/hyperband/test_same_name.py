@@ -176,7 +176,19 @@ def test_a_cell_that_is_run_again_defines_the_same_functions():
         assert digests[0] == digests[1] != digests[2]
 
 
+def test_a_callback_that_was_used_is_the_same():
+    """With its best value and its model; a folder for logs often has the date in its name."""
+    used, fresh, other = (keras.callbacks.EarlyStopping("loss", patience=n) for n in (3, 3, 4))
+    model = build(keras_tuner.HyperParameters())
+    model.fit(X[:80], Y[:80], epochs=3, verbose=0, callbacks=[used])
+    assert fingerprint.of(used) == fingerprint.of(fresh) != fingerprint.of(other)
+    boards = [keras.callbacks.TensorBoard(f"logs/{n}", histogram_freq=1) for n in range(2)]
+    assert fingerprint.of(boards[0]) == fingerprint.of(boards[1])
+    assert fingerprint.of(boards[0]) != fingerprint.of(keras.callbacks.TensorBoard())
+
+
 A, B = 64 * "a", 64 * "b"
+STOP = "keras.EarlyStopping"
 
 
 @pytest.mark.parametrize(
@@ -189,6 +201,10 @@ A, B = 64 * "a", 64 * "b"
         (["functools.partial", {}], ["build", [], {}], True),
         ([["builtins.function", {}], 3], ["build", 3], True),
         ([["builtins.function", {}], 3], ["build", 4], False),
+        ([STOP, {"patience": 3, "wait": 7, "log_dir": "1"}], [STOP, {"patience": 3}], True),
+        ([STOP, {"patience": 3, "wait": 7}], [STOP, {"patience": 4}], False),
+        ([STOP, {"patience": 3}], [STOP, {"patience": 3, "mode": "min"}], False),
+        ([STOP, 3], [STOP, {"patience": 3}], False),
         ({"a": 1}, {"a": 1.5}, False),
         ("a b", "a c", False),
     ],

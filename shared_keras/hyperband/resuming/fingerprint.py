@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from shared_keras.hyperband.space import Space
 from shared_keras.systems.spec import System
 
 PLAIN = (type(None), bool, int, float, str)
+PATHS = ("log_dir", "filepath", "filename", "backup_dir", "path")
 LONG = 100  # longer lists are digested as arrays
 UNKNOWN = ("builtins.function", "builtins.method", "functools.partial", "builtins.type")
 
@@ -43,8 +45,21 @@ def of(value) -> object:
         value = value.detach().cpu()
     if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
         return _of_array(np.asarray(value))
-    settings = {k: v for k, v in getattr(value, "__dict__", {}).items() if isinstance(v, PLAIN)}
-    return [f"{type(value).__module__}.{type(value).__qualname__}", settings]
+    return [f"{type(value).__module__}.{type(value).__qualname__}", _settings(value)]
+
+
+def _settings(value) -> dict:
+    """Return the plain arguments with which an object was made, but for paths.
+
+    Its other attributes may change when it is used, and paths often hold the date.
+    """
+    try:
+        names = inspect.signature(type(value)).parameters
+    except ValueError:  # it is not written in Python
+        return {}
+    found = getattr(value, "__dict__", {})
+    names = names.keys() - {*PATHS}
+    return {name: v for name, v in found.items() if name in names and isinstance(v, PLAIN)}
 
 
 def of_model(model: keras.Model | System) -> str:
@@ -89,17 +104,25 @@ def of_functions(model: keras.Model | System) -> list:
 def alike(earlier, now) -> bool:
     """Return whether two results of `of` may be those of equal values.
 
-    Earlier versions recorded no more of a function or a class than its type.
+    Earlier versions recorded no more of a function or a class than its type, and of an object
+    also what changes.
     """
     if isinstance(earlier, str) and isinstance(now, str):
         return function_digest.alike(earlier, now)
     if isinstance(earlier, list) and earlier and earlier[0] in UNKNOWN:
         return True
     if isinstance(earlier, list) and isinstance(now, list):
+        if _is_object(earlier) and _is_object(now):
+            earlier = [earlier[0], {k: v for k, v in earlier[1].items() if k in now[1]}]
         return len(earlier) == len(now) and all(map(alike, earlier, now))
     if isinstance(earlier, Mapping) and isinstance(now, Mapping):
         return earlier.keys() == now.keys() and all(alike(v, now[k]) for k, v in earlier.items())
     return earlier == now
+
+
+def _is_object(digest: list) -> bool:
+    """Return whether this is what `of` returns for an object: its type and its settings."""
+    return len(digest) == 2 and isinstance(digest[0], str) and isinstance(digest[1], Mapping)
 
 
 def _of_array(array: np.ndarray) -> str:
