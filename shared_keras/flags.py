@@ -139,6 +139,7 @@ def retrain(task: Task) -> Parser:
     _add_split(parser, None, "; by default as the search or the recipe did")
     _add_data(parser)
     _add_results(parser)
+    _add_workers(parser, "; a single run needs none, unless you say so here")
     _add_device(parser)
     return parser
 
@@ -236,6 +237,7 @@ def compare(task: Task) -> Parser:
     _add_split(parser, None, "; for --ray-results, by default holdout")
     _add_data(parser)
     _add_results(parser)
+    _add_workers(parser, "; for --ray-results")
     _add_device(parser)
     return parser
 
@@ -280,14 +282,14 @@ def _add_results(parser: Parser) -> None:
     )
 
 
-def _add_workers(parser: Parser) -> None:
+def _add_workers(parser: Parser, note: str = "") -> None:
     add = parser.add_argument
     add(
         "--workers",
         type=whole_or_auto,
         metavar="N",
         default="auto",
-        help="worker processes; auto: one for each CPU core, or one on a GPU",
+        help=f"worker processes; auto: one for each CPU core, or one on a GPU{note}",
     )
     add(
         "--cluster",

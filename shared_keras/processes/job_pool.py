@@ -8,14 +8,14 @@ before its job comes again.
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any
 
 from shared_keras.processes.parcel import CannotBeSent, NotGiven, Parcel
 from shared_keras.processes.protocol import MachineLost, Pool, Worker
 
-__all__ = ["CannotBeSent", "Died", "run"]
+__all__ = ["CannotBeSent", "Died", "run", "run_all"]
 DEATHS = 2  # of the processes that run a job, after which the job is given up
 LOSSES = 10  # of machines, which is rarely the job's fault
 
@@ -71,6 +71,33 @@ def run(
         for worker, _ in run.busy.values():
             worker.stop()
         raise
+
+
+def run_all(
+    pool: Pool,
+    shared: Any,
+    work: Callable[[Any, Any], Any],
+    jobs: Iterable[Hashable],
+    end: Callable[[Any, Any], None],
+    **told: Callable,
+) -> None:
+    """Run independent jobs, and begin them in their order. See `run`.
+
+    Args:
+        pool: The workers.
+        shared: What all jobs share.
+        work: Called in a worker as `work(shared, job)`.
+        jobs: The jobs; each is asked for when there is an idle worker for it.
+        end: Called with the job, and what `work` returned or a `Died`.
+        told: `report` and `say`.
+    """
+    waiting = iter(jobs)
+
+    def choose(idle):
+        job = next(waiting, None)
+        return None if job is None else (idle[0], job)
+
+    run(pool, shared, work, choose, lambda worker, job, result: end(job, result), **told)
 
 
 class _Run:
