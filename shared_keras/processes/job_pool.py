@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any
 
+from shared_keras.errors import RunFailed
 from shared_keras.processes.parcel import CannotBeSent, NotGiven, Parcel
 from shared_keras.processes.protocol import MachineLost, Pool, Worker
 
@@ -109,9 +110,15 @@ class _Run:
         self.busy: dict[Future, tuple[Worker, Hashable]] = {}
         self.again: list[Hashable] = []
         self.deaths, self.losses = Counter(), Counter()
+        self.unborn = 0  # processes that died one after the other, before they had the data
 
     def idle(self) -> list[Worker]:
-        """Return the workers without a job; those that are new are sent the shared data."""
+        """Return the workers without a job; those that are new are sent the shared data.
+
+        Raises:
+            RunFailed: if processes die of them.
+        """
+        self._replace_unborn()
         here = self.pool.workers()
         for worker in here:
             if worker not in self.holding:
@@ -132,6 +139,20 @@ class _Run:
                 future.result()
                 arrived = True
         return arrived or bool(self.busy)
+
+    def _replace_unborn(self) -> None:
+        """Replace the workers that died before they had the shared data."""
+        for worker, future in list(self.holding.items()):
+            if not future.done():
+                continue
+            if not _died(future):
+                self.unborn = 0
+                continue
+            worker.restart()
+            del self.holding[worker]
+            self.unborn += not _lost(future)
+            if self.unborn >= DEATHS:
+                raise RunFailed(f"no job could begin: {_obituary(future)}")
 
     def again_on(self, idle: list[Worker]) -> tuple[Worker, Hashable] | None:
         """Return a job that is to run again, and a worker for it."""

@@ -44,7 +44,7 @@ class Shared:
     train: Images
     test: Images
     origin: Origin
-    keras_settings: Mapping = field(default_factory=keras_settings.read)
+    keras_settings: dict = field(default_factory=keras_settings.read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +80,8 @@ class Failed:
 
 
 def work(shared: Shared, job: Job) -> dict | Failed:
-    """Do in a worker what `run` does, and tell this machine's processes which epoch it is in."""
-    keras_settings.apply(shared.keras_settings)
+    """Do in a worker what `run` does, without a word; a file tells which epoch has ended."""
+    keras_settings.apply(shared.keras_settings | {"interactive_logging": False})
     try:
         return run(shared, job, lambda epoch, _: current_epoch.tell(job.folder, epoch + 1))
     except RunFailed as error:
