@@ -71,8 +71,8 @@ def backend() -> str:
 
 def describe() -> str:
     """Name the device that training runs on."""
-    found = gpus()
-    return found[0] if found else f"CPU, {core_count()} cores"
+    found, cores = gpus(), core_count()
+    return found[0] if found else f"CPU, {cores} core{'s' * (cores > 1)}"
 
 
 def cores() -> list[int]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from shared_keras import devices
-from shared_keras.parser import Parser, name, share, whole, whole_or_auto
+from shared_keras import common_flags
+from shared_keras.parser import Parser, name, whole
 from shared_keras.results.settings import (
     ALL,
     BATCH_SIZE,
@@ -15,7 +15,7 @@ from shared_keras.results.settings import (
     SEEDS,
 )
 from shared_keras.systems.recipe import Replay
-from shared_keras.task import SPLITS, Task
+from shared_keras.task import Task
 
 
 def parser(task: Task, command: str) -> Parser:
@@ -83,11 +83,11 @@ def search(task: Task) -> Parser:
     add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
     add("--seed", type=whole(0), metavar="N", default=0, help="seed of everything random")
     add("--name", type=name, help="name of the search; by default made from the other flags")
-    _add_split(parser, "holdout")
-    _add_data(parser)
-    _add_results(parser)
-    _add_workers(parser)
-    _add_device(parser)
+    common_flags.split(parser, "holdout")
+    common_flags.data(parser)
+    common_flags.results(parser)
+    common_flags.workers(parser)
+    common_flags.device(parser)
     return parser
 
 
@@ -136,10 +136,11 @@ def retrain(task: Task) -> Parser:
         help="images per step; by default the search's or the recipe's",
     )
     add("--precision", choices=PRECISIONS, default="float32", help="Keras dtype policy")
-    _add_split(parser, None, "; by default as the search or the recipe did")
-    _add_data(parser)
-    _add_results(parser)
-    _add_device(parser)
+    common_flags.split(parser, None, "; by default as the search or the recipe did")
+    common_flags.data(parser)
+    common_flags.results(parser)
+    common_flags.workers(parser, "; a single run needs none, unless you say so here")
+    common_flags.device(parser)
     return parser
 
 
@@ -154,10 +155,10 @@ def evaluate(task: Task) -> Parser:
         "default the newest run, or else the committed model",
     )
     parser.add_argument("--run", dest="named", metavar="RUN", help="the same, as predict takes it")
-    _add_split(parser, None, "; by default the run's own, or holdout")
-    _add_data(parser)
-    _add_results(parser)
-    _add_device(parser)
+    common_flags.split(parser, None, "; by default the run's own, or holdout")
+    common_flags.data(parser)
+    common_flags.results(parser)
+    common_flags.device(parser)
     return parser
 
 
@@ -175,18 +176,18 @@ def predict(task: Task) -> Parser:
     add("--random", type=whole(1), metavar="N", help="classify N random test images instead")
     add("--run", metavar="RUN", help="like RUN of evaluate")
     add("--seed", type=whole(0), metavar="N", default=0, help="seed of the choice of N")
-    _add_data(parser)
-    _add_results(parser)
-    _add_device(parser)
+    common_flags.data(parser)
+    common_flags.results(parser)
+    common_flags.device(parser)
     return parser
 
 
 def explore(task: Task) -> Parser:
     """Return the parser of `explore`."""
     parser = Parser(task, "explore", f"Describe the images of {task.title}.")
-    _add_split(parser, "holdout")
-    _add_data(parser)
-    _add_results(parser)
+    common_flags.split(parser, "holdout")
+    common_flags.data(parser)
+    common_flags.results(parser)
     return parser
 
 
@@ -234,88 +235,19 @@ def compare(task: Task) -> Parser:
         type=Path,
         help="new folder for tables and pictures; by default one below --results-dir",
     )
-    _add_split(parser, None, "; for --ray-results, by default holdout")
-    _add_data(parser)
-    _add_results(parser)
-    _add_device(parser)
+    common_flags.split(parser, None, "; for --ray-results, by default holdout")
+    common_flags.data(parser)
+    common_flags.results(parser)
+    common_flags.workers(parser, "; for --ray-results")
+    common_flags.device(parser)
     return parser
 
 
 def runs(task: Task) -> Parser:
     """Return the parser of `runs`."""
     parser = Parser(task, "runs", f"List your runs and searches on {task.title}, newest first.")
-    _add_results(parser)
+    common_flags.results(parser)
     return parser
 
 
 PARSERS = {f.__name__: f for f in (search, retrain, evaluate, predict, explore, compare, runs)}
-
-
-def _add_data(parser: Parser) -> None:
-    parser.add_argument(
-        "--data-dir",
-        metavar="DIR",
-        help="folder with four IDX files, plain or gzipped, instead of the embedded ones; a file "
-        "classes.txt in it names the classes, one a line",
-    )
-
-
-def _add_split(parser: Parser, default: str | None, note: str = "") -> None:
-    parser.add_argument(
-        "--split",
-        choices=SPLITS,
-        default=default,
-        help="where validation images come from: a fifth of the training images "
-        "(holdout), or, as in the originals, the test images: a part of them (published), "
-        f"half (half), all (test){note}",
-    )
-
-
-def _add_results(parser: Parser) -> None:
-    parser.add_argument(
-        "--results-dir",
-        metavar="DIR",
-        type=Path,
-        default=Path("tuner_results"),
-        help="where results are written and looked for",
-    )
-
-
-def _add_workers(parser: Parser) -> None:
-    add = parser.add_argument
-    add(
-        "--workers",
-        type=whole_or_auto,
-        metavar="N",
-        default="auto",
-        help="worker processes; auto: one for each CPU core, or one on a GPU",
-    )
-    add(
-        "--cluster",
-        metavar="ADDRESS",
-        help="train on a Ray cluster: auto for that of this machine, HOST:PORT, ray://HOST:PORT, "
-        "or local to start one here",
-    )
-    add(
-        "--gpus-per-worker",
-        type=share,
-        metavar="N",
-        help="GPUs of each worker of the cluster, such as 0.5; by default 1 if it has any",
-    )
-    add(
-        "--cluster-timeout",
-        type=whole(1),
-        metavar="SECONDS",
-        help="how long to wait while the cluster has no worker, by default 600",
-    )
-
-
-def _add_device(parser: Parser) -> None:
-    parser.add_argument(
-        "--backend",
-        choices=devices.BACKENDS,
-        help="Keras backend; by default KERAS_BACKEND or, if unset, jax",
-    )
-    parser.add_argument(
-        "--device", choices=devices.DEVICES, default="auto", help="auto uses a GPU if there is one"
-    )

@@ -1,11 +1,13 @@
 """Compare recipes with published scores, two runs, a Ray Tune folder or a model with its port."""
 
 from shared_keras import devices
+from shared_keras.commands import pools
 from shared_keras.comparisons import ladder, two_runs
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
-RAY_FLAGS = ("mapping", "import_trial", "split")
+OF_WORKERS = ("workers", "cluster", "gpus_per_worker", "cluster_timeout")
+RAY_FLAGS = ("mapping", "import_trial", "split", *OF_WORKERS)
 
 
 def run(task: Task, args) -> int:
@@ -15,7 +17,7 @@ def run(task: Task, args) -> int:
     if args.ray_results is None:
         for name in RAY_FLAGS:
             if getattr(args, name) is not None:
-                flag = {"import_trial": "import"}.get(name, name)
+                flag = {"import_trial": "import"}.get(name, name).replace("_", "-")
                 raise BadInput(
                     f"argument --{flag}: only works with --ray-results, got '{getattr(args, name)}'"
                 )
@@ -37,16 +39,18 @@ def run(task: Task, args) -> int:
         devices.need_torch("--ray-results")
         from shared_keras.comparisons import ray_leaderboard  # needs the `torch` extra
 
-        ray_leaderboard.run(
-            task,
-            args.ray_results,
-            mapping=args.mapping,
-            import_trial=args.import_trial,
-            split=args.split or "holdout",
-            data_dir=args.data_dir,
-            results_dir=args.results_dir,
-            out=args.out,
-        )
+        with pools.of(args) as pool:
+            ray_leaderboard.run(
+                task,
+                args.ray_results,
+                mapping=args.mapping,
+                import_trial=args.import_trial,
+                split=args.split or "holdout",
+                data_dir=args.data_dir,
+                results_dir=args.results_dir,
+                out=args.out,
+                pool=pool,
+            )
     elif args.runs:
         two_runs.run(
             task, args.runs, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out

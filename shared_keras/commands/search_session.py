@@ -165,11 +165,7 @@ def _search(
 
 
 def _some_completed(state: SearchState) -> None:
-    """Fail if no trial completed.
-
-    Raises:
-        RunFailed: with the reason.
-    """
+    """Raise `RunFailed` if no trial completed."""
     if state.best is None:
         failed = state.failed
         why = f"the first failed: {failed[0].reason or ''}" if failed else "time was up"

@@ -1,6 +1,7 @@
 """The leaderboard of a Ray Tune folder, and importing a trial as a run."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -8,9 +9,12 @@ from rich.table import Table
 
 from shared_keras import devices, files
 from shared_keras.comparisons import ray_folder, ray_port
-from shared_keras.comparisons.ray_port import Ported
+from shared_keras.comparisons.ray_folder import Names, Trial
+from shared_keras.comparisons.ray_port import LeftOut, Ported, Shared
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.errors import BadInput
+from shared_keras.errors import BadInput, RunFailed
+from shared_keras.processes import job_pool
+from shared_keras.processes.protocol import Pool
 from shared_keras.pytorch import twin
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import claimed
@@ -32,6 +36,7 @@ def run(
     data_dir: str | None,
     results_dir: Path,
     out: Path | None,
+    pool: Pool,
 ) -> None:
     """Recompute every trial that has a checkpoint; print and write the leaderboard.
 
@@ -44,30 +49,21 @@ def run(
         data_dir: Folder of images to use instead of the embedded ones.
         results_dir: Folder of the user's results.
         out: Where to write; by default a new folder below `results_dir`.
+        pool: The workers.
 
     Raises:
         BadInput: if there are no trials, or the one to import is missing or cannot be ported.
+        RunFailed: if the process that compared a trial died twice; the others are written.
     """
     task = own_data.task_of(task, data_dir)
     names = ray_folder.read_names(mapping)
     trials = ray_folder.read(ray_results, names)
     wanted = _wanted(trials, import_trial)
+    pool.workers()  # they start while this process reads the images
     images = datasets.load(task, data_dir)
     parts = splits.split(task, *images, split)
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ray")
-    rows, left_out, imported = [], [], None
-    for trial in trials:
-        if trial.checkpoint is None:
-            left_out.append({"trial": trial.name, "reason": "; ".join(trial.notes)})
-            continue
-        try:
-            ported = ray_port.port(trial, names, task)
-        except BadInput as error:
-            left_out.append({"trial": trial.name, "reason": str(error)})
-            continue
-        rows.append(ray_port.row(ported, parts))
-        if trial is wanted:
-            imported = ported
+    rows, left_out, died = _compare(pool, Shared(task, parts), trials, names)
     rows.sort(key=lambda row: (-row["torch_val"], row["trial"]))
     _show(rows, left_out, len(trials))
     files.write_csv(folder / "leaderboard.csv", rows)
@@ -76,14 +72,50 @@ def run(
         files.write_figure(folder / "claimed.png", claimed(rows, task.title))
     wrote(folder)
     if wanted is not None:
-        if imported is None:
-            reason = next(row["reason"] for row in left_out if row["trial"] == wanted.name)
-            raise BadInput(f"argument --import: '{wanted.name}' cannot be imported: {reason}")
-        folder = folders.new_folder(
-            results_dir / task.name / "runs", f"ray-{_label(imported.trial.name)}"
-        )
+        reasons = [row["reason"] for row in left_out if row["trial"] == wanted.name]
+        if reasons:
+            raise BadInput(f"argument --import: '{wanted.name}' cannot be imported: {reasons[0]}")
+        folder = folders.new_folder(results_dir / task.name / "runs", f"ray-{_label(wanted.name)}")
+        imported = ray_port.port(ray_port.read(wanted, names), task)
         settings = _settings(task, ray_results, imported, split, datasets.digest(*images))
         _import(task, imported, parts, settings, folder)
+    if died:
+        raise RunFailed("; ".join(died))
+
+
+def _compare(
+    pool: Pool, shared: Shared, trials: Sequence[Trial], names: Names
+) -> tuple[list[dict], list[dict], list[str]]:
+    """Return the rows of trials, those that are left out, and sentences about dead workers."""
+    rows, left_out, died = [], [], []
+
+    def leave_out(trial, reason):
+        left_out.append({"trial": trial.name, "reason": str(reason)})
+
+    def jobs():
+        for trial in trials:
+            if trial.checkpoint is None:
+                leave_out(trial, "; ".join(trial.notes))
+                continue
+            try:
+                job = ray_port.read(trial, names)
+            except BadInput as error:
+                leave_out(trial, error)
+                continue
+            yield job
+
+    def end(job, result):
+        if isinstance(result, dict):
+            rows.append(result)
+        elif isinstance(result, LeftOut):
+            leave_out(job.trial, result.reason)
+        else:
+            leave_out(job.trial, result)
+            died.append(f"{job.trial.name}: {result}")
+
+    with pool.claimed():
+        job_pool.run_all(pool, shared, ray_port.work, jobs(), end, say=say)
+    return rows, sorted(left_out, key=lambda row: row["trial"]), died
 
 
 def _wanted(trials, name: str | None):

@@ -1,6 +1,8 @@
 """Compare the trials of a Ray Tune folder with their ported models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,6 +23,37 @@ FLIPS = 2  # images whose class may differ by the rounding of another machine
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What the comparisons of all trials have in common."""
+
+    task: Task
+    split: Split
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A trial to compare with its port, and its state dict under the twin's names."""
+
+    trial: Trial
+    state: Mapping[str, "twin.torch.Tensor"]
+
+    def needs(self) -> list[Path]:
+        """Return the files that it reads: none."""
+        return []
+
+    def moved(self, root: Path) -> "Job":
+        """Return the job itself, which has no paths that matter."""
+        return self
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why a trial cannot be compared."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Ported:
     """A trial, its system, and its Keras and PyTorch models."""
 
@@ -30,13 +63,30 @@ class Ported:
     network: "twin.nn.Sequential"
 
 
-def port(trial: Trial, names: Names, task: Task) -> Ported:
-    """Make the PyTorch and the Keras model of a trial's checkpoint.
+def read(trial: Trial, names: Names) -> Job:
+    """Read the checkpoint of a trial.
 
     Raises:
-        BadInput: if the checkpoint cannot be read, or its architecture does not match.
+        BadInput: if it cannot be read.
     """
-    state = weights.renamed(weights.read(trial.checkpoint), names.modules)
+    return Job(trial, weights.renamed(weights.read(trial.checkpoint), names.modules))
+
+
+def work(shared: Shared, job: Job) -> dict | LeftOut:
+    """Return the row of a trial on the leaderboard, or why it has none."""
+    try:
+        return row(port(job, shared.task), shared.split)
+    except BadInput as error:
+        return LeftOut(str(error))
+
+
+def port(job: Job, task: Task) -> Ported:
+    """Make the PyTorch and the Keras model of a trial.
+
+    Raises:
+        BadInput: if its architecture does not match.
+    """
+    trial, state = job.trial, job.state
     try:
         system = ray_folder.system(trial.config, state, task.pixels)
         system = system.with_outputs(len(task.classes))

@@ -8,14 +8,15 @@ before its job comes again.
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any
 
+from shared_keras.errors import RunFailed
 from shared_keras.processes.parcel import CannotBeSent, NotGiven, Parcel
 from shared_keras.processes.protocol import MachineLost, Pool, Worker
 
-__all__ = ["CannotBeSent", "Died", "run"]
+__all__ = ["CannotBeSent", "Died", "run", "run_all"]
 DEATHS = 2  # of the processes that run a job, after which the job is given up
 LOSSES = 10  # of machines, which is rarely the job's fault
 
@@ -73,6 +74,33 @@ def run(
         raise
 
 
+def run_all(
+    pool: Pool,
+    shared: Any,
+    work: Callable[[Any, Any], Any],
+    jobs: Iterable[Hashable],
+    end: Callable[[Any, Any], None],
+    **told: Callable,
+) -> None:
+    """Run independent jobs, and begin them in their order. See `run`.
+
+    Args:
+        pool: The workers.
+        shared: What all jobs share.
+        work: Called in a worker as `work(shared, job)`.
+        jobs: The jobs; each is asked for when there is an idle worker for it.
+        end: Called with the job, and what `work` returned or a `Died`.
+        told: `report` and `say`.
+    """
+    waiting = iter(jobs)
+
+    def choose(idle):
+        job = next(waiting, None)
+        return None if job is None else (idle[0], job)
+
+    run(pool, shared, work, choose, lambda worker, job, result: end(job, result), **told)
+
+
 class _Run:
     """Which workers hold the shared data, which jobs run where, and which are to run again."""
 
@@ -82,9 +110,15 @@ class _Run:
         self.busy: dict[Future, tuple[Worker, Hashable]] = {}
         self.again: list[Hashable] = []
         self.deaths, self.losses = Counter(), Counter()
+        self.unborn = 0  # processes that died one after the other, before they had the data
 
     def idle(self) -> list[Worker]:
-        """Return the workers without a job; those that are new are sent the shared data."""
+        """Return the workers without a job; those that are new are sent the shared data.
+
+        Raises:
+            RunFailed: if processes die of them.
+        """
+        self._replace_unborn()
         here = self.pool.workers()
         for worker in here:
             if worker not in self.holding:
@@ -105,6 +139,20 @@ class _Run:
                 future.result()
                 arrived = True
         return arrived or bool(self.busy)
+
+    def _replace_unborn(self) -> None:
+        """Replace the workers that died before they had the shared data."""
+        for worker, future in list(self.holding.items()):
+            if not future.done():
+                continue
+            if not _died(future):
+                self.unborn = 0
+                continue
+            worker.restart()
+            del self.holding[worker]
+            self.unborn += not _lost(future)
+            if self.unborn >= DEATHS:
+                raise RunFailed(f"no job could begin: {_obituary(future)}")
 
     def again_on(self, idle: list[Worker]) -> tuple[Worker, Hashable] | None:
         """Return a job that is to run again, and a worker for it."""

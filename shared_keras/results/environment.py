@@ -6,14 +6,32 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from shared_keras import devices
 
 PACKAGES = ("keras", "jax", "tensorflow", "torch", "keras-tuner", "numpy", "scikit-learn")
 
 
-def environment() -> dict:
-    """Describe what this process runs on: versions, backend, device, commit."""
+class Origin(NamedTuple):
+    """Who asked for a run: the command that was typed, and the commit of its checkout."""
+
+    command: str
+    commit: str | None
+
+
+def origin() -> Origin:
+    """Return the command and the commit of this process."""
+    return Origin(shlex.join(["python", *sys.orig_argv[1:]]), commit())
+
+
+def environment(asked: Origin | None = None) -> dict:
+    """Describe what this process runs on: versions, backend, device; and who asked for it.
+
+    Args:
+        asked: Who asked for it, if not this process itself.
+    """
+    asked = asked or origin()
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -21,11 +39,11 @@ def environment() -> dict:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "command": asked.command,
         "versions": versions,
         "backend": devices.backend(),
         "device": devices.describe(),
-        "commit": commit(),
+        "commit": asked.commit,
     }
 
 

@@ -162,6 +162,23 @@ class System:
         """Whether the last layer is a softmax."""
         return self.layers[-1] == Activation("softmax")
 
+    def multiplications(self) -> int:
+        """Return how many multiplications its layers need for an image: how it compares in cost."""
+        side, channels, features, found = SIDE, 1, SIDE * SIDE, 0
+        for layer in self.layers:
+            match layer:
+                case Conv(filters, kernel, stride):
+                    side //= stride
+                    found += side * side * kernel * kernel * channels * filters
+                    channels, features = filters, side * side * filters
+                case MaxPool(size):
+                    side //= size
+                    features = side * side * channels
+                case Dense(units):
+                    found += features * units
+                    features = units
+        return found
+
     def with_outputs(self, n: int) -> "System":
         """Return the system for `n` classes: its last `Dense` layer has `n` units."""
         layers = list(self.layers)

@@ -14,11 +14,16 @@ class CurrentEpoch(keras.callbacks.Callback):
 
     def __init__(self, folder: Path):
         super().__init__()
-        self.path = folder / FILE
+        self.folder = folder
 
     def on_epoch_begin(self, epoch, logs=None):
-        with contextlib.suppress(OSError):  # it is only for show
-            self.path.write_text(str(epoch + 1))
+        tell(self.folder, epoch + 1)
+
+
+def tell(folder: Path, epoch: int) -> None:
+    """Write the number of an epoch, from 1."""
+    with contextlib.suppress(OSError):  # it is only for show
+        (folder / FILE).write_text(str(epoch))
 
 
 def forget(folder: Path) -> None:

@@ -236,13 +236,3 @@ def test_mcnemar(pairs):
     assert result["p_value"] == pytest.approx(expected)
     assert two_runs.mcnemar(second, first)["p_value"] == pytest.approx(result["p_value"])
     assert result["both_right"] + b == first.sum() and result["both_right"] + c == second.sum()
-
-
-def test_retrain_all_trains_every_recipe(small_dirs, tmp_path, capsys):
-    """On MNIST, which has few recipes; one epoch each."""
-    task = TASKS[1]
-    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
-    assert cli.main(task, "retrain", ["--recipe", "all", "--epochs", "1", *places]) == 0
-    labels = {path.name[16:] for path in (tmp_path / "mnist" / "runs").iterdir()}
-    assert labels == {f"recipe-{name}" for name in task.recipes}
-    capsys.readouterr()

@@ -54,7 +54,7 @@ def kill(worker):
         pass
 
 
-def run(pool, waiting, *, end=lambda worker, name: None):
+def run(pool, waiting, *, end=lambda worker, name: None, shared="what they share"):
     results = {}
 
     def choose(idle):
@@ -64,7 +64,7 @@ def run(pool, waiting, *, end=lambda worker, name: None):
         results[job.folder.name] = result
         end(worker, job.folder.name)
 
-    job_pool.run(pool, "what they share", work, choose, ended)
+    job_pool.run(pool, shared, work, choose, ended)
     return results
 
 
@@ -110,6 +110,31 @@ def test_what_cannot_be_sent_is_reported_in_one_sentence(jobs, shared):
 
     with pytest.raises(RunFailed, match="cannot be sent to a worker process: (Value|Type)Error"):
         job_pool.run(LocalPool(1), shared, work, choose, lambda *_: None)
+
+
+class DeadlyData:
+    """Ends as many processes as asked that read it, one after the other."""
+
+    def __init__(self, folder, deaths):
+        self.read, self.deaths = folder / "read", deaths
+
+    def __reduce__(self):
+        return read_deadly, (self.read, self.deaths)
+
+
+def read_deadly(path, deaths):
+    with open(path, "a") as file:
+        file.write("x")
+    if path.stat().st_size <= deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "what they share"
+
+
+def test_a_worker_that_dies_before_its_first_job_is_replaced_once(jobs, tmp_path):
+    assert run(LocalPool(1), jobs(0), shared=DeadlyData(tmp_path, 1)) == {"0": "0"}
+    (tmp_path / "read").unlink()
+    with pytest.raises(RunFailed, match="no job could begin: its worker process died twice"):
+        run(LocalPool(1), jobs(0), shared=DeadlyData(tmp_path, 9))
 
 
 def test_workers_that_die_while_idle_are_replaced(jobs):

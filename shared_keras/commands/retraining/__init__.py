@@ -1,0 +1,1 @@
+"""What `retrain` does: choose what to train, run it here or on workers, show how it ended."""

@@ -1,0 +1,229 @@
+"""One run of `retrain`, in this process or in a worker: train, evaluate, leave a folder."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from shared_keras import files, keras_settings, training
+from shared_keras.data import splits
+from shared_keras.data.datasets import Images
+from shared_keras.errors import RunFailed
+from shared_keras.models.build import keras_model, schedule_callbacks
+from shared_keras.reporting.pictures import plots
+from shared_keras.results import saved_models
+from shared_keras.results.environment import Origin, environment
+from shared_keras.results.scores import predict_probabilities, score_images
+from shared_keras.results.settings import RunSettings, penalised, write_settings
+from shared_keras.systems.spec import System
+from shared_keras.task import Task
+from shared_keras.training import current_epoch
+
+AfterEpoch = Callable[[int, Mapping[str, float]], None]  # the epoch, from zero, and its logs
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all runs have in common.
+
+    Attributes:
+        task: The task.
+        train: All training images.
+        test: All test images.
+        origin: Who asked for the runs.
+        keras_settings: Global Keras settings, such as the dtype policy.
+    """
+
+    task: Task
+    train: Images
+    test: Images
+    origin: Origin
+    keras_settings: dict = field(default_factory=keras_settings.read)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run.
+
+    Attributes:
+        settings: What determines it; written to settings.json.
+        system: The system.
+        folder: Where it leaves settings, history, curves, model and metrics; absolute.
+    """
+
+    settings: RunSettings
+    system: System
+    folder: Path
+
+    def needs(self) -> list[Path]:
+        """Return the files that it reads: none."""
+        return []
+
+    def moved(self, root: Path) -> "Job":
+        """Return the same job with its folder below another root."""
+        folder = root / self.folder.relative_to(self.folder.anchor)
+        folder.mkdir(parents=True, exist_ok=True)
+        return replace(self, folder=folder)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a run in a worker failed."""
+
+    reason: str
+
+
+def work(shared: Shared, job: Job) -> dict | Failed:
+    """Do in a worker what `run` does, without a word; a file tells which epoch has ended."""
+    keras_settings.apply(shared.keras_settings | {"interactive_logging": False})
+    try:
+        return run(shared, job, lambda epoch, _: current_epoch.tell(job.folder, epoch + 1))
+    except RunFailed as error:
+        return Failed(str(error))
+    except Exception as error:  # another run may succeed
+        return Failed(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    finally:
+        current_epoch.forget(job.folder)
+
+
+def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
+    """Train a model, restore its best epoch if early stopping is on, and evaluate it.
+
+    The test images are read once, at the end.
+
+    Args:
+        shared: What all runs have in common.
+        job: The run.
+        after_epoch: Called after each epoch.
+
+    Returns:
+        The contents of metrics.json.
+
+    Raises:
+        RunFailed: if the loss becomes NaN or infinite.
+    """
+    task, settings, folder = shared.task, job.settings, job.folder
+    split = splits.split(task, shared.train, shared.test, settings.split)
+    write_settings(folder / "settings.json", settings)
+    files.write_json(folder / "environment.json", environment(shared.origin))
+    train = {"keras": _train_port, "pytorch": _train_twin}[settings.framework]
+    started = time.perf_counter()
+    trained = train(job, split, after_epoch)
+    seconds = time.perf_counter() - started
+    history = trained.history
+    files.write_figure(
+        folder / "history.png",
+        plots.history(
+            history,
+            trained.best_epoch,
+            f"{task.title}: {settings.source}, seed {settings.seed}",
+            penalised(settings.framework, settings.system),
+        ),
+    )
+    saved_models.save(trained.model, folder / saved_models.MODEL)
+    result = {
+        "seed": settings.seed,
+        "best_epoch": trained.best_epoch,
+        "epochs_trained": len(history["loss"]),
+        "stopped_early_by": None if settings.patience is None else "val_accuracy",
+        "seconds": seconds,
+        "seconds_per_epoch": statistics.median(history["seconds"]),
+        "parameters": trained.model.count_params(),
+        "validation": score_images(task, trained.probabilities, split.validation),
+        "test": score_images(task, trained.probabilities, split.test),
+    }
+    files.write_json(folder / "metrics.json", result)
+    return result
+
+
+class _Trained(NamedTuple):
+    """A trained model; `probabilities` takes raw images, (n, 28, 28)."""
+
+    model: keras.Model
+    probabilities: Callable[[np.ndarray], np.ndarray]
+    history: dict[str, list[float]]
+    best_epoch: int
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Records the seconds of each epoch, and calls a function after it."""
+
+    def __init__(self, after_epoch: AfterEpoch):
+        super().__init__()
+        self.after_epoch = after_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self.started
+        self.after_epoch(epoch, logs)
+
+
+def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
+    settings = job.settings
+    training.seed_layers(settings.seed)
+    model = keras_model(job.system)
+    # _Epochs comes first, because the History callback, which comes last, records its seconds.
+    callbacks = [
+        _Epochs(after_epoch),
+        *schedule_callbacks(job.system),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    stopper = None
+    if settings.patience is not None:
+        stopper = keras.callbacks.EarlyStopping(
+            "val_accuracy", mode="max", patience=settings.patience, restore_best_weights=True
+        )
+        callbacks.append(stopper)
+    history = training.fit(
+        model,
+        split.train.x,
+        split.train.y,
+        validation_data=(split.validation.x, split.validation.y),
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        callbacks=callbacks,
+        seed=settings.seed,
+    ).history
+    _keep(history, job.folder)
+    best = len(history["loss"]) if stopper is None else stopper.best_epoch + 1
+    return _Trained(model, lambda x: predict_probabilities(model, x), history, best)
+
+
+def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
+    import torch
+
+    from shared_keras.pytorch import twin, weights  # need the `torch` extra
+
+    settings = job.settings
+    network, history, best = twin.fit(
+        job.system,
+        split.train,
+        split.validation,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        patience=settings.patience,
+        seed=settings.seed,
+        after_epoch=after_epoch,
+    )
+    _keep(history, job.folder)
+    with files.replacing(job.folder / saved_models.CHECKPOINT) as temporary:
+        torch.save(network.state_dict(), temporary)
+    model = keras_model(job.system)
+    weights.load(model, network.state_dict())
+    return _Trained(model, lambda x: twin.probabilities(job.system, network, x), history, best + 1)
+
+
+def _keep(history, folder: Path) -> None:
+    """Write the history, and fail on a non-finite loss."""
+    files.write_history(folder / "history.csv", history)
+    for epoch, loss in enumerate(history["loss"], 1):
+        if not math.isfinite(loss):
+            raise RunFailed(f"the loss became {loss} in epoch {epoch}")
