@@ -78,6 +78,10 @@ def fails(capsys, verb, task, *words):
         ("retrain", ["--best", "--runs", "0"], "--runs"),
         ("retrain", ["--best", "--patience", "0"], "--patience"),
         ("retrain", ["--best", "--precision", "float8"], "--precision"),
+        ("retrain", ["--best", "--workers", "0"], "--workers: expected auto or a whole number"),
+        ("retrain", ["--best", "--gpus-per-worker", "1"], "--gpus-per-worker: needs --cluster ADD"),
+        ("compare", ["--workers", "2"], "--workers: only works with --ray-results, got '2'"),
+        ("compare", ["--cluster", "local"], "--cluster: only works with --ray-results, got 'lo"),
         (
             "retrain",
             ["--best", "--torch", "--precision", "mixed_bfloat16"],

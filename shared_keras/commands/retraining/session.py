@@ -39,6 +39,7 @@ def run(task: Task, args, pool: Pool | None) -> None:
     task = own_data.task_of(task, args.data_dir)
     choices = choose(task, args)
     images = datasets.load(task, args.data_dir)
+    digest = datasets.digest(*images)
     keras.config.set_dtype_policy(args.precision)
     protocols = {
         name: run_report.protocol(name, splits.split(task, *images, name))
@@ -53,7 +54,7 @@ def run(task: Task, args, pool: Pool | None) -> None:
             torch=args.torch,
             batch_size=args.batch_size,
             precision=args.precision,
-            digest=datasets.digest(*images),
+            digest=digest,
             protocol=protocols[choice.split],
             runs=args.results_dir / task.name / "runs",
         )
@@ -117,7 +118,9 @@ class _Session:
             for job in self.begun:
                 current_epoch.forget(job.folder)
                 files.sweep(job.folder)
-            say(f"Stopped after {self.ended} of {self.total} runs; these are kept.")
+            if self.begun:
+                kept = ", which are kept" * bool(self.ended)
+                say(f"Stopped after {self.ended} of {self.total} runs{kept}.")
             raise
         if self.failures:
             told = "; ".join(self.failures)
