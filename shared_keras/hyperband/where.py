@@ -12,7 +12,6 @@ from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import job, own_fit
 from shared_keras.processes.job_pool import CannotBeSent
 
-FIRST = ("x", "y", "batch_size")  # positional arguments of `training.fit`
 IGNORED = ("verbose", "epochs", "initial_epoch")  # do not change what a search finds
 
 
@@ -95,9 +94,8 @@ def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str,
 
     That is what was given to `search`, and what trials have in common.
     """
-    names = () if takes_anything(tuner) else FIRST
-    named = dict(zip(names, args)) | {str(i): a for i, a in enumerate(args) if i >= len(names)}
-    given = {n: v for n, v in (named | dict(options)).items() if n not in IGNORED}
+    placed = {str(place): argument for place, argument in enumerate(args)}
+    given = {n: v for n, v in (placed | dict(options)).items() if n not in IGNORED}
     shared = tuner.shared(args, options)
     settings = shared.parts._asdict() | {"max_model_size": shared.max_model_size}
     settings |= {"folds": shared.folds}

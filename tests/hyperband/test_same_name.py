@@ -182,6 +182,10 @@ def test_a_callback_that_was_used_is_the_same():
     model = build(keras_tuner.HyperParameters())
     model.fit(X[:80], Y[:80], epochs=3, verbose=0, callbacks=[used])
     assert fingerprint.of(used) == fingerprint.of(fresh) != fingerprint.of(other)
+    rates = [keras.callbacks.LearningRateScheduler(lambda i, rate, n=n: rate) for n in (1, 2)]
+    assert fingerprint.of(rates[0]) == fingerprint.of(rates[1])
+    another = keras.callbacks.LearningRateScheduler(lambda i, rate: rate / 2)
+    assert fingerprint.of(another) != fingerprint.of(rates[0])
     boards = [keras.callbacks.TensorBoard(f"logs/{n}", histogram_freq=1) for n in range(2)]
     assert fingerprint.of(boards[0]) == fingerprint.of(boards[1])
     assert fingerprint.of(boards[0]) != fingerprint.of(keras.callbacks.TensorBoard())
@@ -203,7 +207,8 @@ STOP = "keras.EarlyStopping"
         ([["builtins.function", {}], 3], ["build", 4], False),
         ([STOP, {"patience": 3, "wait": 7, "log_dir": "1"}], [STOP, {"patience": 3}], True),
         ([STOP, {"patience": 3, "wait": 7}], [STOP, {"patience": 4}], False),
-        ([STOP, {"patience": 3}], [STOP, {"patience": 3, "mode": "min"}], False),
+        ([STOP, {"patience": 3}], [STOP, {"patience": 3, "mode": "min"}], True),
+        ([STOP, {"patience": 3}], ["keras.Other", {"patience": 3}], False),
         ([STOP, 3], [STOP, {"patience": 3}], False),
         ({"a": 1}, {"a": 1.5}, False),
         ("a b", "a c", False),

@@ -49,7 +49,7 @@ def of(value) -> object:
 
 
 def _settings(value) -> dict:
-    """Return the plain arguments with which an object was made, but for paths.
+    """Return the plain arguments and the functions with which an object was made, but for paths.
 
     Its other attributes may change when it is used, and paths often hold the date.
     """
@@ -59,7 +59,8 @@ def _settings(value) -> dict:
         return {}
     found = getattr(value, "__dict__", {})
     names = names.keys() - {*PATHS}
-    return {name: v for name, v in found.items() if name in names and isinstance(v, PLAIN)}
+    kinds = (*PLAIN, *function_digest.FUNCTIONS)
+    return {name: of(v) for name, v in found.items() if name in names and isinstance(v, kinds)}
 
 
 def of_model(model: keras.Model | System) -> str:
@@ -104,8 +105,8 @@ def of_functions(model: keras.Model | System) -> list:
 def alike(earlier, now) -> bool:
     """Return whether two results of `of` may be those of equal values.
 
-    Earlier versions recorded no more of a function or a class than its type, and of an object
-    also what changes.
+    Earlier versions recorded no more of a function or a class than its type, and other attributes
+    of an object.
     """
     if isinstance(earlier, str) and isinstance(now, str):
         return function_digest.alike(earlier, now)
@@ -113,7 +114,8 @@ def alike(earlier, now) -> bool:
         return True
     if isinstance(earlier, list) and isinstance(now, list):
         if _is_object(earlier) and _is_object(now):
-            earlier = [earlier[0], {k: v for k, v in earlier[1].items() if k in now[1]}]
+            both = earlier[1].keys() & now[1].keys()
+            return earlier[0] == now[0] and all(alike(earlier[1][k], now[1][k]) for k in both)
         return len(earlier) == len(now) and all(map(alike, earlier, now))
     if isinstance(earlier, Mapping) and isinstance(now, Mapping):
         return earlier.keys() == now.keys() and all(alike(v, now[k]) for k, v in earlier.items())
