@@ -51,6 +51,24 @@ def searches() -> str:
     return table(("search", "contender", "seconds", "goal", "measured", "met"), rows)
 
 
+def scale() -> str:
+    """Return how long simulated searches take on how many workers, and why workers wait."""
+    rows = []
+    paths = RESULTS.glob("scale-*.json")
+    for found in sorted(map(files.read_json, paths), key=lambda f: (f["task"], f["about"])):
+        label = f"{found['task']}, {found['cases'][0]['trials']:,} trials"
+        for case in found["cases"]:
+            total = case["seconds"] * case["workers"]
+            best = max(case["longest"], case["trained"] / case["workers"])
+            shares = [case["trained"], *case["idle"].values()]
+            row = [label, f"{case['workers']:,}", f"{case['seconds']:,.0f}", f"{best:,.0f}"]
+            row += [f"{100 * share / total:.1f} %" for share in shares]
+            rows.append([*row, f"{case['trials'] / case['deciding']:.0f}"])
+            label = ""
+    header = ("search", "workers", "seconds", "at best", "used", "deciding", "rung", "left")
+    return table((*header, "trials a second"), rows)
+
+
 def measured_on() -> str:
     """Return where and when each file was measured."""
     rows = []

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 import keras_tuner
@@ -12,7 +13,15 @@ from keras_tuner.engine.trial import Trial
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband import table
 from shared_keras.hyperband.decisions.oracle import Oracle
-from shared_keras.hyperband.decisions.rungs import COMPLETED, ENDED, FAILED, INVALID, Slot, lineage
+from shared_keras.hyperband.decisions.rungs import (
+    COMPLETED,
+    ENDED,
+    FAILED,
+    INVALID,
+    Slot,
+    lineage,
+    longest_first,
+)
 from shared_keras.hyperband.trials import job, saved
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool, Worker
@@ -245,19 +254,25 @@ def _end(course: Course, trial: Trial, worker: Worker, result: job.Result | job_
 
 
 def _prune(course: Course) -> None:
-    """Keep what a promotion needs, and the weights of the best trials and their ancestors."""
-    promotable = course.oracle.promotable()
+    """Keep what a promotion needs, and the weights of the best trials and their ancestors.
+
+    What nobody needs now is not needed later, so a trial without files is never among them.
+    """
+    oracle = course.oracle
+    promotable, trials = oracle.promotable(), oracle.trials
+    left = {i: trial for i, trial in trials.items() if i not in course.pruned}
     kept = set(promotable)
-    trials = course.oracle.trials
     count = len(trials) if course.keep_checkpoints == "all" else course.keep_checkpoints
-    stocks = keras_tuner.Oracle.get_best_trials(course.oracle, count)  # what a stock tuner loads
-    for trial in (*course.oracle.get_best_trials(count), *stocks):
+    stocks = keras_tuner.Oracle.get_best_trials(  # what a stock tuner loads
+        SimpleNamespace(trials=left, objective=oracle.objective), count
+    )
+    for trial in (*longest_first(left.values(), oracle.objective)[:count], *stocks):
         kept |= {ancestor.trial_id for ancestor in lineage(trials, trial)}
-    for trial_id in trials.keys() - course.running.keys() - course.pruned - promotable:
+    for trial_id in left.keys() - course.running.keys() - promotable:
         folder = course.folder(trial_id)
         for state in folder.glob(saved.STATES):
             state.unlink(missing_ok=True)
         if trial_id not in kept:
             (folder / saved.CHECKPOINT).unlink(missing_ok=True)
-            if trials[trial_id].status in ENDED:  # what nobody needs now is not needed later
+            if trials[trial_id].status in ENDED:
                 course.pruned.add(trial_id)

@@ -26,10 +26,10 @@ from shared_keras.hyperband.decisions import objectives, rungs
 from shared_keras.hyperband.decisions.brackets import Brackets
 from shared_keras.hyperband.decisions.drawn import derive_seed
 from shared_keras.hyperband.decisions.first_draws import DRAWS, FirstDraws
-from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot, ranked
+from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung, Slot
 from shared_keras.hyperband.decisions.saving import SavingOracle
 from shared_keras.hyperband.resuming import same_search
-from shared_keras.hyperband.table import Bookkeeping, bookkeeping, epochs_of, not_finite
+from shared_keras.hyperband.table import Bookkeeping, bookkeeping, not_finite
 
 
 class Oracle(SavingOracle):
@@ -228,10 +228,7 @@ class Oracle(SavingOracle):
 
         The stock method ranks the scores of all rungs together.
         """
-        done = [t for t in self.trials.values() if t.status == rungs.COMPLETED]
-        best = ranked(done, self.objective)
-        best.sort(key=lambda t: epochs_of(t.hyperparameters.values), reverse=True)
-        return best[:num_trials]
+        return rungs.longest_first(self.trials.values(), self.objective)[:num_trials]
 
     def get_state(self):
         """Return the state that a stock oracle can load, with what only this one needs."""

@@ -153,6 +153,12 @@ def ranked(trials, objective) -> list:
     return sorted(trials, key=lambda t: (sign * t.score, t.trial_id))
 
 
+def longest_first(trials: Iterable, objective) -> list:
+    """Return the completed ones among trials: longest trained first, then by score."""
+    best = ranked((t for t in trials if t.status == COMPLETED), objective)
+    return sorted(best, key=lambda t: -table.epochs_of(t.hyperparameters.values))
+
+
 def lineage(trials: Mapping, trial) -> list:
     """Return a trial, its parent, its parent's parent, and so on."""
     line = []
