@@ -14,6 +14,7 @@ from shared_keras.hyperband.decisions import drawn, rungs
 from shared_keras.hyperband.decisions.brackets import Brackets
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED
+from shared_keras.hyperband.decisions.saving import SavingOracle
 from shared_keras.hyperband.table import without_bookkeeping
 from shared_keras.processes import seldom
 
@@ -241,8 +242,8 @@ def stops(oracle, workers, seed):
 
 def test_failures_in_a_row_are_those_of_consecutive_numbers(tmp_path, monkeypatch):
     """So the number of workers and their speed decide nothing."""
-    monkeypatch.setattr(Oracle, "save", lambda self: None)  # as fast as the decisions
-    monkeypatch.setattr(Oracle, "_save_trial", lambda self, trial: None)
+    monkeypatch.setattr(SavingOracle, "save", lambda self: None)  # as fast as the decisions
+    monkeypatch.setattr(SavingOracle, "_save_trial", lambda self, trial: None)
     found = [
         {stops(make(tmp_path, seed, max_failures=3), workers, seed) for workers in (1, 2, 4, 9)}
         for seed in range(8)
