@@ -56,15 +56,15 @@ def run(
     run = _Run(pool, Parcel(pool, shared, work))
     try:
         while True:
-            idle = run.idle()
-            while idle and run.ready() and (next_ := run.again_on(idle) or choose(idle)):
+            idle, ready = run.idle(), run.ready()
+            while idle and ready and (next_ := run.again_on(idle) or choose(idle)):
                 worker, job = next_
                 idle.remove(worker)
                 run.start(worker, job)
             report()
             while pool.notes:
                 say(pool.notes.pop(0))
-            if run.ready() and not run.busy and not run.again and idle:
+            if idle and ready and not run.busy and not run.again:
                 return
             for worker, job, result in run.ended():
                 end(worker, job, result)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,8 @@ import psutil  # noqa: F401 - with it, loky replaces processes that grow
 import pytest
 
 from shared_keras.errors import RunFailed
-from shared_keras.processes import job_pool
-from shared_keras.processes.local_pool import LocalPool
+from shared_keras.processes import job_pool, parcel
+from shared_keras.processes.local_pool import LocalPool, LocalWorker
 
 
 class Job(SimpleNamespace):
@@ -156,3 +157,30 @@ def test_an_exception_is_raised_and_ends_the_busy_workers(jobs):
     with pytest.raises(KeyboardInterrupt):
         run(pool, jobs(0, 0, 0), end=fail)
     assert len(pool.workers()) == 2 and set(pool.workers()) != set(before)
+
+
+class Arriving(Future):
+    """What all jobs share, which arrives while nobody has looked for jobs."""
+
+    looks = 0
+
+    def done(self):
+        self.looks += 1
+        if self.looks == 2 and not super().done():
+            self.set_result(None)
+        return super().done()
+
+
+def test_jobs_begin_though_the_shared_data_arrive_at_an_unlucky_moment(jobs, monkeypatch):
+    """Between the look for a job and the question whether any is left."""
+    real = LocalWorker.submit
+
+    def submit(worker, function, *args):
+        given = real(worker, function, *args)
+        if function is not parcel.hold:
+            return given
+        given.result()
+        return Arriving()
+
+    monkeypatch.setattr(LocalWorker, "submit", submit)
+    assert run(LocalPool(1), jobs(0)) == {"0": "0"}
