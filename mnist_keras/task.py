@@ -16,7 +16,7 @@ TASK = Task(
     published_test_first=True,
     spaces={
         "dense": Budget(10, 2),
-        "regularized": Budget(15, 2, iterations=4),
+        "regularized": Budget(15, 2, iterations=6),
         "batchnorm": Budget(80, 3),
     },
     default_space="regularized",

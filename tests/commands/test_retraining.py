@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -174,7 +175,8 @@ def test_ctrl_c_keeps_what_is_finished(small_dirs, tmp_path):
     rest, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
     ended = list(tmp_path.rglob("metrics.json"))
-    assert f"Stopped after {len(ended)} of 9 runs" in rest and 1 <= len(ended) < 9
+    said = int(re.search(r"Stopped after (\d) of 9 runs", rest)[1])
+    assert 1 <= said <= len(ended) <= said + 2  # two workers may have been about to tell
     assert all(result(path.parent) for path in ended)
     assert not list(tmp_path.rglob(".*"))
 
