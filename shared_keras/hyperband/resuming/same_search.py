@@ -8,7 +8,7 @@ from shared_keras.errors import BadInput
 from shared_keras.hyperband.resuming import fingerprint
 
 FIXED = ("objective", "max_epochs", "min_epochs", "factor", "seed")
-RECORDED_LATER = (  # not before 0.6.0
+RECORDED_LATER = (  # by the first 0.5.0 not yet
     "hypermodel",
     "functions of the model",
     "tune_new_entries",
