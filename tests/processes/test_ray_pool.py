@@ -41,9 +41,9 @@ def nodes():
     made.shutdown()
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def pool(nodes):
-    """The workers of the cluster, for one test, of which nothing stays behind."""
+    """The workers of the cluster, for a test or a class of tests; nothing of them stays behind."""
     with cluster.connect() as made:
         yield made
     until(lambda: not actors() and not leftovers())
@@ -85,55 +85,55 @@ def leftovers():
     return list(Path(tempfile.gettempdir()).glob(f"{carried.PREFIX}*"))
 
 
-def test_the_result_is_that_of_this_machine_though_workers_and_nodes_are_killed(
-    nodes, pool, expected, tmp_path, monkeypatch
-):
-    """The nodes see none of our files: trials run elsewhere, and what they wrote comes back."""
-    monkeypatch.setattr(job_pool, "DEATHS", 99)  # by chance, a trial may be hit more than once
-    chance, kills = random.Random(0), []
+class TestOneSearchAfterTheOther:
+    """They share the workers, which take seconds to begin."""
 
-    def kill():
-        if len(kills) == KILLS or chance.random() > 0.2 or not pool.workers():
-            return
-        if len(kills) % 2:
-            nodes.remove_node(chance.choice(nodes.list_all_nodes()[1:]), allow_graceful=False)
-            nodes.add_node(num_cpus=1)
-        else:
-            chance.choice(actors()).kill()
-        kills.append(len(kills))
+    def test_the_result_is_that_of_this_machine_though_workers_and_nodes_are_killed(
+        self, nodes, pool, expected, tmp_path, monkeypatch
+    ):
+        """The nodes see none of our files: trials run elsewhere, and what they wrote comes back."""
+        monkeypatch.setattr(job_pool, "DEATHS", 99)  # by chance, a trial may be hit more than once
+        chance, kills = random.Random(0), []
 
-    number = 0
-    while len(kills) < KILLS:
-        folder, number = tmp_path / str(number), number + 1
-        tuner = search(make(folder, workers=pool, callback=kill))
-        assert (outcome(tuner), files(folder)) == expected
+        def kill():
+            if len(kills) == KILLS or chance.random() > 0.2 or not pool.workers():
+                return
+            if len(kills) % 2:
+                nodes.remove_node(chance.choice(nodes.list_all_nodes()[1:]), allow_graceful=False)
+                nodes.add_node(num_cpus=1)
+            else:
+                chance.choice(actors()).kill()
+            kills.append(len(kills))
 
+        number = 0
+        while len(kills) < KILLS:
+            folder, number = tmp_path / str(number), number + 1
+            tuner = search(make(folder, workers=pool, callback=kill))
+            assert (outcome(tuner), files(folder)) == expected
 
-def test_nodes_that_join_are_used_and_jobs_of_lost_ones_run_again(nodes, pool):
-    before = len(nodes.list_all_nodes())
-    node = nodes.add_node(num_cpus=1)
-    until(lambda: len(pool.workers()) == before + 1, 60)
-    assert pool.size() == before + 1
-    there = next(w for w in pool.workers() if w.node == node.node_id)
-    lost = there.submit(time.sleep, 60)
-    time.sleep(0.5)
-    nodes.remove_node(node, allow_graceful=False)
-    assert isinstance(lost.exception(timeout=60), ray_pool.MachineLost)
-    until(lambda: len(pool.workers()) == before)
-    assert f"Node {node.node_id[:8]} is gone" in " ".join(pool.notes)
+    def test_nodes_that_join_are_used_and_jobs_of_lost_ones_run_again(self, nodes, pool):
+        before = len(nodes.list_all_nodes())
+        node = nodes.add_node(num_cpus=1)
+        until(lambda: len(pool.workers()) == before + 1, 60)
+        assert pool.size() == before + 1
+        there = next(w for w in pool.workers() if w.node == node.node_id)
+        lost = there.submit(time.sleep, 60)
+        time.sleep(0.5)
+        nodes.remove_node(node, allow_graceful=False)
+        assert isinstance(lost.exception(timeout=60), ray_pool.MachineLost)
+        until(lambda: len(pool.workers()) == before)
+        assert f"Node {node.node_id[:8]} is gone" in " ".join(pool.notes)
 
+    def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        tuner = make(tmp_path / "search", workers=pool, max_trials=1)
+        tuner.search(X[:300], Y[:300], **FIT, callbacks=[keras.callbacks.CSVLogger("log.csv")])
+        assert "val_accuracy" in Path("log.csv").read_text()
 
-def test_what_callbacks_write_to_relative_paths_comes_back(pool, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tuner = make(tmp_path / "search", workers=pool, max_trials=1)
-    tuner.search(X[:300], Y[:300], **FIT, callbacks=[keras.callbacks.CSVLogger("log.csv")])
-    assert "val_accuracy" in Path("log.csv").read_text()
-
-
-def test_confirming_runs_there_too(pool, tmp_path):
-    tuner = search(make(tmp_path, workers=pool, max_trials=1))
-    table = confirm.retrain(tuner, 1, X[:300], Y[:300], **FIT, seeds=2)
-    assert table["n"].tolist() == [2]
+    def test_confirming_runs_there_too(self, pool, tmp_path):
+        tuner = search(make(tmp_path, workers=pool, max_trials=1))
+        table = confirm.retrain(tuner, 1, X[:300], Y[:300], **FIT, seeds=2)
+        assert table["n"].tolist() == [2]
 
 
 def test_another_version_is_refused_before_the_first_trial(pool, tmp_path, monkeypatch):
