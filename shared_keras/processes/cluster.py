@@ -46,7 +46,7 @@ def connect(
             "argument --cluster: needs Ray, which is not installed; "
             "`pip install '.[cluster]'` installs it"
         ) from None
-    from shared_keras.processes.ray_pool import RayPool, first_sentence
+    from shared_keras.processes.ray_pool import RayPool
 
     if ray.is_initialized():
         return RayPool(workers, gpus_per_worker, timeout)
@@ -68,6 +68,12 @@ def connect(
     except BaseException:
         ray.shutdown()
         raise
+
+
+def first_sentence(error: Exception) -> str:
+    """Return the first line of an error of Ray, which may go on for many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0].rstrip(".")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 import cloudpickle
 import ray
 
+from shared_keras import devices
 from shared_keras.errors import RunFailed
 from shared_keras.processes import carried, quick_import
 
@@ -29,8 +30,8 @@ CLEANER = 'exec 3<&0; (cat <&3 >/dev/null; rm -rf -- "$1") &'
 class Node:
     """The actor: a process on a node that runs one job at a time."""
 
-    def begin(self, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        """Set environment variables, import Keras, and return the node and its `versions`."""
+    def begin(self, environment: Mapping[str, str]) -> tuple[str, list[int], dict[str, str]]:
+        """Set environment variables, import Keras; return the node, its cores and `versions`."""
         os.environ |= environment
         self.cleaner = subprocess.Popen(
             ["sh", "-c", CLEANER, "sh", carried.root_here()],
@@ -39,7 +40,8 @@ class Node:
         )
         self.cleaner.wait()  # what it leaves in the background waits for the end of this process
         quick_import.keras()
-        return ray.get_runtime_context().get_node_id(), versions(environment["KERAS_BACKEND"])
+        node = ray.get_runtime_context().get_node_id()
+        return node, devices.cores(), versions(environment["KERAS_BACKEND"])
 
     def call(self, function: Callable, *args) -> tuple[bool, Any]:
         """Return whether a function returned, and what it returned or raised."""
@@ -51,6 +53,11 @@ class Node:
             except Exception:
                 error = RunFailed(f"{type(error).__name__}: {' '.join(str(error).split())}")
             return False, error
+
+
+def pin(core: int) -> None:
+    """Keep this process to a core."""
+    os.sched_setaffinity(0, {core})
 
 
 def versions(backend: str) -> dict[str, str]:

@@ -19,8 +19,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from shared_keras import devices
 from shared_keras.errors import RunFailed
 from shared_keras.processes import local_pool
+from shared_keras.processes.cluster import first_sentence
 from shared_keras.processes.protocol import MachineLost
-from shared_keras.processes.ray_node import Node, versions
+from shared_keras.processes.ray_node import Node, pin, versions
 
 ANSWER = 30  # seconds within which the cluster must answer; Ray ends this process after 60
 LOOK = 1  # seconds between two looks at its nodes
@@ -32,7 +33,7 @@ class RayWorker:
     """An actor on a node. See `protocol.Worker`."""
 
     def __init__(self, pool: "RayPool", name: str, environment: Mapping[str, str]):
-        self.name, self.node = name, None
+        self.name, self.node, self.cores = name, None, []
         self._pool = pool
         options = {"num_cpus": 1, "num_gpus": pool.gpus_per_worker, "max_restarts": 0}
         self._actor = ray.remote(Node).options(**options).remote()
@@ -87,7 +88,7 @@ class RayPool:
         self._claim = threading.Lock()
         self._asked, self._present, self._unused = [], [], []
         self._started, self._looked, self._room = 0, 0.0, 0
-        self._since = None  # when there was last a worker, or when the waiting began
+        self._since = self._waiting_said = None  # when the waiting for a worker began
         nodes = self._nodes()
         if gpus_per_worker is None:
             gpus_per_worker = float(any(n["Resources"].get("GPU") for n in nodes))
@@ -157,6 +158,7 @@ class RayPool:
         for worker in [w for w in (*self._present, *self._unused) if w.node not in alive]:
             self.forget(worker)
             self.notes.append(f"Node {worker.node[:8]} is gone, and {worker.name} with it.")
+        self._offered = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in nodes}
         self._room = sum(self._fit(node["Resources"]) for node in nodes)
         wanted = self.count or self._room
         for _ in range(wanted - len(self._present) - len(self._asked) - len(self._unused)):
@@ -178,7 +180,7 @@ class RayPool:
             if not isinstance(error, BrokenExecutor):
                 raise RunFailed(f"a worker could not begin on the cluster: {error}") from None
             return
-        worker.node, there = worker.begun.result()
+        worker.node, worker.cores, there = worker.begun.result()
         here = versions(devices.backend())
         differing = [n for n in here if here[n] != there[n] and n != SAME_RESULT]
         if differing:
@@ -195,6 +197,14 @@ class RayPool:
                 "differ in the last digits from those of this machine."
             )
         self._present.append(worker)
+        self._pin(worker)
+
+    def _pin(self, worker: RayWorker) -> None:
+        """Pin the workers of a node to a core each if there is one for each, as locally."""
+        beside = [other for other in self._present if other.node == worker.node]
+        if len(beside) == len(worker.cores) == self._offered.get(worker.node):
+            for core, other in zip(worker.cores, beside):
+                other.submit(pin, core)
 
     def _check_there_are_some(self) -> None:
         """Say that there are no workers, and give up after a while."""
@@ -211,8 +221,6 @@ class RayPool:
         elif now - self._since > 5 and self._waiting_said != self._since:
             self._waiting_said = self._since
             self.notes.append(f"Waiting for a worker: {self._lack()}.")
-
-    _waiting_said = None
 
     def _lack(self) -> str:
         if self._room == 0:
@@ -254,12 +262,6 @@ def bounded(call: Callable[[], Any], seconds: float = ANSWER) -> Any:
         if isinstance(error, ObjectStoreFullError | OutOfDiskError):
             raise
         raise RunFailed(f"the cluster does not answer: {first_sentence(error)}") from None
-
-
-def first_sentence(error: Exception) -> str:
-    """Return the first line of an error of Ray, which may go on for many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0].rstrip(".")
 
 
 def _ask() -> None:

@@ -6,6 +6,7 @@ import random
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import psutil
@@ -149,6 +150,23 @@ def test_another_processor_is_told(pool, monkeypatch):
     monkeypatch.setattr(ray_pool, "versions", lambda backend: here | {"processor": "abacus"})
     until(pool.workers)
     assert "has another processor" in " ".join(pool.notes)
+
+
+@pytest.mark.parametrize("offered", [2, 3])
+def test_workers_are_pinned_where_there_is_one_for_each_core(offered):
+    """As on this machine; elsewhere other programs may use the cores."""
+    calls = []
+
+    def worker(node):
+        submit = lambda function, core: calls.append((function, node, core))  # noqa: E731
+        return SimpleNamespace(node=node, cores=[4, 7], submit=submit)
+
+    pool = SimpleNamespace(_present=[worker("a"), worker("b")], _offered={"a": offered, "b": 2})
+    ray_pool.RayPool._pin(pool, pool._present[0])
+    pool._present.append(worker("a"))
+    ray_pool.RayPool._pin(pool, pool._present[2])
+    expected = [(ray_pool.pin, "a", core) for core in (4, 7)]
+    assert calls == (expected if offered == 2 else [])
 
 
 def test_waiting_for_a_worker_is_said_and_bounded(nodes, tmp_path):
