@@ -1,5 +1,6 @@
 """The tables of speed, from what the benchmarks wrote."""
 
+import statistics
 from pathlib import Path
 
 from shared_keras import files
@@ -69,6 +70,21 @@ def scale() -> str:
     return table((*header, "trials a second"), rows)
 
 
+def retrainings() -> str:
+    """Return how long retraining takes on all cores, beside one run after the other."""
+    rows = []
+    for found in map(files.read_json, sorted(RESULTS.glob("retrain-*.json"))):
+        epochs = f"{found['epochs']} epochs" if found["epochs"] else "all epochs"
+        seconds = [
+            f"{statistics.median(each['seconds'] for each in found['measured'][way]):.0f}"
+            for way in ("one by one", "on all cores")
+        ]
+        what = f"{found['task']}, `--runs {found['runs']}`, {epochs}"
+        goal = f"{found['ratio']:.2f} (goal {found['goal']:g}: {_reached(found)})"
+        rows.append([what, *seconds, goal])
+    return table(("perceptrons of `--recipe all`", "one by one", "on all cores", "ratio"), rows)
+
+
 def measured_on() -> str:
     """Return where and when each file was measured."""
     rows = []
@@ -112,6 +128,10 @@ def _order(path: Path) -> tuple:
 
 def _met(met: bool) -> str:
     return "yes" if met else "no"
+
+
+def _reached(found: dict) -> str:
+    return "met" if found["ratio"] <= found["goal"] else "not met"
 
 
 def _cell(found: dict) -> str:

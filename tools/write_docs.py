@@ -26,6 +26,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "epochs": speed_tables.epochs,
     "searches": speed_tables.searches,
     "twins": speed_tables.twins,
+    "retrainings": speed_tables.retrainings,
     "scale": speed_tables.scale,
     "measured-on": speed_tables.measured_on,
 }
