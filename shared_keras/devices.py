@@ -7,6 +7,7 @@ from shared_keras.errors import BadInput
 
 BACKENDS = ("jax", "tensorflow", "torch")
 DEVICES = ("auto", "cpu", "gpu")
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # environment variables
 
 
 def choose(backend: str | None, device: str) -> None:
@@ -23,8 +24,7 @@ def choose(backend: str | None, device: str) -> None:
         os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-        os.environ["JAX_PLATFORMS"] = "cpu"
+        os.environ |= NO_GPU
     name = os.environ["KERAS_BACKEND"]
     if name not in BACKENDS:
         raise BadInput(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got '{name}'")

@@ -125,6 +125,7 @@ def _search(
     """Train the remaining trials, then show and write the whole search."""
     artists: list[Worker] = []  # the first idle worker, which has imported the plots
     tuner.callback = report = Seldom(_reporter(tuner, folder, progress, args.tensorboard, artists))
+    tuner.course.say = progress.say
     options = {
         "x": split.train.x,
         "y": split.train.y,

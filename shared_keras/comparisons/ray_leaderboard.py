@@ -113,8 +113,11 @@ def _compare(
             leave_out(job.trial, result)
             died.append(f"{job.trial.name}: {result}")
 
+    def left():
+        return len(rows) + len(left_out) < len(trials)
+
     with pool.claimed():
-        job_pool.run_all(pool, shared, ray_port.work, jobs(), end, say=say)
+        job_pool.run_all(pool, shared, ray_port.work, jobs(), end, left, say=say)
     return rows, sorted(left_out, key=lambda row: row["trial"]), died
 
 

@@ -37,7 +37,7 @@ def retrain(
         x: Inputs to train on, as for `Hyperband.search`.
         y: Targets.
         seeds: How many seeds.
-        report: Called with a line of text after each training.
+        report: Called with a line of text after each training, and when workers come or go.
         options: As for `Hyperband.search`.
 
     Returns:
@@ -109,7 +109,7 @@ def _train(tuner, trials, numbers, x, y, report, options) -> None:
         for leftover in (saved.CHECKPOINT, saved.BUILD_CONFIG):
             (ended.folder / leftover).unlink(missing_ok=True)
 
-    job_pool.run(tuner.pool, shared, job.run, choose, end)
+    job_pool.run(tuner.pool, shared, job.run, choose, end, lambda: bool(waiting), say=report)
 
 
 def _file(folder: Path, trial, number: int) -> Path:

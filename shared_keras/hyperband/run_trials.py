@@ -60,6 +60,7 @@ class Course:
         warm_workers: Where the program of each trial is warm.
         notes: What is to be said about how the trials train.
         pruned: Trials that ended, and of which no file is left that could be deleted.
+        say: Called with a line about workers or how trials train, if there is a callback.
     """
 
     oracle: Oracle
@@ -74,6 +75,7 @@ class Course:
     warm_workers: dict[str, Worker] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     pruned: set[str] = field(default_factory=set)
+    say: Callable[[str], None] = lambda line: None
 
 
 def begin(course: Course) -> None:
@@ -120,7 +122,10 @@ def run(
     def end(worker, ended, result):
         _end(course, trials.pop(ended), worker, result)
 
-    job_pool.run(pool, shared, job.run, choose, end, report, say)
+    def left():
+        return not _late(deadline) and bool(course.again or course.oracle.open_slots())
+
+    job_pool.run(pool, shared, job.run, choose, end, left, report, say)
 
 
 def run_here(

@@ -267,7 +267,7 @@ class Hyperband(BaseTuner):
     def _progress(self, verbose) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
         """Yield a function to call whenever something has happened, and one that says a line."""
         if self.callback is not None or not verbose:
-            yield self.callback or (lambda: None), lambda line: None
+            yield self.callback or (lambda: None), self.course.say
             return
         progress = Progress(self.project_name, self.pool.size)
         progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))

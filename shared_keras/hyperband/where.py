@@ -47,6 +47,8 @@ def train(
             run_trials.run(tuner.course, tuner.pool, shared, deadline, each_time, say)
             return
         except CannotBeSent as error:
+            if not tuner.pool.shares_files:  # a cluster was asked for
+                raise
             reason = str(error)
     say(f"Trials train in this process, one after the other, because {reason}.")
 

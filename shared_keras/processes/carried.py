@@ -32,7 +32,7 @@ def read(paths: Iterable[Path]) -> dict[Path, bytes]:
 
 
 def write(files: Mapping[Path, bytes]) -> None:
-    """Write files that came back, each whole or not at all."""
+    """Write files that came back, each whole or not at all, in the order in which they ended."""
     for path, data in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         ours.write_bytes(path, data)
@@ -55,8 +55,8 @@ def run(work: Callable[[Job], Any], job: Job, files: Mapping[Path, bytes], folde
         with contextlib.chdir(below(root, folder)):
             result = work(job.moved(root))
         found = {path for path in root.rglob("*") if path.is_file()} - given
-        left = {Path("/", path.relative_to(root)): path.read_bytes() for path in sorted(found)}
-        return Carried(result, left)
+        left = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path))
+        return Carried(result, {Path("/", p.relative_to(root)): p.read_bytes() for p in left})
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

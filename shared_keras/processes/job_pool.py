@@ -14,11 +14,11 @@ from typing import Any
 
 from shared_keras.errors import RunFailed
 from shared_keras.processes.parcel import CannotBeSent, NotGiven, Parcel
-from shared_keras.processes.protocol import MachineLost, Pool, Worker
+from shared_keras.processes.protocol import Pool, Worker, WorkerLost
 
 __all__ = ["CannotBeSent", "Died", "run", "run_all"]
 DEATHS = 2  # of the processes that run a job, after which the job is given up
-LOSSES = 10  # of machines, which is rarely the job's fault
+LOSSES = 10  # of workers through no fault of the job, which may be wrong
 
 
 class Died(Exception):
@@ -31,6 +31,7 @@ def run(
     work: Callable[[Any, Any], Any],
     choose: Callable[[list[Worker]], tuple[Worker, Hashable] | None],
     end: Callable[[Worker, Any, Any], None],
+    left: Callable[[], bool],
     report: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda note: None,
 ) -> None:
@@ -46,17 +47,20 @@ def run(
         choose: Given the idle workers, returns one of them and its next job, or None.
         end: Called with the worker, the job, and what `work` returned or, if the worker
             died twice, a `Died`.
+        left: Asked when no job runs: whether there is one to choose, though maybe no worker.
         report: Called whenever something has happened, and once a second.
         say: Called with a sentence when workers came or went.
 
     Raises:
-        CannotBeSent: before the first job, if `shared` cannot be sent to another process.
+        CannotBeSent: before the first job, if `shared` cannot be sent to another process. Later,
+            workers that cannot take it are not used.
         RunFailed: if there are no workers for too long.
     """
     run = _Run(pool, Parcel(pool, shared, work))
     try:
         while True:
-            idle, ready = run.idle(), run.ready()
+            run.send_to_new_ones()
+            ready, idle = run.ready(), run.idle()
             while idle and ready and (next_ := run.again_on(idle) or choose(idle)):
                 worker, job = next_
                 idle.remove(worker)
@@ -64,7 +68,7 @@ def run(
             report()
             while pool.notes:
                 say(pool.notes.pop(0))
-            if idle and ready and not run.busy and not run.again:
+            if not run.busy and not run.again and ((idle and ready) or not left()):
                 return
             for worker, job, result in run.ended():
                 end(worker, job, result)
@@ -80,6 +84,7 @@ def run_all(
     work: Callable[[Any, Any], Any],
     jobs: Iterable[Hashable],
     end: Callable[[Any, Any], None],
+    left: Callable[[], bool],
     **told: Callable,
 ) -> None:
     """Run independent jobs, and begin them in their order. See `run`.
@@ -90,6 +95,7 @@ def run_all(
         work: Called in a worker as `work(shared, job)`.
         jobs: The jobs; each is asked for when there is an idle worker for it.
         end: Called with the job, and what `work` returned or a `Died`.
+        left: Asked when no job runs: whether some are left.
         told: `report` and `say`.
     """
     waiting = iter(jobs)
@@ -98,7 +104,7 @@ def run_all(
         job = next(waiting, None)
         return None if job is None else (idle[0], job)
 
-    run(pool, shared, work, choose, lambda worker, job, result: end(job, result), **told)
+    run(pool, shared, work, choose, lambda worker, job, result: end(job, result), left, **told)
 
 
 class _Run:
@@ -110,13 +116,15 @@ class _Run:
         self.busy: dict[Future, tuple[Worker, Hashable]] = {}
         self.again: list[Hashable] = []
         self.deaths, self.losses = Counter(), Counter()
-        self.unborn = 0  # processes that died one after the other, before they had the data
+        self.unborn = 0  # times that workers died before they had the data, while none had them
+        self.arrived = False  # whether the data ever arrived
+        self.refusing: set[Worker] = set()  # they cannot unpickle the data
 
-    def idle(self) -> list[Worker]:
-        """Return the workers without a job; those that are new are sent the shared data.
+    def send_to_new_ones(self) -> None:
+        """Send the shared data to workers that are new.
 
         Raises:
-            RunFailed: if processes die of them.
+            RunFailed: if processes die of them, or there are no workers for too long.
         """
         self._replace_unborn()
         here = self.pool.workers()
@@ -124,34 +132,43 @@ class _Run:
             if worker not in self.holding:
                 self.holding[worker] = _submit(worker, self.parcel.to_hold())
         self.holding = {worker: self.holding[worker] for worker in here}
-        busy = {worker for worker, _ in self.busy.values()}
-        return [worker for worker in self.holding if worker not in busy]
+
+    def idle(self) -> list[Worker]:
+        """Return the workers without a job."""
+        out = self.refusing | {worker for worker, _ in self.busy.values()}
+        return [worker for worker in self.holding if worker not in out]
 
     def ready(self) -> bool:
         """Return whether the shared data have arrived somewhere, so that jobs can begin.
 
         Raises:
-            CannotBeSent: if they cannot be unpickled there.
+            CannotBeSent: if a worker cannot unpickle them before they have arrived anywhere.
+            RunFailed: if no other workers are left.
         """
-        arrived = False
-        for future in self.holding.values():
-            if future.done() and not _died(future):
-                future.result()
-                arrived = True
-        return arrived or bool(self.busy)
+        holds = any(map(_holds, self.holding.values()))
+        self.arrived |= holds
+        for worker, future in self.holding.items():
+            if worker in self.refusing or not _refuses(future):
+                continue
+            if not self.arrived:
+                raise future.exception()
+            self.refusing.add(worker)
+            self.pool.notes.append(f"{worker.name} is not used: {future.exception()}.")
+        if self.holding and not self.busy and self.holding.keys() <= self.refusing:
+            raise RunFailed(str(next(iter(self.holding.values())).exception()))
+        return holds or bool(self.busy)
 
     def _replace_unborn(self) -> None:
         """Replace the workers that died before they had the shared data."""
-        for worker, future in list(self.holding.items()):
-            if not future.done():
-                continue
-            if not _died(future):
-                self.unborn = 0
-                continue
+        dead = {worker: f for worker, f in self.holding.items() if f.done() and _died(f)}
+        if any(map(_holds, self.holding.values())):
+            self.unborn = 0
+        else:
+            self.unborn += any(not _lost(future) for future in dead.values())
+        for worker, future in dead.items():
             worker.restart()
             del self.holding[worker]
-            self.unborn += not _lost(future)
-            if self.unborn >= DEATHS:
+            if self.unborn >= DEATHS and not self.busy:
                 raise RunFailed(f"no job could begin: {_obituary(future)}")
 
     def again_on(self, idle: list[Worker]) -> tuple[Worker, Hashable] | None:
@@ -178,9 +195,12 @@ class _Run:
                     self.again.append(job)
                 else:
                     yield worker, job, _obituary(future)
-            elif isinstance(answer := future.result(), NotGiven):  # loky replaced the process
-                self.holding[worker] = _submit(worker, self.parcel.to_hold())
-                self.start(worker, job)
+            elif isinstance(answer := future.result(), NotGiven):
+                if _refuses(self.holding[worker]):
+                    self.again.append(job)
+                else:  # loky replaced the process
+                    self.holding[worker] = _submit(worker, self.parcel.to_hold())
+                    self.start(worker, job)
             else:
                 yield worker, job, self.parcel.result(answer)
 
@@ -200,7 +220,17 @@ def _died(future: Future) -> bool:
 
 
 def _lost(future: Future) -> bool:
-    return isinstance(future.exception(), MachineLost)
+    return isinstance(future.exception(), WorkerLost)
+
+
+def _holds(future: Future) -> bool:
+    """Return whether a worker has the shared data, given the future that tells it."""
+    return future.done() and future.exception() is None
+
+
+def _refuses(future: Future) -> bool:
+    """Return whether a worker could not unpickle the shared data."""
+    return future.done() and not _holds(future) and not _died(future)
 
 
 def _obituary(future: Future) -> Died:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
-class MachineLost(BrokenExecutor):
-    """A worker is gone because its machine is, which is not the fault of its job."""
+class WorkerLost(BrokenExecutor):
+    """A worker is gone through no fault of its job: with its machine, or before the job began."""
 
 
 class Worker(Protocol):
@@ -23,8 +23,8 @@ class Worker(Protocol):
     def submit(self, function: Callable, *args) -> Future:
         """Run `function(*args)` after everything that was submitted before.
 
-        The future raises what the function raises, a `MachineLost` if the machine is gone, or
-        another `BrokenExecutor` if the process died.
+        The future raises what the function raises, a `WorkerLost` if that is not the fault of the
+        function, or another `BrokenExecutor` if the process died while the function ran.
         """
 
     def restart(self) -> None:

@@ -41,10 +41,11 @@ class Searcher:
     def words(self, name):
         return ["--quick", "--space", "dense", "--name", name, *self.places]
 
-    def start(self, name):
+    def start(self, name, *more):
         """Start a search in its own process, with several workers."""
+        words = [*self.words(name), "--workers", "2", *more]
         return subprocess.Popen(
-            [sys.executable, "-m", "mnist_keras.search", *self.words(name), "--workers", "2"],
+            [sys.executable, "-m", "mnist_keras.search", *words],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

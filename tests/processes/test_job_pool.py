@@ -65,7 +65,7 @@ def run(pool, waiting, *, end=lambda worker, name: None, shared="what they share
         results[job.folder.name] = result
         end(worker, job.folder.name)
 
-    job_pool.run(pool, shared, work, choose, ended)
+    job_pool.run(pool, shared, work, choose, ended, lambda: bool(waiting))
     return results
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_sent_is_reported_in_one_sentence(jobs, shared):
         return (idle[0], waiting.pop()) if waiting else None
 
     with pytest.raises(RunFailed, match="cannot be sent to a worker process: (Value|Type)Error"):
-        job_pool.run(LocalPool(1), shared, work, choose, lambda *_: None)
+        job_pool.run(LocalPool(1), shared, work, choose, lambda *_: None, lambda: bool(waiting))
 
 
 class DeadlyData:

@@ -112,7 +112,13 @@ class _Session:
         try:
             with self.progress, pool.claimed():
                 job_pool.run_all(
-                    pool, self.shared, training_job.work, self._jobs(), self._end, **told
+                    pool,
+                    self.shared,
+                    training_job.work,
+                    self._jobs(),
+                    self._end,
+                    lambda: self.ended < self.total,
+                    **told,
                 )
         except BaseException:
             for job in self.begun:

@@ -46,7 +46,8 @@ def connect(
             "argument --cluster: needs Ray, which is not installed; "
             "`pip install '.[cluster]'` installs it"
         ) from None
-    from shared_keras.processes.ray_pool import RayPool
+    from shared_keras.processes.cluster.answers import first_sentence
+    from shared_keras.processes.cluster.pool import RayPool
 
     if ray.is_initialized():
         return RayPool(workers, gpus_per_worker, timeout)
@@ -60,6 +61,9 @@ def connect(
         with _quiet():
             ray.init(address=address, **options)  # not in a thread: its end would end Ray
     except Exception as error:
+        text = " ".join(str(error).split())
+        if text.startswith("Version mismatch"):
+            raise RunFailed(f"argument --cluster: {address} has other versions: {text}") from None
         raise RunFailed(
             f"argument --cluster: no Ray cluster answers at {address} ({first_sentence(error)})"
         ) from None
@@ -68,12 +72,6 @@ def connect(
     except BaseException:
         ray.shutdown()
         raise
-
-
-def first_sentence(error: Exception) -> str:
-    """Return the first line of an error of Ray, which may go on for many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0].rstrip(".")
 
 
 @contextlib.contextmanager

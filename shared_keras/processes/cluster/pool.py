@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: with `ray_node`, the only module that knows of Ray's actors.
+"""The workers of a Ray cluster.
 
 Ray places them, moves the data and notices dead nodes. This module asks for as many as the nodes
 have room for, and again when one is gone.
@@ -9,59 +9,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 import ray
-from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from shared_keras import devices
 from shared_keras.errors import RunFailed
 from shared_keras.processes import local_pool
-from shared_keras.processes.cluster import first_sentence
-from shared_keras.processes.protocol import MachineLost
-from shared_keras.processes.ray_node import Node, pin, versions
+from shared_keras.processes.cluster import answers, versions
+from shared_keras.processes.cluster.node import pin
+from shared_keras.processes.cluster.worker import RayWorker
 
-ANSWER = 30  # seconds within which the cluster must answer; Ray ends this process after 60
-LOOK = 1  # seconds between two looks at its nodes
-PASSED_ON = ("JAX_PLATFORMS", "KERAS_HOME")
-SAME_RESULT = "processor"  # what may differ, at the price of the last digits
-
-
-class RayWorker:
-    """An actor on a node. See `protocol.Worker`."""
-
-    def __init__(self, pool: "RayPool", name: str, environment: Mapping[str, str]):
-        self.name, self.node, self.cores = name, None, []
-        self._pool = pool
-        options = {"num_cpus": 1, "num_gpus": pool.gpus_per_worker, "max_restarts": 0}
-        self._actor = ray.remote(Node).options(**options).remote()
-        self.begun = _answer(self._actor.begin.remote(environment), lambda: False)
-
-    def submit(self, function: Callable, *args) -> Future:
-        """Run `function(*args)` on the node."""
-        return _answer(self._actor.call.remote(function, *args), self._machine_lost, _unpacked)
-
-    def restart(self) -> None:
-        """End the process; the pool asks for another one."""
-        self.stop()
-
-    def stop(self) -> None:
-        """End the process for good, whatever it is doing."""
-        self._pool.forget(self)
-        with contextlib.suppress(Exception):
-            ray.kill(self._actor)
-
-    def _machine_lost(self) -> bool:
-        """Return whether the node of a process that died does not answer either."""
-        where = NodeAffinitySchedulingStrategy(self.node, soft=False)
-        ask = ray.remote(_ask).options(num_cpus=0, scheduling_strategy=where)
-        try:
-            ray.get(ask.remote(), timeout=10)
-        except Exception:
-            return True
-        return False
+LOOK = 1  # seconds between two looks at the nodes
+SLOWEST = 2**17  # bytes a second that a network to the cluster carries at least
+PASSED_ON = ("JAX_", "KERAS_", "TF_")  # environment variables that may change a result
+BEGINS = 3  # workers that failed to begin, one after the other, before the pool gives up
+LONGEST_PAUSE = 60  # seconds until it asks for another worker where these fail to begin
 
 
 class RayPool:
@@ -85,14 +48,17 @@ class RayPool:
     ):
         self.count, self.timeout, self._disconnect = count, timeout, disconnect
         self.notes = []
-        self._claim = threading.Lock()
+        self._claim, self._told = threading.Lock(), set()
         self._asked, self._present, self._unused = [], [], []
-        self._started, self._looked, self._room = 0, 0.0, 0
+        self._started, self._looked, self._failed, self._not_before = 0, 0.0, 0, 0.0
         self._since = self._waiting_said = None  # when the waiting for a worker began
-        nodes = self._nodes()
+        self._used = False  # whether there has ever been a worker
+        self._why = None  # a worker is not there
         if gpus_per_worker is None:
-            gpus_per_worker = float(any(n["Resources"].get("GPU") for n in nodes))
+            gpus_per_worker = float(any(n["Resources"].get("GPU") for n in self._nodes()))
         self.gpus_per_worker = gpus_per_worker
+        self._versions = versions.here(devices.backend())
+        self._processors = versions.processors(gpus_per_worker > 0)
         self._look()
 
     def workers(self) -> list[RayWorker]:
@@ -107,20 +73,24 @@ class RayPool:
 
     def size(self) -> int:
         """Return how many workers there are, or soon will be."""
-        return max(1, len(self._present) + len(self._asked))
+        return max(1, min(len(self._present) + len(self._asked), self._room - len(self._unused)))
 
     def share(self, data: bytes) -> Any:
         """Put data into the object store, from where each node gets it once.
 
         Raises:
-            RunFailed: if there is no room.
+            RunFailed: if there is no room, or the network is too slow.
         """
+        megabytes = f"{len(data) / 2**20:.0f} MiB of images"
+        late = f"{megabytes} did not reach the cluster in {{:.0f}} seconds; is the network slow?"
         try:
-            return bounded(lambda: ray.put(data))
-        except (ObjectStoreFullError, OutOfDiskError):
+            return answers.bounded(
+                lambda: ray.put(data), answers.ANSWER + len(data) / SLOWEST, late
+            )
+        except answers.FULL:
             raise RunFailed(
-                f"the object store of the cluster has no room for {len(data) / 2**20:.0f} MiB of "
-                "images; `ray start --object-store-memory BYTES` makes it larger"
+                f"the object store of the cluster has no room for {megabytes}; "
+                "`ray start --object-store-memory BYTES` makes it larger"
             ) from None
 
     @contextlib.contextmanager
@@ -128,13 +98,6 @@ class RayPool:
         """Have the workers to oneself."""
         with local_pool.claim(self._claim):
             yield
-
-    def forget(self, worker: RayWorker) -> None:
-        """Let another worker take the place of one that is gone."""
-        for workers in (self._asked, self._present, self._unused):
-            if worker in workers:
-                workers.remove(worker)
-        self._looked = 0.0
 
     def close(self) -> None:
         """End all workers, and the connection if it was made for this pool."""
@@ -148,69 +111,92 @@ class RayPool:
     def __exit__(self, *error) -> None:
         self.close()
 
+    def _forget(self, worker: RayWorker) -> None:
+        """Let another worker take the place of one that is gone."""
+        for workers in (self._asked, self._present, self._unused):
+            if worker in workers:
+                workers.remove(worker)
+        self._looked = 0.0
+
     def _nodes(self) -> list[dict]:
-        return [node for node in bounded(ray.nodes) if node["Alive"]]
+        return [node for node in answers.bounded(ray.nodes) if node["Alive"]]
 
     def _look(self) -> None:
         """Forget the workers of dead nodes, and ask for those that there is room for."""
         nodes = self._nodes()
         alive = {node["NodeID"] for node in nodes}
         for worker in [w for w in (*self._present, *self._unused) if w.node not in alive]:
-            self.forget(worker)
+            self._forget(worker)
             self.notes.append(f"Node {worker.node[:8]} is gone, and {worker.name} with it.")
         self._offered = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in nodes}
-        self._room = sum(self._fit(node["Resources"]) for node in nodes)
-        wanted = self.count or self._room
-        for _ in range(wanted - len(self._present) - len(self._asked) - len(self._unused)):
-            name, self._started = f"worker{self._started}", self._started + 1
-            self._asked.append(RayWorker(self, name, environment()))
+        self._room = sum(fit(node["Resources"], self.gpus_per_worker) for node in nodes)
+        if self.count is not None and self.count > self._room > 0:
+            self._tell(f"The cluster has room for {self._room} of {self.count} workers now.")
+        self._ask_for_more()
         self._looked = time.monotonic()
 
-    def _fit(self, resources: Mapping[str, float]) -> int:
-        """Return how many workers fit into a node."""
-        cores = int(resources.get("CPU", 0))
-        if not self.gpus_per_worker:
-            return cores
-        return min(cores, int(resources.get("GPU", 0) / self.gpus_per_worker + 1e-9))
+    def _ask_for_more(self) -> None:
+        wanted = self._room if self.count is None else self.count
+        if time.monotonic() < self._not_before:
+            return
+        for _ in range(wanted - len(self._present) - len(self._asked) - len(self._unused)):
+            name, self._started = f"worker{self._started}", self._started + 1
+            variables = environment(self.gpus_per_worker)
+            self._asked.append(RayWorker(name, self.gpus_per_worker, variables, self._forget))
 
     def _welcome(self, worker: RayWorker) -> None:
         """Take a worker that has begun, unless its node would compute something else."""
         if error := worker.begun.exception():
             worker.stop()
-            if not isinstance(error, BrokenExecutor):
-                raise RunFailed(f"a worker could not begin on the cluster: {error}") from None
+            self._failed += 1
+            self._not_before = time.monotonic() + min(2 ** (self._failed - 1), LONGEST_PAUSE)
+            self._why = f"a worker could not begin on a node ({str(error).strip('{}')})"
+            self._tell(f"{self._why[0].upper()}{self._why[1:]}.")
             return
-        worker.node, worker.cores, there = worker.begun.result()
-        here = versions(devices.backend())
-        differing = [n for n in here if here[n] != there[n] and n != SAME_RESULT]
-        if differing:
-            said = "; ".join(f"{n} is {there[n]} there and {here[n]} here" for n in differing)
-            told = f"node {worker.node[:8]} of the cluster has other versions ({said})"
-            if not self._present and not self._unused:
-                raise RunFailed(f"{told}; install the same ones")
+        begun = worker.begun.result()
+        worker.node, worker.cores = begun.node, begun.cores
+        if differing := versions.differing(begun.versions, self._versions):
+            self._why = f"node {worker.node[:8]} of the cluster has other versions ({differing})"
+            self._tell(f"{self._why[0].upper()}{self._why[1:]}; it is not used.")
             self._unused.append(worker)  # it keeps its place, or another would be asked for
-            self.notes.append(f"{told[0].upper()}{told[1:]}; it is not used.")
             return
-        if there[SAME_RESULT] != here[SAME_RESULT]:
-            self.notes.append(
-                f"Node {worker.node[:8]} has another processor ({there[SAME_RESULT]}): results may "
+        if begun.processors != self._processors:
+            self._tell(
+                f"Nodes have another processor ({begun.processors}) than this machine: results may "
                 "differ in the last digits from those of this machine."
             )
+        self._failed, self._why, self._used = 0, None, True
         self._present.append(worker)
-        self._pin(worker)
+        self._pin_beside(worker)
 
-    def _pin(self, worker: RayWorker) -> None:
+    def _tell(self, note: str) -> None:
+        """Note something once."""
+        if note not in self._told:
+            self._told.add(note)
+            self.notes.append(note)
+
+    def _pin_beside(self, worker: RayWorker) -> None:
         """Pin the workers of a node to a core each if there is one for each, as locally."""
         beside = [other for other in self._present if other.node == worker.node]
         if len(beside) == len(worker.cores) == self._offered.get(worker.node):
-            for core, other in zip(worker.cores, beside):
-                other.submit(pin, core)
+            taken = {other.core for other in beside}
+            free = [core for core in worker.cores if core not in taken]
+            for other in beside:
+                if other.core is None:
+                    other.core = free.pop(0)
+                    other.submit(pin, other.core)
 
     def _check_there_are_some(self) -> None:
-        """Say that there are no workers, and give up after a while."""
+        """Say that there are no workers, and give up after a while.
+
+        Raises:
+            RunFailed: also if those that were asked for cannot be used.
+        """
         now = time.monotonic()
         if self._present:
             self._since = None
+        elif not self._used and not self._asked and (self._unused or self._failed >= BEGINS):
+            raise RunFailed(f"{self._why}; install the same as here on the nodes")
         elif self._since is None:
             self._since = now
         elif now - self._since > self.timeout:
@@ -226,74 +212,33 @@ class RayPool:
         if self._room == 0:
             what = f"{self.gpus_per_worker:g} GPUs" if self.gpus_per_worker else "a CPU core"
             return f"no node offers {what}"
-        return "the nodes' cores are taken, or workers are still starting"
+        return self._why or "the nodes' cores are taken, or workers are still starting"
 
 
-def environment() -> dict[str, str]:
-    """Return the environment variables of workers."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {local_pool.XLA_FLAGS}".strip()
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {"XLA_FLAGS": flags, "KERAS_BACKEND": devices.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return passed | own | local_pool.ONE_THREAD | local_pool.SHARED_GPU
+def fit(resources: Mapping[str, float], gpus: float) -> int:
+    """Return how many workers fit into a node.
 
-
-def bounded(call: Callable[[], Any], seconds: float = ANSWER) -> Any:
-    """Return what a call to the cluster returns, if it does so in time.
-
-    Raises:
-        RunFailed: if it does not.
+    Args:
+        resources: What the node has: "CPU" and "GPU".
+        gpus: GPUs of a worker. A part of a GPU is a part of one, so 0.4 fits twice into each.
     """
-    future = Future()
-
-    def work():
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        return future.result(timeout=seconds)
-    except TimeoutError:
-        raise RunFailed(
-            f"the cluster has not answered for {seconds:g} seconds; is its head node still there?"
-        ) from None
-    except (RayError, ConnectionError, RuntimeError) as error:
-        if isinstance(error, ObjectStoreFullError | OutOfDiskError):
-            raise
-        raise RunFailed(f"the cluster does not answer: {first_sentence(error)}") from None
+    cores, there = int(resources.get("CPU", 0)), resources.get("GPU", 0)
+    if not gpus:
+        return cores
+    by_gpu = int(there / gpus + 1e-9) if gpus >= 1 else int(there) * int(1 / gpus + 1e-9)
+    return min(cores, by_gpu)
 
 
-def _ask() -> None:
-    """Answer, on a node."""
+def environment(gpus: float) -> dict[str, str]:
+    """Return the environment variables of workers.
 
+    Those of this process that may change a result are among them, except paths.
 
-def _unpacked(answer: tuple[bool, Any]) -> Any:
-    returned, value = answer
-    if not returned:
-        raise value
-    return value
-
-
-def _answer(reference, lost: Callable[[], bool], unpack: Callable = lambda value: value) -> Future:
-    """Return the future of a reference, whose errors are those that `protocol.Worker` names."""
-    answer = Future()
-
-    def take(done):
-        try:
-            answer.set_result(unpack(done.result()))
-        except RayTaskError as error:
-            answer.set_exception(RunFailed(str(error.cause)))
-        except (ObjectStoreFullError, OutOfDiskError) as error:
-            answer.set_exception(RunFailed(f"the cluster is full: {first_sentence(error)}"))
-        except RayError as error:
-            reason = f"{{{first_sentence(error)}}}"
-            broken = MachineLost if lost() else BrokenExecutor
-            answer.set_exception(broken(reason))
-        except BaseException as error:
-            answer.set_exception(error)
-
-    reference.future().add_done_callback(
-        lambda done: threading.Thread(target=take, args=(done,), daemon=True).start()
-    )
-    return answer
+    Args:
+        gpus: GPUs of a worker; without any it must not use one.
+    """
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {local_pool.XLA_FLAGS}".strip()
+    passed = {n: v for n, v in os.environ.items() if n.startswith(PASSED_ON) and os.sep not in v}
+    own = {"XLA_FLAGS": flags, "KERAS_BACKEND": devices.backend(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    without = {} if gpus else devices.NO_GPU
+    return passed | own | local_pool.ONE_THREAD | local_pool.SHARED_GPU | without

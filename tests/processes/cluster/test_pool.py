@@ -3,26 +3,32 @@
 import contextlib
 import os
 import random
+import signal
 import tempfile
+import threading
 import time
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
+import pandas as pd
 import psutil
 import pytest
 
-from shared_keras.errors import BadInput, RunFailed
+from shared_keras import cli
+from shared_keras.errors import RunFailed
 from shared_keras.hyperband import confirm
 from shared_keras.processes import carried, cluster, job_pool
+from shared_keras.processes.protocol import WorkerLost
+from tests.commands.test_interruption import Searcher
+from tests.conftest import MNIST
 from tests.hyperband.healthy_search import FIT, X, Y, make, outcome, search
 
 ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
 from ray import cluster_utils  # noqa: E402
 
-from shared_keras.processes import ray_pool  # noqa: E402
-
 KILLS = int(os.environ.get("KILLS", "2"))  # KILLS=25 is the long version
+LONG = pytest.mark.skipif(os.environ.get("WAYS") != "all", reason="only with WAYS=all")
 
 
 FAST = {"period_ms": 300, "timeout_ms": 1000, "failure_threshold": 2}  # a dead node is noticed
@@ -121,7 +127,7 @@ class TestOneSearchAfterTheOther:
         lost = there.submit(time.sleep, 60)
         time.sleep(0.5)
         nodes.remove_node(node, allow_graceful=False)
-        assert isinstance(lost.exception(timeout=60), ray_pool.MachineLost)
+        assert isinstance(lost.exception(timeout=60), WorkerLost)
         until(lambda: len(pool.workers()) == before)
         assert f"Node {node.node_id[:8]} is gone" in " ".join(pool.notes)
 
@@ -131,6 +137,17 @@ class TestOneSearchAfterTheOther:
         tuner.search(X[:300], Y[:300], **FIT, callbacks=[keras.callbacks.CSVLogger("log.csv")])
         assert "val_accuracy" in Path("log.csv").read_text()
 
+    def test_who_is_to_blame_for_the_death_of_a_process(self, pool):
+        """Not a job that came when its process was dead; but one that ends its process."""
+        until(lambda: len(pool.workers()) > 1)
+        idle, busy = pool.workers()[:2]
+        os.kill(idle.submit(os.getpid).result(), signal.SIGKILL)
+        assert isinstance(idle.submit(os.getpid).exception(timeout=60), WorkerLost)
+        error = busy.submit(os.system, "sleep 0.3; kill -9 $PPID").exception(timeout=60)
+        assert isinstance(error, BrokenExecutor) and not isinstance(error, WorkerLost)
+        for worker in (idle, busy):
+            worker.restart()
+
     def test_confirming_runs_there_too(self, pool, tmp_path):
         tuner = search(make(tmp_path, workers=pool, max_trials=1))
         table = confirm.retrain(tuner, 1, X[:300], Y[:300], **FIT, seeds=2)
@@ -138,68 +155,92 @@ class TestOneSearchAfterTheOther:
 
 
 def test_another_version_is_refused_before_the_first_trial(pool, tmp_path, monkeypatch):
-    here = ray_pool.versions("jax")
-    monkeypatch.setattr(ray_pool, "versions", lambda backend: here | {"keras": "0.1"})
+    monkeypatch.setitem(pool._versions, "keras", "0.1")
     with pytest.raises(RunFailed, match=f"keras is {keras.__version__} there and 0.1 here"):
         search(make(tmp_path, workers=pool))
     assert not list(tmp_path.glob("*/trial_*"))
 
 
 def test_another_processor_is_told(pool, monkeypatch):
-    here = ray_pool.versions("jax")
-    monkeypatch.setattr(ray_pool, "versions", lambda backend: here | {"processor": "abacus"})
+    monkeypatch.setattr(pool, "_processors", "abacus")
     until(pool.workers)
-    assert "has another processor" in " ".join(pool.notes)
+    assert "Nodes have another processor" in " ".join(pool.notes)
 
 
-@pytest.mark.parametrize("offered", [2, 3])
-def test_workers_are_pinned_where_there_is_one_for_each_core(offered):
-    """As on this machine; elsewhere other programs may use the cores."""
-    calls = []
-
-    def worker(node):
-        submit = lambda function, core: calls.append((function, node, core))  # noqa: E731
-        return SimpleNamespace(node=node, cores=[4, 7], submit=submit)
-
-    pool = SimpleNamespace(_present=[worker("a"), worker("b")], _offered={"a": offered, "b": 2})
-    ray_pool.RayPool._pin(pool, pool._present[0])
-    pool._present.append(worker("a"))
-    ray_pool.RayPool._pin(pool, pool._present[2])
-    expected = [(ray_pool.pin, "a", core) for core in (4, 7)]
-    assert calls == (expected if offered == 2 else [])
+def test_a_search_says_what_it_waits_for_and_not_for_ever(nodes, small_dirs, tmp_path, capsys):
+    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    words = ["--cluster", "auto", "--gpus-per-worker", "1", "--cluster-timeout", "6"]
+    assert cli.main(MNIST, "search", ["--quick", *words, *places]) == 1
+    out, err = capsys.readouterr()
+    assert "\nWaiting for a worker: no node offers 1 GPUs.\n" in out
+    assert "no worker for 6 seconds (no node offers 1 GPUs); the same command resumes" in err
+    assert len(err.splitlines()) == 1
 
 
-def test_waiting_for_a_worker_is_said_and_bounded(nodes, tmp_path):
-    said = []
-    with (
-        cluster.connect(gpus_per_worker=1, timeout=7) as pool,
-        pytest.raises(RunFailed, match="no worker for 7 seconds .no node offers 1 GPUs"),
-    ):
-        job_pool.run(pool, 0, lambda *_: 0, lambda idle: None, lambda *_: 0, say=said.append)
-    assert said == ["Waiting for a worker: no node offers 1 GPUs."]
+def test_a_search_whose_command_is_killed_goes_on_without_a_cluster(
+    nodes, small_dirs, tmp_path, capsys
+):
+    user = Searcher(small_dirs["mnist"], tmp_path)
+    process = user.start("cut", "--cluster", nodes.address)
+    for line in process.stdout:
+        if line.startswith("2/6"):
+            break
+    process.kill()
+    process.communicate()
+    kept = user.ended("cut")
+    assert len(kept) >= 2
+    until(lambda: not actors() and not leftovers())
+    assert cli.main(MNIST, "search", user.words("cut")) == 0
+    assert f"{len(kept)} of 6 trials done" in capsys.readouterr().out
+    assert cli.main(MNIST, "search", user.words("whole")) == 0
+    pd.testing.assert_frame_equal(user.trials("cut"), user.trials("whole"))
 
 
-def test_a_part_of_a_gpu_is_enough(nodes):
-    with cluster.connect(gpus_per_worker=0.25) as pool:
-        assert pool._fit({"CPU": 8, "GPU": 1}) == 4
-        assert pool._fit({"CPU": 3, "GPU": 1}) == 3
-        assert pool._fit({"CPU": 3}) == 0
+@LONG
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_path, count):
+    node = nodes.add_node(num_cpus=8)
+    try:
+        with cluster.connect(workers=count) as pool:
+            until(lambda: len(pool.workers()) == count)
+            tuner = search(make(tmp_path / "there", workers=pool))
+            assert (outcome(tuner), files(tmp_path / "there")) == expected
+    finally:
+        nodes.remove_node(node)
+    tuner = search(make(tmp_path / "here", workers=count))
+    assert (outcome(tuner), files(tmp_path / "here")) == expected
 
 
-@pytest.mark.parametrize(
-    ("address", "error", "message"),
-    [
-        ("nonsense", BadInput, "expected auto, local, HOST:PORT or ray://HOST:PORT, got nonsense"),
-        ("127.0.0.1:9", RunFailed, "nothing answers at 127.0.0.1:9 "),
-        ("ray://127.0.0.1:9", RunFailed, "nothing answers at ray://127.0.0.1:9 "),
-    ],
-)
-def test_an_address_without_a_cluster_is_one_sentence(address, error, message, monkeypatch):
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    with pytest.raises(error, match=message):
-        cluster.connect(address)
+@LONG
+def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tmp_path):
+    """The head node's service does not answer for longer than a node may be silent."""
+    until(lambda: len(pool.workers()) == 3)
+    (service,) = [p for p in psutil.process_iter() if p.name() == "gcs_server"]
+    resume = threading.Timer(15, service.resume)
+
+    def pause():
+        if not resume.is_alive() and not resume.finished.is_set():
+            service.suspend()
+            resume.start()
+
+    tuner = search(make(tmp_path, workers=pool, callback=pause))
+    assert resume.finished.is_set()
+    assert (outcome(tuner), files(tmp_path)) == expected
 
 
-def test_a_cluster_that_does_not_answer_is_given_up():
-    with pytest.raises(RunFailed, match=r"has not answered for 0.1 seconds; is its head node"):
-        ray_pool.bounded(lambda: time.sleep(5), 0.1)
+@LONG
+def test_if_the_head_node_dies_the_search_ends_and_goes_on_elsewhere(small_dirs, tmp_path, capsys):
+    user = Searcher(small_dirs["mnist"], tmp_path)
+    process = user.start("cut", "--cluster", "local")
+    for line in process.stdout:
+        if line.startswith("2/6"):
+            break
+    below = psutil.Process(process.pid).children(recursive=True)
+    (service,) = [p for p in below if p.name() == "gcs_server"]
+    service.kill()
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 1 and len(err.splitlines()) == 1
+    assert "the cluster" in err and "head node" in err
+    until(lambda: not any(p.is_running() for p in below))
+    assert cli.main(MNIST, "search", user.words("cut")) == 0
+    assert "2 of 6 trials done" in capsys.readouterr().out

@@ -1,0 +1,105 @@
+"""What a cluster answers: in time, and what went wrong as one sentence."""
+
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Future
+from typing import Any
+
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError, RayTaskError
+
+from shared_keras.errors import RunFailed
+from shared_keras.processes.protocol import WorkerLost
+
+FULL = (ObjectStoreFullError, OutOfDiskError)
+ANSWER = 30  # seconds within which the cluster must answer; Ray ends this process after 60
+SILENT = "the cluster has not answered for {:g} seconds; is its head node still there?"
+RAISED = re.compile(r"[\w.]+(Error|Exception)\b.*: \S")
+
+
+def bounded(call: Callable[[], Any], seconds: float = ANSWER, late: str = SILENT) -> Any:
+    """Return what a call to the cluster returns, if it does so in time.
+
+    Args:
+        call: The call.
+        seconds: How long it may take.
+        late: What to say if it takes longer, with a place for the seconds.
+
+    Raises:
+        RunFailed: if it takes longer, or fails.
+    """
+    future = Future()
+
+    def work():
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return future.result(timeout=seconds)
+    except TimeoutError:
+        raise RunFailed(late.format(seconds)) from None
+    except FULL:
+        raise
+    except (RayError, ConnectionError, RuntimeError) as error:
+        raise RunFailed(f"the cluster does not answer: {first_sentence(error)}") from None
+
+
+def future_of(
+    reference,
+    innocent: Callable[[], bool] = lambda: False,
+    unpack: Callable[[Any], Any] = lambda value: value,
+) -> Future:
+    """Return the future of a reference, whose errors are those that `protocol.Worker` names.
+
+    Args:
+        reference: The reference to a call of an actor.
+        innocent: Whether the death of the actor's process is not the fault of the call.
+        unpack: Returns or raises what an answer stands for.
+    """
+    answer = Future()
+
+    def take(done):
+        try:
+            answer.set_result(unpack(done.result()))
+        except RayTaskError as error:
+            answer.set_exception(RunFailed(raised(error.cause)))
+        except FULL as error:
+            answer.set_exception(RunFailed(full(error)))
+        except RayError as error:
+            broken = WorkerLost if innocent() else BrokenExecutor
+            answer.set_exception(broken(f"{{{raised(error)}}}"))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    reference.future().add_done_callback(
+        lambda done: threading.Thread(target=take, args=(done,), daemon=True).start()
+    )
+    return answer
+
+
+def first_sentence(error: BaseException) -> str:
+    """Return the first line of an error of Ray, which may go on for many."""
+    return (_lines(error) or [type(error).__name__])[0].rstrip(".")
+
+
+def raised(error: BaseException) -> str:
+    """Return the exception at the end of a traceback that an error quotes, or its first line."""
+    if not isinstance(error, RayError):
+        return f"{type(error).__name__}: {first_sentence(error)}"
+    ends = [line for line in _lines(error) if RAISED.match(line)]
+    return ends[-1] if ends else first_sentence(error)
+
+
+def full(error: BaseException) -> str:
+    """Say that the object store, or the disk below it, is full."""
+    return (
+        f"the cluster is full: {first_sentence(error)}; `ray start --object-store-memory BYTES` "
+        "gives it more room"
+    )
+
+
+def _lines(error: BaseException) -> list[str]:
+    return [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,0 +1,94 @@
+"""A worker on a node of a Ray cluster."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from shared_keras.errors import RunFailed
+from shared_keras.processes.cluster import answers
+from shared_keras.processes.cluster.node import Node, answer
+
+ASK = 10  # seconds within which a node must answer to count as alive
+
+
+class RayWorker:
+    """An actor on a node. See `protocol.Worker`.
+
+    Attributes:
+        begun: The future of what `Node.begin` returns.
+        node: The node, once the worker has begun.
+        cores: The cores that the worker could use when it began.
+        core: The one that it is pinned to.
+
+    Args:
+        name: Its name.
+        gpus: How many GPUs it has.
+        environment: Environment variables.
+        gone: Called with the worker when it is ended.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        gpus: float,
+        environment: Mapping[str, str],
+        gone: Callable[["RayWorker"], None],
+    ):
+        self.name, self.node, self.cores, self.core = name, None, [], None
+        self._gone = gone
+        options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
+        self._actor = ray.remote(Node).options(**options).remote()
+        self.begun = answers.future_of(self._actor.begin.remote(environment, gpus > 0))
+
+    def submit(self, function: Callable, *args) -> Future:
+        """Run `function(*args)` on the node.
+
+        Raises:
+            RunFailed: if the cluster has no room for the arguments.
+        """
+        try:
+            alive = self._actor.call.remote(answer)
+            reference = self._actor.call.remote(function, *args)
+        except answers.FULL as error:
+            raise RunFailed(answers.full(error)) from None
+
+        def innocent():
+            return not _returned(lambda: alive) or self._machine_lost()
+
+        return answers.future_of(reference, innocent, _unpacked)
+
+    def restart(self) -> None:
+        """End the process; the pool asks for another one."""
+        self.stop()
+
+    def stop(self) -> None:
+        """End the process for good, whatever it is doing."""
+        self._gone(self)
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+
+    def _machine_lost(self) -> bool:
+        """Return whether the node of a process that died does not answer either."""
+        where = NodeAffinitySchedulingStrategy(self.node, soft=False)
+        ask = ray.remote(answer).options(num_cpus=0, scheduling_strategy=where)
+        return not _returned(ask.remote)
+
+
+def _returned(ask: Callable) -> bool:
+    """Return whether the reference that `ask` returns gets a value in time."""
+    try:
+        ray.get(ask(), timeout=ASK)
+    except Exception:
+        return False
+    return True
+
+
+def _unpacked(answer: tuple[bool, Any]) -> Any:
+    returned, value = answer
+    if not returned:
+        raise value
+    return value
