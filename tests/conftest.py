@@ -12,11 +12,13 @@ import pytest
 from shared_keras.processes import local_pool as workers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As in a search: one process per core, with one thread. Without LLVM's optimizations
-# and with XLA's older code generator, programs mean the same and compile in a fifth of the time.
+# As in a search: one process per core, with one thread. Without LLVM's optimizations and with
+# XLA's older code generator, programs mean the same and compile in a fifth of the time.
 os.environ |= workers.ONE_THREAD
-QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", f"{workers.XLA_FLAGS} {QUICK_TO_COMPILE}")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    f"{workers.XLA_FLAGS} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 # Tests repeat the same searches; compile each program once.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax-programs")
