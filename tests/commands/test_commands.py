@@ -134,6 +134,7 @@ def test_the_whole_way(user, capsys):
     assert Image.open(user.newest("predictions") / "seen.png")
 
 
+@pytest.mark.parametrize("user", WAYS, indirect=True, ids=lambda task: task.name)
 def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)

@@ -210,7 +210,7 @@ def test_nothing_is_printed(done, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_the_same_tuner_goes_on_after_an_interruption(done, tmp_path):
+def test_the_same_tuner_goes_on_after_an_interruption(tmp_path):
     calls = []
 
     def stop_once():
@@ -218,9 +218,11 @@ def test_the_same_tuner_goes_on_after_an_interruption(done, tmp_path):
         if len(calls) == 4:
             raise KeyboardInterrupt
 
-    tuner = make(tmp_path, callback=stop_once)
+    tuner = small_search.make(tmp_path / "stopped", callback=stop_once)
     with pytest.raises(KeyboardInterrupt):
-        search(tuner)
-    search(tuner)
+        small_search.search(tuner)
+    small_search.search(tuner)
     assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
-    assert outcome(tuner) == outcome(done)
+    whole = small_search.make(tmp_path / "whole")
+    small_search.search(whole)
+    assert small_search.outcome(tuner) == small_search.outcome(whole)
