@@ -1,6 +1,7 @@
 """Shared fixtures: both tasks, and small real data."""
 
 import dataclasses
+import gc
 import gzip
 import os
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 from shared_keras.processes import local_pool as workers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As in a search: one process per core, with one thread. Without LLVM's optimizations,
-# programs mean the same and compile sooner.
+# As in a search: one process per core, with one thread. Without LLVM's optimizations and with
+# XLA's older code generator, programs mean the same and compile in a fifth of the time.
 os.environ |= workers.ONE_THREAD
-os.environ.setdefault("XLA_FLAGS", f"{workers.XLA_FLAGS} --xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    f"{workers.XLA_FLAGS} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 # Tests repeat the same searches; compile each program once.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax-programs")
@@ -55,6 +59,11 @@ def pytest_configure():
     if "PYTEST_XDIST_WORKER" in os.environ and CORES:
         number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
         os.sched_setaffinity(0, {CORES[number % len(CORES)]})
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what was imported: scanning it takes a fifth of a test."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

@@ -20,7 +20,8 @@ from tests.conftest import MNIST, TASKS, as_embedded
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
 # WAYS=all is the long version, in which both tasks go the whole way.
-WAYS = TASKS if os.environ.get("WAYS") == "all" else TASKS[:1]
+LONG = os.environ.get("WAYS") == "all"
+WAYS = TASKS if LONG else TASKS[:1]
 # For what cannot depend on the dataset.
 ONE_TASK = pytest.mark.parametrize("user", [MNIST], indirect=True, ids=["mnist"])
 
@@ -120,6 +121,7 @@ def test_the_whole_way(user, capsys):
 
     out = user.run(capsys, "evaluate", "--run", f"{group.name}/seed-0")
     assert all(name in out for name in user.task.classes)
+    assert "validated on TEST images" not in out
     written = json.loads((user.newest("evaluations") / "evaluation.json").read_text())
     assert written["confusion"] == metrics[0]["test"]["confusion"]
     assert f"accuracy {written['accuracy']:.4f}" in out
@@ -132,6 +134,7 @@ def test_the_whole_way(user, capsys):
     assert Image.open(user.newest("predictions") / "seen.png")
 
 
+@pytest.mark.parametrize("user", WAYS, indirect=True, ids=lambda task: task.name)
 def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
@@ -177,6 +180,7 @@ def test_recipe_follows_its_protocol(user, capsys):
     assert (settings.split, settings.batch_size) == ("published", 32)
 
 
+@pytest.mark.parametrize("user", TASKS if LONG else [MNIST], indirect=True, ids=lambda t: t.name)
 def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
     name = {"fashion": "lab4-ffv3", "mnist": "regularized"}[user.task.name]
     words = ("--recipe", name, "--epochs", 2, "--seed", 7)
@@ -190,6 +194,7 @@ def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("task", WAYS, indirect=True, ids=lambda task: task.name)
 def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     """A fresh clone has no search of the user's own."""
     words = ["--best", "--epochs", "1", "--data-dir", str(small), "--results-dir", str(tmp_path)]
@@ -234,7 +239,12 @@ def test_committed_runs_are_as_published(task, full):
     assert list(folder.rglob("*.keras")) == [saved_models.committed(task)]
 
 
-@pytest.mark.parametrize("words", [[], ["reference"]])
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [(TASKS[0], []), (TASKS[1], ["reference"])],
+    indirect=["task"],
+    ids=["fashion", "mnist by name"],
+)
 def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path, capsys, words):
     places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]
     assert cli.main(task, "evaluate", [*words, *places]) == 0
@@ -318,9 +328,12 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "elsewhere")
 
 
+PRECISIONS = [("mixed_bfloat16", None), ("mixed_float16", "mlp")]
+MORE_PRECISIONS = [("mixed_bfloat16", "mlp"), ("mixed_float16", None)]
+
+
 @ONE_TASK
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("recipe", [None, "mlp"], ids=["keras", "mlp"])
+@pytest.mark.parametrize(("precision", "recipe"), PRECISIONS + MORE_PRECISIONS * LONG)
 def test_mixed_precision(user, capsys, precision, recipe):
     """The saved model computes in the chosen precision, and stock Keras loads it."""
     try:

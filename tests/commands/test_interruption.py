@@ -130,7 +130,7 @@ def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     for _ in range(2):
         process = user.start(name)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=chance.uniform(3, 9))
+            process.wait(timeout=chance.uniform(2, 7))
         process.kill()
         process.communicate()
         assert kept <= user.ended(name)

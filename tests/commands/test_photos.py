@@ -14,8 +14,8 @@ from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
 from tests import handwriting
 
-DIGITS = int(os.environ.get("DIGITS", "150"))  # DIGITS=1797 is the long version, all of them
-PASTED = int(os.environ.get("PASTED", "150"))  # PASTED=10000 are all test images
+DIGITS = int(os.environ.get("DIGITS", "75"))  # DIGITS=1797 is the long version, all of them
+PASTED = int(os.environ.get("PASTED", "75"))  # PASTED=10000 are all test images
 
 
 def accuracy(images, labels):

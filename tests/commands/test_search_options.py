@@ -1,9 +1,6 @@
 """Options of a search: known settings first, limits, confirmation, logs, pictures."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras_tuner
@@ -218,39 +215,3 @@ def test_tensorboard_logs_are_the_histories(whole):
         scalars = events.Scalars("val_accuracy")
         assert [s.step for s in scalars] == list(range(row.initial_epoch + 1, row.epochs + 1))
         assert [s.value for s in scalars] == pytest.approx(history["val_accuracy"])
-
-
-NOTEBOOK = """
-import keras, numpy as np
-
-def build(hp):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(hp.Int("units", 2, 9))])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, metrics=["accuracy"])
-    return model
-
-x, y = np.random.rand(60, 4), np.arange(60) % 2
-from shared_keras.hyperband import Hyperband
-
-tuner = Hyperband(build, "val_accuracy", max_epochs=2, factor=2, project_name="mine")
-trials = tuner.search(x, y, validation_data=(x, y), batch_size=32).results()
-best = tuner.get_best_models()[0]
-print(len(trials), set(trials.status), trials.epochs[0], best.count_params() in range(10, 55))
-"""
-
-
-def test_from_a_notebook(tmp_path):
-    """The functions belong to no module, and no `__main__` guard surrounds the search."""
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_BACKEND": "jax"}
-    done = subprocess.run(
-        [sys.executable, "-c", NOTEBOOK],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("mine: 5 trials, 7 epochs") and lines[5].startswith("5/5  trial ")
-    assert lines[6:] == ["5 {'COMPLETED'} 2 True"]
-    assert (tmp_path / "mine" / "oracle.json").exists()

@@ -17,14 +17,14 @@ from shared_keras.comparisons import recipe_runs, two_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import saved_models
 from shared_keras.results.settings import RunSettings, read_settings
-from tests.commands.test_commands import User
-from tests.conftest import FASHION, TASKS
+from tests.commands.test_commands import WAYS, User
+from tests.conftest import FASHION
 
 torch = pytest.importorskip("torch")
 RECIPE = {"fashion": "lab4-ffv3", "mnist": "dense"}
 
 
-@pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
+@pytest.fixture(scope="module", params=WAYS, ids=lambda task: task.name)
 def user(request, small_dirs, tmp_path_factory):
     """A user who trained one recipe: the port with two seeds, and the twin."""
     task = request.param

@@ -12,12 +12,6 @@ from shared_keras.hyperband import Hyperband
 from tests.hyperband.healthy_search import build, healthy, make, outcome, search
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A finished search."""
-    return search(make(tmp_path_factory.mktemp("done"), keep_checkpoints=1))
-
-
 def dies(hp, marker):
     """Kill the process, as the system does when memory runs out: once, or always."""
     if hp.values["tuner/bracket"] == 0 and not marker.exists():

@@ -381,7 +381,7 @@ def test_what_a_promotion_needs_is_kept(tmp_path):
 @settings(max_examples=15, deadline=None)
 @given(order=st.integers(0, 2**20), failing=st.sampled_from([0.0, 0.3, 1.0]))
 def test_what_is_remembered_of_a_bracket_is_how_it_stands(tmp_path_factory, order, failing):
-    oracle = make(tmp_path_factory.mktemp("a"), budget=(10, 2), hyperband_iterations=2)
+    oracle = make(tmp_path_factory.mktemp("a"), budget=(4, 2), hyperband_iterations=2)
     shuffle, running = random.Random(order), []
     while True:
         anew = Brackets(oracle.rungs, oracle.objective)

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import os
 
 import keras
 import keras_tuner
@@ -50,7 +51,7 @@ def scaled():
 
 
 MODELS = {
-    "averages": lambda: build(sgd(use_ema=True, ema_momentum=0.9)),
+    "averages": lambda: build(sgd(use_ema=True, ema_momentum=0.9), dropout=0.2),
     "averages at times": lambda: build(sgd(use_ema=True, ema_overwrite_frequency=7)),
     "averages, scaled": lambda: build(keras.optimizers.LossScaleOptimizer(sgd(use_ema=True))),
     "scaled": scaled,
@@ -74,7 +75,9 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-CASES = [(kind, warm) for kind in MODELS for warm in (True, False)]
+LONG = os.environ.get("WAYS") == "all"  # all kinds from memory, too, not only from files
+FROM_MEMORY = [*MODELS] if LONG else ["averages", "scaled", "nested", "restored"]
+CASES = [*((kind, True) for kind in FROM_MEMORY), *((kind, False) for kind in MODELS)]
 
 
 @pytest.mark.parametrize(("kind", "warm"), [pytest.param(*CASES[0], marks=ON_EVERY), *CASES[1:]])

@@ -50,7 +50,7 @@ def tiny(hp):
 
 
 def test_a_stock_tuner_searches_it(split, tmp_path):
-    options = {"max_epochs": 2, "factor": 2, "directory": tmp_path}
+    options = {"max_epochs": 2, "factor": 3, "directory": tmp_path}  # two trials
     tuner = keras_tuner.Hyperband(tiny, "val_accuracy", max_consecutive_failed_trials=1, **options)
     validation = (split.validation.x, split.validation.y)
     tuner.search(split.train.x, split.train.y, validation_data=validation, verbose=0)

@@ -202,6 +202,7 @@ def test_9_every_failure_is_on_disk_with_its_reason(tmp_path):
     only_ours_passes(check)
 
 
+@pytest.mark.skipif(not LONG, reason="WAYS=all: ours is in test_strangers.py")
 def test_10_tensorflow_without_tensorboard(tmp_path):
     """Without TensorBoard, every stock trial fails on TensorFlow, and none of ours does."""
     (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")

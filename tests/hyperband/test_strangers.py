@@ -76,7 +76,10 @@ print(used, *set(tuner.search(x, y, validation_data=(x, y), verbose=0).results()
 
 
 def test_workers_use_the_backend_of_an_already_imported_keras(tmp_path):
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_HOME": str(tmp_path)}
+    """Here TensorFlow; without TensorBoard, with which alone a stock trial succeeds there."""
+    (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")
+    path = f"{tmp_path}:{os.getcwd()}"
+    environment = os.environ | {"PYTHONPATH": path, "KERAS_HOME": str(tmp_path)}
     del environment["KERAS_BACKEND"]
     result = subprocess.run(
         [sys.executable, "-c", BACKEND_FIRST],
@@ -210,7 +213,7 @@ def test_late_hyperparameters_are_drawn_alike(deep_search, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(make(tmp_path, deep, max_epochs=4, workers=2, callback=stop))
+        search(make(tmp_path, deep, max_epochs=4, workers=1, callback=stop))
     assert outcome(search(make(tmp_path, deep, max_epochs=4, workers=2))) == expected
 
 
@@ -228,7 +231,7 @@ def test_the_best_models_can_be_loaded(tmp_path, keep):
     count = 5 if keep == "all" else keep
     models = tuner.get_best_models(count)
     assert len(models) == count
-    for model, trial in zip(models, tuner.ranked()):
+    for model, trial in list(zip(models, tuner.ranked()))[:: count - 1]:  # the first and the last
         score = model.evaluate(*DATA["validation_data"], verbose=0)[1]
         assert score == pytest.approx(trial.score)
 
@@ -243,7 +246,8 @@ class Subclassed(keras.Model):
 
 
 def subclassed(hp):
-    model = Subclassed(hp.Int("units", 2, 9))
+    hp.Int("tells trials apart", 2, 500)
+    model = Subclassed(hp.Choice("units", [2, 3]))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     return model

@@ -15,6 +15,7 @@ from shared_keras.errors import RunFailed
 from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.decisions.rungs import lineage
 from shared_keras.processes import local_pool as workers
+from tests.hyperband import small_search
 from tests.hyperband.healthy_search import (
     BUDGET,
     FIT,
@@ -28,12 +29,6 @@ from tests.hyperband.healthy_search import (
 )
 
 MOMENTS = (1, 8, 14) if os.environ.get("WAYS") == "all" else (8,)  # WAYS=all: the long version
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A finished search."""
-    return search(make(tmp_path_factory.mktemp("done"), keep_checkpoints=1))
 
 
 def uninterrupted(hp, seed):
@@ -111,7 +106,7 @@ def test_two_searches_in_one_folder(tmp_path):
 
 def test_two_searches_in_one_process(tmp_path):
     """The second is told so and leaves; both would train with the same workers."""
-    first = make(tmp_path)
+    first = make(tmp_path, max_trials=2)
     told = []
 
     def second():
@@ -121,7 +116,7 @@ def test_two_searches_in_one_process(tmp_path):
             told.append(True)
 
     first.callback = second
-    assert len(outcome(search(first))) == 15 and told
+    assert len(outcome(search(first))) == 2 and told
     assert len(outcome(search(make(tmp_path / "another", max_trials=1)))) == 1
 
 
@@ -136,17 +131,18 @@ class OwnFit(keras_tuner.HyperModel):
     """A hypermodel with its own `fit`, which declares a hyperparameter."""
 
     def build(self, hp):
-        return healthy(hp)
+        return small_search.build(hp)
 
     def fit(self, hp, model, x, y, **kwargs):
-        kwargs["batch_size"] = hp.Int("batch_size", 16, 100)
-        return model.fit(x, y, verbose=0, **kwargs)
+        kwargs["batch_size"] = hp.Choice("batch_size", [20, 40, 80])  # of 80 samples
+        return model.fit(x, y, **kwargs)
 
 
 def test_a_hypermodels_own_fit_is_used(tmp_path):
-    tuner = search(Hyperband(OwnFit(), "val_accuracy", max_epochs=2, factor=2, directory=tmp_path))
+    tuner = small_search.make(tmp_path, OwnFit())
+    small_search.search(tuner)
     sizes = [t.hyperparameters.values["batch_size"] for t in tuner.oracle.trials.values()]
-    assert len(set(sizes)) > 2
+    assert len(set(sizes)) > 1
     assert all(t.status == "COMPLETED" for t in tuner.oracle.trials.values())
 
 
@@ -222,9 +218,11 @@ def test_the_same_tuner_goes_on_after_an_interruption(tmp_path):
         if len(calls) == 4:
             raise KeyboardInterrupt
 
-    tuner = make(tmp_path, workers=1, callback=stop_once)
+    tuner = small_search.make(tmp_path / "stopped", callback=stop_once)
     with pytest.raises(KeyboardInterrupt):
-        search(tuner)
-    search(tuner)
+        small_search.search(tuner)
+    small_search.search(tuner)
     assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
-    assert outcome(tuner) == outcome(search(make(tmp_path / "whole", workers=1)))
+    whole = small_search.make(tmp_path / "whole")
+    small_search.search(whole)
+    assert small_search.outcome(tuner) == small_search.outcome(whole)

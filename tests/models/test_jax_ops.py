@@ -24,6 +24,7 @@ OPTIONS = {
     "accumulated": lambda: {"learning_rate": 0.01, "gradient_accumulation_steps": 2},
     "averages": lambda: {"learning_rate": 0.01, "use_ema": True},
 }
+LONG = os.environ.get("WAYS") == "all"  # also Adam alone, without the other ReLU
 KINDS = [(keras.optimizers.Adam, "relu"), (OnePassAdam, "relu"), (OnePassAdam, layers.relu)]
 
 
@@ -47,13 +48,21 @@ def network(optimizer, relu, dropout=0.2):
     return model
 
 
+@pytest.fixture(autouse=True)
+def compiled_as_for_users(monkeypatch):
+    """With XLA's newer code generator: the older one, which tests use, rounds otherwise."""
+    newer = {"xla_cpu_use_fusion_emitters": True}
+    scan = jax_epoch._scan
+    monkeypatch.setattr(jax_epoch, "_scan", lambda step, size, _: scan(step, size, newer))
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_adam_and_relu_give_the_same(name):
     """Bit for bit: weights, slots, history."""
     assert jax_ops.MULTI_OUTPUT in os.environ["XLA_FLAGS"]  # as workers have them
     x, y = problem()
     results = []
-    for adam, relu in KINDS:
+    for adam, relu in KINDS if LONG else KINDS[::2]:
         model = network(adam(**OPTIONS[name]()), relu)
         history = training.fit(model, x, y, epochs=3, batch_size=BATCH).history
         arrays = [*model.get_weights(), *map(np.array, model.optimizer.variables)]

@@ -96,7 +96,7 @@ def test_every_sample_once_an_epoch_in_the_seeded_order(data):
     assert int(recorder.step) == 10
 
 
-@pytest.mark.parametrize("dropout", [0.0, pytest.param(0.3, marks=ON_EVERY)])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_resuming_is_the_same_as_never_stopping(data, dropout):
     x, y = data
     whole, parts = (build(dropout=dropout) for _ in range(2))

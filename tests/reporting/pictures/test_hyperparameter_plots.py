@@ -1,6 +1,7 @@
 """Pictures of hyperparameters: what matters, and each setting as a line."""
 
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ def results(n=60, seed=0):
 
 
 NAMES = ["units", "kind", "deep", "rate"]
+SEEDS = 20 if os.environ.get("WAYS") == "all" else 10  # WAYS=all: the long version
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -40,13 +42,13 @@ def test_importance_finds_what_matters(seed):
 def test_importance_finds_nothing_in_noise():
     """Not even if promoted settings fill several rows with similar scores."""
     found = 0
-    for seed in range(20):
+    for seed in range(SEEDS):
         table = results(30, seed)
         table["score"] = np.random.default_rng(seed).normal(size=30)
         table = pd.concat([table, table.assign(epochs=9, score=table.score + 0.01)])
         table = table.reset_index(drop=True)
         found += (hyperparameter_plots.importance(table, NAMES).low > 0).any()
-    assert found <= 1
+    assert found <= SEEDS / 10
 
 
 def test_the_picture_says_where_nothing_stands_out():
