@@ -68,7 +68,7 @@ def run(
             report()
             while pool.notes:
                 say(pool.notes.pop(0))
-            if not run.busy and not run.again and ((idle and ready) or not left()):
+            if not run.busy and not run.again and not left():
                 return
             for worker, job, result in run.ended():
                 end(worker, job, result)
@@ -196,7 +196,7 @@ class _Run:
                 else:
                     yield worker, job, _obituary(future)
             elif isinstance(answer := future.result(), NotGiven):
-                if _refuses(self.holding[worker]):
+                if worker not in self.holding or _refuses(self.holding[worker]):
                     self.again.append(job)
                 else:  # loky replaced the process
                     self.holding[worker] = _submit(worker, self.parcel.to_hold())

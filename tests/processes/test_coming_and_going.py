@@ -137,6 +137,19 @@ def test_a_job_that_came_before_the_refusal_runs_elsewhere(run):
     assert results == {"a": ("good", "a"), "b": ("good", "b")} and len(said) == 1
 
 
+def test_a_job_that_a_worker_sends_back_as_it_leaves_runs_elsewhere(run):
+    gone, other = Acted("gone", work=[None]), Acted("other", work=["fine"])
+    pool = Stage(gone)
+
+    def each_time(number):
+        if number == 1:
+            pool.actors[:] = [other]
+        if number == 3:
+            gone.waiting.pop()[0].set_result(parcel.NotGiven())
+
+    assert run(pool, "a", each_time)[0] == {"a": ("other", "a")}
+
+
 def test_if_no_worker_can_take_the_data_the_reason_is_told(run):
     with pytest.raises(CannotBeSent, match="no room"):
         run(Stage(Acted("bad", hold=[REFUSED])), "a")
