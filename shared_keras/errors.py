@@ -15,6 +15,11 @@ class RunFailed(RuntimeError):
     """Something went wrong while running; the command exits with code 1."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return the name of an exception and what it says, without line breaks."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def whole(name: str, value, least: int, *others):
     """Return a whole number as a Python int, or another value that is allowed unchanged.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import cloudpickle
 
-from shared_keras.errors import RunFailed
+from shared_keras.errors import RunFailed, one_line
 from shared_keras.processes import carried
 from shared_keras.processes.protocol import Job, Pool
 
@@ -91,5 +91,5 @@ def run_elsewhere(
 def _cannot_be_sent(error: Exception) -> CannotBeSent:
     return CannotBeSent(
         "the hypermodel, the data or an option of the search cannot be sent to a worker "
-        f"process: {type(error).__name__}: {' '.join(str(error).split())}"
+        f"process: {one_line(error)}"
     )

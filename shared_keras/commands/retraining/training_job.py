@@ -14,7 +14,7 @@ import numpy as np
 from shared_keras import files, keras_settings, training
 from shared_keras.data import splits
 from shared_keras.data.datasets import Images
-from shared_keras.errors import RunFailed
+from shared_keras.errors import RunFailed, one_line
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.reporting.pictures import plots
 from shared_keras.results import saved_models
@@ -87,7 +87,7 @@ def work(shared: Shared, job: Job) -> dict | Failed:
     except RunFailed as error:
         return Failed(str(error))
     except Exception as error:  # another run may succeed
-        return Failed(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return Failed(one_line(error))
     finally:
         current_epoch.forget(job.folder)
 

@@ -13,6 +13,7 @@ import keras
 from keras_tuner import errors
 
 from shared_keras import files, keras_settings, training
+from shared_keras.errors import one_line
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import (
@@ -126,7 +127,7 @@ def seed_of(job: Job, number: int) -> int:
 
 def _told(error: BaseException) -> str:
     """Return the traceback of the current exception; its last line is the reason."""
-    return f"{traceback.format_exc()}\n{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{traceback.format_exc()}\n{one_line(error)}"
 
 
 def _model(search: Search, job: Job, hp, number: int) -> keras.Model:

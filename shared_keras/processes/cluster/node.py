@@ -13,7 +13,7 @@ import cloudpickle
 import ray
 
 from shared_keras import devices
-from shared_keras.errors import RunFailed
+from shared_keras.errors import RunFailed, one_line
 from shared_keras.processes import carried, quick_import
 from shared_keras.processes.cluster import versions
 
@@ -64,7 +64,7 @@ class Node:
             try:
                 cloudpickle.loads(cloudpickle.dumps(error))
             except Exception:
-                error = RunFailed(f"{type(error).__name__}: {' '.join(str(error).split())}")
+                error = RunFailed(one_line(error))
             return False, error
 
 
