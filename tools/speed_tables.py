@@ -80,8 +80,8 @@ def retrainings() -> str:
             for way in ("one by one", "on all cores")
         ]
         what = f"{found['task']}, `--runs {found['runs']}`, {epochs}"
-        goal = f"{found['ratio']:.2f} (goal {found['goal']:g}: {_reached(found)})"
-        rows.append([what, *seconds, goal])
+        goal = _goal(found["goal"], found["ratio"] <= found["goal"])
+        rows.append([what, *seconds, f"{found['ratio']:.2f} ({goal})"])
     return table(("perceptrons of `--recipe all`", "one by one", "on all cores", "ratio"), rows)
 
 
@@ -130,8 +130,8 @@ def _met(met: bool) -> str:
     return "yes" if met else "no"
 
 
-def _reached(found: dict) -> str:
-    return "met" if found["ratio"] <= found["goal"] else "not met"
+def _goal(goal: float, met: bool) -> str:
+    return f"goal {goal:g}: {'met' if met else 'not met'}"
 
 
 def _cell(found: dict) -> str:
@@ -140,7 +140,5 @@ def _cell(found: dict) -> str:
         return text
     text += f" ({found['ratio']:.1f} times ours"
     if found["goal"]:
-        text += (
-            f"; goal {found['goal']:g}: {'met' if found['ratio'] >= found['goal'] else 'not met'}"
-        )
+        text += f"; {_goal(found['goal'], found['ratio'] >= found['goal'])}"
     return f"{text})"

@@ -1,5 +1,5 @@
 """Workers on a Ray cluster, for which Ray is needed: the extra `cluster`."""
 
-from shared_keras.processes.cluster.connection import AUTO, LOCAL, connect
+from shared_keras.processes.cluster.connection import connect
 
-__all__ = ["AUTO", "LOCAL", "connect"]
+__all__ = ["connect"]

@@ -139,9 +139,9 @@ class RayPool:
         wanted = self._room if self.count is None else self.count
         if time.monotonic() < self._not_before:
             return
+        variables = environment(self.gpus_per_worker)
         for _ in range(wanted - len(self._present) - len(self._asked) - len(self._unused)):
             name, self._started = f"worker{self._started}", self._started + 1
-            variables = environment(self.gpus_per_worker)
             self._asked.append(RayWorker(name, self.gpus_per_worker, variables, self._forget))
 
     def _welcome(self, worker: RayWorker) -> None:
@@ -151,13 +151,13 @@ class RayPool:
             self._failed += 1
             self._not_before = time.monotonic() + min(2 ** (self._failed - 1), LONGEST_PAUSE)
             self._why = f"a worker could not begin on a node ({str(error).strip('{}')})"
-            self._tell(f"{self._why[0].upper()}{self._why[1:]}.")
+            self._tell(f"{self._why}.")
             return
         begun = worker.begun.result()
         worker.node, worker.cores = begun.node, begun.cores
         if differing := versions.differing(begun.versions, self._versions):
             self._why = f"node {worker.node[:8]} of the cluster has other versions ({differing})"
-            self._tell(f"{self._why[0].upper()}{self._why[1:]}; it is not used.")
+            self._tell(f"{self._why}; it is not used.")
             self._unused.append(worker)  # it keeps its place, or another would be asked for
             return
         if begun.processors != self._processors:
@@ -170,10 +170,10 @@ class RayPool:
         self._pin_beside(worker)
 
     def _tell(self, note: str) -> None:
-        """Note something once."""
+        """Note something once, as a sentence."""
         if note not in self._told:
             self._told.add(note)
-            self.notes.append(note)
+            self.notes.append(note[0].upper() + note[1:])
 
     def _pin_beside(self, worker: RayWorker) -> None:
         """Pin the workers of a node to a core each if there is one for each, as locally."""
