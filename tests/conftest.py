@@ -32,6 +32,9 @@ from shared_keras.data import datasets, idx
 TASKS = [FASHION, MNIST]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 TRAIN, TEST = 1500, 600
+# WAYS=all is the long version: also what differs from another test only in a detail.
+LONG = os.environ.get("WAYS") == "all"
+long = pytest.mark.skipif(not LONG, reason="only with WAYS=all")
 
 
 def idx_bytes(array):

@@ -16,12 +16,10 @@ from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches
 from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
-from tests.conftest import MNIST, TASKS, as_embedded
+from tests.conftest import LONG, MNIST, TASKS, as_embedded
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
-# WAYS=all is the long version, in which both tasks go the whole way.
-LONG = os.environ.get("WAYS") == "all"
-WAYS = TASKS if LONG else TASKS[:1]
+WAYS = TASKS if LONG else TASKS[:1]  # the tasks that go the whole way
 # For what cannot depend on the dataset.
 ONE_TASK = pytest.mark.parametrize("user", [MNIST], indirect=True, ids=["mnist"])
 
@@ -239,11 +237,15 @@ def test_committed_runs_are_as_published(task, full):
     assert list(folder.rglob("*.keras")) == [saved_models.committed(task)]
 
 
+BY_DEFAULT, BY_NAME = (TASKS[0], []), (TASKS[1], ["reference"])
+MORE_MODELS = [(TASKS[1], []), (TASKS[0], ["reference"])]
+
+
 @pytest.mark.parametrize(
     ("task", "words"),
-    [(TASKS[0], []), (TASKS[1], ["reference"])],
+    [BY_DEFAULT, BY_NAME, *MORE_MODELS * LONG],
     indirect=["task"],
-    ids=["fashion", "mnist by name"],
+    ids=lambda value: getattr(value, "name", "by name" if value else "by default"),
 )
 def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path, capsys, words):
     places = ["--data-dir", str(small), "--results-dir", str(tmp_path)]

@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-import os
 
 import keras
 import keras_tuner
@@ -12,6 +11,7 @@ import pytest
 from shared_keras import training
 from shared_keras.hyperband.trials import job
 from shared_keras.training import checkpoints
+from tests.conftest import LONG
 from tests.small_model import BATCH, CLASSES, FEATURES, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -75,7 +75,6 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-LONG = os.environ.get("WAYS") == "all"  # all kinds from memory, too, not only from files
 FROM_MEMORY = [*MODELS] if LONG else ["averages", "scaled", "nested", "restored"]
 CASES = [*((kind, True) for kind in FROM_MEMORY), *((kind, False) for kind in MODELS)]
 

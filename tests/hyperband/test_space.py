@@ -12,7 +12,7 @@ from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.space import Space
 from shared_keras.systems.recipe import Replay
 from shared_keras.systems.spec import Cosine, Dense, Flatten, Optimizer, System
-from tests.conftest import FASHION
+from tests.conftest import FASHION, LONG
 
 
 def values(**changes):
@@ -50,7 +50,8 @@ def tiny(hp):
 
 
 def test_a_stock_tuner_searches_it(split, tmp_path):
-    options = {"max_epochs": 2, "factor": 3, "directory": tmp_path}  # two trials
+    factor = 2 if LONG else 3  # five trials, one of which resumes another; or two
+    options = {"max_epochs": 2, "factor": factor, "directory": tmp_path}
     tuner = keras_tuner.Hyperband(tiny, "val_accuracy", max_consecutive_failed_trials=1, **options)
     validation = (split.validation.x, split.validation.y)
     tuner.search(split.train.x, split.train.y, validation_data=validation, verbose=0)

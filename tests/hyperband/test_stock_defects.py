@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from shared_keras.errors import BadInput
-from tests.hyperband.drop_in.both_classes import LONG
+from tests.conftest import LONG
 from tests.hyperband.stock_and_ours import (
     ROOT,
     STEPS,

@@ -9,6 +9,7 @@ import pytest
 from shared_keras import training
 from shared_keras.models import layers
 from shared_keras.models.optimizers import OnePassAdam
+from tests.conftest import LONG
 from tests.small_model import BATCH, CLASSES, FEATURES, problem
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
@@ -24,7 +25,6 @@ OPTIONS = {
     "accumulated": lambda: {"learning_rate": 0.01, "gradient_accumulation_steps": 2},
     "averages": lambda: {"learning_rate": 0.01, "use_ema": True},
 }
-LONG = os.environ.get("WAYS") == "all"  # also Adam alone, without the other ReLU
 KINDS = [(keras.optimizers.Adam, "relu"), (OnePassAdam, "relu"), (OnePassAdam, layers.relu)]
 
 
@@ -62,7 +62,7 @@ def test_adam_and_relu_give_the_same(name):
     assert jax_ops.MULTI_OUTPUT in os.environ["XLA_FLAGS"]  # as workers have them
     x, y = problem()
     results = []
-    for adam, relu in KINDS if LONG else KINDS[::2]:
+    for adam, relu in KINDS if LONG else KINDS[::2]:  # with LONG, Adam alone, too
         model = network(adam(**OPTIONS[name]()), relu)
         history = training.fit(model, x, y, epochs=3, batch_size=BATCH).history
         arrays = [*model.get_weights(), *map(np.array, model.optimizer.variables)]

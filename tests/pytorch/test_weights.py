@@ -27,7 +27,7 @@ from shared_keras.systems.spec import (
     Optimizer,
     System,
 )
-from tests.conftest import TASKS
+from tests.conftest import LONG, TASKS
 
 torch = pytest.importorskip("torch")
 from shared_keras.pytorch import twin, weights  # noqa: E402
@@ -39,7 +39,6 @@ ARCHITECTURES = {  # one recipe of each architecture
     "lab4-ffv1-32-0.1 lab4-ffv2-64-0.1 lab4-ffv3 lab4-cnn",
     "mnist": "dense regularized",
 }
-LONG = os.environ.get("WAYS") == "all"  # on all test images
 # Enough for other backends, where test_parity.py has a convolutional network.
 EVERYWHERE = ("pytorch-7", "regularized")
 RECIPES = [

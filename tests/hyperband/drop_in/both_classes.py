@@ -3,20 +3,15 @@
 import contextlib
 import inspect
 import io
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
 import keras_tuner
 import numpy as np
-import pytest
 
 from shared_keras.hyperband import Hyperband
-
-# WAYS=all is the long version: also ways that differ from another only in a detail.
-LONG = os.environ.get("WAYS") == "all"
-long = pytest.mark.skipif(not LONG, reason="only with WAYS=all")
+from tests.conftest import LONG
 
 CLASSES = {"stock": keras_tuner.Hyperband, "ours": Hyperband}
 ONE = {"max_epochs": 1, "factor": 3, "seed": 7}  # one trial, of one epoch

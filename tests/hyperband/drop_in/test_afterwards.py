@@ -6,6 +6,7 @@ import keras
 import keras_tuner
 import pytest
 
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     FIVE,
@@ -17,7 +18,6 @@ from tests.hyperband.drop_in.both_classes import (
     Y,
     compare,
     facts,
-    long,
     make,
     note,
     notes,

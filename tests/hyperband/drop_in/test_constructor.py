@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from shared_keras.hyperband import Hyperband
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     ONE,
     build,
     compare,
-    long,
     make,
     search,
 )

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     VALIDATION,
@@ -14,7 +15,6 @@ from tests.hyperband.drop_in.both_classes import (
     X,
     Y,
     compare,
-    long,
     make,
     note,
     notes,

@@ -7,6 +7,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     FIVE,
@@ -17,7 +18,6 @@ from tests.hyperband.drop_in.both_classes import (
     Y,
     build,
     compare,
-    long,
     make,
     search,
     some,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.hyperband.drop_in.both_classes import long, printed
+from tests.conftest import long
+from tests.hyperband.drop_in.both_classes import printed
 from tests.hyperband.drop_in.test_guides import (  # noqa: F401
     SMALL,
     build_model,

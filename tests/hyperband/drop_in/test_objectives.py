@@ -5,6 +5,7 @@ import keras_tuner
 import pytest
 from keras_tuner.src.engine.objective import MultiObjective
 
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     TWO,
@@ -13,7 +14,6 @@ from tests.hyperband.drop_in.both_classes import (
     Y,
     build,
     compare,
-    long,
     make,
     search,
     some,

@@ -4,12 +4,12 @@ import keras
 import keras_tuner
 import pytest
 
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     ONE,
     TWO,
     build,
     compare,
-    long,
     make,
     note,
     notes,

@@ -4,13 +4,13 @@ import keras
 import keras_tuner
 import pytest
 
+from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     FIVE,
     TWO,
     build,
     compare,
-    long,
     make,
     note,
     notes,

@@ -21,14 +21,13 @@ from shared_keras.hyperband import confirm
 from shared_keras.processes import carried, cluster, job_pool
 from shared_keras.processes.protocol import WorkerLost
 from tests.commands.test_interruption import Searcher
-from tests.conftest import MNIST
+from tests.conftest import MNIST, long
 from tests.hyperband.healthy_search import FIT, X, Y, make, outcome, search
 
 ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
 from ray import cluster_utils  # noqa: E402
 
 KILLS = int(os.environ.get("KILLS", "2"))  # KILLS=25 is the long version
-LONG = pytest.mark.skipif(os.environ.get("WAYS") != "all", reason="only with WAYS=all")
 
 
 FAST = {"period_ms": 300, "timeout_ms": 1000, "failure_threshold": 2}  # a dead node is noticed
@@ -203,7 +202,7 @@ def test_a_search_whose_command_is_killed_goes_on_without_a_cluster(
     pd.testing.assert_frame_equal(user.trials("cut"), user.trials("whole"))
 
 
-@LONG
+@long
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_path, count):
     node = nodes.add_node(num_cpus=8)
@@ -218,7 +217,7 @@ def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_pa
     assert (outcome(tuner), files(tmp_path / "here")) == expected
 
 
-@LONG
+@long
 def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tmp_path):
     """The head node's service does not answer for longer than a node may be silent."""
     until(lambda: len(pool.workers()) == 3)
@@ -235,7 +234,7 @@ def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tm
     assert (outcome(tuner), files(tmp_path)) == expected
 
 
-@LONG
+@long
 def test_if_the_head_node_dies_the_search_ends_and_goes_on_elsewhere(small_dirs, tmp_path, capsys):
     user = Searcher(small_dirs["mnist"], tmp_path)
     process = user.start("cut", "--cluster", "local")

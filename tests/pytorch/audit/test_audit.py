@@ -3,14 +3,12 @@
 WAYS=all plants all of them, and tries each faithful pair with ten seeds.
 """
 
-import os
-
 import keras
 import pytest
 
 torch = pytest.importorskip("torch")
 from shared_keras.pytorch import audit  # noqa: E402
-from tests.conftest import FASHION, MNIST  # noqa: E402
+from tests.conftest import FASHION, LONG, MNIST  # noqa: E402
 from tests.pytorch.audit import (  # noqa: E402
     faults,
     plain_pairs,
@@ -20,7 +18,6 @@ from tests.pytorch.audit import (  # noqa: E402
 )
 from tests.pytorch.audit import parts as parts_module  # noqa: E402
 
-LONG = os.environ.get("WAYS") == "all"
 PLANTED = {**faults.SINGLE, **faults.SEVERAL}
 FAITHFUL = {
     name: function

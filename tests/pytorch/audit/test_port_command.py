@@ -7,8 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 from shared_keras import cli
-from tests.conftest import MNIST
-from tests.pytorch.audit.test_audit import LONG
+from tests.conftest import LONG, MNIST
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "port"
 ORIGINAL = """
