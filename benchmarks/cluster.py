@@ -29,8 +29,8 @@ def main() -> None:
     parser.add_argument("--workers", type=whole(1), default=devices.core_count())
     parser.add_argument("--max-epochs", type=whole(1), default=8)
     args = parser.parse_args()
-    if args.workers > devices.core_count():
-        parser.error(f"argument --workers: this machine has {devices.core_count()} cores")
+    if args.workers > (most := devices.core_count()):
+        parser.error(f"argument --workers: expected at most {most} (cores), got {args.workers}")
     split = splits.split(TASK, *datasets.load(TASK), "holdout")
     pairs = []
     with cluster.connect("local", workers=args.workers) as far:
