@@ -37,6 +37,7 @@ class Match:
         again: Repeats the comparison of outputs, returns `error`.
         weights: PyTorch's weights, by the module's own names.
         inputs: What reaches the Keras layer.
+        outputs: What it is to put out, before its activation.
     """
 
     layer: keras.layers.Layer
@@ -53,6 +54,7 @@ class Match:
     again: Any = None
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: np.ndarray | None = None
+    outputs: np.ndarray | None = None
 
     @property
     def acting(self) -> keras.layers.Layer:
@@ -116,16 +118,31 @@ def unit_tolerance(unit: Unit) -> float:
         exact = module(torch_net.doubled(inputs.flip(1) if unit.reverse else inputs))
     exact = exact[0] if isinstance(exact, tuple) else exact
     rounding = distance(unit.output, torch_net.array(exact))
-    return 16 * max(rounding if math.isfinite(rounding) else 0, 2 * EPS * largest(unit.output))
+    rounding = max(rounding if math.isfinite(rounding) else 0, 2 * EPS * largest(unit.output))
+    gamma = getattr(unit.module, "weight", None)
+    summed = batch_rounding(unit) * (1.0 if gamma is None else float(gamma.detach().abs().max()))
+    return max(16 * rounding, summed)
+
+
+def batch_rounding(unit: Unit) -> float:
+    """Return how far rounding of a batch's statistics may take what was normalized by them.
+
+    They are sums of n values, which some backends form one after the other. Zero for a layer
+    that does not use the batch's statistics.
+    """
+    if unit.kind != "batch norm" or not unit.training:
+        return 0.0
+    values = np.moveaxis(unit.input.astype(np.float64), 1, 0).reshape(unit.input.shape[1], -1)
+    spread = np.sqrt(values.var(1) + unit.module.eps)
+    return EPS * math.sqrt(values.shape[1]) * float((np.abs(values).max(1) / spread).max())
 
 
 class ForcedRun:
     """What happens at each layer of a forced run."""
 
-    def __init__(self, pair: Any, trace: Trace):
-        self.pair, self.trace = pair, trace
+    def __init__(self, pair: Any, trace: Trace, values: dict[str, np.ndarray]):
+        self.pair, self.trace, self.values = pair, trace, values
         self.left = list(trace.units)
-        self.values = pair.torch.values()
         self.matches: list[Match] = []
         self.plain: list[keras.layers.Layer] = []
 
@@ -138,6 +155,7 @@ class ForcedRun:
         match.weights, match.inputs = unit.weights(self.values), own_inputs
         match.misfits = assign(match, self.values)
         expected = orders.outputs(layer, unit, match.order, self.pair.keras.crops(layer))
+        match.outputs = expected
         theirs = match.order(unit.input).astype(own_inputs.dtype)
         match.masked = kwargs.get("mask") is not None
 

@@ -102,7 +102,14 @@ class Pair:
         self.undone.close()
         self.keras.restore()
 
-    def force(self, trace: Trace | None = None, training: bool = False, mark: bool = False):
+    def force(
+        self,
+        trace: Trace | None = None,
+        training: bool = False,
+        mark: bool = False,
+        inputs: Any = None,
+        values: dict[str, np.ndarray] | None = None,
+    ) -> Forced:
         """Run the Keras model so that each matched layer puts out what PyTorch's does.
 
         Each difference shows where it arises, whatever comes before it. Weights are carried
@@ -112,13 +119,16 @@ class Pair:
             trace: The run of PyTorch; by default that in eval mode.
             training: Whether Keras runs in training mode.
             mark: Replace dropout by a factor, as in the run of PyTorch.
+            inputs: What Keras gets; by default what it gets in eval mode.
+            values: PyTorch's parameters and buffers by name; by default those at the start.
         """
-        run = ForcedRun(self, trace or self.trace)
+        inputs = self.keras_inputs if inputs is None else inputs
+        run = ForcedRun(self, trace or self.trace, values or self.torch.values())
         stopped, outputs = None, []
         on_drop = lambda layer, on: run.plain.append(layer)  # noqa: E731
         with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark):
             try:
-                outputs = keras_net.arrays(self.keras.run(self.keras_inputs, training))
+                outputs = keras_net.arrays(self.keras.run(inputs, training))
             except Exception as error:
                 if not run.matches or not any(m.misfits or m.error > 1e30 for m in run.matches):
                     raise
