@@ -17,8 +17,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         argv: Arguments of the command; by default those of this process.
 
     Returns:
-        The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C; 3 if a port
-        differs from its original.
+        The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C, 143 for SIGTERM; 3
+        if a port differs from its original.
         `python -X dev` shows the traceback.
     """
     parser = flags.parser(task, command)
@@ -34,11 +34,13 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         return _fail(parser, error, 2)
     except RunFailed as error:
         return _fail(parser, error, 1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, interrupts.Terminated)
+        name, code = ("SIGTERM", 143) if terminated else ("Ctrl-C", 130)
         if argv is None:  # this process is the command's own
-            interrupts.end_at_once()
-        print(f"{parser.prog}: stopped by Ctrl-C", file=sys.stderr)
-        return 130
+            interrupts.end_at_once(code)
+        print(f"{parser.prog}: stopped by {name}", file=sys.stderr)
+        return code
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone
         return 1

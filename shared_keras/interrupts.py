@@ -1,4 +1,4 @@
-"""Ctrl-C where Python ignores it, and a quick end of the process."""
+"""Ctrl-C where Python ignores it, SIGTERM as if it were one, and a quick end of the process."""
 
 import _thread
 import atexit
@@ -10,36 +10,53 @@ import sys
 import threading
 from collections.abc import Iterator
 
-_interrupted = False  # this process, so that it is to end at once
+_code = None  # with which this process is to end at once
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as `kill` or Slurm send it."""
 
 
 @contextlib.contextmanager
 def heard() -> Iterator[None]:
-    """Repeat a Ctrl-C that Python would ignore, because it came while memory was freed."""
+    """Raise `Terminated` on SIGTERM, where that would end the process without a word.
+
+    And repeat a Ctrl-C that Python would ignore, because it came while memory was freed.
+    """
     before, sys.unraisablehook = sys.unraisablehook, _repeat
+    main = threading.current_thread() is threading.main_thread()
+    ours = main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
         sys.unraisablehook = before
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def end_at_once() -> None:
+def end_at_once(code: int) -> None:
     """Let the process end without cleaning up; XLA, compiling in a thread, would abort."""
-    global _interrupted
-    _interrupted = True
+    global _code
+    _code = code
 
 
 @atexit.register  # before all others, so that it is called after them
 def _leave() -> None:
-    if _interrupted:
+    if _code is not None:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(130)
+        os._exit(_code)
     gc.freeze()  # saves 0.5 s: Python skips these objects at exit
 
 
+def _terminate(number, frame) -> None:
+    raise Terminated
+
+
 def _repeat(unraisable) -> None:
-    if unraisable.exc_type is KeyboardInterrupt:
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
         threading.Timer(0.1, _interrupt).start()
     else:
         sys.__unraisablehook__(unraisable)

@@ -122,6 +122,29 @@ def test_ctrl_c_is_heard_where_python_ignores_it_and_ends_without_a_crash():
     assert process.stderr == "python -m mnist_keras.retrain: stopped by Ctrl-C\n"
 
 
+TERMINATED = """
+import signal, sys, time, types
+from mnist_keras.task import TASK
+from shared_keras import cli
+
+def run(task, args):
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(20)
+
+sys.modules["shared_keras.commands.retrain"] = types.SimpleNamespace(run=run)
+sys.argv[1:] = ["--recipe", "mlp"]
+sys.exit(cli.main(TASK, "retrain"))
+"""
+
+
+def test_sigterm_ends_a_command_like_ctrl_c():
+    """As Slurm sends it when a job's time is over."""
+    command = [sys.executable, "-c", TERMINATED]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 143, process.stderr
+    assert process.stderr == "python -m mnist_keras.retrain: stopped by SIGTERM\n"
+
+
 @pytest.mark.parametrize("moment", range(KILLS))
 def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     """Kill it twice, each time after a random delay; then the same command finishes it."""

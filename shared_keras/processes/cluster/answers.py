@@ -13,7 +13,11 @@ from shared_keras.processes.protocol import WorkerLost
 
 FULL = (ObjectStoreFullError, OutOfDiskError)
 ANSWER = 30  # seconds within which the cluster must answer; Ray ends this process after 60
-SILENT = "the cluster has not answered for {:g} seconds; is its head node still there?"
+SILENT = (
+    "the cluster has not answered for {:g} seconds; is its head node still there? "
+    "The same command resumes from here"
+)
+NODE_DIED = "its node has died"  # what Ray says of an actor
 RAISED = re.compile(r"[\w.]+(Error|Exception)\b.*: \S")
 
 
@@ -49,14 +53,15 @@ def bounded(call: Callable[[], Any], seconds: float = ANSWER, late: str = SILENT
 
 def future_of(
     reference,
-    innocent: Callable[[], bool] = lambda: False,
+    innocent: Callable[[RayError], bool] = lambda error: False,
     unpack: Callable[[Any], Any] = lambda value: value,
 ) -> Future:
     """Return the future of a reference, whose errors are those that `protocol.Worker` names.
 
     Args:
         reference: The reference to a call of an actor.
-        innocent: Whether the death of the actor's process is not the fault of the call.
+        innocent: Whether an error of Ray, such as the death of the actor's process, is not the
+            fault of the call.
         unpack: Returns or raises what an answer stands for.
     """
     answer = Future()
@@ -69,7 +74,7 @@ def future_of(
         except FULL as error:
             answer.set_exception(RunFailed(full(error)))
         except RayError as error:
-            broken = WorkerLost if innocent() else BrokenExecutor
+            broken = WorkerLost if innocent(error) else BrokenExecutor
             answer.set_exception(broken(f"{{{raised(error)}}}"))
         except BaseException as error:
             answer.set_exception(error)

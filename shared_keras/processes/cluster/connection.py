@@ -1,10 +1,13 @@
-"""Connect to a Ray cluster."""
+"""Connect to a Ray cluster, which answers in time or is said not to."""
 
 import contextlib
 import logging
 import os
+import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 from shared_keras import devices
@@ -12,6 +15,15 @@ from shared_keras.errors import BadInput, RunFailed
 
 LOCAL = "local"
 AUTO = "auto"
+CLIENT = "ray://"
+PATIENCE = 20  # seconds within which a cluster must answer
+STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status")
+HINTS = {  # what `ray status` says, and what that means
+    "token": "its token is missing or wrong: `export RAY_AUTH_MODE=token`, with the token "
+    "of the cluster in ~/.ray/auth_token",
+    "Method not found": "the port of a Ray client server needs ray:// before the address",
+    "Could not find any running Ray": "start one with `ray start --head`, or give HOST:PORT",
+}
 
 
 def connect(
@@ -27,9 +39,9 @@ def connect(
     A connection that this process has to Ray already is used, and left open.
 
     Args:
-        address: "auto" for the cluster of this machine (of `ray start` or `ray job submit`),
-            "host:port" or "ray://host:port" for another, "local" to start one here for as long
-            as it is needed.
+        address: "auto" for that of the environment variable RAY_ADDRESS or the cluster of this
+            machine (of `ray start` or `ray job submit`), "host:port" or "ray://host:port" for
+            another, "local" to start one here for as long as it is needed.
         workers: How many; by default one per CPU core of the cluster or, where it has GPUs, one
             per GPU.
         gpus_per_worker: GPUs of each worker, which may be a part of one, such as 0.5; 0 for none.
@@ -51,26 +63,34 @@ def connect(
 
     if ray.is_initialized():
         return RayPool(workers, gpus_per_worker, timeout)
-    _check(address)
+    if address == AUTO:
+        address = os.environ.get("RAY_ADDRESS") or AUTO  # as Ray does
+    if address != LOCAL:
+        _check(address)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its next default
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     options = {"log_to_driver": False}
     if address == LOCAL:
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
     try:
-        with _quiet():
+        with _quiet(), _own_end():
             ray.init(address=address, **options)  # not in a thread: its end would end Ray
     except Exception as error:
         text = " ".join(str(error).split())
         if text.startswith("Version mismatch"):
             raise RunFailed(f"argument --cluster: {address} has other versions: {text}") from None
+        port = "; is this the port of its client server, by default 10001?"
         raise RunFailed(
             f"argument --cluster: no Ray cluster answers at {address} ({first_sentence(error)})"
+            + port * address.startswith(CLIENT)
         ) from None
+    opened = contextlib.ExitStack()
+    opened.callback(ray.shutdown)
+    opened.enter_context(_silent())
     try:
-        return RayPool(workers, gpus_per_worker, timeout, disconnect=ray.shutdown)
+        return RayPool(workers, gpus_per_worker, timeout, disconnect=opened.close)
     except BaseException:
-        ray.shutdown()
+        opened.close()
         raise
 
 
@@ -89,18 +109,70 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _check(address: str) -> None:
-    """Refuse what is no address, and one where nothing listens, which Ray would try for long."""
-    if address in (AUTO, LOCAL):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise BadInput(
-            f"argument --cluster: expected auto, local, HOST:PORT or ray://HOST:PORT, got {address}"
-        )
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Drop the log of a node that died, thirty lines of it, which Ray prints among ours.
+
+    This is the switch of Ray's own debugger; `log_to_driver=False` leaves these lines on.
+    """
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except OSError as error:
-        raise RunFailed(
-            f"argument --cluster: nothing answers at {address} ({error.strerror or error})"
-        ) from None
+        yield
+    finally:
+        worker._worker_logs_enabled = True
+
+
+@contextlib.contextmanager
+def _own_end() -> Iterator[None]:
+    """Keep what this process does on SIGTERM, in place of which Ray has its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # there Ray leaves it alone, too
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check(address: str) -> None:
+    """Refuse what is no address, and where no cluster answers.
+
+    `ray.init` would wait for ever, or end this process.
+    """
+    if address != AUTO:
+        host, _, port = address.removeprefix(CLIENT).rpartition(":")
+        if not host or "/" in host or not port.isdigit():
+            raise BadInput(
+                "argument --cluster: expected auto, local, HOST:PORT or ray://HOST:PORT, got "
+                f"{address}"
+            )
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except OSError as error:
+            raise RunFailed(
+                f"argument --cluster: nothing answers at {address} ({error.strerror or error})"
+            ) from None
+    if not address.startswith(CLIENT):
+        _ask(address)
+
+
+def _ask(address: str) -> None:
+    """Ask a cluster for its status, in another process.
+
+    Raises:
+        RunFailed: if there is none, or it does not answer in time.
+    """
+    command = [*STATUS, *([] if address == AUTO else ["--address", address])]
+    try:
+        subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        return
+    except subprocess.TimeoutExpired:
+        why = f"for {PATIENCE} seconds; is its head node still there, and is this its port?"
+    except subprocess.CalledProcessError as error:
+        hints = (hint for sign, hint in HINTS.items() if sign in error.stderr)
+        why = f"({next(hints, (error.stderr.strip().splitlines() or ['it failed'])[-1])})"
+    where = "on this machine" if address == AUTO else f"at {address}"
+    raise RunFailed(f"argument --cluster: no Ray cluster answers {where} {why}")

@@ -8,7 +8,8 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -19,10 +20,12 @@ from shared_keras.processes import local_pool
 from shared_keras.processes.cluster import answers, versions
 from shared_keras.processes.cluster.node import pin
 from shared_keras.processes.cluster.worker import RayWorker
+from shared_keras.processes.protocol import WorkerLost
 
 LOOK = 1  # seconds between two looks at the nodes
 SLOWEST = 2**17  # bytes a second that a network to the cluster carries at least
 PASSED_ON = ("JAX_", "KERAS_", "TF_")  # environment variables that may change a result
+SETUP = ("ModuleNotFoundError", "ImportError", "other versions")  # the node has to be set up
 BEGINS = 3  # workers that failed to begin, one after the other, before the pool gives up
 LONGEST_PAUSE = 60  # seconds until it asks for another worker where these fail to begin
 
@@ -50,6 +53,7 @@ class RayPool:
         self.notes = []
         self._claim, self._told = threading.Lock(), set()
         self._asked, self._present, self._unused = [], [], []
+        self._names = {}  # of nodes that are alive, by their ids
         self._started, self._looked, self._failed, self._not_before = 0, 0.0, 0, 0.0
         self._since = self._waiting_said = None  # when the waiting for a worker began
         self._used = False  # whether there has ever been a worker
@@ -124,10 +128,13 @@ class RayPool:
     def _look(self) -> None:
         """Forget the workers of dead nodes, and ask for those that there is room for."""
         nodes = self._nodes()
-        alive = {node["NodeID"] for node in nodes}
-        for worker in [w for w in (*self._present, *self._unused) if w.node not in alive]:
+        names = _names(nodes)
+        for node in [node for node in self._names if node not in names]:
+            name = self._names.pop(node)
+            self.notes.append(f"Node {name} is gone; what ran there starts over elsewhere.")
+        self._names |= names
+        for worker in [w for w in (*self._present, *self._unused) if w.node not in names]:
             self._forget(worker)
-            self.notes.append(f"Node {worker.node[:8]} is gone, and {worker.name} with it.")
         self._offered = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in nodes}
         self._room = sum(fit(node["Resources"], self.gpus_per_worker) for node in nodes)
         if self.count is not None and self.count > self._room > 0:
@@ -148,6 +155,8 @@ class RayPool:
         """Take a worker that has begun, unless its node would compute something else."""
         if error := worker.begun.exception():
             worker.stop()
+            if isinstance(error, WorkerLost):  # its node died
+                return
             self._failed += 1
             self._not_before = time.monotonic() + min(2 ** (self._failed - 1), LONGEST_PAUSE)
             self._why = f"a worker could not begin on a node ({str(error).strip('{}')})"
@@ -156,7 +165,8 @@ class RayPool:
         begun = worker.begun.result()
         worker.node, worker.cores = begun.node, begun.cores
         if differing := versions.differing(begun.versions, self._versions):
-            self._why = f"node {worker.node[:8]} of the cluster has other versions ({differing})"
+            name = self._names.get(worker.node, worker.node[:8])
+            self._why = f"node {name} of the cluster has other versions ({differing})"
             self._tell(f"{self._why}; it is not used.")
             self._unused.append(worker)  # it keeps its place, or another would be asked for
             return
@@ -196,7 +206,8 @@ class RayPool:
         if self._present:
             self._since = None
         elif not self._used and not self._asked and (self._unused or self._failed >= BEGINS):
-            raise RunFailed(f"{self._why}; install the same as here on the nodes")
+            setup = any(sign in self._why for sign in SETUP)
+            raise RunFailed(self._why + "; install the same as here on the nodes" * setup)
         elif self._since is None:
             self._since = now
         elif now - self._since > self.timeout:
@@ -213,6 +224,16 @@ class RayPool:
             what = f"{self.gpus_per_worker:g} GPUs" if self.gpus_per_worker else "a CPU core"
             return f"no node offers {what}"
         return self._why or "the nodes' cores are taken, or workers are still starting"
+
+
+def _names(nodes: Sequence[Mapping]) -> dict[str, str]:
+    """Return the addresses of nodes by their ids, with a port where nodes share an address."""
+    shared = Counter(node["NodeManagerAddress"] for node in nodes)
+    return {
+        node["NodeID"]: node["NodeManagerAddress"]
+        + f":{node['NodeManagerPort']}" * (shared[node["NodeManagerAddress"]] > 1)
+        for node in nodes
+    }
 
 
 def fit(resources: Mapping[str, float], gpus: float) -> int:

@@ -42,7 +42,8 @@ class RayWorker:
         self._gone = gone
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
         self._actor = ray.remote(Node).options(**options).remote()
-        self.begun = answers.future_of(self._actor.begin.remote(environment, gpus > 0))
+        begun = self._actor.begin.remote(environment, gpus > 0)
+        self.begun = answers.future_of(begun, lambda error: answers.NODE_DIED in str(error))
 
     def submit(self, function: Callable, *args) -> Future:
         """Run `function(*args)` on the node.
@@ -56,7 +57,7 @@ class RayWorker:
         except answers.FULL as error:
             raise RunFailed(answers.full(error)) from None
 
-        def innocent():
+        def innocent(error):
             return not _returned(lambda: alive) or self._machine_lost()
 
         return answers.future_of(reference, innocent, _unpacked)

@@ -1,5 +1,8 @@
 """How a connection to a cluster fails: in one sentence, and in time."""
 
+import signal
+import socket
+import sys
 import time
 
 import pytest
@@ -11,7 +14,7 @@ ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
 from ray._private import utils  # noqa: E402
 from ray.exceptions import ActorDiedError, ObjectStoreFullError  # noqa: E402
 
-from shared_keras.processes.cluster import answers  # noqa: E402
+from shared_keras.processes.cluster import answers, connection, pool  # noqa: E402
 from shared_keras.processes.cluster.pool import RayPool  # noqa: E402
 
 
@@ -19,6 +22,7 @@ from shared_keras.processes.cluster.pool import RayPool  # noqa: E402
     ("address", "error", "message"),
     [
         ("nonsense", BadInput, "expected auto, local, HOST:PORT or ray://HOST:PORT, got nonsense"),
+        ("http://127.0.0.1:8265", BadInput, "or ray://HOST:PORT, got http://127.0.0.1:8265"),
         ("127.0.0.1:9", RunFailed, "nothing answers at 127.0.0.1:9 "),
         ("ray://127.0.0.1:9", RunFailed, "nothing answers at ray://127.0.0.1:9 "),
     ],
@@ -27,6 +31,58 @@ def test_an_address_without_a_cluster_is_one_sentence(address, error, message, m
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(error, match=message):
         cluster.connect(address)
+
+
+def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    with pytest.raises(RunFailed, match="nothing answers at 127.0.0.1:9 "):
+        cluster.connect("auto")
+
+
+def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(connection, "PATIENCE", 3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} for 3 seconds; "):
+            cluster.connect(address)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("x.AuthenticationError: InvalidAuthToken: Authentication token is missing", "RAY_AUTH_M"),
+        ("Ray couldn't find an authentication token. Create a\nStackTrace\nmain()", "RAY_AUTH_M"),
+        ("Traceback\nray.exceptions.RpcError: Method not found!", "needs ray:// before the"),
+        ("ConnectionError: Could not find any running Ray instance.", "`ray start --head`"),
+        ("Traceback\nValueError: new", r"\(ValueError: new\)"),
+        ("", "it failed"),
+    ],
+)
+def test_what_the_status_says_becomes_advice(said, message, monkeypatch):
+    """As Ray 2.60 says it."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    status = (sys.executable, "-c", f"import sys; sys.exit({said!r} or 1)")
+    monkeypatch.setattr(connection, "STATUS", status)
+    with pytest.raises(RunFailed, match=f"no Ray .* on this machine .*{message}"):
+        cluster.connect("auto")
+
+
+def test_sigterm_does_what_it_did_before(monkeypatch):
+    def init(**options):
+        signal.signal(signal.SIGTERM, lambda *args: None)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray, "init", init)
+        monkeypatch.setattr(pool, "RayPool", lambda *args, **options: "workers")
+        assert cluster.connect("local") == "workers"
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_cluster_that_does_not_answer_is_given_up():
@@ -42,6 +98,8 @@ def test_a_cluster_of_another_version_is_told_with_both(monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(connection, "_ask", lambda address: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(RunFailed, match="auto has other versions: .*1.0 Python: 3.7.1 .* Ray: 2"):
         cluster.connect("auto")
 
@@ -51,18 +109,18 @@ def test_an_object_store_that_is_full_is_told(monkeypatch):
         raise ObjectStoreFullError("no")
 
     monkeypatch.setattr(ray, "put", refuse)
-    pool = object.__new__(RayPool)
+    made = object.__new__(RayPool)
     with pytest.raises(RunFailed, match="has no room for 2 MiB of images; `ray start"):
-        pool.share(bytes(2**21))
+        made.share(bytes(2**21))
 
 
 def test_a_slow_network_has_as_long_as_the_data_need(monkeypatch):
     monkeypatch.setattr(ray, "put", lambda data: time.sleep(0.4))
     monkeypatch.setattr(answers, "ANSWER", 0.1)
-    pool = object.__new__(RayPool)
-    assert pool.share(bytes(2**17)) is None
+    made = object.__new__(RayPool)
+    assert made.share(bytes(2**17)) is None
     with pytest.raises(RunFailed, match="0 MiB of images did not reach the cluster in 0 seconds"):
-        pool.share(bytes(9))
+        made.share(bytes(9))
 
 
 def test_of_a_traceback_the_exception_is_told():

@@ -18,6 +18,7 @@ pytest.importorskip("ray", reason="needs the extra `cluster`")
 from shared_keras.processes.cluster import pool as pools
 from shared_keras.processes.cluster import versions
 from shared_keras.processes.cluster.node import Begun, pin
+from shared_keras.processes.protocol import WorkerLost
 
 HERE = versions.here("jax")
 
@@ -50,12 +51,19 @@ def made(monkeypatch):
 
     def make(*cores, **options):
         nodes = [
-            {"NodeID": name, "Alive": True, "Resources": {"CPU": float(count)}}
+            {
+                "NodeID": name,
+                "Alive": True,
+                "Resources": {"CPU": float(count)},
+                "NodeManagerAddress": name,
+                "NodeManagerPort": 1,
+            }
             for name, count in zip(("one", "two", "three"), cores)
         ]
         monkeypatch.setattr(pools.RayPool, "_nodes", lambda self: nodes)
         return pools.RayPool(**options)
 
+    make.nodes = lambda: pools.RayPool._nodes(None)
     make.clock = clock
     return make
 
@@ -94,11 +102,44 @@ def test_workers_that_cannot_begin_end_the_search_with_the_reason(made):
     for worker in list(pool._asked):
         worker.fail("killed")  # by chance
     assert look(made, pool) == []
+    assert pool.notes == ["A worker could not begin on a node (killed)."]
     assert look(made, pool, 60) == [] and len(pool._asked) == 2
     for worker in list(pool._asked):
         worker.fail("ModuleNotFoundError: No module named 'shared_keras'")
     with pytest.raises(RunFailed, match=r"not begin on a node \(ModuleNotFoundError: .*'\); inst"):
         pool.workers()
+
+
+def test_workers_that_only_die_are_not_said_to_need_another_installation(made):
+    pool = made(3)
+    for worker in list(pool._asked):
+        worker.fail("killed")
+    with pytest.raises(RunFailed, match=r"a worker could not begin on a node \(killed\)$"):
+        pool.workers()
+
+
+def test_a_node_that_dies_is_told_and_its_workers_are_no_failures(made):
+    pool = made(1, 1, 1)
+    first, second, third = pool._asked
+    first.begin("one")
+    second.begin("two")
+    look(made, pool)
+    second.stop()  # its job found out first
+    del made.nodes()[1:]
+    third.begun.set_exception(WorkerLost())  # it died while it began
+    assert look(made, pool) == ["worker0"]
+    assert pool.notes == [
+        f"Node {name} is gone; what ran there starts over elsewhere." for name in ("two", "three")
+    ]
+    assert pool._failed == 0 and not pool._asked
+
+
+def test_nodes_that_share_an_address_are_told_apart(made):
+    pool = made(1, 1)
+    for node, port in zip(made.nodes(), (5, 7)):
+        node |= {"NodeManagerAddress": "10.0.0.1", "NodeManagerPort": port}
+    look(made, pool)
+    assert list(pool._names.values()) == ["10.0.0.1:5", "10.0.0.1:7"]
 
 
 def test_a_node_that_fails_beside_others_is_told_once_and_asked_seldom(made):
