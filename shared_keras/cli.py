@@ -17,8 +17,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         argv: Arguments of the command; by default those of this process.
 
     Returns:
-        The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C, 143 for SIGTERM; 3
-        if a port differs from its original.
+        The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C, 143 for SIGTERM, 3
+        for a port that differs from its original.
         `python -X dev` shows the traceback.
     """
     parser = flags.parser(task, command)

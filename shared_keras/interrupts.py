@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 
 _code = None  # with which this process is to end at once
+_terminated = False  # whether SIGTERM was heard; another one must not interrupt the cleaning up
 
 
 class Terminated(KeyboardInterrupt):
@@ -23,6 +24,8 @@ def heard() -> Iterator[None]:
 
     And repeat a Ctrl-C that Python would ignore, because it came while memory was freed.
     """
+    global _terminated
+    _terminated = False
     before, sys.unraisablehook = sys.unraisablehook, _repeat
     main = threading.current_thread() is threading.main_thread()
     ours = main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -37,7 +40,11 @@ def heard() -> Iterator[None]:
 
 
 def end_at_once(code: int) -> None:
-    """Let the process end without cleaning up; XLA, compiling in a thread, would abort."""
+    """Let the process end without cleaning up; XLA, compiling in a thread, would abort.
+
+    Args:
+        code: The exit code.
+    """
     global _code
     _code = code
 
@@ -52,18 +59,25 @@ def _leave() -> None:
 
 
 def _terminate(number, frame) -> None:
-    raise Terminated
+    global _terminated
+    if not _terminated:
+        _terminated = True
+        raise Terminated
 
 
 def _repeat(unraisable) -> None:
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(0.1, _interrupt).start()
+    global _terminated
+    if issubclass(unraisable.exc_type, Terminated):
+        _terminated = False
+        threading.Timer(0.1, _interrupt, [signal.SIGTERM]).start()
+    elif issubclass(unraisable.exc_type, KeyboardInterrupt):
+        threading.Timer(0.1, _interrupt, [signal.SIGINT]).start()
     else:
         sys.__unraisablehook__(unraisable)
 
 
-def _interrupt() -> None:
+def _interrupt(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # wakes a main thread that waits, too
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident, number)
     else:
-        _thread.interrupt_main()
+        _thread.interrupt_main(number)

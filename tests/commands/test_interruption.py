@@ -16,14 +16,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from shared_keras import cli
+from shared_keras import cli, interrupts
 from shared_keras.hyperband.space import Space
-from tests.conftest import MNIST
+from tests.conftest import MNIST, long
 
 ROOT = Path(__file__).parents[2]
 
 
 KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long version: fifty interruptions
+
+
+NAMES = ("number", "name", "code")
+CTRL_C, SIGTERM = (signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)
+STOPPED = pytest.mark.parametrize(NAMES, [CTRL_C, SIGTERM])
+STOPPED_IN_SEARCH = pytest.mark.parametrize(NAMES, [CTRL_C, pytest.param(*SIGTERM, marks=long)])
 
 
 def hear_ctrl_c():
@@ -74,16 +80,17 @@ def user(small_dirs, tmp_path_factory):
     return user
 
 
-def test_after_ctrl_c_the_same_command_goes_on(user, capsys):
-    name = "cut"
+@STOPPED_IN_SEARCH
+def test_after_it_the_same_command_goes_on(user, capsys, number, name, code):
+    name = name.lower()
     process = user.start(name)
     for line in process.stdout:
         if line.startswith("2/6"):
             time.sleep(0.3)  # until the next trials are running
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     rest, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == code, err
     assert "Traceback" not in err
     assert "The same command resumes from here" in rest
     assert not (user.folder(name) / "best.json").exists()
@@ -99,8 +106,10 @@ import ctypes, gc, signal, sys, time, types
 from mnist_keras.task import TASK
 from shared_keras import cli
 
+number = int(sys.argv.pop())
+
 def run(task, args):
-    gc.callbacks.append(lambda *_: gc.callbacks.clear() or signal.raise_signal(signal.SIGINT))
+    gc.callbacks.append(lambda *_: gc.callbacks.clear() or signal.raise_signal(number))
     gc.collect()
     for _ in range(200):  # a signal just before a long sleep would wait for its end
         time.sleep(0.1)
@@ -112,37 +121,27 @@ sys.exit(cli.main(TASK, "retrain"))
 """
 
 
-def test_ctrl_c_is_heard_where_python_ignores_it_and_ends_without_a_crash():
+@STOPPED
+def test_it_is_heard_where_python_ignores_it_and_ends_without_a_crash(number, name, code):
     """In a callback of the garbage collector, as JAX has; and although XLA aborts at the end."""
-    command = [sys.executable, "-c", HEARD]
+    command = [sys.executable, "-c", HEARD, str(int(number))]
     process = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, preexec_fn=hear_ctrl_c
     )
-    assert process.returncode == 130, process.stderr
-    assert process.stderr == "python -m mnist_keras.retrain: stopped by Ctrl-C\n"
+    assert process.returncode == code, process.stderr
+    assert process.stderr == f"python -m mnist_keras.retrain: stopped by {name}\n"
 
 
-TERMINATED = """
-import signal, sys, time, types
-from mnist_keras.task import TASK
-from shared_keras import cli
-
-def run(task, args):
-    signal.raise_signal(signal.SIGTERM)
-    time.sleep(20)
-
-sys.modules["shared_keras.commands.retrain"] = types.SimpleNamespace(run=run)
-sys.argv[1:] = ["--recipe", "mlp"]
-sys.exit(cli.main(TASK, "retrain"))
-"""
-
-
-def test_sigterm_ends_a_command_like_ctrl_c():
-    """As Slurm sends it when a job's time is over."""
-    command = [sys.executable, "-c", TERMINATED]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 143, process.stderr
-    assert process.stderr == "python -m mnist_keras.retrain: stopped by SIGTERM\n"
+def test_one_sigterm_is_heard_and_a_second_does_not_interrupt_the_cleaning_up():
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with interrupts.heard():
+            with pytest.raises(interrupts.Terminated):
+                signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("moment", range(KILLS))

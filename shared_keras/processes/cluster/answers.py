@@ -14,10 +14,9 @@ from shared_keras.processes.protocol import WorkerLost
 FULL = (ObjectStoreFullError, OutOfDiskError)
 ANSWER = 30  # seconds within which the cluster must answer; Ray ends this process after 60
 SILENT = (
-    "the cluster has not answered for {:g} seconds; is its head node still there? "
-    "The same command resumes from here"
+    "the cluster has not answered for {:g} seconds; is its head node still there? A search that "
+    "was running can be resumed"
 )
-NODE_DIED = "its node has died"  # what Ray says of an actor
 RAISED = re.compile(r"[\w.]+(Error|Exception)\b.*: \S")
 
 
@@ -87,15 +86,26 @@ def future_of(
 
 def first_sentence(error: BaseException) -> str:
     """Return the first line of an error of Ray, which may go on for many."""
-    return (_lines(error) or [type(error).__name__])[0].rstrip(".")
+    return (_lines(str(error)) or [type(error).__name__])[0].rstrip(".")
 
 
 def raised(error: BaseException) -> str:
     """Return the exception at the end of a traceback that an error quotes, or its first line."""
     if not isinstance(error, RayError):
         return f"{type(error).__name__}: {first_sentence(error)}"
-    ends = [line for line in _lines(error) if RAISED.match(line)]
-    return ends[-1] if ends else first_sentence(error)
+    return exception_in(str(error)) or first_sentence(error)
+
+
+def exception_in(text: str) -> str:
+    """Return the last line of a text that names an exception, or else the first, if any."""
+    lines = _lines(text)
+    ends = [line for line in lines if RAISED.match(line)]
+    return (ends[-1:] or lines[:1] or [""])[0]
+
+
+def node_died(error: RayError) -> bool:
+    """Whether Ray says that the machine of an actor is gone."""
+    return "its node has died" in str(error)
 
 
 def full(error: BaseException) -> str:
@@ -106,5 +116,5 @@ def full(error: BaseException) -> str:
     )
 
 
-def _lines(error: BaseException) -> list[str]:
-    return [line.strip() for line in str(error).splitlines() if line.strip()]
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]

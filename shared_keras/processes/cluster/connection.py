@@ -16,13 +16,14 @@ from shared_keras.errors import BadInput, RunFailed
 LOCAL = "local"
 AUTO = "auto"
 CLIENT = "ray://"
-PATIENCE = 20  # seconds within which a cluster must answer
-STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status")
-HINTS = {  # what `ray status` says, and what that means
-    "token": "its token is missing or wrong: `export RAY_AUTH_MODE=token`, with the token "
+VARIABLE = "RAY_ADDRESS"
+PATIENCE = 30  # seconds within which a cluster must answer
+STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
+HINTS = {  # what `ray status` says, in small letters, and what that means
+    "authentication": "its token is missing or wrong: `export RAY_AUTH_MODE=token`, with the token "
     "of the cluster in ~/.ray/auth_token",
-    "Method not found": "the port of a Ray client server needs ray:// before the address",
-    "Could not find any running Ray": "start one with `ray start --head`, or give HOST:PORT",
+    "method not found": "the port of a Ray client server needs ray:// before the address",
+    "could not find any running ray": "start one with `ray start --head`, or give HOST:PORT",
 }
 
 
@@ -63,10 +64,11 @@ def connect(
 
     if ray.is_initialized():
         return RayPool(workers, gpus_per_worker, timeout)
-    if address == AUTO:
-        address = os.environ.get("RAY_ADDRESS") or AUTO  # as Ray does
+    source = "argument --cluster"
+    if address == AUTO and os.environ.get(VARIABLE):
+        address, source = os.environ[VARIABLE], f"environment variable {VARIABLE}"  # as Ray does
     if address != LOCAL:
-        _check(address)
+        _check(address, source)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its next default
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     options = {"log_to_driver": False}
@@ -78,19 +80,19 @@ def connect(
     except Exception as error:
         text = " ".join(str(error).split())
         if text.startswith("Version mismatch"):
-            raise RunFailed(f"argument --cluster: {address} has other versions: {text}") from None
+            raise RunFailed(f"{source}: {address} has other versions: {text}") from None
         port = "; is this the port of its client server, by default 10001?"
         raise RunFailed(
-            f"argument --cluster: no Ray cluster answers at {address} ({first_sentence(error)})"
+            f"{source}: no Ray cluster answers at {address} ({first_sentence(error)})"
             + port * address.startswith(CLIENT)
         ) from None
-    opened = contextlib.ExitStack()
-    opened.callback(ray.shutdown)
-    opened.enter_context(_silent())
+    connection = contextlib.ExitStack()
+    connection.callback(ray.shutdown)
+    connection.enter_context(_silent())
     try:
-        return RayPool(workers, gpus_per_worker, timeout, disconnect=opened.close)
+        return RayPool(workers, gpus_per_worker, timeout, disconnect=connection.close)
     except BaseException:
-        opened.close()
+        connection.close()
         raise
 
 
@@ -117,11 +119,11 @@ def _silent() -> Iterator[None]:
     """
     from ray._private import worker
 
-    worker._worker_logs_enabled = False
+    before, worker._worker_logs_enabled = worker._worker_logs_enabled, False
     try:
         yield
     finally:
-        worker._worker_logs_enabled = True
+        worker._worker_logs_enabled = before
 
 
 @contextlib.contextmanager
@@ -130,49 +132,69 @@ def _own_end() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # there Ray leaves it alone, too
         return
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     try:
         yield
+    except SystemExit:  # Ray's own answer to SIGTERM
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _check(address: str) -> None:
+def _check(address: str, source: str) -> None:
     """Refuse what is no address, and where no cluster answers.
 
     `ray.init` would wait for ever, or end this process.
+
+    Args:
+        address: The address, or "auto".
+        source: Where it is from.
+
+    Raises:
+        BadInput: if it is no address.
+        RunFailed: if no cluster answers there.
     """
     if address != AUTO:
         host, _, port = address.removeprefix(CLIENT).rpartition(":")
         if not host or "/" in host or not port.isdigit():
             raise BadInput(
-                "argument --cluster: expected auto, local, HOST:PORT or ray://HOST:PORT, got "
-                f"{address}"
+                f"{source}: expected auto, local, HOST:PORT or ray://HOST:PORT, got {address}"
             )
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
             raise RunFailed(
-                f"argument --cluster: nothing answers at {address} ({error.strerror or error})"
+                f"{source}: nothing answers at {address} ({error.strerror or error})"
             ) from None
     if not address.startswith(CLIENT):
-        _ask(address)
+        _ask(address, source)
 
 
-def _ask(address: str) -> None:
+def _ask(address: str, source: str) -> None:
     """Ask a cluster for its status, in another process.
+
+    Args:
+        address: The address, or "auto".
+        source: Where it is from.
 
     Raises:
         RunFailed: if there is none, or it does not answer in time.
     """
-    command = [*STATUS, *([] if address == AUTO else ["--address", address])]
+    from shared_keras.processes.cluster import answers  # needs Ray
+
+    where = "on this machine" if address == AUTO else f"at {address}"
+    command = [*STATUS, address]
     try:
         subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return
     except subprocess.TimeoutExpired:
         why = f"for {PATIENCE} seconds; is its head node still there, and is this its port?"
     except subprocess.CalledProcessError as error:
-        hints = (hint for sign, hint in HINTS.items() if sign in error.stderr)
-        why = f"({next(hints, (error.stderr.strip().splitlines() or ['it failed'])[-1])})"
-    where = "on this machine" if address == AUTO else f"at {address}"
-    raise RunFailed(f"argument --cluster: no Ray cluster answers {where} {why}")
+        said = answers.exception_in(error.stderr) or "it gives no reason"
+        if "version mismatch" in said:
+            raise RunFailed(f"{source}: the cluster {where} has other versions: {said}") from None
+        hints = (hint for sign, hint in HINTS.items() if sign in error.stderr.lower())
+        why = f"({next(hints, said)})"
+    raise RunFailed(f"{source}: no Ray cluster answers {where} {why}")

@@ -53,10 +53,11 @@ class RayPool:
         self.notes = []
         self._claim, self._told = threading.Lock(), set()
         self._asked, self._present, self._unused = [], [], []
-        self._names = {}  # of nodes that are alive, by their ids
+        self._names = {}  # of nodes, by their ids
+        self._used = set()  # ids of the nodes that have had workers and are alive
         self._started, self._looked, self._failed, self._not_before = 0, 0.0, 0, 0.0
         self._since = self._waiting_said = None  # when the waiting for a worker began
-        self._used = False  # whether there has ever been a worker
+        self._begun = False  # whether there has ever been a worker
         self._why = None  # a worker is not there
         if gpus_per_worker is None:
             gpus_per_worker = float(any(n["Resources"].get("GPU") for n in self._nodes()))
@@ -128,12 +129,13 @@ class RayPool:
     def _look(self) -> None:
         """Forget the workers of dead nodes, and ask for those that there is room for."""
         nodes = self._nodes()
-        names = _names(nodes)
-        for node in [node for node in self._names if node not in names]:
-            name = self._names.pop(node)
-            self.notes.append(f"Node {name} is gone; what ran there starts over elsewhere.")
-        self._names |= names
-        for worker in [w for w in (*self._present, *self._unused) if w.node not in names]:
+        self._names |= _names(nodes)
+        alive = {node["NodeID"] for node in nodes}
+        for node in sorted(self._used - alive):
+            self._used.remove(node)
+            rest = "; what ran there starts over elsewhere" if alive else ""
+            self.notes.append(f"Node {self._names[node]} is gone{rest}.")
+        for worker in [w for w in (*self._present, *self._unused) if w.node not in alive]:
             self._forget(worker)
         self._offered = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in nodes}
         self._room = sum(fit(node["Resources"], self.gpus_per_worker) for node in nodes)
@@ -175,7 +177,8 @@ class RayPool:
                 f"Nodes have another processor ({begun.processors}) than this machine: results may "
                 "differ in the last digits from those of this machine."
             )
-        self._failed, self._why, self._used = 0, None, True
+        self._failed, self._why, self._begun = 0, None, True
+        self._used.add(worker.node)
         self._present.append(worker)
         self._pin_beside(worker)
 
@@ -205,7 +208,7 @@ class RayPool:
         now = time.monotonic()
         if self._present:
             self._since = None
-        elif not self._used and not self._asked and (self._unused or self._failed >= BEGINS):
+        elif not self._begun and not self._asked and (self._unused or self._failed >= BEGINS):
             setup = any(sign in self._why for sign in SETUP)
             raise RunFailed(self._why + "; install the same as here on the nodes" * setup)
         elif self._since is None:

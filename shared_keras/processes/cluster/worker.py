@@ -43,7 +43,7 @@ class RayWorker:
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
         self._actor = ray.remote(Node).options(**options).remote()
         begun = self._actor.begin.remote(environment, gpus > 0)
-        self.begun = answers.future_of(begun, lambda error: answers.NODE_DIED in str(error))
+        self.begun = answers.future_of(begun, answers.node_died)
 
     def submit(self, function: Callable, *args) -> Future:
         """Run `function(*args)` on the node.
@@ -58,7 +58,8 @@ class RayWorker:
             raise RunFailed(answers.full(error)) from None
 
         def innocent(error):
-            return not _returned(lambda: alive) or self._machine_lost()
+            died = answers.node_died(error)
+            return died or not _returned(lambda: alive) or self._machine_lost()
 
         return answers.future_of(reference, innocent, _unpacked)
 

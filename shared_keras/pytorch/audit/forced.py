@@ -15,6 +15,7 @@ from shared_keras.pytorch.audit.nets.kinds import Order
 from shared_keras.pytorch.audit.nets.torch_net import Trace, Unit
 
 EPS = float(np.finfo(np.float32).eps)
+MOST_ROUNDING = 1e-3  # what is measured and larger, relative to its scale, is no rounding
 NEUTRAL = {"gamma": 1.0}  # what a weight that PyTorch lacks has to be; others: zero
 
 
@@ -69,9 +70,18 @@ class Match:
 
 @dataclass
 class Forced:
-    """A run of the Keras model in which each matched layer puts out what PyTorch's does."""
+    """A run of the Keras model in which each matched layer puts out what PyTorch's does.
+
+    Attributes:
+        matches: The layers with weights that stand for calls of PyTorch.
+        calls: The calls of all layers with weights, in order; None where there is no match.
+        plain: Layers without weights behind the last match.
+        outputs: What the model puts out.
+        stopped: Why it ended early, if it did.
+    """
 
     matches: list[Match]
+    calls: list[Match | None]
     plain: list[keras.layers.Layer]
     outputs: list[np.ndarray]
     stopped: str | None = None
@@ -119,9 +129,7 @@ def unit_tolerance(unit: Unit) -> float:
     exact = exact[0] if isinstance(exact, tuple) else exact
     rounding = distance(unit.output, torch_net.array(exact))
     rounding = max(rounding if math.isfinite(rounding) else 0, 2 * EPS * largest(unit.output))
-    gamma = getattr(unit.module, "weight", None)
-    summed = batch_rounding(unit) * (1.0 if gamma is None else float(gamma.detach().abs().max()))
-    return max(16 * rounding, summed)
+    return max(16 * rounding, batch_rounding(unit) * largest(unit.output))
 
 
 def batch_rounding(unit: Unit) -> float:
@@ -130,11 +138,12 @@ def batch_rounding(unit: Unit) -> float:
     They are sums of n values, which some backends form one after the other. Zero for a layer
     that does not use the batch's statistics.
     """
-    if unit.kind != "batch norm" or not unit.training:
+    if unit.kind != "batch norm" or not (unit.training or not unit.module.track_running_stats):
         return 0.0
     values = np.moveaxis(unit.input.astype(np.float64), 1, 0).reshape(unit.input.shape[1], -1)
     spread = np.sqrt(values.var(1) + unit.module.eps)
-    return EPS * math.sqrt(values.shape[1]) * float((np.abs(values).max(1) / spread).max())
+    size = float((np.sqrt((values**2).mean(1)) / spread).max())
+    return min(4 * EPS * math.sqrt(values.shape[1]) * size, MOST_ROUNDING)
 
 
 class ForcedRun:
@@ -144,11 +153,13 @@ class ForcedRun:
         self.pair, self.trace, self.values = pair, trace, values
         self.left = list(trace.units)
         self.matches: list[Match] = []
+        self.calls: list[Match | None] = []
         self.plain: list[keras.layers.Layer] = []
 
     def on_layer(self, layer, compute, inputs, args, kwargs):
         own_inputs = ops.convert_to_numpy(inputs)
         match = self._match(layer, own_inputs)
+        self.calls.append(match)
         if match is None:
             return compute(inputs, *args, **kwargs)
         unit = match.unit

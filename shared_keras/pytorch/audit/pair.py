@@ -59,13 +59,13 @@ class Pair:
         """Return the samples per step of the comparison."""
         return self.theirs.batch_size or self.ours.batch_size or 64
 
-    def torch_batch(self, rows: slice) -> Any:
+    def torch_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the PyTorch model takes for some samples."""
         x = take(self.x, rows)
         with torch.no_grad():
             return tensors(self.theirs.preprocess(x) if self.theirs.preprocess else x)
 
-    def keras_batch(self, rows: slice) -> Any:
+    def keras_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the Keras model takes for some samples."""
         x = take(self.x, rows)
         return self.ours.preprocess(x) if self.ours.preprocess else x
@@ -133,7 +133,7 @@ class Pair:
                 if not run.matches or not any(m.misfits or m.error > 1e30 for m in run.matches):
                     raise
                 stopped = " ".join(str(error).split())[:200]
-        return Forced(run.matches, run.plain, outputs, stopped)
+        return Forced(run.matches, run.calls, run.plain, outputs, stopped)
 
     def reforce(self) -> None:
         """Run again, after something was undone."""

@@ -203,7 +203,7 @@ def arrays(x: Any) -> Any:
     return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
-def take(x: Any, rows: slice) -> Any:
+def take(x: Any, rows: slice | np.ndarray) -> Any:
     """Return some samples of an array, or of each of several arrays."""
     if isinstance(x, dict):
         return {name: take(each, rows) for name, each in x.items()}

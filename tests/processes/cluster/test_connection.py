@@ -36,28 +36,32 @@ def test_an_address_without_a_cluster_is_one_sentence(address, error, message, m
 def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    with pytest.raises(RunFailed, match="nothing answers at 127.0.0.1:9 "):
+    with pytest.raises(RunFailed, match="variable RAY_ADDRESS: nothing answers at 127.0.0.1:9 "):
         cluster.connect("auto")
 
 
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(connection, "PATIENCE", 3)
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    monkeypatch.setattr(connection, "PATIENCE", 5)
+    with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} for 3 seconds; "):
+        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} for 5 seconds; "):
             cluster.connect(address)
+        server.settimeout(1)
+        for _ in range(2):  # whether anything listens, and then Ray
+            server.accept()[0].close()
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
+        ("a.py\nRuntimeError: Ray version mismatch: cluster has Ray version 1.0", "versions: Runt"),
         ("x.AuthenticationError: InvalidAuthToken: Authentication token is missing", "RAY_AUTH_M"),
         ("Ray couldn't find an authentication token. Create a\nStackTrace\nmain()", "RAY_AUTH_M"),
         ("Traceback\nray.exceptions.RpcError: Method not found!", "needs ray:// before the"),
         ("ConnectionError: Could not find any running Ray instance.", "`ray start --head`"),
         ("Traceback\nValueError: new", r"\(ValueError: new\)"),
-        ("", "it failed"),
+        ("", "it gives no reason"),
     ],
 )
 def test_what_the_status_says_becomes_advice(said, message, monkeypatch):
@@ -66,23 +70,40 @@ def test_what_the_status_says_becomes_advice(said, message, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     status = (sys.executable, "-c", f"import sys; sys.exit({said!r} or 1)")
     monkeypatch.setattr(connection, "STATUS", status)
-    with pytest.raises(RunFailed, match=f"no Ray .* on this machine .*{message}"):
+    with pytest.raises(RunFailed, match=f"^argument --cluster: .* on this machine .*{message}"):
         cluster.connect("auto")
 
 
-def test_sigterm_does_what_it_did_before(monkeypatch):
-    def init(**options):
-        signal.signal(signal.SIGTERM, lambda *args: None)
+@pytest.fixture
+def handled(monkeypatch):
+    """Return the signals that a handler of the user's for SIGTERM got."""
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    yield heard
+    signal.signal(signal.SIGTERM, before)
 
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        monkeypatch.setattr(ray, "is_initialized", lambda: False)
-        monkeypatch.setattr(ray, "init", init)
-        monkeypatch.setattr(pool, "RayPool", lambda *args, **options: "workers")
-        assert cluster.connect("local") == "workers"
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+def test_sigterm_does_what_it_did_before(handled, monkeypatch):
+    def init(**options):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(pool, "RayPool", lambda *args, **options: "workers")
+    assert cluster.connect("local") == "workers"
+    signal.raise_signal(signal.SIGTERM)
+    assert handled == [signal.SIGTERM]
+
+
+def test_sigterm_while_ray_connects_is_heard_too(handled, monkeypatch):
+    def init(**options):  # as Ray does
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(SystemExit):
+        cluster.connect("local")
+    assert handled == [signal.SIGTERM]
 
 
 def test_a_cluster_that_does_not_answer_is_given_up():
@@ -98,7 +119,7 @@ def test_a_cluster_of_another_version_is_told_with_both(monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
-    monkeypatch.setattr(connection, "_ask", lambda address: None)
+    monkeypatch.setattr(connection, "_ask", lambda *args: None)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(RunFailed, match="auto has other versions: .*1.0 Python: 3.7.1 .* Ray: 2"):
         cluster.connect("auto")

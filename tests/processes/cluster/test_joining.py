@@ -126,12 +126,12 @@ def test_a_node_that_dies_is_told_and_its_workers_are_no_failures(made):
     look(made, pool)
     second.stop()  # its job found out first
     del made.nodes()[1:]
-    third.begun.set_exception(WorkerLost())  # it died while it began
+    third.begun.set_exception(WorkerLost())  # with the third node, while it began
     assert look(made, pool) == ["worker0"]
-    assert pool.notes == [
-        f"Node {name} is gone; what ran there starts over elsewhere." for name in ("two", "three")
-    ]
+    assert pool.notes == ["Node two is gone; what ran there starts over elsewhere."]
     assert pool._failed == 0 and not pool._asked
+    made.nodes().clear()
+    assert look(made, pool) == [] and pool.notes[1:] == ["Node one is gone."]
 
 
 def test_nodes_that_share_an_address_are_told_apart(made):

@@ -27,6 +27,8 @@ from tests.hyperband.healthy_search import FIT, X, Y, make, outcome, search
 ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
 from ray import cluster_utils  # noqa: E402
 
+from shared_keras.processes.cluster import connection  # noqa: E402
+
 KILLS = int(os.environ.get("KILLS", "2"))  # KILLS=25 is the long version
 
 
@@ -143,6 +145,9 @@ class TestOneSearchAfterTheOther:
         gone = f"Node {name} is gone; what ran there starts over elsewhere."
         until(lambda: pool.workers() and gone in pool.notes, 60)
         until(lambda: len(pool.workers()) == before)
+
+    def test_the_cluster_is_asked_as_ray_status_does(self, nodes, pool):
+        assert connection._ask(nodes.address, "argument --cluster") is None
 
     def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

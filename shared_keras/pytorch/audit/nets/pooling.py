@@ -16,7 +16,10 @@ from shared_keras.pytorch.audit.changes import attributes
 
 @contextlib.contextmanager
 def exact(model_layers: Sequence[layers.Layer]) -> Iterator[None]:
-    """Within this context, MaxPooling3D on TensorFlow has the gradient it has elsewhere."""
+    """Within this context, MaxPooling3D on TensorFlow has the gradient that it has elsewhere.
+
+    Not where its call was replaced, or is a subclass's own.
+    """
     with contextlib.ExitStack() as stack:
         for layer in blurred(model_layers):
             stack.enter_context(attributes(layer, call=partial(largest, layer)))
@@ -24,10 +27,14 @@ def exact(model_layers: Sequence[layers.Layer]) -> Iterator[None]:
 
 
 def blurred(model_layers: Sequence[layers.Layer]) -> list[layers.Layer]:
-    """Return the layers whose gradient goes to more than one value."""
+    """Return the layers whose gradient may go to more than one value."""
     if keras.backend.backend() != "tensorflow":
         return []
-    return [layer for layer in model_layers if isinstance(layer, layers.MaxPooling3D)]
+    return [
+        layer
+        for layer in model_layers
+        if type(layer) is layers.MaxPooling3D and "call" not in layer.__dict__
+    ]
 
 
 def largest(layer: layers.MaxPooling3D, x: Any) -> Any:

@@ -1,6 +1,7 @@
 """Some steps of PyTorch's training, for stage 6: with nothing dropped, in float32 and float64."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,27 +72,13 @@ def train(
     make = pair.theirs.optimizer
     record.optimizer = make(module.parameters()) if make is not None else None
     for step in range(STEPS):
-        chosen = rows(pair, step)
-        inputs = pair.torch_batch(chosen)
-        outputs = call(module, torch_net.doubled(inputs) if double else inputs)
-        first = outputs if isinstance(outputs, torch.Tensor) else None
-        y = labels(take(pair.y, chosen), first)
-        loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
-        module.zero_grad()
-        loss.backward()
+        _backward(pair, module, step, double)
         for name, amount in (noise or {}).items():
             if own[name].grad is not None:
                 own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(
                     amount
                 )
-        record.gradients.append(
-            {
-                name: torch_net.array(p.grad)
-                if p.grad is not None
-                else np.zeros(p.shape, "float32")
-                for name, p in own.items()
-            }
-        )
+        record.gradients.append(_gradients(net))
         if record.optimizer is None:
             break
         record.optimizer.step()
@@ -108,6 +95,30 @@ def in_float64(pair: Pair) -> Training | None:
             return train(pair, net, double=True)
         except RuntimeError:
             return None
+
+
+def gradients_in_float64(
+    pair: Pair, values: Mapping[str, np.ndarray], step: int
+) -> dict[str, np.ndarray] | None:
+    """Return the gradients of a step in float64, by name, or None if the loss does not take it.
+
+    Args:
+        pair: Both sides.
+        values: The parameters to take them at, by name.
+        step: The step.
+    """
+    with torch_net.in_float64(pair.torch.module) as module:
+        net = copy.copy(pair.torch)
+        net.module = module
+        with torch.no_grad():
+            for name, parameter in net.parameters().items():
+                parameter.copy_(torch.from_numpy(values[name]))
+        net.train_without_chance()
+        try:
+            _backward(pair, module, step, double=True)
+        except RuntimeError:
+            return None
+        return _gradients(net)
 
 
 def disturbed(
@@ -130,3 +141,22 @@ def disturbed(
         for name, gradient in theirs.gradients[0].items()
     }
     return train(pair, torch_net.TorchNet(pair.torch.module), noise=noise)
+
+
+def _backward(pair, module, step, double) -> None:
+    """Give the parameters the gradients of a step."""
+    chosen = rows(pair, step)
+    inputs = pair.torch_batch(chosen)
+    outputs = call(module, torch_net.doubled(inputs) if double else inputs)
+    first = outputs if isinstance(outputs, torch.Tensor) else None
+    y = labels(take(pair.y, chosen), first)
+    loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
+    module.zero_grad()
+    loss.backward()
+
+
+def _gradients(net) -> dict[str, np.ndarray]:
+    return {
+        name: np.zeros(p.shape, "float32") if p.grad is None else torch_net.array(p.grad)
+        for name, p in net.parameters().items()
+    }
