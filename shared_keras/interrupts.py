@@ -4,14 +4,17 @@ import _thread
 import atexit
 import contextlib
 import gc
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 _code = None  # with which this process is to end at once
-_terminated = False  # whether SIGTERM was heard; another one must not interrupt the cleaning up
+_terminated = -math.inf  # when SIGTERM was heard
+PAUSE = 10  # seconds for cleaning up, in which another SIGTERM is not heard
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,10 +25,10 @@ class Terminated(KeyboardInterrupt):
 def heard() -> Iterator[None]:
     """Raise `Terminated` on SIGTERM, where that would end the process without a word.
 
-    And repeat a Ctrl-C that Python would ignore, because it came while memory was freed.
+    And repeat either signal if Python would ignore it, because it came while memory was freed.
     """
     global _terminated
-    _terminated = False
+    _terminated = -math.inf
     before, sys.unraisablehook = sys.unraisablehook, _repeat
     main = threading.current_thread() is threading.main_thread()
     ours = main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -47,6 +50,7 @@ def end_at_once(code: int) -> None:
     """
     global _code
     _code = code
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @atexit.register  # before all others, so that it is called after them
@@ -60,15 +64,15 @@ def _leave() -> None:
 
 def _terminate(number, frame) -> None:
     global _terminated
-    if not _terminated:
-        _terminated = True
+    if time.monotonic() - _terminated > PAUSE:
+        _terminated = time.monotonic()
         raise Terminated
 
 
 def _repeat(unraisable) -> None:
     global _terminated
     if issubclass(unraisable.exc_type, Terminated):
-        _terminated = False
+        _terminated = -math.inf
         threading.Timer(0.1, _interrupt, [signal.SIGTERM]).start()
     elif issubclass(unraisable.exc_type, KeyboardInterrupt):
         threading.Timer(0.1, _interrupt, [signal.SIGINT]).start()

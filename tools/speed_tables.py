@@ -97,7 +97,7 @@ def measured_on() -> str:
                 case["date"],
                 f"{case['processor']}, {case['device']}",
                 versions,
-                (case["commit"] or "")[:7],
+                _short(case["commit"] or ""),
             ]
         )
     return table(("command", "date", "machine", "versions", "commit"), rows)
@@ -142,3 +142,9 @@ def _cell(found: dict) -> str:
     if found["goal"]:
         text += f"; {_goal(found['goal'], found['ratio'] >= found['goal'])}"
     return f"{text})"
+
+
+def _short(commit: str) -> str:
+    """Return the first digits of a commit, and whether the files differed from it."""
+    digits, _, dirty = commit.partition("-")
+    return digits[:7] + f"-{dirty}" * bool(dirty)

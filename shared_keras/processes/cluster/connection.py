@@ -23,6 +23,7 @@ HINTS = {  # what `ray status` says, in small letters, and what that means
     "authentication": "its token is missing or wrong: `export RAY_AUTH_MODE=token`, with the token "
     "of the cluster in ~/.ray/auth_token",
     "method not found": "the port of a Ray client server needs ray:// before the address",
+    "found multiple active ray": "there are several: give HOST:PORT",
     "could not find any running ray": "start one with `ray start --head`, or give HOST:PORT",
 }
 
@@ -75,8 +76,10 @@ def connect(
     if address == LOCAL:
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
     try:
-        with _quiet(), _own_end():
+        with _sigterm_kept(), _quiet():
             ray.init(address=address, **options)  # not in a thread: its end would end Ray
+    except RunFailed:
+        raise
     except Exception as error:
         text = " ".join(str(error).split())
         if text.startswith("Version mismatch"):
@@ -86,10 +89,13 @@ def connect(
             f"{source}: no Ray cluster answers at {address} ({first_sentence(error)})"
             + port * address.startswith(CLIENT)
         ) from None
+    except BaseException:
+        ray.shutdown()
+        raise
     connection = contextlib.ExitStack()
-    connection.callback(ray.shutdown)
-    connection.enter_context(_silent())
     try:
+        connection.enter_context(_silent())
+        connection.callback(ray.shutdown)
         return RayPool(workers, gpus_per_worker, timeout, disconnect=connection.close)
     except BaseException:
         connection.close()
@@ -127,7 +133,7 @@ def _silent() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_end() -> Iterator[None]:
+def _sigterm_kept() -> Iterator[None]:
     """Keep what this process does on SIGTERM, in place of which Ray has its own."""
     if threading.current_thread() is not threading.main_thread():
         yield  # there Ray leaves it alone, too
@@ -138,7 +144,7 @@ def _own_end() -> Iterator[None]:
     except SystemExit:  # Ray's own answer to SIGTERM
         signal.signal(signal.SIGTERM, before)
         signal.raise_signal(signal.SIGTERM)
-        raise
+        raise RunFailed("SIGTERM came while Ray connected") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -190,7 +196,7 @@ def _ask(address: str, source: str) -> None:
         subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return
     except subprocess.TimeoutExpired:
-        why = f"for {PATIENCE} seconds; is its head node still there, and is this its port?"
+        why = f"within {PATIENCE} seconds; is its head node still there, and is this its port?"
     except subprocess.CalledProcessError as error:
         said = answers.exception_in(error.stderr) or "it gives no reason"
         if "version mismatch" in said:

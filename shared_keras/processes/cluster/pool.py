@@ -134,7 +134,7 @@ class RayPool:
         for node in sorted(self._used - alive):
             self._used.remove(node)
             rest = "; what ran there starts over elsewhere" if alive else ""
-            self.notes.append(f"Node {self._names[node]} is gone{rest}.")
+            self.notes.append(f"Node {self._names.get(node, node[:8])} is gone{rest}.")
         for worker in [w for w in (*self._present, *self._unused) if w.node not in alive]:
             self._forget(worker)
         self._offered = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in nodes}

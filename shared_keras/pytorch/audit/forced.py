@@ -74,8 +74,8 @@ class Forced:
 
     Attributes:
         matches: The layers with weights that stand for calls of PyTorch.
-        calls: The calls of all layers with weights, in order; None where there is no match.
-        plain: Layers without weights behind the last match.
+        calls: The calls of all layers of known kinds, in order; None where there is no match.
+        plain: Other layers behind the last match.
         outputs: What the model puts out.
         stopped: Why it ended early, if it did.
     """

@@ -11,7 +11,7 @@ from shared_keras.errors import BadInput, RunFailed
 from shared_keras.processes import cluster
 
 ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
-from ray._private import utils  # noqa: E402
+from ray._private import utils, worker  # noqa: E402
 from ray.exceptions import ActorDiedError, ObjectStoreFullError  # noqa: E402
 
 from shared_keras.processes.cluster import answers, connection, pool  # noqa: E402
@@ -42,10 +42,10 @@ def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
 
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(connection, "PATIENCE", 5)
+    monkeypatch.setattr(connection, "PATIENCE", 8)
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} for 5 seconds; "):
+        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} within 8 s"):
             cluster.connect(address)
         server.settimeout(1)
         for _ in range(2):  # whether anything listens, and then Ray
@@ -89,8 +89,8 @@ def test_sigterm_does_what_it_did_before(handled, monkeypatch):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(pool, "RayPool", lambda *args, **options: "workers")
-    assert cluster.connect("local") == "workers"
+    monkeypatch.setattr(pool, "RayPool", lambda *args, disconnect: disconnect)
+    cluster.connect("local")()
     signal.raise_signal(signal.SIGTERM)
     assert handled == [signal.SIGTERM]
 
@@ -101,9 +101,24 @@ def test_sigterm_while_ray_connects_is_heard_too(handled, monkeypatch):
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(SystemExit):
+    with pytest.raises(RunFailed, match="^SIGTERM came while Ray connected$"):
         cluster.connect("local")
     assert handled == [signal.SIGTERM]
+
+
+def test_ray_prints_nothing_of_its_own_until_the_connection_has_ended(monkeypatch):
+    def end():
+        ended.append(worker._worker_logs_enabled)
+
+    ended = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "shutdown", end)
+    monkeypatch.setattr(pool, "RayPool", lambda *args, disconnect: disconnect)
+    disconnect = cluster.connect("local")
+    assert not worker._worker_logs_enabled
+    disconnect()
+    assert ended == [False] and worker._worker_logs_enabled
 
 
 def test_a_cluster_that_does_not_answer_is_given_up():

@@ -134,6 +134,16 @@ def test_a_node_that_dies_is_told_and_its_workers_are_no_failures(made):
     assert look(made, pool) == [] and pool.notes[1:] == ["Node one is gone."]
 
 
+def test_a_node_that_came_and_went_between_two_looks_is_no_error(made):
+    pool = made(1, count=2)
+    first, second = pool._asked
+    first.begin("one")
+    second.begin("a node of which the pool never heard")
+    look(made, pool)
+    assert look(made, pool) == ["worker0"]
+    assert pool.notes[-1].startswith("Node a node o is gone;")
+
+
 def test_nodes_that_share_an_address_are_told_apart(made):
     pool = made(1, 1)
     for node, port in zip(made.nodes(), (5, 7)):

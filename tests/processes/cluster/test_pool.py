@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -146,8 +147,14 @@ class TestOneSearchAfterTheOther:
         until(lambda: pool.workers() and gone in pool.notes, 60)
         until(lambda: len(pool.workers()) == before)
 
-    def test_the_cluster_is_asked_as_ray_status_does(self, nodes, pool):
-        assert connection._ask(nodes.address, "argument --cluster") is None
+    def test_the_cluster_answers_when_it_is_asked(self, nodes, pool, monkeypatch):
+        found = []
+        run = subprocess.run
+        monkeypatch.setattr(
+            subprocess, "run", lambda *args, **options: found.append(run(*args, **options))
+        )
+        connection._ask(nodes.address, "argument --cluster")
+        assert found[0].returncode == 0 and found[0].stdout
 
     def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

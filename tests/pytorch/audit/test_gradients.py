@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from shared_keras.pytorch.audit.nets import differentiation, pooling  # noqa: E402
-from shared_keras.pytorch.audit.stages import gradients  # noqa: E402
+from shared_keras.pytorch.audit.stages import gradients, steps  # noqa: E402
 from tests.conftest import LONG, long  # noqa: E402
 from tests.pytorch.audit import parts  # noqa: E402
 from tests.pytorch.audit.test_audit import FAITHFUL, PLANTED, audited, expected  # noqa: E402
@@ -21,7 +21,7 @@ ONLY_THERE = "gradients agree only at PyTorch's outputs of each layer"
 
 @pytest.fixture
 def flipped(monkeypatch):
-    """Turn a gradient of the model as it is around."""
+    """Turn the last gradient of the model as it is around."""
     right = gradients.as_it_is
 
     def as_it_is(pair, weights):
@@ -29,7 +29,7 @@ def flipped(monkeypatch):
 
         def run(step):
             found = compute(step)
-            return replace(found, values=[-found.values[0], *found.values[1:]])
+            return replace(found, values=[*found.values[:-1], -found.values[-1]])
 
         return run
 
@@ -53,11 +53,11 @@ def test_what_is_planted_is_named_beside_a_flipped_gradient(name, flipped):
     pair, options, _ = PLANTED[name]
     report = audited(pair, 0, **options)
     assert set(report.causes) == expected(name), report.findings
+    assert LONG or any(note.startswith(ONLY_THERE) for note in notes(report))
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.99])
-@pytest.mark.parametrize("name", ["normed_cnn", "lstm"] if LONG else ["mlp"])
-def test_a_gradient_of_another_size_is_found_though_all_outputs_are_the_same(name, factor):
+def scaled_in(name, factor):
+    """Return a pair whose gradients before the last layer are scaled in the port."""
     part = keras.layers.Lambda(lambda x: factor * x + (1 - factor) * keras.ops.stop_gradient(x))
 
     def pair(seed):
@@ -69,7 +69,27 @@ def test_a_gradient_of_another_size_is_found_though_all_outputs_are_the_same(nam
 
         return theirs, replace(ours, model=port), x, y
 
-    report = audited(pair, 0)
+    return pair
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.99])
+@pytest.mark.parametrize("name", ["normed_cnn", "lstm"] if LONG else ["mlp"])
+def test_a_gradient_of_another_size_is_found_though_all_outputs_are_the_same(name, factor):
+    report = audited(scaled_in(name, factor), 0)
+    assert "gradients differ" in [finding.cause for finding in report.findings]
+
+
+def test_a_flip_within_pytorch_itself_hides_nothing(monkeypatch):
+    """Between float32 and float64."""
+    right = steps.in_float64
+
+    def in_float64(pair):
+        exact = right(pair)
+        exact.gradients[0] = {name: 1.5 * value for name, value in exact.gradients[0].items()}
+        return exact
+
+    monkeypatch.setattr(steps, "in_float64", in_float64)
+    report = audited(scaled_in("mlp", 0.5), 0)
     assert "gradients differ" in [finding.cause for finding in report.findings]
 
 

@@ -35,6 +35,8 @@ from shared_keras.pytorch.audit.sides import take
 from shared_keras.pytorch.audit.stages.optimizer import Weight
 from shared_keras.pytorch.audit.torch_training import Training, rows
 
+MOST_COARSER = 64  # as many times as large as PyTorch's, rounding is no rounding
+
 
 @dataclass(frozen=True)
 class Gradients:
@@ -59,7 +61,7 @@ class Comparison:
         weight: The weight.
         ours: Keras's gradient.
         expected: PyTorch's.
-        rounding: PyTorch's less that in float64, or None if that is unknown.
+        rounding: PyTorch's gradient minus its gradient in float64, or None if that is unknown.
         size: The largest difference.
         tolerance: How far rounding may take it.
     """
@@ -72,7 +74,7 @@ class Comparison:
     tolerance: float
 
 
-# Takes a step; returns None if Keras cannot put out PyTorch's numbers, as where layers differ.
+# Takes a step.
 Compute = Callable[[int], Gradients | None]
 
 
@@ -96,7 +98,8 @@ def given_theirs(pair: Pair, weights: Sequence[Weight], theirs: Training) -> Com
     """Return what computes gradients where each matched layer puts out what PyTorch's does.
 
     Gradients are those of the Keras layers; only the values that they are taken at are PyTorch's.
-    How far rounding takes them is measured, too.
+    How far rounding takes them is measured, too. It returns None where a layer, given PyTorch's
+    inputs, does not put out the same.
     """
 
     def loss(x, data, outputs):
@@ -188,14 +191,14 @@ def comparisons(
         expected = weight.carried(theirs.gradients[step], gradients=True)
         if expected.shape != gradient.shape:
             continue
-        scale = largest(expected) + most / 16
-        rounding, measured = None, min(16 * reversal, MOST_ROUNDING * scale)
+        scale, rounding, measured = largest(expected) + most / 16, None, reversal
         if exact is not None:
             rounding = expected - weight.carried(exact, gradients=True)
-            measured = max(measured, 16 * largest(rounding))
-            if largest(rounding) > largest(expected) / 2:
+            measured = max(reversal, largest(rounding))
+            if largest(expected) <= min(2 * largest(rounding), MOST_ROUNDING * most):
                 scale = 16 * most  # zero but for rounding, as for a bias before a batch norm
-        tolerance = max(max(64 * EPS, ours.statistics) * scale, measured)
+        relative = max(64 * EPS, ours.statistics)
+        tolerance = max(relative * scale, min(16 * measured, MOST_ROUNDING * scale))
         size = largest(expected - gradient)
         result.append(Comparison(weight, gradient, expected, rounding, size, tolerance))
     return result
@@ -231,7 +234,7 @@ def _coarser(found: Sequence[Comparison]) -> float:
     for each in found:
         if each.rounding is not None:
             squares += (((each.expected - each.ours) ** 2).sum(), (each.rounding**2).sum())
-    return max(1.0, float(np.sqrt(squares[0] / max(squares[1], 1e-30))))
+    return float(np.clip(np.sqrt(squares[0] / max(squares[1], 1e-30)), 1, MOST_COARSER))
 
 
 def _batch(pair, chosen) -> tuple:
