@@ -50,7 +50,8 @@ def end_at_once(code: int) -> None:
     """
     global _code
     _code = code
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @atexit.register  # before all others, so that it is called after them

@@ -1,6 +1,7 @@
 """The workers that a command uses: those of this machine, or of a cluster."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from shared_keras.errors import BadInput
@@ -26,6 +27,7 @@ def of(args) -> Iterator[Pool]:
                 )
         yield LocalPool(args.workers)
         return
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # Ray starts no cluster of its own accord
     gpus = 0.0 if args.device == "cpu" else args.gpus_per_worker
     timeout = {} if args.cluster_timeout is None else {"timeout": args.cluster_timeout}
     with cluster.connect(

@@ -17,8 +17,13 @@ LOCAL = "local"
 AUTO = "auto"
 CLIENT = "ray://"
 VARIABLE = "RAY_ADDRESS"
+LAST_PORT = 65535
 PATIENCE = 30  # seconds within which a cluster must answer
 STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
+OF_CLIENT = (
+    "is this the port of its client server, 10001 if none was given, and is the token here "
+    "(`export RAY_AUTH_MODE=token`)? On the head node, its log is ray_client_server.err"
+)
 HINTS = {  # what `ray status` says, in small letters, and what that means
     "authentication": "its token is missing or wrong: `export RAY_AUTH_MODE=token`, with the token "
     "of the cluster in ~/.ray/auth_token",
@@ -84,14 +89,14 @@ def connect(
         text = " ".join(str(error).split())
         if text.startswith("Version mismatch"):
             raise RunFailed(f"{source}: {address} has other versions: {text}") from None
-        port = "; is this the port of its client server, by default 10001?"
+        advice = f"; {OF_CLIENT}" if address.startswith(CLIENT) else ""
         raise RunFailed(
-            f"{source}: no Ray cluster answers at {address} ({first_sentence(error)})"
-            + port * address.startswith(CLIENT)
+            f"{source}: no Ray cluster answers at {address} ({first_sentence(error)}){advice}"
         ) from None
     except BaseException:
         ray.shutdown()
         raise
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # again: Ray has its own default
     connection = contextlib.ExitStack()
     try:
         connection.enter_context(_silent())
@@ -164,7 +169,7 @@ def _check(address: str, source: str) -> None:
     """
     if address != AUTO:
         host, _, port = address.removeprefix(CLIENT).rpartition(":")
-        if not host or "/" in host or not port.isdigit():
+        if not host or "/" in host or not port.isdigit() or int(port) > LAST_PORT:
             raise BadInput(
                 f"{source}: expected auto, local, HOST:PORT or ray://HOST:PORT, got {address}"
             )
@@ -196,7 +201,8 @@ def _ask(address: str, source: str) -> None:
         subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
         return
     except subprocess.TimeoutExpired:
-        why = f"within {PATIENCE} seconds; is its head node still there, and is this its port?"
+        port = "" if address == AUTO else ", and is this its port"
+        why = f"within {PATIENCE} seconds; is its head node still there{port}?"
     except subprocess.CalledProcessError as error:
         said = answers.exception_in(error.stderr) or "it gives no reason"
         if "version mismatch" in said:

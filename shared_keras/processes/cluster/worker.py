@@ -82,6 +82,8 @@ class RayWorker:
 
 def _returned(ask: Callable) -> bool:
     """Return whether the reference that `ask` returns gets a value in time."""
+    if not ray.is_initialized():  # it is over, and Ray would start a cluster to ask
+        return False
     try:
         ray.get(ask(), timeout=ASK)
     except Exception:

@@ -15,6 +15,7 @@ from ray._private import utils, worker  # noqa: E402
 from ray.exceptions import ActorDiedError, ObjectStoreFullError  # noqa: E402
 
 from shared_keras.processes.cluster import answers, connection, pool  # noqa: E402
+from shared_keras.processes.cluster import worker as worker_module  # noqa: E402
 from shared_keras.processes.cluster.pool import RayPool  # noqa: E402
 
 
@@ -23,6 +24,7 @@ from shared_keras.processes.cluster.pool import RayPool  # noqa: E402
     [
         ("nonsense", BadInput, "expected auto, local, HOST:PORT or ray://HOST:PORT, got nonsense"),
         ("http://127.0.0.1:8265", BadInput, "or ray://HOST:PORT, got http://127.0.0.1:8265"),
+        ("127.0.0.1:99999", BadInput, "or ray://HOST:PORT, got 127.0.0.1:99999"),
         ("127.0.0.1:9", RunFailed, "nothing answers at 127.0.0.1:9 "),
         ("ray://127.0.0.1:9", RunFailed, "nothing answers at ray://127.0.0.1:9 "),
     ],
@@ -31,6 +33,26 @@ def test_an_address_without_a_cluster_is_one_sentence(address, error, message, m
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(error, match=message):
         cluster.connect(address)
+
+
+def test_a_client_server_that_refuses_is_told_with_what_to_check(monkeypatch):
+    def refuse(**options):
+        raise ConnectionError("ray client connection timeout")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    with socket.create_server(("", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RunFailed, match=r"\(ray client connection timeout\); is this the port"):
+            cluster.connect(address)
+
+
+def test_a_worker_that_dies_after_the_end_is_not_asked_for(monkeypatch):
+    """Or Ray would start a cluster to ask."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    asked = []
+    assert not worker_module._returned(lambda: asked.append(1))
+    assert not asked
 
 
 def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
