@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from shared_keras import devices
 from shared_keras.errors import BadInput, RunFailed
@@ -20,6 +21,7 @@ VARIABLE = "RAY_ADDRESS"
 LAST_PORT = 65535
 PATIENCE = 30  # seconds within which a cluster must answer
 STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
+STUCK = "Initialization failure"  # a client server's process, which may hang at its first fork
 OF_CLIENT = (
     "is this the port of its client server, 10001 if none was given, and is the token here "
     "(`export RAY_AUTH_MODE=token`)? On the head node, its log is ray_client_server.err"
@@ -82,7 +84,7 @@ def connect(
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
     try:
         with _sigterm_kept(), _quiet():
-            ray.init(address=address, **options)  # not in a thread: its end would end Ray
+            _begin(address, options)
     except RunFailed:
         raise
     except Exception as error:
@@ -105,6 +107,18 @@ def connect(
     except BaseException:
         connection.close()
         raise
+
+
+def _begin(address: str, options: Mapping[str, Any]) -> None:
+    """Connect; not in a thread, whose end would end Ray."""
+    import ray
+
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        if STUCK not in str(error):
+            raise
+        ray.init(address=address, **options)
 
 
 @contextlib.contextmanager

@@ -47,6 +47,25 @@ def test_a_client_server_that_refuses_is_told_with_what_to_check(monkeypatch):
             cluster.connect(address)
 
 
+def test_a_client_server_that_is_stuck_once_is_asked_again(monkeypatch):
+    """As Ray's may be at its first connection, in its own words."""
+
+    def init(address, **options):
+        asked.append(address)
+        if len(asked) == 1:
+            raise ConnectionError("Initialization failure from server:\n")
+
+    asked = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(pool, "RayPool", lambda *args, disconnect: disconnect)
+    with socket.create_server(("", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        cluster.connect(address)()
+    assert asked == [address] * 2
+
+
 def test_a_worker_that_dies_after_the_end_is_not_asked_for(monkeypatch):
     """Or Ray would start a cluster to ask."""
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
