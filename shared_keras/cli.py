@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from shared_keras import devices, flags, interrupts
-from shared_keras.errors import BadInput, RunFailed
+from shared_keras.errors import BadInput, RunFailed, one_line
 from shared_keras.task import Task
 
 
@@ -45,7 +45,7 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output is gone
         return 1
     except Exception as error:
-        return _fail(parser, f"{type(error).__name__}: {error}", 1)
+        return _fail(parser, one_line(error), 1)
 
 
 def overview(task: Task, argv: list[str]) -> int:

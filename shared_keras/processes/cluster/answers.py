@@ -86,7 +86,7 @@ def future_of(
 
 def first_sentence(error: BaseException) -> str:
     """Return the first line of an error of Ray, which may go on for many."""
-    return (_lines(str(error)) or [type(error).__name__])[0].rstrip(".")
+    return _first_line(str(error)) or type(error).__name__
 
 
 def raised(error: BaseException) -> str:
@@ -98,9 +98,8 @@ def raised(error: BaseException) -> str:
 
 def exception_in(text: str) -> str:
     """Return the last line of a text that names an exception, or else the first, if any."""
-    lines = _lines(text)
-    ends = [line for line in lines if RAISED.match(line)]
-    return (ends[-1:] or lines[:1] or [""])[0]
+    ends = [line.strip() for line in text.splitlines() if RAISED.match(line.strip())]
+    return ends[-1] if ends else _first_line(text)
 
 
 def node_died(error: RayError) -> bool:
@@ -116,5 +115,5 @@ def full(error: BaseException) -> str:
     )
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip().rstrip(".")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared_keras.errors import BadInput
+from shared_keras.errors import BadInput, one_line
 from shared_keras.pytorch.audit import path, sides
 from shared_keras.pytorch.audit.findings import UNEXPLAINED, Finding, Report, Stage
 from shared_keras.pytorch.audit.pair import Pair
@@ -69,6 +69,6 @@ def _stage(name, compare_stage, pair) -> Stage:
     except BadInput:
         raise
     except Exception as error:
-        message = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        message = one_line(error)[:200]
         finding = Finding(name, UNEXPLAINED, f"could not be compared: {message}")
         return Stage(name, "stopped by an error", findings=(finding,))

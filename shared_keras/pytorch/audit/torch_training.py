@@ -1,7 +1,8 @@
 """Some steps of PyTorch's training, for stage 6: with nothing dropped, in float32 and float64."""
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,9 +89,7 @@ def train(
 
 def in_float64(pair: Pair) -> Training | None:
     """Return the same training in float64, or None if the loss does not take it."""
-    with torch_net.in_float64(pair.torch.module) as module:
-        net = copy.copy(pair.torch)
-        net.module = module
+    with _doubled(pair) as net:
         try:
             return train(pair, net, double=True)
         except RuntimeError:
@@ -107,15 +106,13 @@ def gradients_in_float64(
         values: The parameters to take them at, by name.
         step: The step.
     """
-    with torch_net.in_float64(pair.torch.module) as module:
-        net = copy.copy(pair.torch)
-        net.module = module
+    with _doubled(pair) as net:
         with torch.no_grad():
             for name, parameter in net.parameters().items():
                 parameter.copy_(torch.from_numpy(values[name]))
         net.train_without_chance()
         try:
-            _backward(pair, module, step, double=True)
+            _backward(pair, net.module, step, double=True)
         except RuntimeError:
             return None
         return _gradients(net)
@@ -141,6 +138,15 @@ def disturbed(
         for name, gradient in theirs.gradients[0].items()
     }
     return train(pair, torch_net.TorchNet(pair.torch.module), noise=noise)
+
+
+@contextlib.contextmanager
+def _doubled(pair) -> Iterator[torch_net.TorchNet]:
+    """Yield the original in float64, with its own parameters."""
+    with torch_net.in_float64(pair.torch.module) as module:
+        net = copy.copy(pair.torch)
+        net.module = module
+        yield net
 
 
 def _backward(pair, module, step, double) -> None:

@@ -19,6 +19,13 @@ from shared_keras.processes.cluster import worker as worker_module  # noqa: E402
 from shared_keras.processes.cluster.pool import RayPool  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def unconnected(monkeypatch):
+    """This process has no connection, and the environment names no cluster."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
 @pytest.mark.parametrize(
     ("address", "error", "message"),
     [
@@ -29,8 +36,7 @@ from shared_keras.processes.cluster.pool import RayPool  # noqa: E402
         ("ray://127.0.0.1:9", RunFailed, "nothing answers at ray://127.0.0.1:9 "),
     ],
 )
-def test_an_address_without_a_cluster_is_one_sentence(address, error, message, monkeypatch):
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+def test_an_address_without_a_cluster_is_one_sentence(address, error, message):
     with pytest.raises(error, match=message):
         cluster.connect(address)
 
@@ -39,7 +45,6 @@ def test_a_client_server_that_refuses_is_told_with_what_to_check(monkeypatch):
     def refuse(**options):
         raise ConnectionError("ray client connection timeout")
 
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     with socket.create_server(("", 0)) as server:
         address = f"ray://127.0.0.1:{server.getsockname()[1]}"
@@ -56,7 +61,6 @@ def test_a_client_server_that_is_stuck_once_is_asked_again(monkeypatch):
             raise ConnectionError("Initialization failure from server:\n")
 
     asked = []
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(pool, "RayPool", lambda *args, disconnect: disconnect)
@@ -66,23 +70,20 @@ def test_a_client_server_that_is_stuck_once_is_asked_again(monkeypatch):
     assert asked == [address] * 2
 
 
-def test_a_worker_that_dies_after_the_end_is_not_asked_for(monkeypatch):
+def test_a_worker_that_dies_after_the_end_is_not_asked_for():
     """Or Ray would start a cluster to ask."""
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     asked = []
     assert not worker_module._returned(lambda: asked.append(1))
     assert not asked
 
 
 def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(RunFailed, match="variable RAY_ADDRESS: nothing answers at 127.0.0.1:9 "):
         cluster.connect("auto")
 
 
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(connection, "PATIENCE", 8)
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
@@ -107,8 +108,6 @@ def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
 )
 def test_what_the_status_says_becomes_advice(said, message, monkeypatch):
     """As Ray 2.60 says it."""
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     status = (sys.executable, "-c", f"import sys; sys.exit({said!r} or 1)")
     monkeypatch.setattr(connection, "STATUS", status)
     with pytest.raises(RunFailed, match=f"^argument --cluster: .* on this machine .*{message}"):
@@ -116,11 +115,10 @@ def test_what_the_status_says_becomes_advice(said, message, monkeypatch):
 
 
 @pytest.fixture
-def handled(monkeypatch):
+def handled():
     """Return the signals that a handler of the user's for SIGTERM got."""
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     yield heard
     signal.signal(signal.SIGTERM, before)
 
@@ -152,7 +150,6 @@ def test_ray_prints_nothing_of_its_own_until_the_connection_has_ended(monkeypatc
         ended.append(worker._worker_logs_enabled)
 
     ended = []
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **options: None)
     monkeypatch.setattr(ray, "shutdown", end)
     monkeypatch.setattr(pool, "RayPool", lambda *args, disconnect: disconnect)
@@ -173,10 +170,8 @@ def test_a_cluster_of_another_version_is_told_with_both(monkeypatch):
     def refuse(**options):
         utils.check_version_info({"ray_version": "1.0", "python_version": "3.7.1"}, "here")
 
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr(connection, "_ask", lambda *args: None)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(RunFailed, match="auto has other versions: .*1.0 Python: 3.7.1 .* Ray: 2"):
         cluster.connect("auto")
 

@@ -135,6 +135,7 @@ def compare(
     theirs: Training,
     exact: Mapping[str, np.ndarray] | None,
     compute: Compute,
+    compute_there: Compute,
 ) -> tuple[list[Finding], float, bool]:
     """Compare gradients of the first step.
 
@@ -143,7 +144,8 @@ def compare(
         weights: The weights to compare.
         theirs: The training of PyTorch.
         exact: Gradients of the first step in float64, by name, if there are any.
-        compute: Computes those of Keras.
+        compute: Computes those of Keras, from `as_it_is`.
+        compute_there: Computes them at PyTorch's numbers, from `given_theirs`.
 
     Returns:
         What is found, how many times as large Keras's rounding is as PyTorch's, and whether
@@ -154,7 +156,7 @@ def compare(
     found = comparisons(weights, own, theirs, exact, 0)
     forced = False
     if not _explained(found):
-        again = given_theirs(pair, weights, theirs)(0)
+        again = compute_there(0)
         if again is not None:
             measured = replace(own, reversal=again.reversal, statistics=again.statistics)
             found = comparisons(weights, measured, theirs, exact, 0)

@@ -42,8 +42,11 @@ def compare(pair: Pair) -> Stage:
         notes.append("gradients are not compared, because the outputs differ")
     else:
         compute = gradients.as_it_is(pair, weights)
+        compute_there = gradients.given_theirs(pair, weights, theirs)
         first = exact and exact.gradients[0]
-        found, coarser, forced = gradients.compare(pair, weights, theirs, first, compute)
+        found, coarser, forced = gradients.compare(
+            pair, weights, theirs, first, compute, compute_there
+        )
         findings += found
         if forced:
             notes.append(f"gradients agree only at PyTorch's outputs of each layer: {_flips(pair)}")
@@ -55,7 +58,7 @@ def compare(pair: Pair) -> Stage:
     if compute is not None and advance is not None and not _stopped_by(findings):
         rounded = disturbed(pair, theirs, exact, coarser)
         size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)
-        if not size <= tolerance and _each_step_agrees(pair, weights, theirs):
+        if not size <= tolerance and _each_step_agrees(pair, weights, theirs, compute_there):
             notes.append(
                 f"after {STEPS} steps the parameters are {size:.1e} apart, but each step agrees "
                 f"that starts from PyTorch's parameters and outputs: {_flips(pair)}"
@@ -113,14 +116,13 @@ def _train_both(pair, weights, compute, advance, theirs, rounded) -> tuple[float
     return float(far[place]), float(allowed[place])
 
 
-def _each_step_agrees(pair, weights, theirs) -> bool:
+def _each_step_agrees(pair, weights, theirs, compute_there) -> bool:
     """Whether gradients agree at the parameters and outputs that PyTorch goes through.
 
     The optimizers are known to do the same with the same gradients.
     """
-    compute = gradients.given_theirs(pair, weights, theirs)
     for step in range(STEPS):
-        ours = compute(step)
+        ours = compute_there(step)
         if ours is None:
             return False
         exact = gradients_in_float64(pair, theirs.before(step), step)
