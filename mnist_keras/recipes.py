@@ -59,7 +59,6 @@ RECIPES = {
         ),
         epochs=15,
         batch_size=32,
-        patience=15,
         published={"val_accuracy": 0.9762, "test_accuracy": 0.9747},
         source="MNIST-Keras, L2 and dropout, retrained for 15 epochs",
     ),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.results import overview
-from shared_keras.systems.recipe import Recipe
+from shared_keras.systems.recipe import MONITOR, Recipe
 from shared_keras.task import Task
 
 SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
@@ -97,7 +97,10 @@ def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: st
     }
     if settings.get("framework") not in FRAMEWORKS.values():
         return False
-    return all(settings.get(key) == value for key, value in expected.items())
+    monitored = settings.get("monitor", MONITOR) if recipe.patience is not None else recipe.monitor
+    return monitored == recipe.monitor and all(
+        settings.get(key) == value for key, value in expected.items()
+    )
 
 
 def score_of(result: Mapping, score: str) -> float:

@@ -1,6 +1,7 @@
 """Build the compiled Keras model of a system."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 
@@ -11,11 +12,12 @@ from shared_keras.systems import spec
 from shared_keras.systems.spec import SIDE, System
 
 
-def keras_model(system: System) -> keras.Model:
+def keras_model(system: System, metrics: Sequence = ("accuracy",)) -> keras.Model:
     """Build and compile the Keras model of a system.
 
     Args:
         system: The system.
+        metrics: What to measure beside the loss.
 
     Returns:
         A model that maps raw images, shape (n, 28, 28), 0...255, of any dtype, to logits
@@ -34,7 +36,7 @@ def keras_model(system: System) -> keras.Model:
     model.compile(
         optimizer=_optimizer(system.optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not system.probabilities),
-        metrics=["accuracy"],
+        metrics=list(metrics),
     )
     return model
 

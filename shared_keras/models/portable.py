@@ -39,8 +39,10 @@ def portable(model: keras.Sequential) -> keras.Sequential:
     copy.set_weights(model.get_weights())
     optimizer = _stock_optimizer(model.optimizer)
     if not _is_ours(optimizer):
-        serialized = keras.optimizers.serialize(optimizer)
-        copy.compile_from_config(model.get_compile_config() | {"optimizer": serialized})
+        config = model.get_compile_config()
+        config["optimizer"] = keras.optimizers.serialize(optimizer)
+        config["metrics"] = [each for each in config["metrics"] or [] if isinstance(each, str)]
+        copy.compile_from_config(config)
         if model.optimizer.built:
             if not copy.optimizer.built:  # one that scales the loss would double its variables
                 copy.optimizer.build(copy.trainable_variables)

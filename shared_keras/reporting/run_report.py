@@ -80,7 +80,8 @@ def finished(result: Mapping, folder: Path) -> None:
         say(f"trained all {result['epochs_trained']} epochs; the last weights are kept")
     else:
         say(
-            f"best epoch {result['best_epoch']} of {result['epochs_trained']} by val_accuracy; "
+            f"best epoch {result['best_epoch']} of {result['epochs_trained']} by "
+            f"{result['stopped_early_by']}; "
             "its weights were restored"
         )
     say(f"validation accuracy {accuracy(result['validation'])}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared_keras.errors import BadInput
 from shared_keras.files import read_json, write_json
+from shared_keras.systems.recipe import MONITOR
 
 QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
 BATCH_SIZE = 32  # as in the Keras originals
@@ -63,6 +64,7 @@ class RunSettings:
         data: A digest of the images.
         title: What the images are called, which decides nothing; None in older ones.
         classes: The names of their classes; None in older runs.
+        monitor: The metric whose maximum early stopping restores.
     """
 
     task: str
@@ -82,6 +84,7 @@ class RunSettings:
     data: str
     title: str | None = None
     classes: list[str] | None = None
+    monitor: str = MONITOR
 
 
 def penalised(framework: str, system: Mapping) -> bool:

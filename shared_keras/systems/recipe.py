@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from shared_keras.systems.spec import System
 
+MONITOR = "val_accuracy"
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -22,8 +24,9 @@ class Recipe:
         system: The system, or the hyperparameters that make it.
         epochs: Number of epochs of the published training.
         batch_size: Images per optimizer step.
-        patience: Epochs without a better `val_accuracy` before training stops and
-            the best epoch is restored; None to train to the end and keep the last.
+        patience: Epochs without a better `monitor` before training stops and the best epoch
+            is restored; None to train to the end and keep the last.
+        monitor: The metric whose maximum is the best epoch; it decides nothing without `patience`.
         split: The split protocol under which the scores were measured.
         published: Reported scores by name: accuracies as fractions of one, and losses.
         classes: Published precision, recall and F1 of each class.
@@ -36,6 +39,7 @@ class Recipe:
     batch_size: int
     source: str
     patience: int | None = None
+    monitor: str = MONITOR
     split: str = "published"
     published: Mapping[str, float] = field(default_factory=dict)
     classes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)

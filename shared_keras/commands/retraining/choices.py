@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.table import epochs_of
+from shared_keras.reporting.console import say
 from shared_keras.reporting.run_report import SearchScore
 from shared_keras.results import searches
 from shared_keras.results.settings import ALL, EPOCHS, PATIENCE
-from shared_keras.systems.recipe import Recipe, Replay
+from shared_keras.systems.recipe import MONITOR, Recipe, Replay
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
 
@@ -34,6 +35,7 @@ class Choice:
     batch_size: int
     split: str
     published: Mapping[str, float] = field(default_factory=dict)
+    monitor: str = MONITOR
     recipe: str | None = None
     search: Mapping = field(default_factory=dict)
     searched: SearchScore | None = None
@@ -52,7 +54,18 @@ def choose(task: Task, args) -> list[Choice]:
             f"argument --search: got '{args.search}', but --recipe does not use a search; "
             "leave one of them out"
         )
-    names = task.recipes if args.recipe == ALL else [args.recipe]
+    names = list(task.recipes) if args.recipe == ALL else [args.recipe]
+    if args.torch:
+        without = [name for name in names if task.recipes[name].monitor != MONITOR]
+        if names == without:
+            raise BadInput(
+                f"argument --torch: recipe '{args.recipe}' has no twin, because it stops early by "
+                f"{task.recipes[args.recipe].monitor}; expected one that stops by {MONITOR} or not "
+                "at all"
+            )
+        for name in without:
+            say(f"left out: {name} has no twin")
+        names = [name for name in names if name not in without]
     return [_with_flags(_of_recipe(name, task.recipes[name]), args) for name in names]
 
 
@@ -63,6 +76,7 @@ def _of_recipe(name: str, recipe: Recipe) -> Choice:
         system=recipe.system,
         epochs=recipe.epochs,
         patience=recipe.patience,
+        monitor=recipe.monitor,
         batch_size=recipe.batch_size,
         split=recipe.split,
         published=recipe.published,

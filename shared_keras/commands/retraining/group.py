@@ -107,6 +107,7 @@ class Group:
             system=system.to_json(),
             epochs=choice.epochs,
             patience=choice.patience,
+            monitor=choice.monitor,
             batch_size=self.batch_size or system.batch_size or choice.batch_size,
             split=choice.split,
             seed=seed,

@@ -16,6 +16,7 @@ from shared_keras.data import splits
 from shared_keras.data.datasets import Images
 from shared_keras.errors import RunFailed, one_line
 from shared_keras.models.build import keras_model, schedule_callbacks
+from shared_keras.models.metrics import precisions
 from shared_keras.reporting.pictures import plots
 from shared_keras.results import saved_models
 from shared_keras.results.environment import Origin, environment
@@ -131,7 +132,7 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
         "seed": settings.seed,
         "best_epoch": trained.best_epoch,
         "epochs_trained": len(history["loss"]),
-        "stopped_early_by": None if settings.patience is None else "val_accuracy",
+        "stopped_early_by": None if settings.patience is None else settings.monitor,
         "seconds": seconds,
         "seconds_per_epoch": statistics.median(history["seconds"]),
         "parameters": trained.model.count_params(),
@@ -169,7 +170,8 @@ class _Epochs(keras.callbacks.Callback):
 def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
     settings = job.settings
     training.seed_layers(settings.seed)
-    model = keras_model(job.system)
+    watched = precisions(len(settings.classes)) if "precision" in settings.monitor else ["accuracy"]
+    model = keras_model(job.system, watched)
     # _Epochs comes first, because the History callback, which comes last, records its seconds.
     callbacks = [
         _Epochs(after_epoch),
@@ -179,7 +181,7 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
     stopper = None
     if settings.patience is not None:
         stopper = keras.callbacks.EarlyStopping(
-            "val_accuracy", mode="max", patience=settings.patience, restore_best_weights=True
+            settings.monitor, mode="max", patience=settings.patience, restore_best_weights=True
         )
         callbacks.append(stopper)
     history = training.fit(
