@@ -1,7 +1,6 @@
 """What the tuner keeps of the stock class, with this package's way to build, save and load."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -11,6 +10,7 @@ from keras_tuner.engine import tuner as stock
 from shared_keras import files, training
 from shared_keras.errors import BadInput
 from shared_keras.hyperband import table
+from shared_keras.hyperband.decisions import exploring
 from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import job, saved
@@ -69,15 +69,12 @@ class BaseTuner(keras_tuner.Hyperband):
                     "functions of the model": fingerprint.of_functions(model),
                 }
 
-        self.hypermodel = SimpleNamespace(build=build)
         try:
             with training.random_state_restored():
                 training.seed_globals(self.oracle.seed)  # or random draws would change the model
-                super()._activate_all_conditions()
+                exploring.explore(build, self.oracle)
         except errors.FailedTrialError:  # a constraint; what it hides is drawn in the trials
             self.oracle.update_space(declared)
-        finally:
-            self.hypermodel = hypermodel
 
     def on_trial_end(self, trial):
         """Report a trial that has ended to the oracle, and save the state."""

@@ -1,7 +1,42 @@
-"""Hyperparameters that a training declares late, drawn as if they had been known from the start."""
+"""The hyperparameters of a trial while it trains: what it asks for is drawn, and recorded."""
+
+import functools
+from collections.abc import Callable
 
 import keras_tuner
 import numpy as np
+
+from shared_keras.hyperband import table
+
+
+def _of_all(method: Callable) -> Callable:
+    @functools.wraps(method)
+    def method_that_reads_all(self, *args):
+        self.read.update(dict.keys(self))
+        return method(self, *args)
+
+    return method_that_reads_all
+
+
+class Values(dict):
+    """Values by name that remember which of them were read."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.read = set()
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.read.add(name)
+        return super().get(name, default)
+
+    __iter__, keys, values, items, copy, __or__, __ror__ = map(
+        _of_all,
+        (dict.__iter__, dict.keys, dict.values, dict.items, dict.copy, dict.__or__, dict.__ror__),
+    )
 
 
 class DrawnHyperParameters(keras_tuner.HyperParameters):
@@ -11,32 +46,50 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
     a value in later ones. Which trial comes first depends on timing. Here the value follows
     from the trial's seed and the hyperparameter's name alone.
 
-    Args:
+    Attributes:
         seed: Seed of the trial.
+        draws: Whether hyperparameters that are declared late are drawn, or keep their default.
     """
 
-    def __init__(self, seed: int = 0):
+    def __init__(self):
         super().__init__()
-        self.seed = seed
+        self.seed, self.draws = 0, True
 
     def _retrieve(self, hp):
-        if hp.name not in self.values and self.is_active(hp):
+        drawn = self.draws or hp.name in self._hps
+        if drawn and hp.name not in self.values and self.is_active(hp):
             self.values[hp.name] = hp.random_sample(derive_seed(self.seed, *hp.name.encode()))
         return super()._retrieve(hp)
 
+    def given(self) -> keras_tuner.HyperParameters:
+        """Return them with only those values that the training has asked for so far.
 
-def of(config: dict, seed: int, draws: bool = True) -> keras_tuner.HyperParameters:
+        Others may be known: those that a condition excludes, or that the code passes over.
+        """
+        read = getattr(self.values, "read", self.values)  # all, if the user has replaced them
+        plain = keras_tuner.HyperParameters()
+        plain.merge(self.space)
+        plain.values = {
+            name: value
+            for name, value in dict.items(self.values)  # which reads none
+            if name in read or name.startswith(table.PREFIX)
+        }
+        return plain
+
+
+def of(config: dict, seed: int, draws: bool = True, resumes: bool = False) -> DrawnHyperParameters:
     """Restore hyperparameters from `HyperParameters.get_config()`.
 
     Args:
         config: The config.
         seed: Seed of the trial.
         draws: Whether hyperparameters that are declared late are drawn, or keep their default.
+        resumes: Whether the trial resumes another, which was given all values of the config.
     """
-    if not draws:
-        return keras_tuner.HyperParameters.from_config(config)
     drawn = DrawnHyperParameters.from_config(config)
-    drawn.seed = seed
+    drawn.seed, drawn.draws, drawn.values = seed, draws, Values(drawn.values)
+    if resumes:
+        drawn.values.read.update(config["values"])
     return drawn
 
 

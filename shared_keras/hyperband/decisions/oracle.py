@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras_tuner
 from keras_tuner.engine.hyperparameters import serialize
@@ -204,6 +205,17 @@ class Oracle(SavingOracle):
         seed = self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
         attempts = self._redrawn.get(trial.trial_id)
         return derive_seed(seed, attempts[-1]) if attempts else seed
+
+    def _record_values(self, trial):
+        """Note that a setting was tried. Unlike the stock method, leave it as it is.
+
+        That one draws again what a condition excludes, and what nobody asked for.
+        """
+        values = SimpleNamespace(
+            values=trial.hyperparameters.values, ensure_active_values=lambda: None
+        )
+        tried = SimpleNamespace(trial_id=trial.trial_id, hyperparameters=values)
+        super()._record_values(tried)
 
     def _retry(self, trial):
         """Return whether a failed trial is to be run again. Unlike the stock method, be silent."""

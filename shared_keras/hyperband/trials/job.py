@@ -71,7 +71,7 @@ def record(
     Args:
         search: The search.
         job: The job.
-        hp: Its hyperparameters, to which the training may add.
+        hp: What `Job.drawn` returned; the training may add to it.
         work: Trains, given the course to record it in, and returns what KerasTuner accepts.
         fatal: Exceptions that end the search instead of the trial.
     """
@@ -88,7 +88,8 @@ def record(
     finally:
         current_epoch.forget(job.folder)
     history = course.executions[0].history if course.executions else {}
-    return Result(history, course.seconds(), hp.get_config(), note=course.note, **found)
+    given = hp.given().get_config()
+    return Result(history, course.seconds(), given, note=course.note, **found)
 
 
 def train(search: Search, job: Job, hp, course: Course) -> list:
@@ -170,7 +171,7 @@ def build(search: Search, hp) -> keras.Model:
 def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     """Train a model, and return what its training returned."""
     callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
-    tensorboard_dirs.separate(callbacks, hp, job.folder, number)
+    tensorboard_dirs.separate(callbacks, hp.given(), job.folder, number)
     own = {
         "initial_epoch": job.initial_epoch,
         "epochs": job.epochs,

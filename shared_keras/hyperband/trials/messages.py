@@ -78,10 +78,10 @@ class Job:
     resumable: bool
     draw_seed: int | None = None
 
-    def drawn(self, search: Search) -> keras_tuner.HyperParameters:
+    def drawn(self, search: Search) -> drawn.DrawnHyperParameters:
         """Return its hyperparameters, of which those that are declared late will be drawn."""
         seed = self.seed if self.draw_seed is None else self.draw_seed
-        return drawn.of(self.hyperparameters, seed, search.draws)
+        return drawn.of(self.hyperparameters, seed, search.draws, self.parent is not None)
 
     def needs(self) -> list[Path]:
         """Return the files that it reads, on a worker that does not have its parent in memory."""
@@ -103,7 +103,7 @@ class Result:
         history: Values per epoch of the first execution, "seconds" among them, up to the
             failure, if any.
         seconds: Training time of all executions.
-        hyperparameters: The job's, and those that the training itself declared.
+        hyperparameters: Those of the job that the training asked for, and those that it declared.
         metrics: Those of the best epoch, averaged over executions; None after a failure.
         best: Index of the best epoch, averaged over executions.
         failure: A traceback whose last line is the reason, or None.

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import keras
+import keras_tuner
 from keras_tuner.src.engine import tuner_utils
 
 
@@ -29,5 +30,15 @@ def separate(callbacks: list, hp, folder: Path, execution: int) -> None:
             continue
         from tensorboard.plugins.hparams import api  # imports TensorFlow, as the callback does
 
-        values = tuner_utils.convert_hyperparams_to_hparams(hp, api)
+        values = tuner_utils.convert_hyperparams_to_hparams(_one_each(hp), api)
         callbacks.append(api.KerasCallback(callback.log_dir, values, trial_id=trial_id))
+
+
+def _one_each(hp) -> keras_tuner.HyperParameters:
+    """Return hyperparameters with one definition for each value; others may have its name."""
+    found = keras_tuner.HyperParameters()
+    for each in hp.space:
+        if each.name in hp.values and each.name not in found.values and hp.is_active(each):
+            found.merge([each])
+            found.values[each.name] = hp.values[each.name]
+    return found

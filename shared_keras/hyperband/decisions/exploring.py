@@ -1,0 +1,38 @@
+"""Learn which hyperparameters a hypermodel has, by building it under each of its conditions."""
+
+from collections.abc import Callable, Iterable
+
+import keras_tuner
+
+
+def explore(build: Callable[[keras_tuner.HyperParameters], None], oracle) -> None:
+    """Tell an oracle all hyperparameters that a hypermodel declares.
+
+    KerasTuner's method draws what a new condition brings in, without a seed, and may give one
+    hyperparameter the value of another that has the same name. Here such values are defaults.
+
+    Args:
+        build: Builds the hypermodel.
+        oracle: The oracle, which may know some already.
+    """
+    met, to_meet = [], []  # lists of conditions that hold together
+    hp = oracle.get_space()
+    while True:
+        build(hp)
+        oracle.update_space(hp)
+        met += [scope for scope in hp.active_scopes if scope not in met]
+        to_meet += [scope for scope in hp.inactive_scopes if scope not in to_meet]
+        to_meet = [scope for scope in to_meet if scope not in met]
+        if not to_meet:
+            return
+        hp = _meeting(to_meet[0], oracle.get_space())
+
+
+def _meeting(conditions: Iterable, known: keras_tuner.HyperParameters):
+    """Return hyperparameters that meet conditions; what depends on none stays as it is known."""
+    hp = keras_tuner.HyperParameters()
+    free = {each.name for each in known.space if not each.conditions}
+    hp.values = {name: value for name, value in known.values.items() if name in free}
+    hp.values |= {condition.name: condition.values[0] for condition in conditions}
+    hp.merge(known, overwrite=False)  # all others get their defaults
+    return hp
