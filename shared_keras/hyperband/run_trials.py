@@ -22,7 +22,7 @@ from shared_keras.hyperband.decisions.rungs import (
     lineage,
     longest_first,
 )
-from shared_keras.hyperband.trials import job, saved
+from shared_keras.hyperband.trials import callback_files, job, saved
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool, Worker
 
@@ -202,6 +202,7 @@ def _begin(course: Course, new: Slot | Trial, worker: Worker, tuner_id: str) -> 
         course.before_trial()
         trial = course.oracle.begin(new, tuner_id)
         course.on_begin(trial)
+    callback_files.clear(course.folder(trial.trial_id))
     begun_with = trial.hyperparameters.copy()
     course.running[trial.trial_id] = Running(time.perf_counter(), worker, begun_with)
     return trial
@@ -271,7 +272,9 @@ def _prune(course: Course) -> None:
     stocks = keras_tuner.Oracle.get_best_trials(  # what a stock tuner loads
         SimpleNamespace(trials=left, objective=oracle.objective), count
     )
-    for trial in (*longest_first(left.values(), oracle.objective)[:count], *stocks):
+    ranked = longest_first(left.values(), oracle.objective)
+    winner = ranked[0].trial_id if ranked else None
+    for trial in (*ranked[:count], *stocks):
         kept |= {ancestor.trial_id for ancestor in lineage(trials, trial)}
     for trial_id in left.keys() - course.running.keys() - promotable:
         folder = course.folder(trial_id)
@@ -279,5 +282,8 @@ def _prune(course: Course) -> None:
             state.unlink(missing_ok=True)
         if trial_id not in kept:
             (folder / saved.CHECKPOINT).unlink(missing_ok=True)
+            if trial_id == winner:  # what its callbacks wrote is for the user
+                continue
+            callback_files.delete_models(folder)
             if trials[trial_id].status in ENDED:
                 course.pruned.add(trial_id)

@@ -20,7 +20,7 @@ from keras_tuner.engine import tuner as stock
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput, whole
-from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where
+from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where, winner_files
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, seldom
@@ -220,6 +220,7 @@ class Hyperband(BaseTuner):
             self.save()
             self.on_search_begin()
             where.train(self, fit_args, fit_kwargs, deadline, report, say)
+            winner_files.bring(self, fit_kwargs.get("callbacks"), say)
             self.on_search_end()
         run_trials.need_success(self.oracle, self.project_dir)
         return self

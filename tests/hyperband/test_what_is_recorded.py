@@ -62,7 +62,7 @@ def scope_in_scope(hp):
     units = 2
     with hp.conditional_scope("kind", ["b"]):
         if kind == "b":
-            for i in range(hp.Int("layers", 1, 3)):
+            for i in range(hp.Int("layers", 1, 30)):
                 units += hp.Int(f"units_{i}", 1, 2)
     return dense(units)
 

@@ -17,6 +17,7 @@ from shared_keras.errors import one_line
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import (
+    callback_files,
     compiling,
     folds,
     outcomes,
@@ -94,7 +95,8 @@ def record(
 
 def train(search: Search, job: Job, hp, course: Course) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
-    best, all_results = None, []
+    best, best_number, all_results = None, 0, []
+    callback_files.clear(job.folder)
     for number in range(search.executions * (search.folds or 1)):
         best_epoch = BestEpoch(search.objective, not own_fit.is_in(search.hypermodel))
         course.executions.append(best_epoch)
@@ -110,8 +112,9 @@ def train(search: Search, job: Job, hp, course: Course) -> list:
         state = job.folder / numbered(saved.STATE, number) if job.resumable else None
         better = best_epoch.beats(best)
         saved.write(search.warm, job.folder, state, model, best_epoch, better)
-        best = best_epoch if better else best
+        best, best_number = (best_epoch, number) if better else (best, best_number)
         all_results.append(results)
+    callback_files.put_best_first(job.folder, best_number)
     return all_results
 
 
@@ -172,11 +175,9 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
     """Train a model, and return what its training returned."""
     callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
     tensorboard_dirs.separate(callbacks, hp.given(), job.folder, number)
-    own = {
-        "initial_epoch": job.initial_epoch,
-        "epochs": job.epochs,
-        "callbacks": [*callbacks, *search.hooks, course.executions[-1], CurrentEpoch(job.folder)],
-    }
+    callbacks += [*search.hooks, course.executions[-1], CurrentEpoch(job.folder)]
+    callback_files.separate(callbacks, search.here, job.folder, number)
+    own = {"initial_epoch": job.initial_epoch, "epochs": job.epochs, "callbacks": callbacks}
     args, options = search.args, search.options
     seed = seed_of(job, number)
     if search.folds:

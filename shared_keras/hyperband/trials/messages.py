@@ -34,6 +34,7 @@ class Search:
         hooks: Callbacks that the tuner itself adds.
         scope: Returns the context in which models are built.
         keras_settings: The user's global Keras settings, such as a dtype policy.
+        here: The current folder of the process that searches.
         warm: In a worker, the models that others may resume, by the file of their state.
     """
 
@@ -51,6 +52,7 @@ class Search:
     hooks: Sequence[keras.callbacks.Callback] = ()
     scope: Callable[[], AbstractContextManager] = nullcontext
     keras_settings: Mapping = field(default_factory=keras_settings.read)
+    here: Path = field(default_factory=Path.cwd)
     warm: OrderedDict[Path, keras.Model] = field(default_factory=OrderedDict)
 
 
