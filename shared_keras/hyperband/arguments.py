@@ -1,6 +1,7 @@
 """The arguments of the tuner: check them, and make the oracle from them."""
 
 import math
+import numbers
 import os
 import random
 import shutil
@@ -21,7 +22,7 @@ def oracle(
     *,
     max_epochs: int,
     min_epochs: int,
-    factor: int,
+    factor: float,
     hyperband_iterations: int,
     seed: int | None,
     max_retries_per_trial: int,
@@ -50,12 +51,12 @@ def oracle(
         raise BadInput(f"min_epochs: expected at most max_epochs, {max_epochs}, got {min_epochs}")
     failures = whole("max_consecutive_failed_trials", max_consecutive_failed_trials, 1, None)
     return Oracle(
-        seed=_seed(whole("seed", seed, 0, None), None if overwrite else folder),
+        seed=_seed(seed, None if overwrite else folder),
         max_trials=whole("max_trials", max_trials, 1, None),
         try_first=[_plain(values) for values in try_first],
         max_epochs=max_epochs,
         min_epochs=min_epochs,
-        factor=whole("factor", factor, 2),
+        factor=_factor(factor),
         hyperband_iterations=whole("hyperband_iterations", hyperband_iterations, 1),
         max_retries_per_trial=whole("max_retries_per_trial", max_retries_per_trial, 0),
         max_failures=math.inf if failures is None else failures,
@@ -81,12 +82,21 @@ def pool(workers: int | Pool | None) -> Pool:
 
 def _seed(seed: int | None, folder: Path | None) -> int:
     """Return the seed, or that of the search in the folder, or a new one."""
+    if isinstance(seed, numbers.Integral):
+        return int(seed)
     if seed is not None:
-        return seed
+        raise BadInput(f"seed: expected a whole number or None, got {seed!r}")
     path = folder and folder / "oracle.json"
     if path and path.exists():
         return files.read_object(path, "seed")["seed"]
     return random.randint(1, 10_000)
+
+
+def _factor(factor: float) -> float:
+    """Return the reduction factor, as an int if it is whole."""
+    if isinstance(factor, numbers.Real) and 2 <= factor < math.inf:
+        return int(factor) if factor == int(factor) else float(factor)
+    raise BadInput(f"factor: expected a number of at least 2, got {factor!r}")
 
 
 def callable_or_none(name: str, value):

@@ -42,10 +42,10 @@ class Hyperband(BaseTuner):
             KerasTuner knows; or a `keras_tuner.Objective`, or a list of these; or None, if
             `run_trial` or the hypermodel's `fit` returns a number to minimize.
         max_epochs: Epochs of the longest training.
-        factor: Reduction factor.
+        factor: Reduction factor, at least 2; it need not be whole.
         hyperband_iterations: How many times to run all brackets. More than before extend a
             search that is finished.
-        seed: Determines everything random; by default one is drawn and recorded.
+        seed: Determines everything random, any whole number; by default one is drawn and recorded.
         hyperparameters: `keras_tuner.HyperParameters` that replace those of the hypermodel.
         tune_new_entries: Whether hyperparameters beyond these are tuned.
         allow_new_entries: Whether the hypermodel may declare others.

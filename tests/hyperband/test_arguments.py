@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from shared_keras.errors import BadInput
-from tests.hyperband.small_search import build, make, outcome, search
+from shared_keras.hyperband.decisions.oracle import Oracle
+from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
@@ -40,9 +41,7 @@ def test_no_time_means_no_trial(tmp_path):
     [
         ("max_epochs", 0),
         ("max_epochs", 2.5),
-        ("factor", 1),
         ("hyperband_iterations", 0),
-        ("seed", -1),
         ("workers", -1),
         ("workers", "2"),
         ("max_trials", 0),
@@ -54,6 +53,56 @@ def test_impossible_numbers_are_refused(tmp_path, name, value):
     with pytest.raises(BadInput, match=f"^{name}: expected a whole number of at least .*, got "):
         make(tmp_path, **{name: value})
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("wrong", [1, 1.9, float("nan"), float("inf"), "3", None])
+def test_an_impossible_factor_is_refused(tmp_path, wrong):
+    with pytest.raises(BadInput, match=f"^factor: expected a number of at least 2, got {wrong!r}"):
+        make(tmp_path, factor=wrong)
+
+
+@pytest.mark.parametrize("wrong", [1.5, "1", float("nan")])
+def test_an_impossible_seed_is_refused(tmp_path, wrong):
+    with pytest.raises(BadInput, match=f"^seed: expected a whole number or None, got {wrong!r}"):
+        make(tmp_path, seed=wrong)
+
+
+def test_a_seed_may_be_negative(tmp_path):
+    """It is a seed like any other, here with folds, and not that of its positive namesake."""
+    data = {"x": X, "y": Y, "validation_data": None}
+    options = {"folds": 2, "max_epochs": 1}
+    found = [
+        outcome(search(make(tmp_path / str(i), seed=seed, **options), **data))
+        for i, seed in enumerate((-1, -1, 1))
+    ]
+    assert found[0] == found[1] != found[2]
+    assert outcome(make(tmp_path / "0", seed=-1, **options)) == found[0]
+
+
+def test_a_factor_need_not_be_whole(tmp_path):
+    tuner = make(tmp_path, max_epochs=10, factor=np.float32(2.5), max_trials=2)
+    plan = [
+        (rung.bracket, rung.trials, rung.initial_epoch, rung.epochs)
+        for rung in tuner.oracle.rungs.values()
+    ]
+    top = [(2, 9, 0, 2), (2, 4, 2, 4), (2, 2, 4, 10)]
+    assert plan == [*top, (1, 5, 0, 4), (1, 2, 4, 10), (0, 4, 0, 10)]
+    first = outcome(search(tuner))
+    assert outcome(make(tmp_path, max_epochs=10, factor=2.5, max_trials=2)) == first
+    assert len(first) == 2
+
+
+def test_every_factor_gives_the_plan_of_the_stock_class():
+    for factor in np.linspace(2, 9, 50):
+        for epochs in (1, 2, 7, 30, 81):
+            numbers = {"max_epochs": epochs, "factor": float(factor)}
+            stock = keras_tuner.oracles.HyperbandOracle("val_loss", **numbers)
+            rungs = list(Oracle("val_loss", seed=0, **numbers).rungs.values())
+            assert sum(rung.key[1] == 0 for rung in rungs) == stock._get_num_brackets()
+            for rung in rungs:
+                where = rung.bracket, rung.key[1]
+                assert rung.trials == stock._get_size(*where)
+                assert rung.epochs == stock._get_epochs(*where) > rung.initial_epoch
 
 
 def test_numbers_may_be_numpys(tmp_path):

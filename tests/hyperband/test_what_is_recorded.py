@@ -57,13 +57,12 @@ def choices(hp):
 
 
 def scope_in_scope(hp):
-    """What there is to learn under a condition depends on what is drawn there."""
-    kind = hp.Choice("kind", ["a", "b"])
-    units = 2
+    """What there is to learn under a condition depends on a value that it brings in."""
+    kind, units = hp.Choice("kind", ["a", "b"]), 2
     with hp.conditional_scope("kind", ["b"]):
+        layers = hp.Int("layers", 1, 30)
         if kind == "b":
-            for i in range(hp.Int("layers", 1, 30)):
-                units += hp.Int(f"units_{i}", 1, 2)
+            units += sum(hp.Int(f"units_{i}", 1, 2) for i in range(layers))
     return dense(units)
 
 

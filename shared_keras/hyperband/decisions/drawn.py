@@ -94,5 +94,9 @@ def of(config: dict, seed: int, draws: bool = True, resumes: bool = False) -> Dr
 
 
 def derive_seed(*seeds: int) -> int:
-    """Return a seed in 0...2**31-1 that is unrelated to those of other arguments."""
-    return int(np.random.SeedSequence(seeds).generate_state(1)[0] >> 1)
+    """Return a seed in 0...2**31-1 that is unrelated to those of other arguments.
+
+    NumPy takes no negative numbers; as 64 bits without a sign, they are others.
+    """
+    words = [seed if seed >= 0 else seed % 2**64 for seed in seeds]
+    return int(np.random.SeedSequence(words).generate_state(1)[0] >> 1)
