@@ -24,7 +24,7 @@ from shared_keras.hyperband import arguments, hooks, run_trials, table, view, wh
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, seldom
-from shared_keras.processes.protocol import Pool, Worker
+from shared_keras.processes.protocol import NoWorkers, Pool, Worker
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
 
@@ -123,7 +123,7 @@ class Hyperband(BaseTuner):
         **unknown,
     ):
         hooks.need_hypermodel(self, hypermodel)
-        directory = Path(directory or ".").absolute()  # workers do not change theirs
+        directory = Path(directory or ".").absolute()  # the current one may change
         oracle = arguments.oracle(
             directory / (project_name or "untitled_project"),
             overwrite,
@@ -296,4 +296,7 @@ class Hyperband(BaseTuner):
         if not self.pool.shares_files:
             return []
         busy = [running.worker for running in self.course.running.values()]
-        return [worker for worker in self.pool.workers() if worker not in busy]
+        try:
+            return [worker for worker in self.pool.workers() if worker not in busy]
+        except NoWorkers:
+            return []

@@ -102,6 +102,10 @@ class RayPool:
     def claimed(self) -> Iterator[None]:
         """Have the workers to oneself."""
         with local_pool.claim(self._claim):
+            variables = environment(self.gpus_per_worker)
+            for worker in (*self._asked, *self._present, *self._unused):
+                if worker.environment != variables:  # they have changed here since
+                    worker.restart()
             yield
 
     def close(self) -> None:
