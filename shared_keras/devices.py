@@ -5,7 +5,7 @@ import sys
 
 from shared_keras.errors import BadInput
 
-BACKENDS = ("jax", "tensorflow", "torch")
+BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}  # as people write them
 DEVICES = ("auto", "cpu", "gpu")
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # environment variables
 
