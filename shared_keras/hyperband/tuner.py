@@ -18,7 +18,7 @@ import keras_tuner
 import pandas as pd
 from keras_tuner.engine import tuner as stock
 
-from shared_keras import files, training
+from shared_keras import devices, files, training
 from shared_keras.errors import BadInput, whole
 from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where
 from shared_keras.hyperband.base_tuner import BaseTuner
@@ -216,7 +216,10 @@ class Hyperband(BaseTuner):
         with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
-            self.oracle.take_up(self._first_model | begun_with)
+            kind = devices.processor_kind()
+            elsewhere = self.oracle.take_up(self._first_model | begun_with, kind)
+            if elsewhere and not self.finished():
+                say(elsewhere)
             self.save()
             self.on_search_begin()
             where.train(self, fit_args, fit_kwargs, deadline, report, say)

@@ -178,8 +178,8 @@ class RayPool:
             return
         if begun.processors != self._processors:
             self._tell(
-                f"Nodes have another processor ({begun.processors}) than this machine: results may "
-                "differ in the last digits from those of this machine."
+                f"Nodes have another processor ({begun.processors}) than this machine: if it is of "
+                "another kind, results may differ from those of this machine as between seeds."
             )
         self._failed, self._why, self._begun = 0, None, True
         self._used.add(worker.node)
