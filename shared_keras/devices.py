@@ -1,12 +1,17 @@
 """Backend and device: chosen before Keras is imported, described afterwards."""
 
 import os
+import platform
+import re
 import sys
+from pathlib import Path
 
 from shared_keras.errors import BadInput
 
-BACKENDS = ("jax", "tensorflow", "torch")
+BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}  # as people write them
 DEVICES = ("auto", "cpu", "gpu")
+CPU_FEATURES = ("sse4_2", "avx", "fma", "avx2", "avx512f", "asimd", "sve", "sve2")
+CPUINFO = Path("/proc/cpuinfo")
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # environment variables
 
 
@@ -73,6 +78,36 @@ def describe() -> str:
     """Name the device that training runs on."""
     found, cores = gpus(), core_count()
     return found[0] if found else f"CPU, {cores} core{'s' * (cores > 1)}"
+
+
+def processor_kind() -> str | None:
+    """Return what kind of processor programs are compiled for, or None if the system hides it.
+
+    Another kind rounds differently. That of a CPU is its instruction set, as far as it decides how
+    numbers are computed, and a limit that XLA_FLAGS set to it; that of a GPU is its name.
+    """
+    if found := gpus():
+        return found[0]
+    try:
+        kind = cpu_kind(platform.machine(), CPUINFO.read_text())
+    except OSError:
+        return None
+    limit = re.findall(r"--xla_cpu_max_isa=(\S+)", os.environ.get("XLA_FLAGS", ""))
+    return f"{kind}, at most {limit[-1]}" if kind and limit else kind
+
+
+def cpu_kind(machine: str, cpuinfo: str) -> str | None:
+    """Return the kind of a CPU, or None if its features are not told.
+
+    Args:
+        machine: Its architecture.
+        cpuinfo: What Linux says of its cores.
+    """
+    told = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    if told is None:
+        return None
+    found = [name for name in CPU_FEATURES if name in told[1].split()]
+    return f"{machine} with {', '.join(found)}"
 
 
 def cores() -> list[int]:

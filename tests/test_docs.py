@@ -98,6 +98,33 @@ def test_the_example_of_readme_runs(tmp_path):
     assert len(lines) == 6 and (tmp_path / "mine" / "oracle.json").exists()
 
 
+def examples():
+    """Return the Python blocks that import a package of ours, each with its page."""
+    blocks = [
+        (page.name, block)
+        for page in PAGES
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+        if re.search(r"^(?:from|import) \w+_keras", block, re.MULTILINE)
+    ]
+    assert len(blocks) >= 4
+    return [pytest.param(block, id=f"{page}-{i}") for i, (page, block) in enumerate(blocks)]
+
+
+@pytest.mark.parametrize("example", examples())
+def test_examples_import_the_package_before_keras_and_linters_leave_them_so(example, tmp_path):
+    """Otherwise Keras has the backend that the user's configuration file names."""
+    modules = re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)
+    assert modules.index(next(m for m in modules if m.endswith("_keras"))) < (
+        modules.index("keras") if "keras" in modules else len(modules)
+    )
+    path = tmp_path / "example.py"
+    path.write_text(example)
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "I,E402", path]
+    command += ["--line-length", "100"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_example_of_weights_runs():
     pytest.importorskip("torch")
     text = (ROOT / "docs" / "pytorch.md").read_text()

@@ -1,5 +1,6 @@
 """Search hyperparameters with Hyperband."""
 
+import contextlib
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from shared_keras.commands import pools
 from shared_keras.errors import BadInput
 from shared_keras.processes import quick_import
+from shared_keras.processes.protocol import NoWorkers
 from shared_keras.results.settings import QUICK
 from shared_keras.task import Task
 
@@ -29,7 +31,8 @@ def run(task: Task, args) -> None:
             f"longest training, got {args.min_epochs}"
         )
     with pools.of(args) as pool:
-        pool.workers()  # they start while this process imports Keras
+        with contextlib.suppress(NoWorkers):  # the search says so
+            pool.workers()  # they start while this process imports Keras
         quick_import.keras()
 
         from shared_keras.commands import search_session  # needs Keras

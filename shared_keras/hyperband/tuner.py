@@ -18,13 +18,13 @@ import keras_tuner
 import pandas as pd
 from keras_tuner.engine import tuner as stock
 
-from shared_keras import files, training
+from shared_keras import devices, files, training
 from shared_keras.errors import BadInput, whole
 from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where, winner_files
 from shared_keras.hyperband.base_tuner import BaseTuner
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, seldom
-from shared_keras.processes.protocol import Pool, Worker
+from shared_keras.processes.protocol import NoWorkers, Pool, Worker
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
 
@@ -123,7 +123,7 @@ class Hyperband(BaseTuner):
         **unknown,
     ):
         hooks.need_hypermodel(self, hypermodel)
-        directory = Path(directory or ".").absolute()  # workers do not change theirs
+        directory = Path(directory or ".").absolute()  # the current one may change
         oracle = arguments.oracle(
             directory / (project_name or "untitled_project"),
             overwrite,
@@ -216,7 +216,10 @@ class Hyperband(BaseTuner):
         with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
-            self.oracle.take_up(self._first_model | begun_with)
+            kind = devices.processor_kind()
+            elsewhere = self.oracle.take_up(self._first_model | begun_with, kind)
+            if elsewhere and not self.finished():
+                say(elsewhere)
             self.save()
             self.on_search_begin()
             where.train(self, fit_args, fit_kwargs, deadline, report, say)
@@ -297,4 +300,7 @@ class Hyperband(BaseTuner):
         if not self.pool.shares_files:
             return []
         busy = [running.worker for running in self.course.running.values()]
-        return [worker for worker in self.pool.workers() if worker not in busy]
+        try:
+            return [worker for worker in self.pool.workers() if worker not in busy]
+        except NoWorkers:
+            return []

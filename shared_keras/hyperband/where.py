@@ -11,6 +11,7 @@ from shared_keras.hyperband import hooks, run_trials
 from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import job, own_fit
 from shared_keras.processes.job_pool import CannotBeSent
+from shared_keras.processes.protocol import NoWorkers
 
 IGNORED = ("verbose", "epochs", "initial_epoch")  # do not change what a search finds
 
@@ -46,7 +47,7 @@ def train(
             shared = tuner.shared(args, options)
             run_trials.run(tuner.course, tuner.pool, shared, deadline, each_time, say)
             return
-        except CannotBeSent as error:
+        except (CannotBeSent, NoWorkers) as error:
             if not tuner.pool.shares_files:  # a cluster was asked for
                 raise
             reason = str(error)

@@ -5,8 +5,8 @@ where its program is already compiled, and a process that dies takes no other wi
 as long as this process and serve one search after another.
 """
 
-import atexit
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,12 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from multiprocessing.util import Finalize
 
 from loky import ProcessPoolExecutor
 
 from shared_keras import devices
 from shared_keras.errors import RunFailed
-from shared_keras.processes import quick_import
+from shared_keras.processes import quick_import, surroundings
+from shared_keras.processes.protocol import NoWorkers
 
 # One thread, and programs that compile in two thirds of the time and run no slower:
 # benchmarks/trial.py measures it, docs/speed.md explains it.
@@ -41,7 +43,9 @@ SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROW
 # because they keep compiled programs and models, which would be lost.
 NEVER_TOO_LARGE = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 _started: list["LocalWorker"] = []
+_of_parents: list["LocalWorker"] = []  # in a forked process: another's, not to be touched
 _claim = threading.Lock()
+_at_exit: Finalize | None = None
 
 
 class LocalWorker:
@@ -61,17 +65,9 @@ class LocalWorker:
         return f"worker{_started.index(self)}"
 
     def _start(self) -> None:
-        self.backend = devices.backend()
-        flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
-        memory = {name: os.environ.get(name, value) for name, value in NEVER_TOO_LARGE.items()}
+        self.environment = _environment()
         self._executor = ProcessPoolExecutor(
-            1,
-            initializer=_begin,
-            initargs=(os.getpid(), self.core),
-            env={"XLA_FLAGS": flags, "KERAS_BACKEND": self.backend}
-            | ONE_THREAD
-            | SHARED_GPU
-            | memory,
+            1, initializer=_begin, initargs=(os.getpid(), self.core), env=self.environment
         )
         self._executor.submit(os.getpid)  # starts the process
         self.modules = {}  # of this process, as they were when it last got jobs
@@ -105,7 +101,11 @@ class LocalPool:
         self.notes = []
 
     def workers(self) -> list[LocalWorker]:
-        """Return the workers, reusing those that exist."""
+        """Return the workers, reusing those that exist.
+
+        Raises:
+            NoWorkers: if this process may have none.
+        """
         return get(self.size())
 
     def size(self) -> int:
@@ -120,7 +120,7 @@ class LocalPool:
     def claimed(self) -> Iterator[None]:
         """Have the workers of this process to oneself."""
         with claim(_claim):
-            _restart_if_reloaded()
+            _restart_outdated()
             yield
 
 
@@ -146,11 +146,19 @@ def get(count: int) -> list[LocalWorker]:
     """Return `count` workers, reusing those that exist.
 
     If there is one for each core, each is pinned to its own core, where the system allows it.
+
+    Raises:
+        NoWorkers: if this process may have none.
     """
+    if multiprocessing.current_process().daemon:
+        raise NoWorkers(
+            "a daemonic process, such as one of multiprocessing.Pool, may have no children"
+        )
+    _stop_at_exit()
     cores = devices.cores()
     missing = cores if count == len(cores) else [None] * count
     for worker in list(_started):
-        if worker.core in missing and worker.backend == devices.backend():
+        if worker.core in missing:
             missing.remove(worker.core)
         else:
             worker.stop()
@@ -158,13 +166,25 @@ def get(count: int) -> list[LocalWorker]:
     return list(_started)
 
 
-def _restart_if_reloaded() -> None:
-    """Replace workers whose modules this process has reloaded since; they would keep the old."""
+def _restart_outdated() -> None:
+    """Replace workers that are not as they would be if they were started now.
+
+    Their modules have been reloaded here since, or libraries would read other variables.
+    """
     now = {name: getattr(module, "__spec__", None) for name, module in list(sys.modules.items())}
     for worker in _started:
-        if any(now.get(name, spec) is not spec for name, spec in worker.modules.items()):
+        reloaded = any(now.get(name, spec) is not spec for name, spec in worker.modules.items())
+        if reloaded or worker.environment != _environment():
             worker.restart()
         worker.modules = now
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment variables that a worker is started with, but for changeable ones."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAGS}".strip()
+    memory = {name: os.environ.get(name, value) for name, value in NEVER_TOO_LARGE.items()}
+    own = {"XLA_FLAGS": flags, "KERAS_BACKEND": devices.backend()} | ONE_THREAD | SHARED_GPU
+    return surroundings.read_once() | own | memory
 
 
 def default() -> int:
@@ -187,7 +207,29 @@ def _begin(parent: int, core: int | None) -> None:
     quick_import.keras()  # takes seconds, so do it before the first job comes
 
 
-@atexit.register
 def _stop() -> None:
     for worker in list(_started):
         worker.stop()
+
+
+def _stop_at_exit() -> None:
+    """Have the workers stopped when this process ends.
+
+    A child of `multiprocessing` waits for its own children, after it has called its finalizers. It
+    does not call what `atexit` holds.
+    """
+    global _at_exit
+    if _at_exit is None or not _at_exit.still_active():
+        _at_exit = Finalize(None, _stop, exitpriority=100)  # before loky closes its queues
+
+
+def _after_fork() -> None:
+    """Leave the workers to the process that started them."""
+    global _claim, _at_exit
+    _of_parents.extend(_started)
+    _started.clear()
+    _claim, _at_exit = threading.Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,4 +1,7 @@
-"""What all jobs of a run share, as it is sent to workers, and the calls that use it there."""
+"""What all jobs of a run share, as it is sent to workers, and the calls that use it there.
+
+With it go the surroundings of this process and the custom objects that are registered with Keras.
+"""
 
 import gc
 import uuid
@@ -9,8 +12,9 @@ from typing import Any
 import cloudpickle
 
 from shared_keras.errors import RunFailed, one_line
-from shared_keras.processes import carried
+from shared_keras.processes import carried, registered, surroundings
 from shared_keras.processes.protocol import Job, Pool
+from shared_keras.processes.surroundings import Surroundings
 
 _held: dict[str, Any] = {}  # in a worker: what its jobs share, by key
 
@@ -38,16 +42,20 @@ class Parcel:
     def __init__(self, pool: Pool, shared: Any, work: Callable[[Any, Any], Any]):
         self.key, self.work = uuid.uuid4().hex, work
         self.shares_files = pool.shares_files
+        self.surroundings = surroundings.read() if pool.shares_files else None
+        objects = registered.read()
+        self.imported = objects.imported
         try:
-            self.data = pool.share(cloudpickle.dumps(shared))
+            self.data = pool.share(cloudpickle.dumps((objects.own, shared)))
         except RunFailed:
             raise
         except Exception as error:
             raise _cannot_be_sent(error) from error
+        pool.notes += objects.notes
 
     def to_hold(self) -> tuple:
         """Return the call that gives a worker the data."""
-        return hold, self.key, self.data
+        return hold, self.key, self.data, self.imported, self.surroundings
 
     def to_work(self, job: Job) -> tuple:
         """Return the call that runs a job."""
@@ -63,13 +71,23 @@ class Parcel:
         return answer
 
 
-def hold(key: str, data: bytes) -> None:
-    """Keep what the next jobs share."""
+def hold(key: str, data: bytes, imported: Mapping[str, bytes], around: Surroundings | None) -> None:
+    """Keep what the next jobs share, and take over the surroundings that they come from.
+
+    Args:
+        key: The key of the data.
+        data: What `Parcel` pickled.
+        imported: Custom objects of modules; see `registered.Registered`.
+        around: The surroundings, unless they are those of another machine.
+    """
     _held.clear()
+    if around is not None:
+        surroundings.enter(around)
     try:
-        _held[key] = cloudpickle.loads(data)
+        own, _held[key] = cloudpickle.loads(data)
     except Exception as error:
         raise _cannot_be_sent(error) from error
+    registered.enter(own, imported)
     gc.collect()
     gc.freeze()  # imported modules need no collecting
 

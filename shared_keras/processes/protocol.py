@@ -6,9 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from shared_keras.errors import RunFailed
+
 
 class WorkerLost(BrokenExecutor):
     """A worker is gone through no fault of its job: with its machine, or before the job began."""
+
+
+class NoWorkers(RunFailed):
+    """This process may have no workers."""
 
 
 class Worker(Protocol):
@@ -59,6 +65,7 @@ class Pool(Protocol):
         """Return the workers that there are now.
 
         Raises:
+            NoWorkers: if this process may have none.
             RunFailed: if there has been none for too long.
         """
 

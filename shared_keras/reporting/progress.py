@@ -13,6 +13,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from shared_keras import devices
 from shared_keras.reporting.console import console, fold
 from shared_keras.results.trials import SearchState, TrialRow
 
@@ -49,6 +50,7 @@ class Progress:
     def announce(self, state: SearchState, folder: Path, resumed: bool) -> None:
         """Say what is about to happen."""
         self.shown = set(state.ended)
+        backend = devices.BACKENDS.get(devices.backend(), devices.backend())
         if state.finished and state.left_out:
             planned = state.total + state.left_out
             self.say(
@@ -59,10 +61,11 @@ class Progress:
             self.say(f"The search in {folder} is finished: {len(state.ended)} trials.")
         elif resumed:
             done = f"{len(state.ended)} of {state.total} trials done"
-            self.say(f"Resuming the search in {folder}: {done}.")
+            self.say(f"Resuming the search in {folder} on {backend}: {done}.")
         else:
             epochs = sum(stop - start for start, stop in state.waiting)
-            self.say(f"{self.title}: {state.total} trials, {epochs} epochs, in {folder}.")
+            trials = f"{state.total} trials, {epochs} epochs"
+            self.say(f"{self.title}: {trials}, on {backend}, in {folder}.")
 
     def update(self, state: SearchState) -> None:
         """Show the state of the search."""

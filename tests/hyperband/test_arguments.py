@@ -15,7 +15,7 @@ from tests.hyperband.small_search import X, Y, build, make, outcome, search
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
     search(make(tmp_path / "a"), verbose=1)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("p: 5 trials, 7 epochs, in ")
+    assert lines[0].startswith("p: 5 trials, 7 epochs, on JAX, in ")
     assert len([line for line in lines if re.match(r"[1-5]/5  trial ", line)]) == 5
     search(make(tmp_path / "b"), verbose=0)
     assert capsys.readouterr().out == ""

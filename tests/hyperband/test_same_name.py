@@ -1,6 +1,7 @@
 """The same name again: the same search is resumed, another one is refused."""
 
 import functools
+import json
 import os
 import re
 import runpy
@@ -13,6 +14,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from shared_keras import devices
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.resuming import fingerprint
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
@@ -272,3 +274,34 @@ class Tensor:
 
 def test_a_tensor_with_a_gradient_has_a_fingerprint():
     assert fingerprint.of(Tensor()) == fingerprint.of(X)
+
+
+def test_a_search_that_is_resumed_on_another_kind_of_processor_says_so(
+    tmp_path, monkeypatch, capsys
+):
+    """XLA can be told to use fewer instructions than the processor has."""
+    search(make(tmp_path, max_trials=1))
+    oracle = tmp_path / "p" / "oracle.json"
+    kind = json.loads(oracle.read_text())["processor"]
+    assert kind == devices.processor_kind()
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa=AVX"
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    capsys.readouterr()
+    search(make(tmp_path, max_trials=2), verbose=1)
+    said = capsys.readouterr().out.splitlines()
+    found = [line for line in said if "another kind" in line]
+    assert found == [said[1]] and f"({kind}; this is {kind}, at most AVX)" in said[1]
+    assert json.loads(oracle.read_text())["processor"] == kind  # that it began on
+    search(make(tmp_path, max_trials=2), verbose=1)  # nothing is left to train
+    assert "another kind" not in capsys.readouterr().out
+
+
+def test_a_search_of_an_earlier_version_is_resumed_in_silence(tmp_path, monkeypatch, capsys):
+    search(make(tmp_path, max_trials=1))
+    oracle = tmp_path / "p" / "oracle.json"
+    state = json.loads(oracle.read_text())
+    del state["processor"]
+    oracle.write_text(json.dumps(state))
+    search(make(tmp_path), verbose=1)
+    assert "another kind" not in capsys.readouterr().out
+    assert json.loads(oracle.read_text())["processor"] is None

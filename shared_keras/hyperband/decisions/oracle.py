@@ -67,6 +67,7 @@ class Oracle(SavingOracle):
         self.rungs = self._plan()
         self.brackets = Brackets(self.rungs, self.objective)
         self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
+        self.processor: str | None = None  # the kind that the search began on, if it is known
         self._known_first: list | None = None
         self._draws: FirstDraws | None = None
         self._redrawn: dict[str, list[int]] = {}  # attempts of drawing after rejections, by trial
@@ -252,6 +253,7 @@ class Oracle(SavingOracle):
             "first": self.try_first,
             "known_first": [serialize(hp) for hp in self.known_first()],
             "begun_with": self.begun_with,
+            "processor": self.processor,
         }
 
     def reload(self):
@@ -277,6 +279,7 @@ class Oracle(SavingOracle):
         self.hyperband_iterations = iterations
         self.try_first = tried
         self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
+        self.processor = state.get("processor")  # there was none before 0.6.0
         self.forget_interrupted()
 
     def forget_interrupted(self) -> None:
@@ -289,11 +292,15 @@ class Oracle(SavingOracle):
         for order in (self.start_order, self.end_order):
             order[:] = dict.fromkeys([*(i for i in order if i in ended), *ended])
 
-    def take_up(self, begun_with: Mapping) -> None:
-        """Record what the search trains, or compare it with what was recorded.
+    def take_up(self, begun_with: Mapping, processor: str | None = None) -> str | None:
+        """Record what the search trains and where, or compare it with what was recorded.
 
         Args:
             begun_with: What `fingerprint.of` returns, by the name of each argument.
+            processor: The kind of this machine's processor, if it is known.
+
+        Returns:
+            A sentence to say if the processor is of another kind, or None.
 
         Raises:
             BadInput: naming what has changed.
@@ -303,3 +310,12 @@ class Oracle(SavingOracle):
             self.begun_with = {}
         same_search.refuse_others_to_train(self.begun_with, begun_with, self._project_dir)
         self.begun_with = dict(begun_with)
+        if not self.trials:
+            self.processor = processor
+        if None in (self.processor, processor) or self.processor == processor:
+            return None
+        return (
+            f"This search began on a processor of another kind ({self.processor}; this is "
+            f"{processor}), so its other trials are rounded differently: scores may differ as they "
+            "do between seeds."
+        )

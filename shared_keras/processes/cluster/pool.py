@@ -102,6 +102,10 @@ class RayPool:
     def claimed(self) -> Iterator[None]:
         """Have the workers to oneself."""
         with local_pool.claim(self._claim):
+            variables = environment(self.gpus_per_worker)
+            for worker in (*self._asked, *self._present, *self._unused):
+                if worker.environment != variables:  # they have changed here since
+                    worker.restart()
             yield
 
     def close(self) -> None:
@@ -174,8 +178,8 @@ class RayPool:
             return
         if begun.processors != self._processors:
             self._tell(
-                f"Nodes have another processor ({begun.processors}) than this machine: results may "
-                "differ in the last digits from those of this machine."
+                f"Nodes have another processor ({begun.processors}) than this machine: if it is of "
+                "another kind, results may differ from those of this machine as between seeds."
             )
         self._failed, self._why, self._begun = 0, None, True
         self._used.add(worker.node)

@@ -23,6 +23,7 @@ class RayWorker:
         node: The node, once the worker has begun.
         cores: The cores that the worker could use when it began.
         core: The one that it is pinned to.
+        environment: The environment variables that it was started with.
 
     Args:
         name: Its name.
@@ -39,6 +40,7 @@ class RayWorker:
         gone: Callable[["RayWorker"], None],
     ):
         self.name, self.node, self.cores, self.core = name, None, [], None
+        self.environment = environment
         self._gone = gone
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
         self._actor = ray.remote(Node).options(**options).remote()

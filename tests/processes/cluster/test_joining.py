@@ -28,7 +28,8 @@ class FakeWorker:
 
     def __init__(self, name, gpus, environment, gone):
         self.name, self.node, self.cores, self.core = name, None, [], None
-        self.stop = lambda: gone(self)
+        self.environment = environment
+        self.stop = self.restart = lambda: gone(self)
         self.begun, self.calls = Future(), []
 
     def submit(self, function, *args):
@@ -235,6 +236,20 @@ def test_variables_that_change_results_go_along_but_not_paths(monkeypatch):
     assert found["JAX_ENABLE_X64"] == "1" and found["TF_ENABLE_ONEDNN_OPTS"] == "0"
     assert not {"KERAS_HOME", "HOMER", "CUDA_VISIBLE_DEVICES"} & found.keys()
     assert pools.environment(0).items() >= devices.NO_GPU.items()
+
+
+def test_workers_are_replaced_once_these_variables_have_changed(made, monkeypatch):
+    pool = made(2)
+    for worker in list(pool._asked):
+        worker.begin()
+    assert look(made, pool) == ["worker0", "worker1"]
+    monkeypatch.setenv("UNITS", "7")
+    with pool.claimed():
+        assert look(made, pool) == ["worker0", "worker1"]
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    with pool.claimed():
+        assert look(made, pool) == []
+    assert [worker.environment["JAX_ENABLE_X64"] for worker in pool._asked] == ["1", "1"]
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")
