@@ -18,6 +18,8 @@ def read() -> dict:
         "interactive_logging": config.is_interactive_logging_enabled(),
         "traceback_filtering": config.is_traceback_filtering_enabled(),
         "flash_attention": config.is_flash_attention_enabled(),
+        "max_epochs": config.max_epochs(),
+        "max_steps_per_epoch": config.max_steps_per_epoch(),
     }
     if keras.backend.backend() == "jax":
         import jax
@@ -33,6 +35,8 @@ def apply(settings: dict) -> None:
     config.set_epsilon(settings["epsilon"])
     config.set_image_data_format(settings["image_data_format"])
     config.set_dtype_policy(settings["dtype_policy"])
+    config.set_max_epochs(settings["max_epochs"])
+    config.set_max_steps_per_epoch(settings["max_steps_per_epoch"])
     for name in ("interactive_logging", "traceback_filtering", "flash_attention"):
         if settings[name] is not None:  # flash attention may be left to Keras
             getattr(config, f"{'enable' if settings[name] else 'disable'}_{name}")()

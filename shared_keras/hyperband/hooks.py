@@ -4,6 +4,7 @@ import keras
 import keras_tuner
 
 from shared_keras.errors import BadInput
+from shared_keras.training import why_stock
 
 DURING_TRAINING = {  # methods of the tuner, and the hooks of a callback that call them
     "on_epoch_begin": "on_epoch_begin",
@@ -15,8 +16,7 @@ DURING_TRAINING = {  # methods of the tuner, and the hooks of a callback that ca
 
 def overridden(tuner: keras_tuner.Tuner, method: str) -> bool:
     """Return whether a method is not the one of this package or of KerasTuner."""
-    home = getattr(type(tuner), method).__module__.partition(".")[0]
-    return home not in ("keras_tuner", "shared_keras")
+    return why_stock.overridden(tuner, method, ("keras_tuner", "shared_keras"))
 
 
 def need_hypermodel(tuner: keras_tuner.Tuner, hypermodel) -> None:

@@ -8,14 +8,17 @@ from sklearn import metrics
 
 from shared_keras.data.datasets import Images
 from shared_keras.task import Task
+from shared_keras.training.known_means import samples_are_apart
+from shared_keras.training.plan import VALIDATION_BATCH
 
-BATCH = 1000
+KERAS_BATCH = 32  # of `Model.predict`
 
 
 def predict_outputs(model, x: np.ndarray) -> np.ndarray:
     """Return a Keras model's outputs for raw images, (n, 28, 28): float32 (n, classes)."""
     # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
-    batches = [model.predict_on_batch(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+    size = VALIDATION_BATCH if samples_are_apart(model) else KERAS_BATCH
+    batches = [model.predict_on_batch(x[i : i + size]) for i in range(0, len(x), size)]
     return np.concatenate(batches)
 
 

@@ -4,13 +4,14 @@
 with three differences. The order of the samples depends on the seed and the epoch alone, so
 a training resumed at `initial_epoch` sees what an uninterrupted one would have seen. On JAX, an
 epoch is one compiled program where that is possible; `why_stock` says when it is not. And
-validation uses batches of 1,000 samples, unless their size may affect a result.
+validation uses batches of 1,000 samples where `known_means` knows that their size does not matter.
 """
 
 import contextlib
 import inspect
 import numbers
 import random
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from shared_keras import keras_settings
 from shared_keras.training import stock_fit, why_stock
 from shared_keras.training.fit_data import Arrays, length, training_data
-from shared_keras.training.model_kinds import any_batch_will_do
+from shared_keras.training.known_means import any_batch_will_do
 from shared_keras.training.plan import VALIDATION_BATCH, Plan
 
 JAX = keras.backend.backend() == "jax"
@@ -109,18 +110,20 @@ def fit(
         validation_split: If there is no `validation_data`, the fraction of the samples,
             taken from their end, that is held out for validation.
         validation_data: What to evaluate after each epoch: `(x, y)` or
-            `(x, y, sample_weight)`, or a dataset or generator.
+            `(x, y, sample_weight)`; `x` or `(x,)` for a model that needs no targets; or a
+            dataset or generator.
         shuffle: Whether to permute the samples in each epoch.
-        class_weight: A weight for each class. Classes are numbered from zero.
+        class_weight: A weight for each class. Classes are numbered from zero. Validation
+            samples are not weighted.
         sample_weight: A weight for each sample, or one such array for each output.
         initial_epoch: The epoch at which to start, counted from zero. The training
             resumes from the model as it is; with `use_ema`, Keras has replaced its weights
             by their averages at the end of the last training. Callbacks start afresh.
         steps_per_epoch: Batches in an epoch, if not all.
         validation_steps: Batches of the evaluation, if not all.
-        validation_batch_size: Samples per step of the evaluation. By default 1,000; or
-            `batch_size`, as in Keras, where it may affect a result: with custom steps,
-            layers, losses or metrics, stateful layers, or activity regularizers.
+        validation_batch_size: Samples per step of the evaluation. By default `batch_size`, as in
+            Keras; or 1,000 if all layers, losses and metrics are among those that are known to
+            give the same result then (see `known_means`).
         validation_freq: After how many epochs to evaluate, or after which.
         seed: Determines the permutations of arrays, together with the epoch. Where `Model.fit`
             reads batches, it seeds the global generators of Python and NumPy, together with
@@ -144,6 +147,7 @@ def fit(
     data, validation_data = training_data(
         x, y, sample_weight, class_weight, validation_split, validation_data
     )
+    _need_targets(model, y=data, validation_data=validation_data)
     n = length(data)
     batch_size = 32 if batch_size is None else batch_size
     if validation_batch_size is None:
@@ -156,6 +160,7 @@ def fit(
         seed=seed,
         shuffle=shuffle,
     )
+    epochs = _limited(epochs)
 
     def order(epoch: int) -> np.ndarray:
         if not shuffle:
@@ -240,6 +245,25 @@ def _check_values(shuffle: bool, **values: int) -> None:
             raise ValueError(f"{name} must be at least {LEAST[name]}. Received: {value}")
     if not isinstance(shuffle, (bool, np.bool_)):
         raise ValueError(f"shuffle must be True or False. Received: {shuffle!r}")
+
+
+def _need_targets(model: keras.Model, **packed: tuple[Arrays, ...] | None) -> None:
+    """Refuse data without targets for a model whose loss compares outputs with targets."""
+    own = ("train_step", "test_step", "compute_loss")
+    if model.loss is None or any(why_stock.overridden(model, name, ("keras",)) for name in own):
+        return
+    for name, data in packed.items():
+        if data is not None and len(data) == 1:
+            raise ValueError(f"{name} must hold targets, because the model has a loss. Got none.")
+
+
+def _limited(epochs: int) -> int:
+    """Return how many epochs `keras.config.set_max_epochs` allows; warn as Keras does."""
+    limit = keras.config.max_epochs()
+    if not limit or epochs <= limit:
+        return epochs
+    warnings.warn(f"Limiting epochs to {limit}", stacklevel=3)
+    return limit
 
 
 def _callbacks(callbacks) -> list[keras.callbacks.Callback]:

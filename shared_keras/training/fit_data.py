@@ -21,29 +21,45 @@ def training_data(
 ) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...] | None]:
     """Return training and validation data, each `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
 
-    The arguments are those of `training.fit`. Floats are cast to `keras.config.floatx()`.
+    The arguments are those of `training.fit`. Floats are cast to `keras.config.floatx()`. As in
+    Keras, `class_weight` weighs the training samples only, those that are left after a split.
 
     Raises:
         ValueError: if an argument is invalid.
     """
-    if class_weight is not None:
-        if sample_weight is not None:
-            raise ValueError("class_weight and sample_weight cannot be given together.")
-        sample_weight = _of_classes(y, class_weight)
+    if class_weight is not None and sample_weight is not None:
+        raise ValueError("class_weight and sample_weight cannot be given together.")
     data = _pack(("x", "y", "sample_weight"), (x, y, sample_weight))
     if length(data) < 1:
         raise ValueError("len(x) must be at least 1. Received: 0")
-    if validation_data is not None:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-            raise ValueError(
-                "validation_data must be (x, y) or (x, y, sample_weight). "
-                f"Received: {_short(validation_data)}"
-            )
-        names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
-        validation_data = _pack(names, validation_data)
-        if length(validation_data) < 1:
-            raise ValueError(f"len({names[0]}) must be at least 1. Received: 0")
-        return data, validation_data
+    if validation_data is None:
+        data, validation_data = _split(data, validation_split)
+    else:
+        validation_data = _validation(validation_data)
+    if class_weight is not None:
+        data = (data[0], *_weighted(data[1] if len(data) > 1 else None, class_weight))
+    return data, validation_data
+
+
+def _validation(data) -> tuple[Arrays, ...]:
+    """Return validation data as arrays: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
+    if not isinstance(data, (tuple, list)):
+        names, data = ("validation_data",), (data,)
+    elif 1 <= len(data) <= 3:
+        names = tuple(f"validation_data[{i}]" for i in range(len(data)))
+    else:
+        raise ValueError(
+            "validation_data must be x, (x,), (x, y) or (x, y, sample_weight). "
+            f"Received: {_short(data)}"
+        )
+    data = _pack(names, data)
+    if length(data) < 1:
+        raise ValueError(f"len({names[0]}) must be at least 1. Received: 0")
+    return data
+
+
+def _split(data, validation_split) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...] | None]:
+    """Return the data for training and, from their end, those for validation, if any."""
     if validation_split is None or validation_split is False:
         return data, None
     if not isinstance(validation_split, numbers.Real) or not validation_split >= 0:
@@ -75,8 +91,8 @@ def select(data: Arrays, indices: slice | np.ndarray) -> Arrays:
 def arrays(name: str, values: Any) -> Arrays:
     """Return values as NumPy arrays, floats cast to `keras.config.floatx()`.
 
-    Lists of numbers become arrays. As in Keras, lists of arrays stay lists, and a pandas
-    series becomes a column.
+    Lists of numbers become arrays. As in Keras, lists of arrays stay lists, a pandas series
+    becomes a column, and a frame of columns that have no dtype in common becomes floats.
 
     Raises:
         ValueError: if they are not arrays of numbers.
@@ -86,6 +102,8 @@ def arrays(name: str, values: Any) -> Arrays:
     if isinstance(values, (list, tuple)) and any(map(_is_nested, values)):
         kind = list if isinstance(values, list) else tuple
         return kind(arrays(f"{name}[{i}]", value) for i, value in enumerate(values))
+    if hasattr(values, "iloc") and np.asarray(values).dtype.kind not in "biufc":
+        return _of_mixed_frame(name, values if values.ndim == 2 else values.to_frame())
     if not isinstance(values, (list, tuple)) and not hasattr(values, "__array__"):
         raise ValueError(
             f"{name} must be an array, a list or dict of arrays, or a dataset. "
@@ -105,6 +123,29 @@ def arrays(name: str, values: Any) -> Arrays:
     return array[:, None] if hasattr(values, "to_frame") and array.ndim == 1 else array
 
 
+def _of_mixed_frame(name: str, frame) -> np.ndarray:
+    """Return a pandas frame whose columns have no dtype in common, as floats (n, columns)."""
+    array = np.empty(frame.shape, keras.config.floatx())
+    for i, label in enumerate(frame.columns):
+        column = frame.iloc[:, i]
+        values = np.asarray(column)
+        wrong = []
+        if values.dtype == object:  # anything, perhaps numbers and what is missing
+            missing = np.asarray(column.isna())
+            values = np.where(missing, np.nan, values)
+            wrong = [value for value in values if not isinstance(value, (numbers.Real, np.bool_))]
+        elif values.dtype.kind not in "biuf":
+            wrong = column
+        for value in wrong:
+            which = f"its column {label!r}" if len(frame.columns) > 1 else "it"
+            raise ValueError(
+                f"{name} must be an array of numbers, but {which} has the dtype {column.dtype}. "
+                f"Received: {_short(value)}"
+            )
+        array[:, i] = values
+    return array
+
+
 def _is_nested(value) -> bool:
     """Return whether a list that holds this value is a list of arrays, not of numbers."""
     if isinstance(value, (list, tuple)):
@@ -114,7 +155,7 @@ def _is_nested(value) -> bool:
 
 def _pack(names, parts) -> tuple[Arrays, ...]:
     """Return the given parts as arrays, after a check that they are equally long."""
-    if parts[1] is None and any(part is not None for part in parts[2:]):
+    if len(parts) > 2 and parts[1] is None and parts[2] is not None:
         raise ValueError(f"{names[2]} needs {names[1]}, which is None.")
     packed = [arrays(name, part) for name, part in zip(names, parts) if part is not None]
     if len(packed) == 3 and keras.tree.is_nested(packed[1]) and not keras.tree.is_nested(packed[2]):
@@ -127,20 +168,22 @@ def _pack(names, parts) -> tuple[Arrays, ...]:
     return tuple(packed)
 
 
-def _of_classes(y, class_weight) -> np.ndarray:
-    """Return a weight for each sample, float (n,); 1 for classes without a weight."""
-    y = arrays("y", y)
+def _weighted(y, class_weight) -> tuple[Arrays, np.ndarray]:
+    """Return targets, and a weight for each sample, float (n,); 1 for classes without a weight."""
+    if y is None:
+        raise ValueError("class_weight needs y, which is None.")
     if keras.tree.is_nested(y):
         raise ValueError("class_weight works for models with one output only.")
     if not isinstance(class_weight, Mapping):
         raise ValueError(f"class_weight must be a dict. Received: {_short(class_weight)}")
+    of_each = y
     if y.ndim > 1:
-        y = y.argmax(-1) if y.shape[-1] != 1 else y[..., 0]
-    if y.ndim > 1:
+        of_each = y.argmax(-1) if y.shape[-1] != 1 else y[..., 0]
+    if of_each.ndim > 1:
         raise ValueError("class_weight needs one class per sample; otherwise use sample_weight.")
-    classes, of_each = np.unique(np.round(y).astype(np.int64), return_inverse=True)
+    classes, places = np.unique(np.round(of_each).astype(np.int64), return_inverse=True)
     weights = np.array([class_weight.get(int(c), 1.0) for c in classes], keras.config.floatx())
-    return weights[of_each]
+    return y, weights[places]
 
 
 def _short(value) -> str:

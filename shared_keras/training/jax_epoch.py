@@ -14,12 +14,12 @@ from the variables after the epoch. If the model's own step logs something else,
 logs are those of its last step, as in `Model.fit`.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
 import keras
 import numpy as np
+from keras.src.utils.python_utils import pythonify_logs
 
 from shared_keras.models import initializers
 from shared_keras.models.layers import relu
@@ -53,11 +53,11 @@ def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callb
         model=model,
     )
     data = jax.device_put(keras.utils.pack_x_y_sample_weight(*data))
-    train = _program(model, train_step(model), plan.batch_size)
+    train = _program(model, "train", train_step(model), plan.batch_size)
     validate = None
     if plan.validation_data is not None:
         options = validation_options(model)
-        test = _program(model, test_step(model), plan.validation_batch_size, options)
+        test = _program(model, "test", test_step(model), plan.validation_batch_size, options)
         validate = _validation(model, test, plan, callbacks)
 
     model.stop_training = False
@@ -119,7 +119,6 @@ def _validation(model, test, plan, callbacks) -> Callable[[], dict[str, float]]:
 def train_step(model: keras.Model) -> Callable:
     """Return `model.train_step` in the form that a program needs."""
 
-    @functools.wraps(model.train_step)
     def step(state, data):
         return _own(model, *model.train_step(state, data))
 
@@ -129,7 +128,6 @@ def train_step(model: keras.Model) -> Callable:
 def test_step(model: keras.Model) -> Callable:
     """Return `model.test_step` in the form that a program needs."""
 
-    @functools.wraps(model.test_step)
     def step(state, data):
         return _own(model, *model.test_step(state, data))
 
@@ -147,15 +145,8 @@ def _own(model, logs, state):
 
 
 def _logs(model, own: dict | None) -> dict[str, float]:
-    """Return the logs of an epoch: single numbers as Python's, others as arrays."""
-    logs = {}
-    for name, value in (model.get_metrics_result() if own is None else own).items():
-        if isinstance(value, dict):
-            logs |= _logs(model, value)
-        else:
-            array = np.asarray(value)
-            logs[name] = array.item() if array.size == 1 else array
-    return logs
+    """Return the logs of an epoch, as Keras does: scalars as Python's, others as arrays."""
+    return pythonify_logs(model.get_metrics_result() if own is None else own)
 
 
 def validation_options(model) -> dict | None:
@@ -165,13 +156,15 @@ def validation_options(model) -> dict | None:
     return OLDER if quick and jax.default_backend() == "cpu" else None
 
 
-def _program(model, step: Callable, batch_size: int, options: dict | None = None) -> Callable:
-    """Return a program for an epoch of steps; reuse the model's if it has one.
+def _program(
+    model, kind: str, step: Callable, batch_size: int, options: dict | None = None
+) -> Callable:
+    """Return a program for an epoch of steps; reuse the model's of this kind if it has one.
 
     It is kept on an object that `Model.compile` replaces, so it goes when Keras's own go.
     """
     programs = vars(model._loss_tracker).setdefault("programs", {})
-    key = step.__name__, batch_size
+    key = kind, batch_size
     if key not in programs:
         if convolves_on_cpu(model):
             programs[key] = _one_by_one(step, batch_size)

@@ -45,6 +45,8 @@ def of_data(given: Mapping[str, Any]) -> str | None:
     for name, default in STEPS.items():
         if given[name] != default:
             return f"{name} is {given[name]}"
+    if keras.config.max_steps_per_epoch():
+        return f"keras.config.max_steps_per_epoch() is {keras.config.max_steps_per_epoch()}"
     return None
 
 
@@ -53,12 +55,29 @@ def _comes_in_batches(data) -> bool:
     return not known and (isinstance(data, (Iterable, keras.utils.PyDataset)))
 
 
+def overridden(thing, method: str, homes: tuple[str, ...]) -> bool:
+    """Return whether an object has its own method, or a class of its own that defines it.
+
+    A function's own `__module__` does not tell: `functools.wraps` copies it.
+
+    Args:
+        thing: The object.
+        method: Name of the method.
+        homes: The packages whose classes do not count as its own.
+    """
+    if method in vars(thing):
+        return True
+    kinds = type(thing).__mro__
+    defining = next(kind for kind in kinds if method in vars(kind))
+    return defining.__module__.partition(".")[0] not in homes
+
+
 def of_callbacks(callbacks: Iterable[keras.callbacks.Callback]) -> str | None:
     """Return why a callback needs batches."""
     for callback in callbacks:
         name = type(callback).__name__
         for hook in BATCH_HOOKS:
-            if getattr(callback, hook).__module__.partition(".")[0] != "keras":
+            if overridden(callback, hook, ("keras",)):
                 return f"{name} has {hook}"
         for attribute in ("save_freq", "update_freq"):
             frequency = getattr(callback, attribute, "epoch")

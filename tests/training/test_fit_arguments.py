@@ -222,12 +222,11 @@ REFUSED = {
     "x and y must be equally long. Received: 150, 149": ({"y": Y[1:]},),
     "x and y and sample_weight must be equally long": ({"sample_weight": WEIGHTS[1:]},),
     "validation_data[0] and validation_data[1] must be": ({"validation_data": (X, Y[1:])},),
-    "validation_data must be (x, y) or (x, y, sample_weight)": (
-        {"validation_data": X},
-        {"validation_data": {"x": X, "y": Y}},
-        {"validation_data": (X,)},
+    "validation_data must be x, (x,), (x, y) or (x, y, sample_weight)": (
         {"validation_data": (X, Y, WEIGHTS, WEIGHTS)},
+        {"validation_data": ()},
     ),
+    "validation_data must be an array": ({"validation_data": 3},),
     "validation_split must leave samples on both sides": (
         {"validation_split": 1.0},
         {"validation_split": 1.5},

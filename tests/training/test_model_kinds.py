@@ -6,7 +6,7 @@ import pytest
 
 from shared_keras import training
 from shared_keras.models.build import keras_model
-from shared_keras.training import model_kinds, why_stock
+from shared_keras.training import known_means, why_stock
 from tests.conftest import TASKS
 from tests.small_model import CLASSES, FEATURES, build, problem
 
@@ -65,13 +65,13 @@ NOT_ANY = {
 
 @pytest.mark.parametrize("kind", NOT_ANY)
 def test_models_whose_results_depend_on_the_size_of_a_batch(kind):
-    assert not model_kinds.any_batch_will_do(NOT_ANY[kind]())
+    assert not known_means.any_batch_will_do(NOT_ANY[kind]())
 
 
 def test_others():
-    assert model_kinds.any_batch_will_do(build(norm=True, dropout=0.2, l2=1e-3))
+    assert known_means.any_batch_will_do(build(norm=True, dropout=0.2, l2=1e-3))
     scores = [keras.metrics.F1Score(average=None), "mae"]
-    assert model_kinds.any_batch_will_do(made(keras.layers.BatchNormalization(), metrics=scores))
+    assert known_means.any_batch_will_do(made(keras.layers.BatchNormalization(), metrics=scores))
 
 
 @pytest.mark.parametrize("kind", ["own layer", "own loss", "sums", "penalty"])

@@ -1,0 +1,197 @@
+"""What is known to be a mean over samples: for it, batches of any size give the same result.
+
+The lists name all that is known. For everything else, a user's own code among it, the size of a
+batch may be part of the result, so it stays what the user said.
+"""
+
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any
+
+import keras
+from keras.src.models import Functional  # what `keras.Model(inputs, outputs)` makes
+
+from shared_keras.models import layers, metrics
+
+
+def _of(module, names: str) -> frozenset:
+    return frozenset(getattr(module, name) for name in names.split())
+
+
+LAYERS = _of(
+    keras.layers,
+    """
+    Activation AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
+    AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AlphaDropout Average
+    AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization CenterCrop Concatenate
+    Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping1D Cropping2D
+    Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dropout ELU Embedding Flatten GRU
+    GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+    GroupNormalization Identity InputLayer LSTM LayerNormalization LeakyReLU MaxPooling1D
+    MaxPooling2D MaxPooling3D Maximum Minimum Multiply Normalization PReLU Permute
+    RMSNormalization RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation
+    RandomTranslation RandomZoom ReLU RepeatVector Rescaling Reshape Resizing SeparableConv1D
+    SeparableConv2D SimpleRNN Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract
+    UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
+    ZeroPadding3D
+    """,
+) | {layers.BatchNorm, layers.Dropout, layers.MaxPool}
+
+ACTIVATIONS = _of(
+    keras.activations,
+    """
+    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear
+    log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign
+    sparse_plus sparse_sigmoid sparsemax squareplus tanh tanh_shrink
+    """,
+) | {layers.mish, layers.relu}
+
+LOSSES = _of(
+    keras.losses,
+    """
+    BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy
+    CategoricalGeneralizedCrossEntropy CategoricalHinge CosineSimilarity Hinge Huber KLDivergence
+    LogCosh MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError
+    MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge
+    binary_crossentropy binary_focal_crossentropy categorical_crossentropy
+    categorical_focal_crossentropy categorical_generalized_cross_entropy categorical_hinge
+    cosine_similarity hinge huber kl_divergence log_cosh mean_absolute_error
+    mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error poisson
+    sparse_categorical_crossentropy squared_hinge
+    """,
+)
+
+METRICS = _of(
+    keras.metrics,
+    """
+    AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalAccuracy
+    CategoricalCrossentropy CategoricalHinge ConcordanceCorrelation CosineSimilarity F1Score
+    FBetaScore FalseNegatives FalsePositives Hinge IoU KLDivergence LogCoshError MeanAbsoluteError
+    MeanAbsolutePercentageError MeanIoU MeanSquaredError MeanSquaredLogarithmicError OneHotIoU
+    OneHotMeanIoU PearsonCorrelation Poisson Precision PrecisionAtRecall R2Score Recall
+    RecallAtPrecision RootMeanSquaredError SensitivityAtSpecificity SparseCategoricalAccuracy
+    SparseCategoricalCrossentropy SparseTopKCategoricalAccuracy SpecificityAtSensitivity
+    SquaredHinge TopKCategoricalAccuracy TrueNegatives TruePositives
+    binary_accuracy binary_crossentropy binary_focal_crossentropy categorical_accuracy
+    categorical_crossentropy categorical_focal_crossentropy categorical_hinge
+    concordance_correlation hinge huber kl_divergence log_cosh mean_absolute_error
+    mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error
+    pearson_correlation poisson sparse_categorical_accuracy sparse_categorical_crossentropy
+    sparse_top_k_categorical_accuracy squared_hinge top_k_categorical_accuracy
+    """,
+) | {metrics.Precision, metrics.MacroPrecision}
+
+CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses one of the above
+REPLACEABLE = ("call", "compute_loss", "compute_metrics", "test_step", "result", "update_state")
+
+
+def any_batch_will_do(model: keras.Model) -> bool:
+    """Return whether `evaluate` is known to return the same for any batch size.
+
+    Args:
+        model: A compiled model.
+    """
+    compiled = model._compile_metrics
+    given = () if compiled is None else (compiled._user_metrics, compiled._user_weighted_metrics)
+    losses, measures = (
+        [part for part in keras.tree.flatten(parts) if part is not None]
+        for parts in (model.loss, given)
+    )
+    return (
+        samples_are_apart(model)
+        # TensorFlow counts a short batch like a full one in the loss of each output.
+        and (not model.built or len(model.outputs) == 1)
+        and all(_is_mean(loss, LOSSES, keras.losses.get) for loss in losses)
+        and all(_is_mean(metric, METRICS, keras.metrics.get) for metric in measures)
+    )
+
+
+def samples_are_apart(model: keras.Model) -> bool:
+    """Return whether a model is known to compute the output of a sample from that sample alone."""
+    if type(model) is Functional:
+        parts = model.operations
+    elif type(model) is keras.Sequential:
+        parts = model.layers
+    else:
+        return False
+    return (
+        _as_made(model)
+        and not model.activity_regularizer
+        # Of an array (n,), the last axis is that of the samples.
+        and (not model.built or all(len(given.shape) > 1 for given in model.inputs))
+        and all(_is_given_tensors_only(part) and _is_apart(part) for part in parts)
+    )
+
+
+def _is_apart(part) -> bool:
+    """Return whether a layer keeps samples apart; operations such as `ops.mean` may not."""
+    if isinstance(part, keras.Model):
+        return samples_are_apart(part)
+    return (
+        type(part) in LAYERS
+        and _as_made(part)
+        and not part.activity_regularizer  # a sum over the batch
+        and not part.quantization_mode
+        and not getattr(part, "stateful", False)
+        and not getattr(part, "mask_zero", False)  # a loss is a mean over what is not masked
+        and getattr(part, "target_shape", None) != ()
+        and all(axis == -1 or axis > 0 for axis in _axes(getattr(part, "axis", None)))
+        and all(map(_is_known_activation, _activations(part)))
+    )
+
+
+def _axes(axis) -> list[int]:
+    return [each for each in keras.tree.flatten(axis) if each is not None]
+
+
+def _activations(layer) -> Iterator[Any]:
+    for name in ("activation", "recurrent_activation"):
+        if (activation := getattr(layer, name, None)) is not None:
+            yield activation
+
+
+def _is_known_activation(activation) -> bool:
+    if isinstance(activation, keras.layers.Layer):
+        return _is_apart(activation)
+    return isinstance(activation, FunctionType) and activation in ACTIVATIONS
+
+
+def _is_given_tensors_only(part) -> bool:
+    """Return whether a part of a model is called without a mask and not as if in training."""
+    return all(
+        all(isinstance(value, keras.KerasTensor) for value in keras.tree.flatten(call.args))
+        and all(value is None or value is False for value in call.kwargs.values())
+        for call in (node.arguments for node in part._inbound_nodes)
+    )
+
+
+def _is_mean(part, known: frozenset, named: Callable) -> bool:
+    """Return whether a loss or a metric is known, and used as a mean over samples.
+
+    Args:
+        part: A name, a class, an instance or a function.
+        known: Classes and functions.
+        named: Returns what a name stands for.
+    """
+    if isinstance(part, str):
+        if part.lower() in CHOSEN_BY_SHAPE:
+            return True
+        try:
+            part = named(part)
+        except ValueError:  # Keras will say that there is none of this name
+            return False
+    kind = part if isinstance(part, (type, FunctionType)) else type(part)
+    options = getattr(part, "_fn_kwargs", {})
+    return (
+        kind in known
+        and _as_made(part)
+        and getattr(part, "reduction", "mean") in ("mean", "sum_over_batch_size")
+        and options.get("axis", -1) == -1
+        and options.get("ignore_class") is None
+    )
+
+
+def _as_made(part) -> bool:
+    """Return whether no method of this one object was replaced."""
+    return isinstance(part, (type, FunctionType)) or not any(map(vars(part).get, REPLACEABLE))
