@@ -7,9 +7,9 @@ from PIL import Image
 
 from shared_keras import cli, files
 from shared_keras.data import datasets
-from tests.conftest import FASHION, write_idx
+from tests.conftest import FASHION, MARKUP, write_idx
 
-NAMES = ["Trousers", "Sandals", "Trainers", "Bags", "Boots"]
+NAMES = ["Trousers", "Sandals", "Trainers", "Bags [old]", "Boots"]
 LABELS = [1, 5, 7, 8, 9]  # of Fashion-MNIST
 THEIRS = ("Fashion-MNIST", "Trouser,", "Ankle boot", "T-shirt", "Lab 4")
 
@@ -46,7 +46,9 @@ def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figu
     def user(command, *words, data_dir=("--data-dir", str(data))):
         words = [str(word) for word in (*words, *data_dir, "--results-dir", results)]
         assert cli.main(FASHION, command, words) == 0
-        return capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert not MARKUP.search(out), command
+        return out
 
     said = {
         "explore": user("explore"),
@@ -58,6 +60,8 @@ def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figu
         "compare": user("compare"),
         "runs": user("runs", data_dir=()),
     }
+    (run,) = (path.name for path in (results / "fashion" / "runs").iterdir())
+    user("compare", run, run)
     said |= figures
     for name, text in said.items():
         assert "Wardrobe" in text, name
