@@ -11,7 +11,7 @@ from shared_keras.errors import BadInput, RunFailed
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.pictures import photo_plots
-from shared_keras.results import folders, saved_models
+from shared_keras.results import folders, pixel_scale, saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import SIDE
 from shared_keras.task import Task
@@ -63,13 +63,16 @@ def run(task: Task, args) -> None:
     model = saved_models.load(trained if on_its_own else task, path)
     say(saved_models.introduce(task, path))
     train, test = datasets.load(task, args.data_dir)
+    suited = pixel_scale.suit(model, task, path, train)
+    if suited.line:
+        say(suited.line)
     digest = datasets.digest(train, test) if args.data_dir else saved_models.digest(task)
     settings = saved_models.settings(path)
     run_report.other_images("the model was trained on", settings, task.title, digest)
     known = settings.get("data") in (None, digest)  # these are the model's training images
     items = _files(task, args.files, train, known) if args.files else _random(task, args, test)
     if items:
-        answers = _answers(trained, model, items)
+        answers = _answers(trained, suited.model, items)
         _report(items, answers)
         _draw(trained if on_its_own else task, parent, path, items, answers)
     if args.files and not items:
