@@ -29,7 +29,7 @@ def run(task: Task, args) -> None:
     path = saved_models.find(task, args.results_dir, args.named if args.run is None else args.run)
     trained = saved_models.settings(path)
     protocol = args.split or trained.get("split", "holdout")
-    images = datasets.load(task, args.data_dir)
+    images = datasets.load(task, args.data_dir, say)
     split = splits.split(task, *images, protocol)
     suited = pixel_scale.suit(saved_models.load(task, path), task, path, images[0])
     probabilities = predict_probabilities(suited.model, split.test.x)

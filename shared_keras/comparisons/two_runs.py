@@ -52,7 +52,7 @@ def run(
     """
     task = own_data.task_of(task, data_dir)
     paths = [saved_models.find(task, results_dir, name) for name in runs]
-    images = datasets.load(task, data_dir)
+    images = datasets.load(task, data_dir, say)
     test = images[1]
     settings = [saved_models.settings(path) for path in paths]
     common = _common(task, test, settings)
