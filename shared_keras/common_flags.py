@@ -12,8 +12,9 @@ def data(parser: Parser) -> None:
     parser.add_argument(
         "--data-dir",
         metavar="DIR",
-        help="folder with four IDX files, plain or gzipped, instead of the embedded ones; a file "
-        "classes.txt in it names the classes, one a line",
+        help="folder of your own images, instead of the embedded ones: four IDX files, plain or "
+        "gzipped, or a folder of PNG or JPEG files for each class; docs/own-data.md has the "
+        "details",
     )
 
 

@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -77,15 +78,25 @@ def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
     write_bytes(path, table.to_csv(index=False).encode())
 
 
+@contextlib.contextmanager
+def missing_signs() -> Iterator[None]:
+    """Keep Matplotlib from warning of each sign that its font lacks; it draws a box."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
 def write_figure(path: Path, figure) -> None:
     """Write a matplotlib figure as PNG, atomically.
 
     Texts are shown literally: two "$" in the name of a file or a class do not make a formula.
+    A sign that the font lacks, such as an emoji, is drawn as a box.
     """
     for text in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
         text.set_parse_math(False)
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=120)
+    with missing_signs():
+        figure.savefig(png, format="png", dpi=120)
     write_bytes(path, png.getvalue())
 
 

@@ -171,7 +171,7 @@ def predict(task: Task) -> Parser:
         nargs="*",
         metavar="FILE",
         type=Path,
-        help="images of any size: PNG, JPEG, BMP, GIF, WebP, TIFF",
+        help="images of any size, or folders of such: PNG, JPEG, BMP, GIF, WebP, TIFF",
     )
     add("--random", type=whole(1), metavar="N", help="classify N random test images instead")
     add("--run", metavar="RUN", help="like RUN of evaluate")

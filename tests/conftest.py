@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import gzip
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,10 @@ TRAIN, TEST = 1500, 600
 # WAYS=all is the long version: also what differs from another test only in a detail.
 LONG = os.environ.get("WAYS") == "all"
 long = pytest.mark.skipif(not LONG, reason="only with WAYS=all")
+
+
+# What Rich turns into a style, if it is not told to print it as it is.
+MARKUP = re.compile(r"\[/|\[(bold|dim|italic|underline|red|green|yellow|blue|cyan|magenta)\b")
 
 
 def idx_bytes(array):

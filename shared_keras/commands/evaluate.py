@@ -11,7 +11,7 @@ from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
 from shared_keras.reporting.pictures import plots
 from shared_keras.reporting.run_report import accuracy
-from shared_keras.results import folders, saved_models
+from shared_keras.results import folders, pixel_scale, saved_models
 from shared_keras.results.environment import environment
 from shared_keras.results.scores import entropy, predict_probabilities, score
 from shared_keras.task import Task
@@ -27,12 +27,12 @@ def run(task: Task, args) -> None:
             f"argument RUN: got '{args.run}' and --run {args.named}, expected one of them"
         )
     path = saved_models.find(task, args.results_dir, args.named if args.run is None else args.run)
-    model = saved_models.load(task, path)
     trained = saved_models.settings(path)
     protocol = args.split or trained.get("split", "holdout")
-    images = datasets.load(task, args.data_dir)
+    images = datasets.load(task, args.data_dir, say)
     split = splits.split(task, *images, protocol)
-    probabilities = predict_probabilities(model, split.test.x)
+    suited = pixel_scale.suit(saved_models.load(task, path), task, path, images[0])
+    probabilities = predict_probabilities(suited.model, split.test.x)
     scores = score(probabilities, split.test.y, task.classes)
 
     name = folders.without_time(saved_models.describe(path))
@@ -41,7 +41,9 @@ def run(task: Task, args) -> None:
     hardest = entropy(probabilities).argsort(kind="stable")[::-1][:HARDEST]
     files.write_json(
         folder / "evaluation.json",
-        {"model": str(path), "split": protocol} | scores | {"hardest": hardest.tolist()},
+        {"model": str(path), "split": protocol, "pixels": suited.scale.name}
+        | scores
+        | {"hardest": hardest.tolist()},
     )
     files.write_json(folder / "environment.json", environment())
     files.write_figure(
@@ -59,6 +61,8 @@ def run(task: Task, args) -> None:
     run_report.other_images(
         "the model was trained on", trained, task.title, datasets.digest(*images)
     )
+    if suited.line:
+        say(suited.line)
     own = trained.get("split", "holdout")
     if own == "test" or own not in ("holdout", protocol):
         say("note: the model was validated on TEST images, some or all of which are used here")

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.reporting.console import console
+from shared_keras.reporting.console import console, say
 from shared_keras.reporting.pictures import plots
 from shared_keras.results import folders
 from shared_keras.task import Task
@@ -15,7 +15,7 @@ from shared_keras.task import Task
 def run(task: Task, args) -> None:
     """Print shapes, pixel statistics and class balance; draw examples."""
     task = own_data.task_of(task, args.data_dir)
-    train, test = datasets.load(task, args.data_dir)
+    train, test = datasets.load(task, args.data_dir, say)
     split = splits.split(task, train, test, args.split)
     folder = folders.new_folder(args.results_dir / task.name / "explorations", args.split)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}

@@ -1,27 +1,28 @@
 """Classify image files, or test images."""
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from shared_keras import files
-from shared_keras.data import datasets, likeness, own_data, photos
+from shared_keras.data import datasets, likeness, many_photos, own_data, photos
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.pictures import photo_plots
-from shared_keras.results import folders, saved_models
+from shared_keras.results import folders, pixel_scale, saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import SIDE
 from shared_keras.task import Task
 
 SHOWN = 3
 PER_PICTURE = 48
-EMPTY = {
-    "handwriting": "it shows no strokes (it may be blank, noise, or filled throughout)",
-    "objects": "nothing stands out from its ground",
-}
+PAGES = 10  # pictures; of a folder of thousands, more would help nobody
+CSV = "predictions.csv"
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Item:
 
     Attributes:
         name: What the user knows it by.
+        source: The path of its file, or again its name.
         image: uint8 (28, 28), or None if there is nothing to classify.
         note: What was done to it, or what its true class is.
         truth: The name of its true class, if that is known.
@@ -38,6 +40,7 @@ class Item:
     """
 
     name: str
+    source: str
     image: np.ndarray | None
     note: str = ""
     thumbnail: np.ndarray | None = None
@@ -46,15 +49,16 @@ class Item:
 
 
 def run(task: Task, args) -> None:
-    """Print the three likeliest classes of each image and draw what the model saw.
+    """Print the three likeliest classes of each image, write all, and draw what the model saw.
 
     Raises:
-        BadInput: if no file is an image.
+        BadInput: if no file is an image, or a folder holds none.
         RunFailed: if one is not, after the other files were classified.
     """
     if bool(args.files) == (args.random is not None):
         got = "both" if args.files else "neither"
         raise BadInput(f"argument FILE: expected image files or --random N, got {got}")
+    paths = _paths(args.files)
     task = own_data.task_of(task, args.data_dir)
     path = saved_models.find(task, args.results_dir, args.run)
     trained = saved_models.task_of(task, path)  # its classes are the model's
@@ -62,20 +66,41 @@ def run(task: Task, args) -> None:
     parent = folders.make_folder(args.results_dir / task.name / "predictions")
     model = saved_models.load(trained if on_its_own else task, path)
     say(saved_models.introduce(task, path))
-    train, test = datasets.load(task, args.data_dir)
+    train, test = datasets.load(task, args.data_dir, say)
+    suited = pixel_scale.suit(model, task, path, train)
+    if suited.line:
+        say(suited.line)
     digest = datasets.digest(train, test) if args.data_dir else saved_models.digest(task)
     settings = saved_models.settings(path)
     run_report.other_images("the model was trained on", settings, task.title, digest)
     known = settings.get("data") in (None, digest)  # these are the model's training images
-    items = _files(task, args.files, train, known) if args.files else _random(task, args, test)
+    items = _files(task, paths, train, known) if paths else _random(task, args, test)
     if items:
-        answers = _answers(trained, model, items)
+        rows = _probabilities(suited.model, items, len(trained.classes))
+        answers = [_likeliest(trained.classes, row) for row in rows]
         _report(items, answers)
-        _draw(trained if on_its_own else task, parent, path, items, answers)
-    if args.files and not items:
-        raise BadInput(f"argument FILE: none of {len(args.files)} files could be read")
-    if broken := len(args.files) and len(args.files) - len(items):
-        raise RunFailed(f"{broken} of {len(args.files)} files could not be read")
+        folder = folders.new_folder(parent, "predict")
+        files.write_csv(folder / CSV, _table(trained.classes, items, rows))
+        say(f"wrote {folder / CSV}")
+        _draw(trained if on_its_own else task, folder, path, items, answers)
+    if paths and not items:
+        raise BadInput(f"argument FILE: none of {len(paths)} files could be read")
+    if broken := len(paths) and len(paths) - len(items):
+        raise RunFailed(f"{broken} of {len(paths)} files could not be read")
+
+
+def _paths(given: Sequence[Path]) -> list[Path]:
+    """Return the given files, and for each folder the image files in it and below it."""
+    paths = []
+    for path in given:
+        inside = many_photos.inside(path) if path.is_dir() else [path]
+        if not inside:
+            raise BadInput(
+                f"argument FILE: expected a folder with image files, {path} has none whose name "
+                f"ends in {', '.join(many_photos.SUFFIXES)}"
+            )
+        paths += inside
+    return paths
 
 
 def _files(task, paths, train, compare: bool) -> list[Item]:
@@ -84,17 +109,17 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
     Images are compared with the training images, if these are the model's.
     """
     items = []
-    for path in paths:
-        try:
-            photo = photos.read(path, task.photos)
-        except BadInput as error:
+    names = _names(paths)
+    read = many_photos.read(paths, task.photos, thumbnails=PAGES * PER_PICTURE)
+    for path, photo in zip(paths, read):
+        if isinstance(photo, BadInput):
             if len(paths) == 1:
-                raise
-            print(error, file=sys.stderr)
+                raise photo
+            print(photo, file=sys.stderr)
             continue
         note = "dark on light, inverted" if photo.inverted else ""
-        empty = "" if photo.image is not None else f"not classified: {EMPTY[task.photos]}"
-        items.append(Item(path.name, photo.image, note, photo.thumbnail, empty))
+        empty = "" if photo.image is not None else f"not classified: {photos.EMPTY[task.photos]}"
+        items.append(Item(names[path], str(path), photo.image, note, photo.thumbnail, empty))
     found = [item for item in items if item.image is not None]
     if found and compare:
         training = likeness.measure(train.x)
@@ -113,21 +138,43 @@ def _random(task, args, test) -> list[Item]:
     chosen = np.random.default_rng(args.seed).choice(len(test), args.random, replace=False)
     names = [task.classes[label] for label in test.y[chosen]]
     return [
-        Item(f"test image {i}", test.x[i], f"true: {truth}", truth=truth)
+        Item(f"test image {i}", f"test image {i}", test.x[i], f"true: {truth}", truth=truth)
         for i, truth in zip(chosen, names)
     ]
 
 
-def _answers(task, model, items) -> list[list[str]]:
-    """Return the likeliest classes of each image with their probabilities; none of nothing."""
-    found = [item.image for item in items if item.image is not None]
-    rows = iter(predict_probabilities(model, np.stack(found)) if found else ())
-    answers = []
-    for item in items:
-        row = next(rows) if item.image is not None else np.empty(0)
-        likeliest = row.argsort()[::-1][:SHOWN]
-        answers.append([f"{task.classes[i]} {row[i]:.1%}" for i in likeliest])
-    return answers
+def _names(paths) -> dict[Path, str]:
+    """Return the name of each file, with its folder if another has the same name."""
+    counts = Counter(path.name for path in paths)
+    return {path: path.name if counts[path.name] == 1 else str(path) for path in paths}
+
+
+def _probabilities(model, items, n_classes: int) -> np.ndarray:
+    """Return the probabilities of each image, float (n, classes); NaN where there is none."""
+    found = [number for number, item in enumerate(items) if item.image is not None]
+    rows = np.full((len(items), n_classes), np.nan)
+    if found:
+        rows[found] = predict_probabilities(model, np.stack([items[i].image for i in found]))
+    return rows
+
+
+def _likeliest(classes, row) -> list[str]:
+    """Return the likeliest classes with their probabilities; none of nothing."""
+    if np.isnan(row).any():
+        return []
+    return [f"{classes[i]} {row[i]:.1%}" for i in row.argsort()[::-1][:SHOWN]]
+
+
+def _table(classes, items, rows) -> list[dict]:
+    """Return a row for each image: what it was taken for, and the probability of every class."""
+    table = []
+    for item, row in zip(items, rows):
+        answer = {} if np.isnan(row).any() else {"class": classes[row.argmax()]}
+        answer |= {"probability": row.max()} if answer else {}
+        known = {"image": item.source} | ({"true": item.truth} if item.truth else {})
+        each = {f"p({name})": p for name, p in zip(classes, row)} if answer else {}
+        table.append(known | answer | {"note": item.note, "warning": item.warning} | each)
+    return table
 
 
 def _report(items, answers) -> None:
@@ -139,15 +186,17 @@ def _report(items, answers) -> None:
             say(f"warning: {item.name} is {item.warning}")
 
 
-def _draw(task, parent, path, items, answers) -> None:
-    folder = folders.new_folder(parent, "predict")
+def _draw(task, folder, path, items, answers) -> None:
     (model,) = saved_models.titles([path])
     if path == saved_models.committed(task):
         model = f"the committed model {model}"
     photographed = items[0].thumbnail is not None
     key = "" if photographed else " (red: wrong)"
     title = f"{task.title}: {'your photos and ' * photographed}what {model} saw{key}"
-    for page, start in enumerate(range(0, len(items), PER_PICTURE), 1):
+    drawn = min(len(items), PAGES * PER_PICTURE)
+    if drawn < len(items):
+        say(f"the pictures show the first {drawn:,} of {len(items):,} images")
+    for page, start in enumerate(range(0, drawn, PER_PICTURE), 1):
         part = slice(start, start + PER_PICTURE)
         figure = photo_plots.seen(
             [np.zeros((SIDE, SIDE), np.uint8) if i.image is None else i.image for i in items[part]],

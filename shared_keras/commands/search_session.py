@@ -17,6 +17,7 @@ from shared_keras.models import metrics
 from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.processes.seldom import Seldom
 from shared_keras.reporting import run_report, search_report
+from shared_keras.reporting.console import say
 from shared_keras.reporting.progress import Progress
 from shared_keras.results import folders, searches
 from shared_keras.results.environment import environment
@@ -55,7 +56,7 @@ def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None
     """
     task = own_data.task_of(task, args.data_dir)
     _check_space(task, args)
-    images = datasets.load(task, args.data_dir)
+    images = datasets.load(task, args.data_dir, say)
     settings = SearchSettings(
         task=task.name,
         space=args.space,

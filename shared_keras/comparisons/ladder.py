@@ -37,7 +37,7 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
         out: Where to write; by default a new folder below `results_dir`.
     """
     task = own_data.task_of(task, data_dir)
-    digest = datasets.digest(*datasets.load(task, data_dir))
+    digest = datasets.digest(*datasets.load(task, data_dir, say))
     runs = results_dir / task.name / "runs"
     yours, (winners, won) = collect(task, runs, digest), winner_runs.collect(runs, digest)
     for problem in dict.fromkeys(yours.problems + won.problems):

@@ -11,7 +11,7 @@ from shared_keras.data import datasets
 from shared_keras.pytorch import audit
 from shared_keras.pytorch.audit import table
 from shared_keras.pytorch.audit.sides import blamed
-from shared_keras.reporting.console import console, wrote
+from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.audit_plots import along_the_network
 from shared_keras.results import folders
 from shared_keras.task import Task
@@ -41,7 +41,7 @@ def run(
         The exit code: 0 if there is no difference, else 3.
     """
     original, port = (audit.read_file(path) for path in paths)
-    images, _ = datasets.load(task, data_dir)
+    images, _ = datasets.load(task, data_dir, say)
     keras.utils.set_random_seed(SEED)  # of PyTorch, too, so that each run finds the same
     torch.manual_seed(SEED)
     with blamed(*paths):

@@ -60,7 +60,7 @@ def run(
     trials = ray_folder.read(ray_results, names)
     wanted = _wanted(trials, import_trial)
     pool.workers()  # they start while this process reads the images
-    images = datasets.load(task, data_dir)
+    images = datasets.load(task, data_dir, say)
     parts = splits.split(task, *images, split)
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ray")
     rows, left_out, died = _compare(pool, Shared(task, parts), trials, names)

@@ -13,20 +13,24 @@ from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.pictures.comparison_plots import curves, disagreements
-from shared_keras.results import folders, saved_models
+from shared_keras.results import folders, pixel_scale, saved_models
 from shared_keras.results.scores import predict_probabilities, score
 from shared_keras.results.settings import penalised
 from shared_keras.task import Task
 
 
 class Run(NamedTuple):
-    """A model to compare; `predicted` is its class for each test image, int (n,)."""
+    """A model to compare.
+
+    `predicted` is its class for each test image, int (n,), and `note` what is to be said of it.
+    """
 
     name: str
     settings: dict
     path: Path
     predicted: np.ndarray
     scores: dict
+    note: str
 
 
 def run(
@@ -48,16 +52,17 @@ def run(
     """
     task = own_data.task_of(task, data_dir)
     paths = [saved_models.find(task, results_dir, name) for name in runs]
-    images = datasets.load(task, data_dir)
+    images = datasets.load(task, data_dir, say)
     test = images[1]
     settings = [saved_models.settings(path) for path in paths]
     common = _common(task, test, settings)
     x, y = test.x[common], test.y[common]
     both = []
     for name, path, its in zip(_names(paths), paths, settings):
-        probabilities = predict_probabilities(saved_models.load(task, path), x)
+        suited = pixel_scale.suit(saved_models.load(task, path), task, path, images[0])
+        probabilities = predict_probabilities(suited.model, x)
         scores = score(probabilities, y, task.classes)
-        both.append(Run(name, its, path, probabilities.argmax(1), scores))
+        both.append(Run(name, its, path, probabilities.argmax(1), scores, suited.line))
     a, b = both
     result = mcnemar(a.predicted == y, b.predicted == y)
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "pair")
@@ -107,6 +112,8 @@ def run(
             say(f"note: {one.name} was validated on the TEST images, including these")
     for one in both:
         run_report.other_images(f"{one.name} was trained on", one.settings, task.title, digest)
+        if one.note:
+            say(one.note)
         accuracy = run_report.accuracy(one.scores)
         say(f"{one.name}: accuracy {accuracy}, loss {one.scores['loss']:.4f}")
     say(

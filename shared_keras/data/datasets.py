@@ -1,13 +1,14 @@
-"""Read the four files of a task into arrays."""
+"""Read the images of a task, or of a user's folder, into arrays."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from shared_keras.data import idx
+from shared_keras.data import class_folders, idx
 from shared_keras.errors import BadInput
 from shared_keras.systems.spec import SIDE
 from shared_keras.task import Task
@@ -29,13 +30,16 @@ class Images:
         return len(self.y)
 
 
-def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
+def load(
+    task: Task, data_dir: str | None = None, say: Callable[[str], None] | None = None
+) -> tuple[Images, Images]:
     """Read the training and the test images.
 
     Args:
         task: The task; its embedded files are read, and their digests checked. For a folder,
             the one that `own_data.task_of` returned.
-        data_dir: Folder with four IDX files to read instead.
+        data_dir: Folder to read instead, with four IDX files or with class folders of photos.
+        say: Called with each line about what was made of photos, and their digest.
 
     Returns:
         Training images and test images.
@@ -45,6 +49,8 @@ def load(task: Task, data_dir: str | None = None) -> tuple[Images, Images]:
     """
     digests = task.digests if data_dir is None else {}
     where = folder(task, data_dir)
+    if data_dir is not None and not holds_idx(where):
+        return _photos(where, task.photos, say or (lambda line: None))
     train, test = (_pair(where, names, digests, len(task.classes)) for names in FILES)
     return train, test
 
@@ -53,23 +59,32 @@ def folder(task: Task, data_dir: str | None) -> Path:
     """Return the folder of a task's images: `data_dir`, or the embedded ones.
 
     Raises:
-        BadInput: if it is not a folder, or lacks one of the four files.
+        BadInput: if it is not a folder, or has neither the four files nor class folders.
     """
     if data_dir is None:
         return embedded(task)
     if not Path(data_dir).is_dir():
         raise BadInput(
-            f"argument --data-dir: expected a folder with four IDX files, "
-            f"got '{data_dir}', which is not a folder"
+            f"argument --data-dir: expected a folder with four IDX files or with "
+            f"class folders, got '{data_dir}', which is not a folder"
         )
+    where = Path(data_dir)
+    if not holds_idx(where) and class_folders.find(where):
+        return where
     names = [name for pair in FILES for name in pair]
-    if missing := [name for name in names if _spelt(Path(data_dir), name) is None]:
+    if missing := [name for name in names if _spelt(where, name) is None]:
         raise BadInput(
             f"argument --data-dir: expected four files in {data_dir}, {', '.join(names[:-1])} and "
             f"{names[-1]}, each plain or with .gz, also with a dot as in "
-            f"{names[0].replace('-idx', '.idx')}; missing: {', '.join(missing)}"
+            f"{names[0].replace('-idx', '.idx')}, or a folder of PNG or JPEG files for each class; "
+            f"missing: {', '.join(missing)}"
         )
-    return Path(data_dir)
+    return where
+
+
+def holds_idx(folder: Path) -> bool:
+    """Return whether a folder holds any of the four IDX files; it is then no folder of photos."""
+    return any(_spelt(folder, name) for pair in FILES for name in pair)
 
 
 def find(folder: Path, name: str) -> Path:
@@ -93,6 +108,12 @@ def _spelt(folder: Path, name: str) -> Path | None:
 def embedded(task: Task) -> Path:
     """Return the folder of the files embedded in the package."""
     return Path(str(resources.files(task.package) / "data"))
+
+
+def _photos(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Images, Images]:
+    train, test = (Images(*arrays) for arrays in class_folders.load(folder, kind, say))
+    say(f"digest of these images: {digest(train, test)[:16]}")
+    return train, test
 
 
 def _pair(folder, names, digests, n_classes) -> Images:

@@ -15,6 +15,11 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 LARGE = 28 * 64  # pixels a side; a larger picture is shrunk first
 PLAIN = 8  # levels of black or white that a JPEG may be off
 THUMBNAIL = 168  # pixels a side
+EMPTY = {  # why there is nothing to classify
+    "handwriting": "it shows no strokes (it may be blank, noise, or filled throughout)",
+    "objects": "nothing stands out from its ground",
+}
+SHOWN = {"handwriting": "handwriting, one character each", "objects": "objects, one each"}
 PREPARE = {"handwriting": handwriting.prepare, "objects": objects.prepare}
 
 
@@ -23,12 +28,13 @@ class Photo:
     """A photo, and what a model gets to see of it.
 
     Attributes:
-        thumbnail: The upright photo, uint8 (height, width, 3), at most 168 pixels a side.
+        thumbnail: The upright photo, uint8 (height, width, 3), at most 168 pixels a side; None
+            where `many_photos.read` dropped it.
         image: uint8 (28, 28), light on dark, or None if nothing was found on the photo.
         inverted: Whether the photo is dark on light.
     """
 
-    thumbnail: np.ndarray
+    thumbnail: np.ndarray | None
     image: np.ndarray | None
     inverted: bool = False
 

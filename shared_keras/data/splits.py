@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared_keras.data import stratified
 from shared_keras.data.datasets import Images, embedded
-from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
 SPLITS = ("holdout", "published", "half", "test")
-SPLIT_SEED = 42  # the originals' `random_state`; --seed does not change the split
 HOLDOUT_FRACTION = 0.2  # 48,000 / 12,000, as Fashion-PyTorch ended up doing
-HOLDOUT = "holdout.npz"  # what `_cut` returns for the embedded training images
+HOLDOUT = "holdout.npz"  # what is cut from the embedded training images
 
 
 @dataclass(frozen=True)
@@ -64,34 +63,19 @@ def _holdout(task, train) -> tuple[np.ndarray, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             if np.array_equal(file["labels"], train.y):
                 return file["rest"], file["validation"]
-    return _cut(train, HOLDOUT_FRACTION)
+    return stratified.cut(train.y, HOLDOUT_FRACTION)
 
 
 def _cut_test(task, test, protocol) -> tuple[np.ndarray, np.ndarray]:
     if protocol == "test":
         return np.arange(len(test)), np.arange(len(test))
     if protocol == "half":
-        return _cut(test, 0.5)
+        return stratified.cut(test.y, 0.5)
     if task.published_test_first:
-        kept, validation = _cut(test, 1 - task.published_test_fraction)
+        kept, validation = stratified.cut(test.y, 1 - task.published_test_fraction)
         return validation, kept
-    return _cut(test, task.published_test_fraction)
+    return stratified.cut(test.y, task.published_test_fraction)
 
 
 def _pick(images: Images, indices: np.ndarray) -> Images:
     return Images(images.x[indices], images.y[indices])
-
-
-def _cut(images: Images, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import train_test_split
-
-    try:
-        first, second = train_test_split(
-            np.arange(len(images)),
-            test_size=fraction,
-            random_state=SPLIT_SEED,
-            stratify=images.y,
-        )
-    except ValueError as error:
-        raise BadInput(f"the {len(images)} images cannot be split by class ({error})") from None
-    return first, second

@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # a class may be called "[x]"
 
@@ -24,6 +25,15 @@ def fold(line: str, screen: Console) -> str:
     if not screen.is_terminal:
         return line
     return textwrap.fill(line, screen.width, break_long_words=False, break_on_hyphens=False)
+
+
+def bar(name: str, done: int, total: int) -> Progress:
+    """Return a bar that shows how many of a total are done."""
+    shown = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+    )
+    shown.add_task(name, completed=done, total=total)
+    return shown
 
 
 def wrote(folder: Path) -> None:

@@ -8,13 +8,11 @@ import numpy as np
 from rich.console import Group
 from rich.live import Live
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
 from shared_keras import devices
-from shared_keras.reporting.console import console, fold
+from shared_keras.reporting.console import bar, console, fold
 from shared_keras.results.trials import SearchState, TrialRow
 
 LAYER = re.compile(r"_\d+$")
@@ -83,8 +81,7 @@ class Progress:
         return "?" if seconds is None else duration(seconds)
 
     def _view(self, state: SearchState) -> Group:
-        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        bar.add_task(f"{self.title}, trials", completed=len(state.ended), total=state.total)
+        counted = bar(f"{self.title}, trials", len(state.ended), state.total)
         table = Table.grid(padding=(0, 2))
         for row in state.rows:
             if row.trial in state.running:
@@ -94,7 +91,7 @@ class Progress:
                 table.add_row("", Settings(row.hyperparameters))
         table.add_row("best", _best(state))
         table.add_row("time left", self._time_left(state))
-        return Group(bar, table)
+        return Group(counted, table)
 
     def _line(self, state: SearchState, row: TrialRow, number: int) -> str:
         scored = row.score is not None

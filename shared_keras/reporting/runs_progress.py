@@ -5,11 +5,9 @@ from typing import NamedTuple
 
 from rich.console import Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
-from shared_keras.reporting.console import console
+from shared_keras.reporting.console import bar, console
 from shared_keras.reporting.progress import duration
 
 
@@ -51,10 +49,9 @@ class RunsProgress:
 
     def update(self, ended: int, running: Sequence[Running]) -> None:
         """Show how many have ended, and what the others are doing."""
-        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        bar.add_task(f"{self.title}, runs", completed=ended, total=self.total)
+        counted = bar(f"{self.title}, runs", ended, self.total)
         table = Table.grid(padding=(0, 2))
         for run in running:
             at = "" if run.epoch is None else f"{run.epoch} of {run.epochs} epochs, "
             table.add_row(run.name, f"{at}{duration(run.seconds)}")
-        self.live.update(Group(bar, table))
+        self.live.update(Group(counted, table))

@@ -7,9 +7,9 @@ from PIL import Image
 
 from shared_keras import cli, files
 from shared_keras.data import datasets
-from tests.conftest import FASHION, write_idx
+from tests.conftest import FASHION, MARKUP, write_idx
 
-NAMES = ["Trousers", "Sandals", "Trainers", "Bags", "Boots"]
+NAMES = ["Trousers", "Sandals", "Trainers", "Bags [old]", "Boots"]
 LABELS = [1, 5, 7, 8, 9]  # of Fashion-MNIST
 THEIRS = ("Fashion-MNIST", "Trouser,", "Ankle boot", "T-shirt", "Lab 4")
 
@@ -46,7 +46,9 @@ def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figu
     def user(command, *words, data_dir=("--data-dir", str(data))):
         words = [str(word) for word in (*words, *data_dir, "--results-dir", results)]
         assert cli.main(FASHION, command, words) == 0
-        return capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert not MARKUP.search(out), command
+        return out
 
     said = {
         "explore": user("explore"),
@@ -58,6 +60,8 @@ def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figu
         "compare": user("compare"),
         "runs": user("runs", data_dir=()),
     }
+    (run,) = (path.name for path in (results / "fashion" / "runs").iterdir())
+    user("compare", run, run)
     said |= figures
     for name, text in said.items():
         assert "Wardrobe" in text, name
@@ -73,3 +77,28 @@ def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figu
     out = user("predict", tmp_path / "mine.png", data_dir=())
     assert any(f"{name} " in out.partition("mine.png")[2] for name in NAMES)
     assert "Fashion-MNIST" not in figures["seen.png"] and "Wardrobe" in figures["seen.png"]
+
+
+def test_class_folders_in_a_command(full, tmp_path, capsys, recwarn):
+    """Six photos a class are few, but enough for every split."""
+    train, _ = full["fashion"]
+    for name, label in (("boots", 9), ("bags 👜", 8)):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number, image in enumerate(train.x[train.y == label][:18]):
+            photo = 255 - np.pad(np.kron(image, np.ones((3, 3), np.uint8)), 9)
+            Image.fromarray(photo).save(tmp_path / "mine" / name / f"{number}.png")
+    places = ["--data-dir", str(tmp_path / "mine"), "--results-dir", str(tmp_path / "results")]
+
+    def user(command, *words):
+        assert cli.main(FASHION, command, [*words, *places]) == 0
+        out = capsys.readouterr().out
+        assert "30 to train on and 6 to test on" in out and "digest of these images: " in out
+        assert "in the order of their names (bags 👜, boots)" in out
+        return out
+
+    user("explore")
+    assert "trained on mine" not in user("retrain", "--recipe", "mlp", "--epochs", "2")
+    out = user("evaluate")
+    assert "trained on mine" in out and "note: the model was trained on" not in out
+    assert "bags 👜" in user("predict", str(tmp_path / "mine" / "boots"))
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]

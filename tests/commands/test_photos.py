@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from mnist_keras.task import TASK as MNIST
@@ -65,6 +66,65 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys):
     assert Image.open(next((tmp_path / "results").glob("*/predictions/*/seen.png")))
 
 
+def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):
+    x, y = full["mnist"][1].x, full["mnist"][1].y
+    for number, name in enumerate(["a.png", "b/a.png", "b/c.JPG", "b/d/e.webp", ".no/a.png"]):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.kron(x[number], np.ones((8, 8), np.uint8))).save(path)
+    Image.new("L", (50, 50)).save(tmp_path / "photos" / "blank.png")
+    (tmp_path / "photos" / "b" / "notes.txt").write_text("no image")
+    words = ["--results-dir", str(tmp_path / "results")]
+    assert cli.main(MNIST, "predict", [str(tmp_path / "photos"), *words]) == 0
+    out = capsys.readouterr().out
+    (file,) = tmp_path.glob("results/mnist/predictions/*/predictions.csv")
+    assert f"wrote {file}" in out
+    table = pd.read_csv(file)
+    read = [image.removeprefix(f"{tmp_path / 'photos'}{os.sep}") for image in table["image"]]
+    assert read == ["a.png", "b/a.png", "b/c.JPG", "b/d/e.webp", "blank.png"]
+    right = table[:4]
+    assert right["class"].tolist() == y[:4].tolist()
+    each = right[[f"p({digit})" for digit in range(10)]].to_numpy()
+    np.testing.assert_allclose(each.sum(axis=1), 1)
+    np.testing.assert_allclose(each.max(axis=1), right.probability)
+    (blank,) = table[4:].to_dict("records")
+    assert np.isnan(blank["class"]) and blank["warning"].startswith("not classified: it shows no")
+    assert f"{tmp_path / 'photos' / 'b' / 'a.png'}: " in out and "\nc.JPG: " in out
+
+
+def test_test_images_are_written_with_their_classes(full, tmp_path, capsys):
+    words = ["--results-dir", str(tmp_path), "--random", "5"]
+    assert cli.main(MNIST, "predict", words) == 0
+    table = pd.read_csv(next(tmp_path.glob("mnist/predictions/*/predictions.csv")))
+    numbers = [int(name.split()[-1]) for name in table["image"]]
+    assert table["true"].tolist() == full["mnist"][1].y[numbers].tolist()
+
+
+def test_folders_that_cannot_be_read(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    words = ["--results-dir", str(tmp_path / "results")]
+    assert cli.main(MNIST, "predict", [str(tmp_path / "empty"), *words]) == 2
+    assert "empty has none whose name ends in .png" in capsys.readouterr().err
+    (tmp_path / "empty" / "odd.png").write_text("no image")
+    Image.new("L", (50, 50)).save(tmp_path / "empty" / "blank.png")
+    assert cli.main(MNIST, "predict", [str(tmp_path / "empty"), *words]) == 1
+    err = capsys.readouterr().err
+    assert "odd.png: not an image" in err and "1 of 2 files could not be read" in err
+
+
+def test_the_pictures_of_a_large_folder_are_bounded(full, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(predict, "PAGES", 2)
+    monkeypatch.setattr(predict, "PER_PICTURE", 3)
+    for number in range(8):
+        Image.fromarray(full["mnist"][1].x[number]).save(tmp_path / f"{number}.png")
+    words = [str(tmp_path), "--results-dir", str(tmp_path / "results")]
+    assert cli.main(MNIST, "predict", words) == 0
+    assert "the pictures show the first 6 of 8 images" in capsys.readouterr().out
+    (folder,) = tmp_path.glob("results/mnist/predictions/*")
+    assert len(pd.read_csv(folder / "predictions.csv")) == 8
+    assert sorted(path.name for path in folder.glob("*.png")) == ["seen-2.png", "seen.png"]
+
+
 def test_a_filled_shape_is_no_digit(full, tmp_path, capsys):
     """The model is sure of it: a T-shirt becomes an 8."""
     shirt = next(x for x, y in zip(full["fashion"][1].x, full["fashion"][1].y) if y == 0)
@@ -82,8 +142,8 @@ def test_a_filled_shape_is_no_digit(full, tmp_path, capsys):
 
 
 def test_wrong_answers_to_test_images_are_red():
-    truth = Item("test image 3", np.zeros((28, 28), np.uint8), truth="Ankle boot")
+    truth = Item("test image 3", "test image 3", np.zeros((28, 28), np.uint8), truth="Ankle boot")
     assert not predict._is_red(truth, ["Ankle boot 99.0%", "Bag 1.0%"])
     assert predict._is_red(truth, ["Ankle boot of mine 99.0%"])
-    assert not predict._is_red(Item("a.png", truth.image), ["Bag 60.0%"])
-    assert predict._is_red(Item("a.png", truth.image, warning="odd"), ["Bag 60.0%"])
+    assert not predict._is_red(Item("a.png", "a.png", truth.image), ["Bag 60.0%"])
+    assert predict._is_red(Item("a.png", "a.png", truth.image, warning="odd"), ["Bag 60.0%"])

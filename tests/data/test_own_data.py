@@ -43,6 +43,9 @@ def test_a_file_names_classes_and_title(task, five):
         ("a\nb\nc\nd\n", "a line for each of the labels 0...4, got 4 names"),
         ("a\nb\na\nd\ne\n", "a different class name on each line, got 'a'"),
         ("a\n\nc\nd\ne\n", "a different class name on each line, got ''"),
+        ("a\nb\x1b[2J\nc\nd\ne\n", "expected names that can be printed, got 'b\\x1b[2J'"),
+        ("a\nb\u202e\nc\nd\ne\n", "expected names that can be printed, got 'b\\u202e'"),
+        ("a\n\u200d\nc\nd\ne\n", "expected names that can be printed, got '\\u200d'"),
         (b"\xff\xfe\x00", "expected class names in UTF-8"),
     ],
 )
@@ -52,6 +55,19 @@ def test_a_wrong_file_is_named(task, five, text, expected):
     with pytest.raises(BadInput, match="classes.txt: ") as caught:
         own_data.task_of(task, str(five))
     assert expected in str(caught.value)
+
+
+def test_names_of_every_script(task, five):
+    """With a no-break space, joiners of Persian, of emoji, and the tags of a flag."""
+    names = (
+        "T-shirt\u00a0top",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\U0001f469\u200d\U0001f680",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+        "\u05d0\u200f\u202fb",
+    )
+    (five / "classes.txt").write_text("\n".join(names), encoding="utf-8")
+    assert own_data.task_of(task, str(five)).classes == names
 
 
 def test_the_tasks_own_images_in_a_folder_stay_the_tasks(task, five):

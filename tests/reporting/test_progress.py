@@ -5,10 +5,12 @@ import dataclasses
 import pandas as pd
 import pytest
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 from shared_keras.reporting import console, progress
 from shared_keras.reporting.progress import seconds_left
+from shared_keras.reporting.runs_progress import Running, RunsProgress
 from shared_keras.results import folders
 from shared_keras.results.trials import COLUMNS, SearchState, TrialRow
 
@@ -86,6 +88,22 @@ def test_a_running_trial_shows_its_epoch():
     assert progress._epoch(state, trial) == "epochs 1 to 4"
     state = dataclasses.replace(state, epoch_of={"a": 3})
     assert progress._epoch(state, trial) == "epoch 3 of 4"
+
+
+def test_what_looks_like_markup_is_printed(monkeypatch, tmp_path):
+    """On a terminal, too: titles, runs and objectives are the user's."""
+    shown = []
+    monkeypatch.setattr(Live, "update", lambda live, view: shown.append(view))
+    state = SearchState("s", "max", [], [], [], {}, [], False)
+    searching = progress.Progress("[x] search :smile:", lambda: 1)
+    shown.append(searching._view(state))
+    RunsProgress("[x] runs", 3).update(1, [Running("[red]mine[/]", 1, 2, 3.0)])
+    screen = console.console()
+    with screen.capture() as capture:
+        for view in shown:
+            screen.print(view)
+    out = capture.get()
+    assert all(text in out for text in ("[x] search :smile:", "[x] runs", "[red]mine[/]"))
 
 
 def test_values_are_not_broken_in_a_narrow_table():

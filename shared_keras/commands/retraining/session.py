@@ -38,7 +38,7 @@ def run(task: Task, args, pool: Pool | None) -> None:
     """
     task = own_data.task_of(task, args.data_dir)
     choices = choose(task, args)
-    images = datasets.load(task, args.data_dir)
+    images = datasets.load(task, args.data_dir, say)
     digest = datasets.digest(*images)
     keras.config.set_dtype_policy(args.precision)
     protocols = {

@@ -4,6 +4,7 @@ import math
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from shared_keras.pytorch.audit.findings import Report
 
@@ -20,14 +21,13 @@ def show(report: Report, console: Console | None = None) -> None:
     for title in ("stage", "", "compared", "left over", "rounding"):
         table.add_column(title, justify="right" if title in ("left over", "rounding") else "left")
     for number, stage in enumerate(report.stages, 1):
-        style = STYLES[stage.verdict]
-        verdict = f"[{style}]{stage.verdict}[/]"
+        verdict = Text(stage.verdict, STYLES[stage.verdict])  # in any console, with markup or not
         sizes = (_number(stage.size), _number(stage.tolerance)) if stage.ran else ("", "")
         table.add_row(f"{number} {stage.name}", verdict, stage.compared, *sizes)
     console.print(table)
     for stage in report.stages:
         for note in stage.notes:
-            console.print(f"note ({stage.name}): {note}", markup=False)
+            console.print(f"note ({stage.name}): {note}")
     for number, finding in enumerate(report.findings, 1):
         size = ""
         if finding.size is not None:
@@ -35,16 +35,17 @@ def show(report: Report, console: Console | None = None) -> None:
             if finding.tolerance is not None:
                 size += f", rounding explains {_number(finding.tolerance)}"
             size += "."
-        console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold", markup=False)
-        console.print(f"   {finding.cause}.{size}", markup=False)
+        console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold")
+        console.print(f"   {finding.cause}.{size}")
         if finding.write is not None:
-            console.print(f"   Write: {finding.write}", markup=False)
-    console.print(_verdict(report), markup=False)
+            console.print(f"   Write: {finding.write}")
+    console.print(_verdict(report))
 
 
 def _console() -> Console:
-    screen = Console(highlight=False)
-    return screen if screen.is_terminal else Console(highlight=False, width=120)
+    literal = {"highlight": False, "markup": False, "emoji": False}  # a layer may be called "[x]"
+    screen = Console(**literal)
+    return screen if screen.is_terminal else Console(**literal, width=120)
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from shared_keras import files
+
 POINTS = 72  # per inch
 LINE = 1.25  # height of a line, as a multiple of the size of its letters
 TITLE = 12  # size of titles in points
@@ -17,8 +19,9 @@ def width(text: str, size: float) -> float:
     """Return the width in inches of the widest line of a text, with letters of `size` points."""
     letters = FontProperties(size=size)
     measure = text_to_path.get_text_width_height_descent
-    # Letters on a raster of pixels are up to 3 % wider.
-    return max(1.03 * measure(line, letters, False)[0] for line in text.split("\n")) / POINTS
+    with files.missing_signs():
+        widest = max(measure(line, letters, False)[0] for line in text.split("\n"))
+    return 1.03 * widest / POINTS  # letters on a raster of pixels are up to 3 % wider
 
 
 def height(text: str, size: float) -> float:

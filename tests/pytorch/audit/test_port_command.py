@@ -1,13 +1,14 @@
 """`compare --port`: exit codes, files, and what is said about files that cannot be used."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 from shared_keras import cli
-from tests.conftest import LONG, MNIST
+from tests.conftest import LONG, MARKUP, MNIST
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "port"
 ORIGINAL = """
@@ -44,6 +45,7 @@ def compare(tmp_path, small_dirs, capsys):
         data = ["--data-dir", str(small_dirs["mnist"]), "--out", str(tmp_path / "out")]
         code = cli.main(MNIST, "compare", ["--port", *paths, *data])
         captured = capsys.readouterr()
+        assert not MARKUP.search(captured.out)
         return code, captured.out, captured.err
 
     return run
@@ -60,6 +62,8 @@ def test_a_faithful_port(compare, tmp_path):
 def test_a_port_that_differs(compare, tmp_path):
     code, out, _ = compare(ORIGINAL, PORT.replace("1 / 255", "1 / 127.5"))
     assert code == 3 and "1 difference: 1 explained." in out
+    assert re.search(r"^1 layers +same +2 layers", out, re.M)
+    assert re.search(r"^2 outputs +differs +2 layers", out, re.M)
     written = json.loads((tmp_path / "out" / "audit.json").read_text())
     (finding,) = written["stages"][1]["findings"]
     assert finding["name"] == "input scale" and finding["size"] > finding["tolerance"]
