@@ -13,7 +13,7 @@ from shared_keras.data import datasets, splits
 from tests.conftest import FASHION, MNIST, TASKS
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("fashion_keras", "mnist_keras", "shared_keras")
+PACKAGES = ("fashion_keras", "mnist_keras", "port_audit", "shared_keras")
 
 
 @pytest.fixture(scope="module")

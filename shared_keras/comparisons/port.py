@@ -6,13 +6,13 @@ from pathlib import Path
 import keras
 import torch
 
+import port_audit as audit
+from port_audit import table
+from port_audit.picture import along_the_network
+from port_audit.sides import blamed
 from shared_keras import files
 from shared_keras.data import datasets
-from shared_keras.pytorch import audit
-from shared_keras.pytorch.audit import table
-from shared_keras.pytorch.audit.sides import blamed
 from shared_keras.reporting.console import console, wrote
-from shared_keras.reporting.pictures.audit_plots import along_the_network
 from shared_keras.results import folders
 from shared_keras.task import Task
 

@@ -1,0 +1,65 @@
+"""An audit in the terminal."""
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from port_audit.findings import Report
+
+STYLES = {"same": "green", "differs": "bold red", "not compared": "dim"}
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print a line for each stage, then what was found and what to write instead.
+
+    The table shows what is left over once all causes are undone, and how far rounding goes.
+    """
+    console = console or _console()
+    table = Table(box=None, pad_edge=False)
+    for title in ("stage", "", "compared", "left over", "rounding"):
+        table.add_column(title, justify="right" if title in ("left over", "rounding") else "left")
+    for number, stage in enumerate(report.stages, 1):
+        style = STYLES[stage.verdict]
+        verdict = f"[{style}]{stage.verdict}[/]"
+        sizes = (_number(stage.size), _number(stage.tolerance)) if stage.ran else ("", "")
+        table.add_row(f"{number} {stage.name}", verdict, stage.compared, *sizes)
+    console.print(table)
+    for stage in report.stages:
+        for note in stage.notes:
+            console.print(f"note ({stage.name}): {note}", markup=False)
+    for number, finding in enumerate(report.findings, 1):
+        size = ""
+        if finding.size is not None:
+            size = f" Apart by {_number(finding.size)}"
+            if finding.tolerance is not None:
+                size += f", rounding explains {_number(finding.tolerance)}"
+            size += "."
+        console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold", markup=False)
+        console.print(f"   {finding.cause}.{size}", markup=False)
+        if finding.write is not None:
+            console.print(f"   Write: {finding.write}", markup=False)
+    console.print(_verdict(report), markup=False)
+
+
+def _console() -> Console:
+    screen = Console(highlight=False)
+    return screen if screen.is_terminal else Console(highlight=False, width=120)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "other shape" if not math.isfinite(value) else f"{value:.1e}"
+
+
+def _verdict(report: Report) -> str:
+    if report.same:
+        return "\nNo difference."
+    unexplained = sum(not finding.explained for finding in report.findings)
+    explained = len(report.findings) - unexplained
+    parts = [f"{explained} explained"] * bool(explained) + [f"{unexplained} unexplained"] * bool(
+        unexplained
+    )
+    count = len(report.findings)
+    return f"\n{count} difference{'s' * (count > 1)}: {', '.join(parts)}."
