@@ -1,7 +1,6 @@
 """What an audit finds: plain values, stage by stage."""
 
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 UNEXPLAINED = "unexplained"
 
@@ -78,52 +77,3 @@ class Step:
     written: float
     undone: float
     tolerance: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of an audit."""
-
-    stages: tuple[Stage, ...]
-    path: tuple[Step, ...] = field(default=())
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Return all findings, in order."""
-        return tuple(finding for stage in self.stages for finding in stage.findings)
-
-    @property
-    def causes(self) -> tuple[str, ...]:
-        """Return the short names of all findings, in order, each once."""
-        return tuple(dict.fromkeys(finding.name for finding in self.findings))
-
-    @property
-    def same(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
-
-    def to_json(self) -> dict:
-        """Return the report as plain values for JSON."""
-        stages = [
-            {"verdict": stage.verdict} | asdict(stage) | {"ran": stage.ran} for stage in self.stages
-        ]
-        return _finite(
-            {"same": self.same, "stages": stages, "path": [asdict(step) for step in self.path]}
-        )
-
-    def show(self) -> None:
-        """Print the report as a table, then what to change."""
-        from port_audit import table
-
-        table.show(self)
-
-
-def _finite(value):
-    """Replace what JSON has no number for by None."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

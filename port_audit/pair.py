@@ -19,7 +19,9 @@ from port_audit.forced import (
 from port_audit.nets import keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.nets.torch_net import TorchNet, Trace
-from port_audit.sides import KerasSide, TorchSide, during, make, take, tensors
+from port_audit.samples import take, tensors
+from port_audit.sides import BATCH, KerasSide, TorchSide, make
+from port_audit.user_files import during
 
 SAMPLES = 32  # that outputs and gradients are compared on
 
@@ -57,7 +59,7 @@ class Pair:
     @property
     def batch_size(self) -> int:
         """Return the samples per step of the comparison."""
-        return self.theirs.batch_size or self.ours.batch_size or 64
+        return self.theirs.batch_size or self.ours.batch_size or BATCH
 
     def torch_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the PyTorch model takes for some samples."""

@@ -1,16 +1,17 @@
 """An audit in the terminal."""
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from port_audit.findings import Report
+from port_audit.findings import Finding, Stage
 
 STYLES = {"same": "green", "differs": "bold red", "not compared": "dim"}
 
 
-def show(report: Report, console: Console | None = None) -> None:
+def show(stages: Sequence[Stage], console: Console | None = None) -> None:
     """Print a line for each stage, then what was found and what to write instead.
 
     The table shows what is left over once all causes are undone, and how far rounding goes.
@@ -19,16 +20,17 @@ def show(report: Report, console: Console | None = None) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("stage", "", "compared", "left over", "rounding"):
         table.add_column(title, justify="right" if title in ("left over", "rounding") else "left")
-    for number, stage in enumerate(report.stages, 1):
+    for number, stage in enumerate(stages, 1):
         style = STYLES[stage.verdict]
         verdict = f"[{style}]{stage.verdict}[/]"
         sizes = (_number(stage.size), _number(stage.tolerance)) if stage.ran else ("", "")
         table.add_row(f"{number} {stage.name}", verdict, stage.compared, *sizes)
     console.print(table)
-    for stage in report.stages:
+    for stage in stages:
         for note in stage.notes:
             console.print(f"note ({stage.name}): {note}", markup=False)
-    for number, finding in enumerate(report.findings, 1):
+    findings = [finding for stage in stages for finding in stage.findings]
+    for number, finding in enumerate(findings, 1):
         size = ""
         if finding.size is not None:
             size = f" Apart by {_number(finding.size)}"
@@ -39,7 +41,7 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print(f"   {finding.cause}.{size}", markup=False)
         if finding.write is not None:
             console.print(f"   Write: {finding.write}", markup=False)
-    console.print(_verdict(report), markup=False)
+    console.print(_verdict(findings), markup=False)
 
 
 def _console() -> Console:
@@ -53,13 +55,13 @@ def _number(value: float | None) -> str:
     return "other shape" if not math.isfinite(value) else f"{value:.1e}"
 
 
-def _verdict(report: Report) -> str:
-    if report.same:
+def _verdict(findings: Sequence[Finding]) -> str:
+    if not findings:
         return "\nNo difference."
-    unexplained = sum(not finding.explained for finding in report.findings)
-    explained = len(report.findings) - unexplained
+    unexplained = sum(not finding.explained for finding in findings)
+    explained = len(findings) - unexplained
     parts = [f"{explained} explained"] * bool(explained) + [f"{unexplained} unexplained"] * bool(
         unexplained
     )
-    count = len(report.findings)
+    count = len(findings)
     return f"\n{count} difference{'s' * (count > 1)}: {', '.join(parts)}."

@@ -29,7 +29,7 @@ WRITTEN = {
 
 
 @dataclass(frozen=True)
-class Slot:
+class Gap:
     """What lies between two layers with weights.
 
     Attributes:
@@ -47,42 +47,42 @@ class Slot:
     plain: Sequence[layers.Layer]
 
 
-def before(match: Match) -> Slot:
-    """Return the slot before a match."""
-    return Slot(f"before {match.where}", match.previous, match, match.unit.before, match.plain)
+def before(match: Match) -> Gap:
+    """Return the gap before a match."""
+    return Gap(f"before {match.where}", match.previous, match, match.unit.before, match.plain)
 
 
-def last(pair: Pair) -> Slot:
-    """Return the slot before the outputs."""
+def last(pair: Pair) -> Gap:
+    """Return the gap before the outputs."""
     forced = pair.forced
     previous = forced.matches[-1] if forced.matches else None
-    return Slot("outputs", previous, None, pair.trace.after, forced.plain)
+    return Gap("outputs", previous, None, pair.trace.after, forced.plain)
 
 
-def changes(pair: Pair, slot: Slot) -> Iterator[list[Change]]:
+def changes(pair: Pair, gap: Gap) -> Iterator[list[Change]]:
     """Return alternatives, each of changes that can be made at once."""
-    own = [*_activations(slot), *_pooling(slot), *_padding(slot)]
+    own = [*_activations(gap), *_pooling(gap), *_padding(gap)]
     if own:
         yield own
-    reshaped = list(_reshaped(slot))
+    reshaped = list(_reshaped(gap))
     if reshaped:
         yield own + reshaped
-    if slot.match is not None:
-        added = list(residuals.added_before(pair, slot.match))
+    if gap.match is not None:
+        added = list(residuals.added_before(pair, gap.match))
         for one in added:
             yield [one]
-        if slot.previous is not None:
-            for one in residuals.added_behind(pair, slot):
+        if gap.previous is not None:
+            for one in residuals.added_behind(pair, gap):
                 yield [one]
-        scaled = list(_scaled(slot.match))
+        scaled = list(_scaled(gap.match))
         if scaled:
             yield scaled
 
 
-def _activations(slot) -> Iterator[Change]:
-    theirs = [event for event in slot.events if event.activates]
-    holder = slot.previous.acting if slot.previous else None
-    ours = own_activations(slot)
+def _activations(gap) -> Iterator[Change]:
+    theirs = [event for event in gap.events if event.activates]
+    holder = gap.previous.acting if gap.previous else None
+    ours = own_activations(gap)
     for index in range(max(len(theirs), len(ours))):
         event = theirs[index] if index < len(theirs) else None
         wanted = activations.function(event) if event else activations.identity
@@ -92,19 +92,19 @@ def _activations(slot) -> Iterator[Change]:
                 yield _other_activation(layer, function, event, wanted, layer is holder)
         elif holder is not None and not ours:
             yield _activation_added(holder, event, wanted)
-        elif slot.match is not None:
-            yield _added_before(slot.match, event, wanted)
+        elif gap.match is not None:
+            yield _added_before(gap.match, event, wanted)
 
 
-def own_activations(slot: Slot) -> list[tuple[layers.Layer, Callable]]:
-    """Return the activations of Keras in a slot: the layer that holds it, and the function."""
+def own_activations(gap: Gap) -> list[tuple[layers.Layer, Callable]]:
+    """Return the activations of Keras in a gap: the layer that holds it, and the function."""
     found = []
-    if slot.previous is not None:
-        holder = slot.previous.acting
+    if gap.previous is not None:
+        holder = gap.previous.acting
         function = keras_net.activation_of(holder)
         if function is not None and not activations.same(function, activations.identity):
             found.append((holder, function))
-    plain = [layer for layer in slot.plain if isinstance(layer, keras_net.ACTIVATIONS)]
+    plain = [layer for layer in gap.plain if isinstance(layer, keras_net.ACTIVATIONS)]
     return found + [(layer, layer) for layer in plain]
 
 
@@ -172,10 +172,10 @@ def _written(event) -> str:
     return f"activation='{WRITTEN.get(event.name, event.name)}'"
 
 
-def _pooling(slot) -> Iterator[Change]:
-    theirs = [event for event in slot.events if event.pools]
+def _pooling(gap) -> Iterator[Change]:
+    theirs = [event for event in gap.events if event.pools]
     kinds = tuple(keras_net.POOLING)
-    ours = [layer for layer in slot.plain if isinstance(layer, kinds)]
+    ours = [layer for layer in gap.plain if isinstance(layer, kinds)]
     if len(theirs) != len(ours):
         return
     for event, layer in zip(theirs, ours):
@@ -215,13 +215,13 @@ def _pooling_written(event, layer, dimensions) -> str:
     return text + (", with the last windows cut short" if event.options["ceil_mode"] else "")
 
 
-def _padding(slot) -> Iterator[Change]:
+def _padding(gap) -> Iterator[Change]:
     """A layer that pads otherwise than the convolution in PyTorch."""
-    if slot.match is None or not orders.pads(slot.match.acting, slot.match.unit):
+    if gap.match is None or not orders.pads(gap.match.acting, gap.match.unit):
         return
-    theirs = slot.match.unit.module.padding
+    theirs = gap.match.unit.module.padding
     kinds = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
-    for layer in slot.plain:
+    for layer in gap.plain:
         if isinstance(layer, kinds):
             pairs = tuple((p, p) for p in theirs)
             yield Change(
@@ -237,8 +237,8 @@ def _plain(value):
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
-def _reshaped(slot) -> Iterator[Change]:
-    for layer in slot.plain:
+def _reshaped(gap) -> Iterator[Change]:
+    for layer in gap.plain:
         shape = getattr(layer, "target_shape", ())
         if isinstance(layer, layers.Reshape) and len(shape) > 1:
             first = (shape[-1], *shape[:-1])

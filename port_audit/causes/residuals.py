@@ -42,9 +42,9 @@ def added_before(pair, match) -> Iterator[Change]:
                         return
 
 
-def added_behind(pair, slot) -> Iterator[Change]:
+def added_behind(pair, gap) -> Iterator[Change]:
     """An addition right behind the layer before, with an activation or a mean after it."""
-    previous = slot.previous.layer
+    previous = gap.previous.layer
     shape = keras_net.arrays(pair.keras.last[id(previous)][1])[0].shape
     for earlier in pair.forced.matches:
         if earlier.layer is previous:

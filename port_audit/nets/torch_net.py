@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from port_audit.nets import kinds
 from port_audit.nets.activations import Event, event
-from port_audit.sides import call
+from port_audit.samples import call
 
 DROPPING = {
     "dropout": 0,

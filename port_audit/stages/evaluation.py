@@ -9,7 +9,7 @@ from keras import ops
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
-from port_audit.sides import call, count, labels, take
+from port_audit.samples import call, count, labels, take
 from port_audit.stages.loss import pair_end, targets
 
 MOST = 1000  # samples

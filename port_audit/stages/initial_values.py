@@ -14,7 +14,8 @@ from port_audit.forced import Match
 from port_audit.nets import kinds
 from port_audit.nets.torch_net import array
 from port_audit.pair import Pair
-from port_audit.sides import call, make
+from port_audit.samples import call
+from port_audit.sides import make
 
 SEEDS = 4  # models made on each side
 MOST = 20_000  # values of a parameter that are compared

@@ -10,14 +10,13 @@ import torch
 from keras import activations as keras_activations
 from keras import ops
 
-from port_audit.causes import gaps as slots
-from port_audit.causes import losses
+from port_audit.causes import gaps, losses
 from port_audit.causes.loss_words import named
 from port_audit.causes.losses import Form
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import activations, torch_net
 from port_audit.pair import Pair
-from port_audit.sides import labels, take
+from port_audit.samples import labels, take
 from port_audit.stages.outputs import PROBABILITIES
 
 TOLERANCE = 1e-5  # relative; losses are sums of a few hundred float32 numbers
@@ -61,7 +60,7 @@ def pair_end(pair: Pair) -> tuple[Callable, Callable]:
     theirs = activations.identity
     if events and events[-1].name in PROBABILITIES:
         theirs = activations.function(events[-1])
-    ours = slots.own_activations(slots.last(pair))
+    ours = gaps.own_activations(gaps.last(pair))
     last = ours[-1][1] if ours else activations.identity
     known = [getattr(keras_activations, name) for name in PROBABILITIES]
     found = next((f for f in known if activations.same(last, f)), activations.identity)

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from keras import ops
 
-from port_audit.causes import gaps as slot_causes
+from port_audit.causes import gaps
 from port_audit.causes import layers as layer_causes
 from port_audit.changes import Change, ahead_of, prove
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import EPS, Match, distance, largest
 from port_audit.nets import keras_net, orders, torch_net
 from port_audit.pair import Pair
-from port_audit.sides import call
+from port_audit.samples import call
 
 PROBABILITIES = ("softmax", "sigmoid", "log_softmax")
 
@@ -88,7 +88,7 @@ def _undo(pair, proved: list[Change], size, tolerance) -> list[Finding]:
 
 def _reach(pair, index: int) -> list[Finding]:
     match = pair.forced.matches[index]
-    for alternative in slot_causes.changes(pair, slot_causes.before(match)):
+    for alternative in gaps.changes(pair, gaps.before(match)):
         proved = prove(alternative, lambda: _reach_of(pair, match), match.reach_tolerance)
         if proved:
             return _undo(pair, proved, match.reach, match.reach_tolerance)
@@ -139,11 +139,11 @@ def _axes(pair, match: Match) -> list[Finding]:
 
 def _outputs(pair) -> list[Finding]:
     """Compare the outputs behind the last layer with weights."""
-    slot = slot_causes.last(pair)
+    gap = gaps.last(pair)
     size, tolerance = _tail(pair)
     if size <= tolerance or pair.forced.stopped:
         return []
-    for alternative in slot_causes.changes(pair, slot):
+    for alternative in gaps.changes(pair, gap):
         proved = prove(alternative, lambda: _tail(pair)[0], tolerance)
         ends = [change for change in proved if _makes_probabilities(pair, change)]
         if ends:  # it belongs to the loss, which says whether that is right

@@ -56,8 +56,8 @@ def _dropout(pair) -> Iterator[Finding]:
     yield Finding("training mode", UNEXPLAINED, "outputs differ in training mode", None, size, 1.0)
 
 
-def _slots(pair, trace) -> Iterator[tuple[Match | None, list, list]]:
-    """Return for each slot the match behind it, dropouts of PyTorch that are on, and Keras's."""
+def _gaps(pair, trace) -> Iterator[tuple[Match | None, list, list]]:
+    """Return for each gap the match behind it, dropouts of PyTorch that are on, and Keras's."""
     forced = pair.force(trace, training=True, mark=True)
 
     def dropping(events):
@@ -74,7 +74,7 @@ def _slots(pair, trace) -> Iterator[tuple[Match | None, list, list]]:
 def _by_rates(pair, trace) -> Iterator[Finding]:
     """Where outputs differ anyway, only compare the lists of rates."""
     theirs, ours = [], []
-    for _, events, layers in _slots(pair, trace):
+    for _, events, layers in _gaps(pair, trace):
         theirs += [event.options["rate"] for event in events]
         ours += [float(layer.rate) for layer in layers]
     if theirs != ours:
@@ -84,12 +84,12 @@ def _by_rates(pair, trace) -> Iterator[Finding]:
 
 
 def _dropout_changes(pair, trace) -> Iterator[list[Change]]:
-    slots = list(_slots(pair, trace))
-    for last_in_slot in (False, True):
+    gaps = list(_gaps(pair, trace))
+    for last_in_gap in (False, True):
         changes = []
-        for match, events, layers in slots:
+        for match, events, layers in gaps:
             for event, layer in zip(events, layers):
-                if last_in_slot and match is not None:
+                if last_in_gap and match is not None:
                     changes += [_without(layer, "dropout place"), _inserted(match, event)]
                 else:
                     changes += _as_theirs(event, layer)

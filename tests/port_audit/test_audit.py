@@ -7,7 +7,7 @@ import keras
 import pytest
 
 torch = pytest.importorskip("torch")
-import port_audit as audit  # noqa: E402
+import port_audit  # noqa: E402
 from tests.conftest import FASHION, LONG, MNIST  # noqa: E402
 from tests.port_audit import (  # noqa: E402
     faults,
@@ -38,7 +38,7 @@ def audited(pair, seed, **options):
     """Return the report on a pair that is made from a seed."""
     torch.manual_seed(seed)
     keras.utils.set_random_seed(seed)
-    return audit.compare(*pair(seed, **options))
+    return port_audit.compare(*pair(seed, **options))
 
 
 def expected(name):
@@ -85,7 +85,7 @@ def test_the_twin_of_a_recipe_and_its_port_are_the_same(task, name, full):
     keras.utils.set_random_seed(0)
     train, _ = full[task.name]
     system = task.system(task.recipes[name].system)
-    report = audit.compare(*recipe_pairs.sides(system), train.x[:5000], train.y[:5000])
+    report = port_audit.compare(*recipe_pairs.sides(system), train.x[:5000], train.y[:5000])
     assert report.same, report.findings
     assert all(stage.ran for stage in report.stages)
 

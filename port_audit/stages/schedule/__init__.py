@@ -15,7 +15,7 @@ from keras import ops
 from port_audit.causes import schedules
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.pair import Pair
-from port_audit.sides import count
+from port_audit.samples import count
 from port_audit.stages.schedule import clipping
 
 EPOCHS = 30

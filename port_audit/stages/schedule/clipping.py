@@ -8,7 +8,7 @@ import torch
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
-from port_audit.sides import call, labels, take
+from port_audit.samples import call, labels, take
 
 SCALES = (1.0, 1e3, 1e-3)  # times the gradients, so that clipping shows
 OPTIONS = {"norm": "global_clipnorm", "each norm": "clipnorm", "value": "clipvalue"}

@@ -31,7 +31,7 @@ from port_audit.nets import (
     torch_net,
 )
 from port_audit.pair import Pair
-from port_audit.sides import take
+from port_audit.samples import take
 from port_audit.stages.steps.optimizer import Weight
 from port_audit.stages.steps.training import Training, rows
 

@@ -11,7 +11,7 @@ import torch
 
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
-from port_audit.sides import call, count, labels, take
+from port_audit.samples import call, count, labels, take
 
 STEPS = 20
 MOST = 64  # samples per step
