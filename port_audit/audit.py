@@ -1,5 +1,6 @@
 """Run all stages of an audit."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,10 @@ from port_audit.stages import (
     steps,
     training_mode,
 )
+from port_audit.stages.handed import Agreement
 from port_audit.user_files import blamed, read_file
 
 SEED = 0
-STAGES = {
-    "layers": layers.compare,
-    "outputs": outputs.compare,
-    "initial values": initial_values.compare,
-    "training mode": training_mode.compare,
-    "loss": loss.compare,
-    "steps": steps.compare,
-    "schedule": schedule.compare,
-    "evaluation": evaluation.compare,
-}
 
 
 def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
@@ -62,7 +54,7 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
     pair = Pair(theirs, ours, x, y)
     try:
         written = path.distances(pair)
-        stages = tuple(_stage(name, stage, pair) for name, stage in STAGES.items())
+        stages = tuple(_stages(pair))
         undone = path.distances(pair)
     finally:
         pair.close()
@@ -102,13 +94,37 @@ def _data_of(theirs: Any, file: Path) -> tuple[Any, Any]:
     return made
 
 
-def _stage(name, compare_stage, pair) -> Stage:
-    """Run a stage; what keeps it from comparing is a finding, and no reason to stop."""
+def _stages(pair: Pair) -> Iterator[Stage]:
+    """Run the stages. What one needs to know of another, it is given."""
+    stage, complete = _run("layers", layers.compare, pair, unknown=False)
+    yield stage
+    nothing = Agreement(settled=False)
+    stage, agreement = _run("outputs", outputs.compare, pair, complete, unknown=nothing)
+    yield stage
+    yield _run("initial values", initial_values.compare, pair)[0]
+    yield _run("training mode", training_mode.compare, pair, agreement)[0]
+    stage, known_loss = _run("loss", loss.compare, pair, agreement.ends)
+    yield stage
+    yield _run("steps", steps.compare, pair, agreement.settled, known_loss)[0]
+    yield _run("schedule", schedule.compare, pair)[0]
+    yield _run("evaluation", evaluation.compare, pair, agreement.settled)[0]
+
+
+def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -> tuple[Stage, Any]:
+    """Run a stage; what keeps it from comparing is a finding, and no reason to stop.
+
+    Args:
+        name: Name of the stage.
+        compare_stage: Compares, and returns the stage, alone or with what it hands on.
+        given: What it takes.
+        unknown: What it hands on if it is stopped by an error.
+    """
     try:
-        return compare_stage(pair)
+        found = compare_stage(*given)
     except UnusableInput:
         raise
     except Exception as error:
         message = one_line(error)[:200]
         finding = Finding(name, UNEXPLAINED, f"could not be compared: {message}")
-        return Stage(name, "stopped by an error", findings=(finding,))
+        return Stage(name, "stopped by an error", findings=(finding,)), unknown
+    return (found, None) if isinstance(found, Stage) else found

@@ -6,9 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 import torch
-from keras import ops
 
-from port_audit.changes import Change, applied
+from port_audit.changes import Change
 from port_audit.forced import (
     Forced,
     ForcedRun,
@@ -27,7 +26,7 @@ SAMPLES = 32  # that outputs and gradients are compared on
 
 
 class Pair:
-    """Both sides with the same weights, on the same samples; the state that stages share."""
+    """Both sides with the same weights, on the same samples; what is undone stays undone."""
 
     def __init__(self, theirs: TorchSide, ours: KerasSide, x: Any, y: np.ndarray):
         self.theirs, self.ours, self.x, self.y = theirs, ours, x, y
@@ -40,12 +39,7 @@ class Pair:
         made = make(ours.model, keras.Model, "port")
         with during("the port, given a batch of inputs"):
             self.keras = KerasNet(made, self.keras_inputs)
-        self.own_values = {id(v): ops.convert_to_numpy(v) for v in self.keras.model.variables}
         self.undone = contextlib.ExitStack()
-        self.changes: list[Change] = []
-        self.unsettled = False  # whether outputs differ for no known reason
-        self.ends: list[Change] = []  # that make logits and probabilities the same
-        self.loss = None  # the Keras loss, once it is known to be PyTorch's
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
@@ -76,7 +70,6 @@ class Pair:
         """Make changes hold until the end of the audit."""
         for change in changes:
             self.undone.enter_context(change.apply())
-            self.changes.append(change)
 
     def _untangle(self) -> None:
         """Match the layers at several outputs by the order of the outputs."""
@@ -92,12 +85,6 @@ class Pair:
             names[id(match.layer)] = unit.name
         self.preferred = names
         self.reforce()
-
-    @contextlib.contextmanager
-    def ended(self):
-        """Within this context the port ends as the original does, if that had to be undone."""
-        with applied(self.ends):
-            yield
 
     def close(self) -> None:
         """Leave the Keras model as it came."""

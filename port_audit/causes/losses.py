@@ -1,6 +1,6 @@
 """Losses as plain values: what PyTorch's is, what Keras's is, and both computed in Keras."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from keras import ops
 from torch.overrides import TorchFunctionMode
+
+from port_audit.findings import Finding
+from port_audit.nets import activations
 
 FROM_TORCH = {
     "cross_entropy": "cross entropy",
@@ -197,3 +200,103 @@ def categorical(loss: Any) -> bool:
     loss = keras.losses.get(loss)
     name = getattr(loss, "__name__", type(loss).__name__).replace("_", "").lower()
     return name in ("categoricalcrossentropy", "categoricalfocalcrossentropy", "kldivergence")
+
+
+def targets(loss: Any, y: np.ndarray, shape: tuple) -> np.ndarray:
+    """Return targets as a loss of Keras takes them, for outputs of a shape."""
+    if isinstance(loss, list | tuple | dict):
+        loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
+    if categorical(loss) and y.ndim == len(shape) - 1:
+        return np.eye(shape[-1], dtype="float32")[y]
+    if y.ndim == 1 and len(shape) == 2 and shape[-1] == 1:
+        y = y[:, None]
+    return y if y.dtype.kind in "iu" and shape[-1] > 1 else y.astype("float32")
+
+
+def named(
+    causes: Sequence[str],
+    form: Form,
+    mine: Form,
+    end_theirs: Callable,
+    end_ours: Callable,
+    size: float,
+    tolerance: float,
+) -> Iterator[Finding]:
+    """Return a finding for each option in which the losses differ.
+
+    Args:
+        causes: Names of the options.
+        form: PyTorch's loss.
+        mine: Keras's loss.
+        end_theirs: What PyTorch's model does at its end.
+        end_ours: What the port does at its end.
+        size: How far the losses are apart.
+        tolerance: How far rounding may take them.
+    """
+
+    def finding(name, cause, write):
+        return Finding("loss", name, cause, write, size, tolerance)
+
+    if "function" in causes and {form.function, mine.function} == {"nll", "cross entropy"}:
+        causes = [name for name in causes if name != "function"]
+    if "function" in causes:
+        yield finding("loss", f"it is {mine.function}, PyTorch's is {form.function}", form.function)
+    elif "logits" in causes or "end" in causes:
+        probabilities = not activations.same(end_ours, activations.identity)
+        if mine.logits and probabilities:
+            yield finding(
+                "softmax twice",
+                "the port ends with a softmax or sigmoid, and its loss takes logits",
+                "from_logits=False, or no activation at the end",
+            )
+        elif not mine.logits and not probabilities:
+            yield finding(
+                "from_logits",
+                "the port puts out logits, and its loss takes them for probabilities",
+                "from_logits=True",
+            )
+        elif not activations.same(end_theirs, activations.identity) and form.function != "nll":
+            yield finding(
+                "softmax twice",
+                "the original ends with a softmax or sigmoid, and its loss takes logits",
+                "the same twice, to be as bad: from_logits=True behind the softmax",
+            )
+    if "reduction" in causes:
+        name = {"mean": "sum_over_batch_size"}.get(form.reduction, form.reduction)
+        yield finding(
+            "reduction",
+            f"the port takes the {mine.reduction}, PyTorch the {form.reduction}",
+            f"reduction='{name}'",
+        )
+    if "smoothing" in causes:
+        write = f"label_smoothing={form.smoothing:g}"
+        if mine.function == "cross entropy" and form.smoothing:
+            write = f"CategoricalCrossentropy(..., {write}), with one-hot targets"
+        yield finding(
+            "label smoothing", f"it is {mine.smoothing:g}, PyTorch's is {form.smoothing:g}", write
+        )
+    if "weights" in causes:
+        yield finding(
+            "class weights",
+            f"they are {mine.weights}, PyTorch's are {form.weights}, divided by their sum",
+            "a loss that weighs and divides as PyTorch's does",
+        )
+    elif "weights_by" in causes and form.weights is not None:
+        yield finding(
+            "class weights",
+            "Keras divides the weighted sum by the size of the batch, PyTorch by the weights' sum",
+            "a loss that divides by the sum of the weights",
+        )
+    if "ignored" in causes:
+        yield finding(
+            "ignored class",
+            f"the ignored class is {mine.ignored}, PyTorch's is {form.ignored}",
+            f"SparseCategoricalCrossentropy(..., ignore_class={form.ignored})",
+        )
+    if "delta" in causes or "factor" in causes:
+        yield finding(
+            "delta",
+            f"it becomes linear at {mine.delta:g}, PyTorch's at {form.delta:g}"
+            + (f", multiplied by {form.factor:g}" if form.factor != 1 else ""),
+            f"Huber(delta={form.delta:g})",
+        )

@@ -6,17 +6,22 @@ import numpy as np
 import torch
 from keras import ops
 
+from port_audit.causes import ends, losses
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, count, labels, take
-from port_audit.stages.loss import pair_end, targets
 
 MOST = 1000  # samples
 
 
-def compare(pair: Pair) -> Stage:
-    """Compare accuracies with the same weights, and how each side computes them."""
+def compare(pair: Pair, settled: bool) -> Stage:
+    """Compare accuracies with the same weights, and how each side computes them.
+
+    Args:
+        pair: Both sides.
+        settled: Whether the outputs agree once causes are undone.
+    """
     y = pair.y
     output = pair.trace.output
     if (
@@ -34,10 +39,10 @@ def compare(pair: Pair) -> Stage:
     net = pair.torch
     with torch.no_grad():
         theirs = [torch_net.array(call(net.module, pair.torch_batch(rows))) for rows in batches]
-    right = [_predicted(out, pair_end(pair)[0]) == y[rows] for out, rows in zip(theirs, batches)]
+    right = [_predicted(out, ends.both(pair)[0]) == y[rows] for out, rows in zip(theirs, batches)]
     whole = float(np.concatenate(right).mean())
     averaged = float(np.mean([part.mean() for part in right]))
-    findings = [*_metrics(pair, batches, whole), *_theirs(pair, batches, whole, averaged)]
+    findings = [*_metrics(pair, settled, batches, whole), *_theirs(pair, batches, whole, averaged)]
     notes = []
     if averaged != whole and pair.theirs.evaluate is None:
         notes.append(f"accuracy {whole:.4f}; a mean over batches would say {averaged:.4f}")
@@ -53,10 +58,10 @@ def _predicted(outputs: np.ndarray, end) -> np.ndarray:
     return (outputs[:, 0] > zero).astype(int)
 
 
-def _metrics(pair, batches, whole) -> list[Finding]:
+def _metrics(pair, settled, batches, whole) -> list[Finding]:
     """Compare each accuracy that the port was compiled with."""
     model = pair.keras.model
-    if not getattr(model, "compiled", False) or pair.unsettled:
+    if not getattr(model, "compiled", False) or not settled:
         return []
     pair.carry()
     model.reset_metrics()
@@ -66,10 +71,10 @@ def _metrics(pair, batches, whole) -> list[Finding]:
             x, y = pair.keras_batch(rows), take(pair.y, rows)
             outputs = pair.keras.run(x)
             result = model.compute_metrics(
-                x, ops.convert_to_tensor(targets(pair, y, outputs.shape)), outputs
+                x, ops.convert_to_tensor(losses.targets(model.loss, y, outputs.shape)), outputs
             )
             right.append(
-                _predicted(ops.convert_to_numpy(outputs), pair_end(pair)[1]) == y.reshape(-1)
+                _predicted(ops.convert_to_numpy(outputs), ends.both(pair)[1]) == y.reshape(-1)
             )
     mine = float(np.concatenate(right).mean())
     model.reset_metrics()

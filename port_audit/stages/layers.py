@@ -13,28 +13,25 @@ from port_audit.pair import Pair
 OPTIONS = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 
 
-def compare(pair: Pair) -> Stage:
-    """Match the layers of both models."""
+def compare(pair: Pair) -> tuple[Stage, bool]:
+    """Match the layers of both models.
+
+    Returns:
+        The stage, and whether the port has a layer for each of PyTorch's.
+    """
     matches = pair.matches
     findings = [*_unmatched(pair), *_unknown(pair)]
     for match in matches:
         findings += _misfits(match)
     findings += _frozen(pair)
-    if any(finding.name == "missing layer" for finding in findings):
-        pair.unsettled = True
+    complete = not any(finding.name == "missing layer" for finding in findings)
     _leave_out(pair, _extra(pair))
     _take_their_forms(pair)
     theirs = sum(p.numel() for p in pair.torch.module.parameters())
     ours = _count(pair)
     notes = () if theirs == ours else (f"parameters: {theirs:,} in PyTorch, {ours:,} in Keras",)
-    return Stage(
-        "layers",
-        f"{len(matches)} layers, {theirs:,} parameters",
-        None,
-        None,
-        tuple(findings),
-        notes,
-    )
+    compared = f"{len(matches)} layers, {theirs:,} parameters"
+    return Stage("layers", compared, None, None, tuple(findings), notes), complete
 
 
 def _count(pair) -> int:

@@ -1,45 +1,51 @@
 """Stage 5: the loss, its reduction and weights, logits or probabilities."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import keras
 import numpy as np
 import torch
-from keras import activations as keras_activations
 from keras import ops
 
-from port_audit.causes import gaps, losses
-from port_audit.causes.loss_words import named
+from port_audit.causes import ends as ends_of
+from port_audit.causes import losses
 from port_audit.causes.losses import Form
+from port_audit.changes import Change
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import activations, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import labels, take
-from port_audit.stages.outputs import PROBABILITIES
+from port_audit.stages.handed import LossInUse
 
 TOLERANCE = 1e-5  # relative; losses are sums of a few hundred float32 numbers
 SIZES, SCALES = (32, 7), (1.0, 4.0)
 
 
-def compare(pair: Pair) -> Stage:
-    """Compare both losses on the same outputs, before a softmax or sigmoid at the end."""
+def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | None]:
+    """Compare both losses on the same outputs, before a softmax or sigmoid at the end.
+
+    Args:
+        pair: Both sides.
+        ends: Changes by which the port ends as the original does.
+
+    Returns:
+        The stage, and PyTorch's loss computed in Keras, or None if that is not known.
+    """
     model = pair.keras.model
     if pair.theirs.loss is None or not getattr(model, "compiled", False) or model.loss is None:
         lacks = "original has no loss" if pair.theirs.loss is None else "port is not compiled"
-        return Stage("loss", f"the {lacks}", ran=False)
+        return Stage("loss", f"the {lacks}", ran=False), None
     if not isinstance(pair.trace.output, torch.Tensor):
-        return _several(pair)
+        return _several(pair, ends)
     samples = list(_samples(pair))
-    theirs = np.array([_theirs(pair, y, pair_end(pair)[0](u)) for y, u in samples])
-    ours = np.array([_ours(pair, y, pair_end(pair)[1](u)) for y, u in samples])
+    theirs = np.array([_theirs(pair, y, ends_of.both(pair)[0](u)) for y, u in samples])
+    ours = np.array([_ours(pair, y, ends_of.both(pair)[1](u)) for y, u in samples])
     size = relative(theirs, ours)
     if size <= TOLERANCE:
-        pair.loss, pair.ends = compiled(pair), []
-        return Stage("loss", _name(pair), size, TOLERANCE)
-    findings = _explained(pair, samples, theirs, ours, size)
-    return Stage("loss", _name(pair), None, None, tuple(findings))
+        return Stage("loss", _name(pair), size, TOLERANCE), compiled(pair)
+    findings, known = _explained(pair, samples, theirs, ours, size)
+    loss = None if known is None else LossInUse(lambda y: (y,), lambda z, y: known(y, z), ends)
+    return Stage("loss", _name(pair), None, None, tuple(findings)), loss
 
 
 def _name(pair) -> str:
@@ -52,19 +58,6 @@ def relative(theirs: np.ndarray, ours: np.ndarray) -> float:
     if not np.isfinite(ours).all():
         return float("inf")
     return float(np.abs(theirs - ours).max() / max(np.abs(theirs).max(), 1e-12))
-
-
-def pair_end(pair: Pair) -> tuple[Callable, Callable]:
-    """Return what each side does at its very end: softmax, sigmoid, ..., or nothing."""
-    events = [event for event in pair.trace.after if event.activates]
-    theirs = activations.identity
-    if events and events[-1].name in PROBABILITIES:
-        theirs = activations.function(events[-1])
-    ours = gaps.own_activations(gaps.last(pair))
-    last = ours[-1][1] if ours else activations.identity
-    known = [getattr(keras_activations, name) for name in PROBABILITIES]
-    found = next((f for f in known if activations.same(last, f)), activations.identity)
-    return theirs, found
 
 
 def _samples(pair):
@@ -99,31 +92,6 @@ def _theirs(pair, y, outputs) -> float:
     return float(value.sum() if value.ndim else value)
 
 
-def targets(pair: Pair, y: np.ndarray, shape) -> np.ndarray:
-    """Return targets as the Keras loss takes them."""
-    loss = pair.keras.model.loss
-    if isinstance(loss, list | tuple | dict):
-        loss = next(iter(loss.values())) if isinstance(loss, dict) else loss[0]
-    if losses.categorical(loss) and y.ndim == len(shape) - 1:
-        return np.eye(shape[-1], dtype="float32")[y]
-    if y.ndim == 1 and len(shape) == 2 and shape[-1] == 1:
-        y = y[:, None]
-    return y if y.dtype.kind in "iu" and shape[-1] > 1 else y.astype("float32")
-
-
-@dataclass(frozen=True)
-class LossInUse:
-    """A loss for the stages that follow.
-
-    Attributes:
-        data: Turns targets into the arrays that `value` takes.
-        value: Takes outputs of the port and these arrays, returns a scalar.
-    """
-
-    data: Callable[[np.ndarray], tuple]
-    value: Callable[..., Any]
-
-
 def compiled(pair: Pair) -> LossInUse:
     """Return the loss that the port was compiled with."""
     weights = pair.ours.class_weight
@@ -131,7 +99,7 @@ def compiled(pair: Pair) -> LossInUse:
     def data(y):
         shape = pair.forced.outputs[0].shape
         sample_weights = () if not weights else (_each(weights, y),)
-        return (targets(pair, y, shape), *sample_weights)
+        return (losses.targets(pair.keras.model.loss, y, shape), *sample_weights)
 
     def value(outputs, y, sample_weight=None):
         return pair.keras.model._compile_loss(
@@ -145,40 +113,37 @@ def _each(weights, y) -> np.ndarray:
     return np.array([weights.get(int(label), 1.0) for label in y], "float32")
 
 
-def of_form(form: Form) -> LossInUse:
-    """Return the loss of PyTorch, computed in Keras."""
-    return LossInUse(lambda y: (y,), lambda outputs, y: form(y, outputs))
-
-
 def _ours(pair, y, outputs) -> float:
     loss = compiled(pair)
     return float(ops.convert_to_numpy(loss.value(outputs, *loss.data(y))))
 
 
-def _explained(pair, samples, theirs, ours, size) -> list[Finding]:
-    """Find both losses among the known forms, and what sets them apart."""
-    end_theirs, end_ours = pair_end(pair)
+def _explained(pair, samples, theirs, ours, size) -> tuple[list[Finding], Form | None]:
+    """Find both losses among the known forms, and what sets them apart.
+
+    Returns:
+        What is found, and PyTorch's loss, if it is of a known form.
+    """
+    end_theirs, end_ours = ends_of.both(pair)
     y, u = samples[0]
     z = torch.tensor(ops.convert_to_numpy(end_theirs(u)))
     heard = losses.of_torch(pair.theirs.loss, z, labels(y, z))
     mine = losses.of_keras(
         pair.keras.model.loss, pair.ours.class_weight, int(pair.trace.output.shape[1])
     )
-    pair.loss = None
     if len(heard) != 1 or not _is(heard[0], samples, end_theirs, theirs):
-        return [_unexplained(size)]
+        return [_unexplained(size)], None
     form = heard[0]
-    pair.loss = of_form(form)
     if mine is None or not _is(mine, samples, end_ours, ours):
-        return [_unexplained(size)]
+        return [_unexplained(size)], form
     # The last proof: Keras's loss with PyTorch's options is PyTorch's.
     causes = form.differences(mine)
     if end_theirs is not end_ours and not activations.same(end_theirs, end_ours):
         causes.append("end")
     changed = replace(mine, **{n: getattr(form, n) for n in form.differences(mine)})
     if not _is(changed, samples, end_theirs, theirs):
-        return [_unexplained(size)]
-    return list(named(causes, form, mine, end_theirs, end_ours, size, TOLERANCE))
+        return [_unexplained(size)], form
+    return list(losses.named(causes, form, mine, end_theirs, end_ours, size, TOLERANCE)), form
 
 
 def _is(form: Form, samples, end, values) -> bool:
@@ -190,7 +155,7 @@ def _unexplained(size) -> Finding:
     return Finding("loss", UNEXPLAINED, "the losses differ", None, size, TOLERANCE)
 
 
-def _several(pair) -> Stage:
+def _several(pair, ends) -> tuple[Stage, LossInUse | None]:
     """Compare the losses of models with several outputs, and the weights that they have."""
     model, trace = pair.keras.model, pair.trace
     count = len(torch_net.arrays(trace.output))
@@ -218,20 +183,21 @@ def _several(pair) -> Stage:
         totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
     far = relative(np.array(theirs), np.array(totals))
     if far <= TOLERANCE:
-        pair.loss = LossInUse(
+        return Stage("loss", f"{count} outputs", far, TOLERANCE), LossInUse(
             lambda y: tuple(_each_output(y, count)),
             lambda outputs, *ys: model._compile_loss(list(ys), outputs),
+            ends,
         )
-        return Stage("loss", f"{count} outputs", far, TOLERANCE)
     found = np.linalg.lstsq(np.array(parts), np.array(theirs), rcond=None)[0]
     if relative(np.array(theirs), np.array(parts) @ found) > TOLERANCE:
-        return Stage("loss", f"{count} outputs", far, TOLERANCE, (_unexplained(far),))
+        return Stage("loss", f"{count} outputs", far, TOLERANCE, (_unexplained(far),)), None
     found = [float(f"{weight:.4g}") for weight in found]
-    pair.loss = LossInUse(
+    loss = LossInUse(
         lambda y: tuple(_each_output(y, count)),
         lambda outputs, *ys: sum(
             w * ops.mean(f(a, b)) for w, f, a, b in zip(found, losses_of, ys, outputs)
         ),
+        ends,
     )
     finding = Finding(
         "loss",
@@ -241,7 +207,7 @@ def _several(pair) -> Stage:
         far,
         TOLERANCE,
     )
-    return Stage("loss", f"{count} outputs", None, None, (finding,))
+    return Stage("loss", f"{count} outputs", None, None, (finding,)), loss
 
 
 def _weights_of(model, count: int) -> list[float]:

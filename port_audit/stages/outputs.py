@@ -1,6 +1,5 @@
 """Stage 2: the outputs of every layer in inference, with PyTorch's weights."""
 
-import contextlib
 import math
 from dataclasses import replace
 
@@ -10,26 +9,35 @@ from keras import ops
 
 from port_audit.causes import gaps
 from port_audit.causes import layers as layer_causes
-from port_audit.changes import Change, ahead_of, prove
+from port_audit.causes.ends import PROBABILITIES
+from port_audit.changes import Change, ahead_of, applied, prove
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import EPS, Match, distance, largest
+from port_audit.forced import EPS, Match, aligned, distance, largest
 from port_audit.nets import keras_net, orders, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call
+from port_audit.stages.handed import Agreement
 
-PROBABILITIES = ("softmax", "sigmoid", "log_softmax")
 
+def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
+    """Compare layer by layer, undo what is proved, go on behind it; then run it as a whole.
 
-def compare(pair: Pair) -> Stage:
-    """Compare layer by layer, undo what is proved, go on behind it; then run it as a whole."""
+    Args:
+        pair: Both sides.
+        complete: Whether the port has a layer for each of PyTorch's.
+    """
     findings: list[Finding] = []
+
+    def settled() -> bool:
+        return complete and all(finding.explained for finding in findings)
+
     seen: set[tuple] = set()
     while (found := _first(pair, seen)) is not None:
         findings += found
-    findings += _outputs(pair)
-    size, tolerance = _whole(pair)
-    if not size <= tolerance and not pair.unsettled:
-        pair.unsettled = True
+    found, ends = _outputs(pair, settled())
+    findings += found
+    size, tolerance = _whole(pair, ends)
+    if not size <= tolerance and settled():
         findings.append(
             Finding(
                 "outputs",
@@ -40,11 +48,10 @@ def compare(pair: Pair) -> Stage:
                 tolerance,
             )
         )
-    if any(match.misfits for match in pair.matches):
-        pair.unsettled = True
-    notes = _notes(pair)
+    fits = not any(match.misfits for match in pair.matches)
     compared = f"{len(pair.forced.matches)} layers and the outputs"
-    return Stage("outputs", compared, size, tolerance, tuple(findings), notes)
+    stage = Stage("outputs", compared, size, tolerance, tuple(findings), _notes(pair))
+    return stage, Agreement(settled() and fits, tuple(ends))
 
 
 def _first(pair, seen) -> list[Finding] | None:
@@ -66,7 +73,6 @@ def _first(pair, seen) -> list[Finding] | None:
 def _error(pair, match: Match) -> list[Finding]:
     proved = prove(layer_causes.changes(match), match.again, match.tolerance)
     if not proved:
-        pair.unsettled = True
         return [
             Finding(
                 match.where,
@@ -92,7 +98,6 @@ def _reach(pair, index: int) -> list[Finding]:
         proved = prove(alternative, lambda: _reach_of(pair, match), match.reach_tolerance)
         if proved:
             return _undo(pair, proved, match.reach, match.reach_tolerance)
-    pair.unsettled = True
     return [
         Finding(
             f"before {match.where}",
@@ -132,32 +137,29 @@ def _axes(pair, match: Match) -> list[Finding]:
     expected = replace(right, pads=match.order.pads)(match.unit.input)
     size = distance(expected, match.inputs)
     if not proved:
-        pair.unsettled = True
         return [Finding(change.where, UNEXPLAINED, "axes are swapped", None, size)]
     return _undo(pair, proved, size, match.reach_tolerance)
 
 
-def _outputs(pair) -> list[Finding]:
-    """Compare the outputs behind the last layer with weights."""
+def _outputs(pair, settled: bool) -> tuple[list[Finding], list[Change]]:
+    """Compare the outputs behind the last layer with weights.
+
+    Returns:
+        What is found, and the changes that belong to the loss, which says whether they are right.
+    """
     gap = gaps.last(pair)
     size, tolerance = _tail(pair)
     if size <= tolerance or pair.forced.stopped:
-        return []
+        return [], []
     for alternative in gaps.changes(pair, gap):
         proved = prove(alternative, lambda: _tail(pair)[0], tolerance)
         ends = [change for change in proved if _makes_probabilities(pair, change)]
-        if ends:  # it belongs to the loss, which says whether that is right
-            pair.ends = ends
-            proved = [change for change in proved if change not in ends]
-            pair.undo(proved)
-            pair.reforce()
-            return [change.finding(size, tolerance) for change in proved]
         if proved:
-            return _undo(pair, proved, size, tolerance)
-    if pair.unsettled and not math.isfinite(size):
-        return []  # a missing layer, or what stands before, is reason enough
-    pair.unsettled = True
-    return [Finding("outputs", UNEXPLAINED, "the outputs differ", None, size, tolerance)]
+            mended = [change for change in proved if change not in ends]
+            return _undo(pair, mended, size, tolerance), ends
+    if not settled and not math.isfinite(size):
+        return [], []  # a missing layer, or what stands before, is reason enough
+    return [Finding("outputs", UNEXPLAINED, "the outputs differ", None, size, tolerance)], []
 
 
 def _makes_probabilities(pair, change) -> bool:
@@ -177,17 +179,7 @@ def _tail(pair) -> tuple[float, float]:
     return size, 64 * EPS * max((largest(a) for a in theirs), default=1.0)
 
 
-def aligned(theirs: np.ndarray, ours: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return PyTorch's outputs as they lie in Keras, and how far the two are apart."""
-    size = distance(theirs, ours)
-    if theirs.ndim > 2:
-        moved = np.moveaxis(theirs, 1, -1)
-        if distance(moved, ours) < size:
-            return moved, distance(moved, ours)
-    return theirs, size
-
-
-def _whole(pair) -> tuple[float, float]:
+def _whole(pair, ends) -> tuple[float, float]:
     """Return how far the outputs are apart when the model runs as a whole, and the tolerance.
 
     Rounding: how far PyTorch's own outputs are from those in float64.
@@ -195,10 +187,7 @@ def _whole(pair) -> tuple[float, float]:
     if pair.forced.stopped:
         return math.inf, 0.0
     pair.carry()
-    with contextlib.ExitStack() as stack:
-        for change in pair.ends:
-            stack.enter_context(change.apply())
-        stack.enter_context(pair.keras.watched())
+    with applied(ends), pair.keras.watched():
         ours = keras_net.arrays(pair.keras.run(pair.keras_inputs))
     theirs = torch_net.arrays(pair.trace.output)
     if len(theirs) != len(ours):

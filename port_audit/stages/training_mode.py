@@ -8,15 +8,20 @@ from keras import ops
 
 from port_audit.changes import Change, ahead_of, calling, prove, setting
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import EPS, Match, distance, largest
+from port_audit.forced import EPS, Match, aligned, distance, largest
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.pair import Pair
-from port_audit.stages.outputs import aligned
+from port_audit.stages.handed import Agreement
 
 
-def compare(pair: Pair) -> Stage:
-    """Compare dropout by its place and rate, and batch statistics by how they move."""
-    findings = [*_dropout(pair), *_statistics(pair), *_recurrent_dropout(pair)]
+def compare(pair: Pair, outputs: Agreement) -> Stage:
+    """Compare dropout by its place and rate, and batch statistics by how they move.
+
+    Args:
+        pair: Both sides.
+        outputs: What is known of the outputs in inference.
+    """
+    findings = [*_dropout(pair, outputs), *_statistics(pair), *_recurrent_dropout(pair)]
     count = sum(match.unit.kind == "batch norm" for match in pair.matches)
     events = [event for unit in pair.trace.units for event in unit.before] + pair.trace.after
     drops = sum(event.name == "dropout" for event in events)
@@ -26,7 +31,7 @@ def compare(pair: Pair) -> Stage:
     return Stage("training mode", compared, None, None, tuple(findings), notes)
 
 
-def _dropout(pair) -> Iterator[Finding]:
+def _dropout(pair, outputs) -> Iterator[Finding]:
     with pair.torch.unmoved():
         pair.torch.train_with_marks(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
@@ -35,14 +40,14 @@ def _dropout(pair) -> Iterator[Finding]:
         forced = pair.force(trace, training=True, mark=True)
         ratios = [match.reach / match.reach_tolerance for match in forced.matches]
         theirs = torch_net.arrays(trace.output)
-        if pair.ends or len(theirs) != len(forced.outputs):
+        if outputs.ends or len(theirs) != len(forced.outputs):
             return max(ratios, default=0.0)
         tolerance = 64 * EPS * max((largest(a) for a in theirs), default=1.0)
         return max(
             [*ratios, *(aligned(a, b)[1] / tolerance for a, b in zip(theirs, forced.outputs))]
         )
 
-    if pair.unsettled:
+    if not outputs.settled:
         yield from _by_rates(pair, trace)
         return
     size = divergence()

@@ -25,8 +25,8 @@ def flipped(monkeypatch):
     """Turn the last gradient of the model as it is around."""
     right = gradients.as_it_is
 
-    def as_it_is(pair, weights):
-        compute = right(pair, weights)
+    def as_it_is(*given):
+        compute = right(*given)
 
         def run(step):
             found = compute(step)

@@ -6,6 +6,7 @@ from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import EPS, Match, largest
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
+from port_audit.stages.handed import LossInUse
 from port_audit.stages.steps import gradients
 from port_audit.stages.steps.optimizer import Weight, compare_optimizers
 from port_audit.stages.steps.training import (
@@ -22,8 +23,14 @@ from port_audit.stages.steps.training import (
 MOST_AGREE = 0.99
 
 
-def compare(pair: Pair) -> Stage:
-    """Compare gradients; the optimizers, given the same gradients; and twenty steps of both."""
+def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
+    """Compare gradients; the optimizers, given the same gradients; and twenty steps of both.
+
+    Args:
+        pair: Both sides.
+        settled: Whether the outputs agree once causes are undone.
+        loss: PyTorch's loss, computed in Keras, if it is known.
+    """
     if pair.theirs.loss is None:
         return Stage("steps", "the original has no loss", ran=False)
     if not getattr(pair.keras.model, "compiled", False):
@@ -36,13 +43,13 @@ def compare(pair: Pair) -> Stage:
     size = tolerance = None
     notes: list[str] = []
     compute = None
-    if pair.loss is None:
+    if loss is None:
         notes.append("gradients are not compared, because the losses differ")
-    elif pair.unsettled:
+    elif not settled:
         notes.append("gradients are not compared, because the outputs differ")
     else:
-        compute = gradients.as_it_is(pair, weights)
-        compute_there = gradients.given_theirs(pair, weights, theirs)
+        compute = gradients.as_it_is(pair, weights, loss)
+        compute_there = gradients.given_theirs(pair, weights, loss, theirs)
         first = exact and exact.gradients[0]
         found, coarser, forced = gradients.compare(
             pair, weights, theirs, first, compute, compute_there

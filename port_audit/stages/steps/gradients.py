@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from keras import ops
 
-from port_audit.changes import attributes
+from port_audit.changes import applied, attributes
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.forced import (
     EPS,
@@ -32,6 +32,7 @@ from port_audit.nets import (
 )
 from port_audit.pair import Pair
 from port_audit.samples import take
+from port_audit.stages.handed import LossInUse
 from port_audit.stages.steps.optimizer import Weight
 from port_audit.stages.steps.training import Training, rows
 
@@ -78,23 +79,25 @@ class Comparison:
 Compute = Callable[[int], Gradients | None]
 
 
-def as_it_is(pair: Pair, weights: Sequence[Weight]) -> Compute:
+def as_it_is(pair: Pair, weights: Sequence[Weight], loss: LossInUse) -> Compute:
     """Return what computes the gradients of the model; how far rounding goes is not measured."""
 
-    def loss(x, data):
-        return pair.loss.value(pair.keras.model(x, training=True), *data)
+    def value(x, data):
+        return loss.value(pair.keras.model(x, training=True), *data)
 
-    compute = differentiation.program([weight.variable for weight in weights], loss)
+    compute = differentiation.program([weight.variable for weight in weights], value)
 
     def run(step):
-        with pair.ended(), pair.keras.watched():
-            found = compute(*_batch(pair, rows(pair, step)))[1]
+        with applied(loss.ends), pair.keras.watched():
+            found = compute(*_batch(pair, loss, rows(pair, step)))[1]
         return Gradients(found, [0.0] * len(found))
 
     return run
 
 
-def given_theirs(pair: Pair, weights: Sequence[Weight], theirs: Training) -> Compute:
+def given_theirs(
+    pair: Pair, weights: Sequence[Weight], loss: LossInUse, theirs: Training
+) -> Compute:
     """Return what computes gradients where each matched layer puts out what PyTorch's does.
 
     Gradients are those of the Keras layers; only the values that they are taken at are PyTorch's.
@@ -102,20 +105,20 @@ def given_theirs(pair: Pair, weights: Sequence[Weight], theirs: Training) -> Com
     inputs, does not put out the same.
     """
 
-    def loss(x, data, outputs):
+    def value(x, data, outputs):
         with pooling.exact(pair.keras.plain), pair.keras.watched(_putting_out(outputs)):
-            return pair.loss.value(pair.keras.model(x, training=True), *data)
+            return loss.value(pair.keras.model(x, training=True), *data)
 
-    compute = differentiation.program([weight.variable for weight in weights], loss)
+    compute = differentiation.program([weight.variable for weight in weights], value)
 
     def gradients(forced, chosen):
         outputs = [match.outputs if match else None for match in forced.calls]
-        return compute(*_batch(pair, chosen), outputs)[1]
+        return compute(*_batch(pair, loss, chosen), outputs)[1]
 
     def run(step):
         chosen = rows(pair, step)
         values = pair.torch.values() | theirs.before(step)
-        with pair.ended():
+        with applied(loss.ends):
             runs = [_forced(pair, each, values) for each in (chosen, chosen[::-1])]
             if not all(map(_agrees, runs)):
                 return None
@@ -239,8 +242,8 @@ def _coarser(found: Sequence[Comparison]) -> float:
     return float(np.clip(np.sqrt(squares[0] / max(squares[1], 1e-30)), 1, MOST_COARSER))
 
 
-def _batch(pair, chosen) -> tuple:
-    return pair.keras_batch(chosen), pair.loss.data(take(pair.y, chosen))
+def _batch(pair, loss, chosen) -> tuple:
+    return pair.keras_batch(chosen), loss.data(take(pair.y, chosen))
 
 
 def _forced(pair, chosen, values) -> Forced:

@@ -12,7 +12,6 @@ import torch
 from keras import ops
 
 from port_audit.causes import optimizers
-from port_audit.causes.optimizer_words import described, finding
 from port_audit.causes.optimizers import Rule, Stepper
 from port_audit.changes import Change, prove
 from port_audit.findings import UNEXPLAINED, Finding
@@ -101,7 +100,7 @@ def compare_optimizers(
         other = type(optimizer).__name__
         if known and name.lower() != other.lower():
             return [
-                finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)
+                optimizers.finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)
             ], advance
         text = f"given the same gradients, {other} and {name} part"
         return [
@@ -289,4 +288,4 @@ def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
                 "optimizer", UNEXPLAINED, "the same gradients move parameters otherwise", None, size
             )
         ]
-    return [described(change.name, weights, rules, mine, size) for change in proved]
+    return [optimizers.described(change.name, weights, rules, mine, size) for change in proved]
