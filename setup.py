@@ -12,7 +12,7 @@ REFERENCES = {
 
 setup(
     packages=[
-        *find_packages(include=["fashion_keras*", "mnist_keras*", "shared_keras*"]),
+        *find_packages(include=["fashion_keras*", "mnist_keras*", "port_audit*", "shared_keras*"]),
         *REFERENCES,
     ],
     package_dir=REFERENCES,

@@ -17,7 +17,9 @@ from tools import write_docs
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TASKS = {task.package: task for task in (FASHION, MNIST)}
-COMMAND = re.compile(r"python (?:-X dev )?-m ((?:\w+_keras|benchmarks|tools)\.\w+)([^`\n#]*)")
+COMMAND = re.compile(
+    r"python (?:-X dev )?-m ((?:\w+_keras|benchmarks|tools)\.\w+|port_audit\b)([^`\n#]*)"
+)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
 
 
@@ -53,7 +55,7 @@ def test_commands_can_be_typed(module, rest):
     """Placeholders in capitals get a value."""
     package, _, name = module.partition(".")
     if package not in TASKS:
-        assert (ROOT / package / f"{name}.py").exists()
+        assert (ROOT / package / f"{name or '__main__'}.py").exists()
         return
     words = [VALUES.get(word, word) for word in shlex.split(rest) if word not in ("…", "...")]
     if name == "COMMAND":

@@ -7,13 +7,30 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared_keras.data import datasets, splits
 from tests.conftest import FASHION, MNIST, TASKS
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("fashion_keras", "mnist_keras", "shared_keras")
+PACKAGES = ("fashion_keras", "mnist_keras", "port_audit", "shared_keras")
+
+
+ORIGINAL = """
+from torch import nn
+
+def model():
+    return nn.Sequential(nn.Linear(6, 3), nn.Tanh())
+"""
+PORT = """
+import keras
+
+def model():
+    uniform = keras.initializers.RandomUniform(-6**-0.5, 6**-0.5)
+    start = {"kernel_initializer": uniform, "bias_initializer": uniform}
+    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "relu", **start)])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +64,22 @@ def test_the_wheel_holds_code_and_data(wheel):
     assert {str(path.relative_to(ROOT)) for path in modules} <= names
     assert not any(name.startswith(("tests/", "tools/", "tuner_results/")) for name in names)
     assert datasets.FILES
+
+
+def test_the_audit_of_the_wheel_works_without_the_other_packages(wheel, tmp_path):
+    pytest.importorskip("torch")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path, [n for n in packed.namelist() if n.startswith("port_audit/")])
+    (tmp_path / "original.py").write_text(ORIGINAL)
+    (tmp_path / "port.py").write_text(PORT)
+    x = np.random.default_rng(0).normal(size=(50, 6)).astype("float32")
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(50) % 3)
+    command = [sys.executable, "-m", "port_audit", "original.py", "port.py", "--data", "data.npz"]
+    environment = os.environ | {"PYTHONPATH": ""}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert "1 difference: 1 explained." in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["port_audit"]
 
 
 def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, small_dirs):

@@ -3,21 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
-import torch
-
-from shared_keras import files
+import port_audit
 from shared_keras.data import datasets
-from shared_keras.pytorch import audit
-from shared_keras.pytorch.audit import table
-from shared_keras.pytorch.audit.sides import blamed
+from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say, wrote
-from shared_keras.reporting.pictures.audit_plots import along_the_network
 from shared_keras.results import folders
 from shared_keras.task import Task
 
 DIFFERENT = 3  # the exit code
-SEED = 0
 
 
 def run(
@@ -40,17 +33,16 @@ def run(
     Returns:
         The exit code: 0 if there is no difference, else 3.
     """
-    original, port = (audit.read_file(path) for path in paths)
+    for path in paths:
+        if not path.is_file():
+            raise BadInput(f"argument --port: expected a Python file, got '{path}'")
     images, _ = datasets.load(task, data_dir, say)
-    keras.utils.set_random_seed(SEED)  # of PyTorch, too, so that each run finds the same
-    torch.manual_seed(SEED)
-    with blamed(*paths):
-        report = audit.compare(original, port, images.x, images.y)
+    try:
+        report = port_audit.compare_files(*paths, (images.x, images.y))
+    except port_audit.UnusableInput as error:
+        raise BadInput(str(error)) from error
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "port")
-    files.write_json(folder / "audit.json", {"files": [str(p) for p in paths]} | report.to_json())
-    if report.path:
-        title = f"{paths[1].name} beside {paths[0].name}"
-        files.write_figure(folder / "audit.png", along_the_network(report.path, title))
-    table.show(report, console())
+    report.write(folder, *paths)
+    report.show(console())
     wrote(folder)
     return 0 if report.same else DIFFERENT

@@ -1,0 +1,70 @@
+"""Additions that one side lacks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from keras import ops
+
+from port_audit.changes import Change, ahead_of, behind
+from port_audit.forced import largest
+from port_audit.nets import activations, keras_net
+
+
+def added_before(pair, match) -> Iterator[Change]:
+    """A missing or an extra addition: the difference is an earlier tensor."""
+    theirs = match.order(match.unit.input)
+    if theirs.shape != match.inputs.shape or theirs.dtype.kind != "f":
+        return
+    difference = theirs - match.inputs
+    for earlier in pair.forced.matches:
+        if earlier is match:
+            return
+        for place, kind in enumerate(("input", "output")):
+            tensor = keras_net.arrays(pair.keras.last[id(earlier.layer)][place])[0]
+            if tensor.shape != theirs.shape or not tensor.any():
+                continue
+            for activation in (activations.identity, ops.relu):
+                value = ops.convert_to_numpy(activation(ops.convert_to_tensor(tensor)))
+                for sign, word in ((1.0, "lacks a"), (-1.0, "has an extra")):
+                    far = np.abs(difference - sign * value).max()
+                    if far <= 1e-5 * max(largest(theirs), largest(match.inputs)):
+                        name = f"the {kind} of {earlier.layer.name}"
+                        yield Change(
+                            match.where,
+                            "residual",
+                            f"the port {word} residual: {name} added to what reaches the layer",
+                            f"{'add' if sign > 0 else 'do not add'} {name}",
+                            ahead_of(
+                                match.layer,
+                                _adding(pair.keras.last, earlier.layer, place, sign, activation),
+                            ),
+                        )
+                        return
+
+
+def added_behind(pair, gap) -> Iterator[Change]:
+    """An addition right behind the layer before, with an activation or a mean after it."""
+    previous = gap.previous.layer
+    shape = keras_net.arrays(pair.keras.last[id(previous)][1])[0].shape
+    for earlier in pair.forced.matches:
+        if earlier.layer is previous:
+            return
+        for place, kind in enumerate(("input", "output")):
+            tensor = keras_net.arrays(pair.keras.last[id(earlier.layer)][place])[0]
+            if tensor.shape != shape or tensor.dtype.kind != "f":
+                continue
+            for activation, spoken in ((activations.identity, ""), (ops.relu, "ReLU of ")):
+                name = f"{spoken}the {kind} of {earlier.layer.name}"
+                for sign, word in ((1.0, "lacks a"), (-1.0, "has an extra")):
+                    add = _adding(pair.keras.last, earlier.layer, place, sign, activation)
+                    yield Change(
+                        previous.name,
+                        "residual",
+                        f"the port {word} residual: {name} added to what the layer puts out",
+                        f"{'add' if sign > 0 else 'do not add'} {name}",
+                        behind(previous, add),
+                    )
+
+
+def _adding(last, layer, place, sign, activation):
+    return lambda x: x + sign * activation(last[id(layer)][place])

@@ -1,0 +1,180 @@
+"""Run a Keras model and step in where its layers are called."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from port_audit.changes import attributes
+from port_audit.nets import kinds
+from port_audit.nets.torch_net import marking
+
+DROPOUT = (
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+)
+ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax)
+POOLING = {
+    layers.MaxPooling1D: 1,
+    layers.MaxPooling2D: 2,
+    layers.MaxPooling3D: 3,
+    layers.AveragePooling1D: 1,
+    layers.AveragePooling2D: 2,
+    layers.AveragePooling3D: 3,
+}
+# on_layer(layer, compute, inputs, args, kwargs) returns the outputs; compute is the layer's own.
+OnLayer = Callable[[layers.Layer, Callable, Any, tuple, dict], Any]
+
+
+class KerasNet:
+    """The user's own Keras model. What an audit changes in it is undone in the end."""
+
+    def __init__(self, model: keras.Model, inputs: Any):
+        self.model = model
+        model(inputs, training=False)  # builds what is not yet built
+        self.layers = model._flatten_layers(include_self=False)
+        inner = {
+            id(part)
+            for layer in self.layers
+            if isinstance(layer, layers.RNN)
+            for part in layer._flatten_layers(include_self=False)
+        }
+        leaves = [
+            layer
+            for layer in self.layers
+            if id(layer) not in inner
+            and (kinds.keras_kind(layer) or not layer._flatten_layers(include_self=False))
+        ]
+        self.known = [layer for layer in leaves if kinds.keras_kind(layer)]
+        self.plain = [
+            layer
+            for layer in leaves
+            if not kinds.keras_kind(layer) and not isinstance(layer, layers.InputLayer)
+        ]
+        self.random = [layer for layer in self.plain if is_random(layer)]
+        self._values = self.values()
+        self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
+
+    def values(self) -> list[np.ndarray]:
+        """Return the values of all variables of the model."""
+        return [ops.convert_to_numpy(v) for v in self.model.variables]
+
+    def assign(self, values: list[np.ndarray]) -> None:
+        """Assign what `values` returned."""
+        for variable, value in zip(self.model.variables, values, strict=True):
+            variable.assign(value)
+
+    def restore(self) -> None:
+        """Give the model the values back that it came with."""
+        self.assign(self._values)
+
+    @contextlib.contextmanager
+    def watched(
+        self,
+        on_layer: OnLayer | None = None,
+        on_plain: Callable[[layers.Layer], None] = lambda layer: None,
+        on_drop: Callable[[layers.Layer, bool], None] = lambda layer, on: None,
+        mark: bool = False,
+    ) -> Iterator[None]:
+        """Within this context, calls of layers are reported and nothing is random.
+
+        Args:
+            on_layer: Called instead of each layer of a known kind.
+            on_plain: Called before each layer without weights.
+            on_drop: Called before each random layer, with whether it is on.
+            mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out.
+        """
+        with contextlib.ExitStack() as stack:
+            for layer in self.known:
+                call = self._layer_call(layer, on_layer)
+                # Shapes may change, and are compared here.
+                stack.enter_context(attributes(layer, call=call, _input_spec=None))
+            for layer in self.plain:
+                if layer in self.random:
+                    call = _random_call(layer, on_drop, mark)
+                else:
+                    call = _plain_call(layer, on_plain)
+                stack.enter_context(attributes(layer, call=call))
+            yield
+
+    def crops(self, layer: layers.Layer) -> bool:
+        """Whether the port may crop what this layer puts out in a layer of its own."""
+        return getattr(layer, "padding", None) == "valid" and any(
+            isinstance(each, layers.Cropping1D | layers.Cropping2D | layers.Cropping3D)
+            for each in self.plain
+        )
+
+    def _layer_call(self, layer, on_layer):
+        own = layer.call
+
+        def call(inputs, *args, **kwargs):
+            before = layer.__dict__.get("audited_before")
+            inputs = inputs if before is None else before(inputs)
+            acting = kinds.acting(layer)
+            compute = own if acting is layer else acting.call
+            if on_layer is None:
+                outputs = compute(inputs, *args, **kwargs)
+            else:
+                outputs = on_layer(layer, compute, inputs, args, kwargs)
+            behind = layer.__dict__.get("audited_behind")
+            outputs = outputs if behind is None else behind(outputs)
+            self.last[id(layer)] = (inputs, outputs)
+            return outputs
+
+        return call
+
+    def run(self, inputs: Any, training: bool = False) -> Any:
+        """Run the model, eagerly."""
+        return self.model(inputs, training=training)
+
+
+def is_random(layer: layers.Layer) -> bool:
+    """Whether a layer drops, disturbs or moves its inputs at random."""
+    return isinstance(layer, DROPOUT) or bool(getattr(layer, "_seed_generators", ()))
+
+
+def arrays(output: Any) -> list[np.ndarray]:
+    """Return outputs, one or several, as a list of arrays."""
+    if isinstance(output, dict):
+        output = list(output.values())
+    if isinstance(output, list | tuple):
+        return [each for part in output for each in arrays(part)]
+    return [ops.convert_to_numpy(output)]
+
+
+def activation_of(layer: layers.Layer) -> Callable | None:
+    """Return the activation at the end of a layer, or None if it has none to speak of."""
+    if kinds.keras_kind(layer) in kinds.RECURRENT:
+        return None
+    return getattr(layer, "activation", None)
+
+
+def _plain_call(layer, on_plain):
+    own = layer.call
+
+    def call(*args, **kwargs):
+        on_plain(layer)
+        return own(*args, **kwargs)
+
+    return call
+
+
+def _random_call(layer, on_drop, mark):
+    own = layer.call
+
+    def call(inputs, *args, **kwargs):
+        on = bool(kwargs.get("training", args[0] if args else False))
+        on_drop(layer, on)
+        if not isinstance(layer, DROPOUT):
+            return own(inputs, training=False)
+        if not mark or not on:
+            return inputs
+        of_maps = int(type(layer).__name__.startswith("Spatial"))
+        return inputs * marking(layer.rate, layer.__dict__.get("audited_dimensions", of_maps))
+
+    return call

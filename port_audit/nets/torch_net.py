@@ -1,0 +1,289 @@
+"""Run a PyTorch module and record what goes into and comes out of its layers."""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from port_audit.nets import kinds
+from port_audit.nets.activations import Event, event
+from port_audit.samples import call
+
+DROPPING = {
+    "dropout": 0,
+    "dropout1d": 1,
+    "dropout2d": 2,
+    "dropout3d": 3,
+    "alpha_dropout": 0,
+    "feature_alpha_dropout": 1,
+}
+CHANNELS = 1.5  # sets dropout of whole channels apart where dropout is replaced by a factor
+
+
+@dataclass
+class Unit:
+    """One call of a layer with weights.
+
+    Attributes:
+        name: Name of the module; layers and directions of an LSTM or GRU are numbered.
+        kind: Its kind.
+        module: A module that does the same on its own.
+        names: Full names of its parameters and buffers, by their own names.
+        input: What went in, with batches first.
+        output: What came out, with batches first.
+        last: Of a recurrent layer, the state after its last step, (n, units), else None.
+        reverse: Whether a recurrent layer runs from the end.
+        before: Functions without weights called since the last such layer.
+        training: Whether the module was in train mode.
+    """
+
+    name: str
+    kind: str
+    module: nn.Module
+    names: dict[str, str]
+    input: np.ndarray
+    output: np.ndarray
+    last: np.ndarray | None = None
+    reverse: bool = False
+    before: list[Event] = field(default_factory=list)
+    training: bool = False
+
+    @property
+    def uncropped(self) -> np.ndarray:
+        """Return the output of a transposed convolution before its padding is cropped."""
+        module = copy.deepcopy(self.module)
+        module.padding = module.output_padding = (0,) * len(module.stride)
+        with torch.no_grad():
+            return array(module(torch.from_numpy(self.input)))
+
+    def weights(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return its own among values of all parameters, by their own names."""
+        return {own: values[name] for own, name in self.names.items() if name in values}
+
+
+@dataclass
+class Trace:
+    """A run: its calls in order, what came after the last, and the outputs."""
+
+    units: list[Unit]
+    after: list[Event]
+    output: Any
+
+
+class TorchNet:
+    """A copy of a module that can be run and recorded; the original stays as it is."""
+
+    def __init__(self, module: nn.Module):
+        self.module = copy.deepcopy(module).cpu()
+        self.names = {part: name for name, part in self.module.named_modules()}
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Return all parameters and buffers by name, a shared one under each of its names."""
+        named = [
+            *self.module.named_parameters(remove_duplicate=False),
+            *self.module.named_buffers(remove_duplicate=False),
+        ]
+        return {name: array(value) for name, value in named}
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Return all parameters by name."""
+        return dict(self.module.named_parameters(remove_duplicate=False))
+
+    def train_without_chance(self) -> None:
+        """Train mode, but only for batch statistics: nothing is dropped."""
+        self.module.eval()
+        for part in self.module.modules():
+            if kinds.torch_kind(part) == "batch norm":
+                part.train()
+
+    def train_with_marks(self, inputs: Any) -> None:
+        """Train mode for all but leaves of the user's that are random in themselves."""
+        self.module.train()
+        for part in self.module.modules():
+            if isinstance(part, nn.RNNBase):
+                part.eval()  # its dropout between layers cannot be replaced
+        leaves = [
+            part
+            for part in self.module.modules()
+            if not type(part).__module__.startswith("torch.") and not list(part.children())
+        ]
+        if leaves and self.random(inputs):
+            for part in leaves:
+                part.eval()
+
+    @contextlib.contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """Within this context, statistics may move; then they are as before, in eval mode."""
+        before = {name: value.clone() for name, value in self.module.state_dict().items()}
+        try:
+            yield
+        finally:
+            self.module.load_state_dict(before)
+            self.module.eval()
+
+    def random(self, inputs: Any) -> bool:
+        """Whether two runs differ although dropout is left out."""
+        runs = []
+        for seed in (1, 2):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                runs.append(arrays(self.run(inputs).output))
+        return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs))
+
+    @torch.no_grad()
+    def run(self, inputs: Any, mark: bool = False) -> Trace:
+        """Run the module in the mode that it is in.
+
+        Args:
+            inputs: What it takes.
+            mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out.
+        """
+        watch = _Watch(mark)
+        units: list[Unit] = []
+        hooks = [
+            part.register_forward_hook(self._hook(units, watch), with_kwargs=True)
+            for part in self.module.modules()
+            if kinds.torch_kind(part) is not None
+        ]
+        try:
+            with watch:
+                output = call(self.module, inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return Trace(units, watch.taken(), output)
+
+    def _hook(self, units, watch):
+        def hook(module, args, kwargs, output):
+            inputs = args[0] if args else next(iter(kwargs.values()))
+            if not isinstance(inputs, torch.Tensor):  # a packed sequence has no shape
+                return
+            name, kind = self.names[module], kinds.torch_kind(module)
+            with torch._C.DisableTorchFunction():
+                if kind in kinds.RECURRENT:
+                    found = _recurrent_units(name, kind, module, inputs)
+                else:
+                    own = [key for key, _ in (*module.named_parameters(), *module.named_buffers())]
+                    names = {key: f"{name}.{key}".lstrip(".") for key in own if "num_" not in key}
+                    found = [Unit(name, kind, module, names, array(inputs), array(output))]
+            found[0].before = watch.taken()
+            for unit in found:
+                unit.training = module.training
+            units.extend(found)
+
+        return hook
+
+
+class _Watch(TorchFunctionMode):
+    """Notes functions without weights, and takes chance out of dropout."""
+
+    def __init__(self, mark: bool):
+        super().__init__()
+        self.mark, self.events = mark, []
+
+    def taken(self) -> list[Event]:
+        """Return what was noted since the last time."""
+        events, self.events = self.events, []
+        return events
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if name in DROPPING and args:
+            return self._drop(name, *args, **kwargs)
+        found = event(name, args, kwargs)
+        if found is not None:
+            self.events.append(found)
+        return function(*args, **kwargs)
+
+    def _drop(self, name, input, p=0.5, training=None, inplace=False, **others):
+        if "train" in others:
+            training = others["train"]
+        # F.dropout is on by default; it then works in eval mode, too.
+        on = name != "alpha_dropout" if training is None else bool(training)
+        self.events.append(
+            Event("dropout", {"rate": float(p), "on": on, "dimensions": DROPPING[name]})
+        )
+        if not self.mark or not on:
+            return input
+        return input * marking(p, DROPPING[name])
+
+
+def marking(rate: float, dimensions: int) -> float:
+    """Return the factor that stands for dropout, so that its rate and its place show."""
+    return 1 + rate * (CHANNELS if dimensions else 1)
+
+
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a copy of a tensor as an array."""
+    return tensor.detach().cpu().numpy().copy()
+
+
+def arrays(output: Any) -> list[np.ndarray]:
+    """Return outputs, one or several, as a list of arrays."""
+    if isinstance(output, torch.Tensor):
+        return [array(output)]
+    if isinstance(output, dict):
+        output = output.values()
+    return [each for part in output for each in arrays(part)]
+
+
+@contextlib.contextmanager
+def in_float64(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield a copy of a module in float64."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield copy.deepcopy(module).double()
+    finally:
+        torch.set_default_dtype(default)
+
+
+def doubled(x: Any) -> Any:
+    """Return tensors, of those that are floats, in float64."""
+    if isinstance(x, dict):
+        return {name: doubled(each) for name, each in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(doubled(each) for each in x)
+    return x.double() if x.is_floating_point() else x
+
+
+def _recurrent_units(name, kind, module, inputs) -> list[Unit]:
+    """Return a unit for each layer and direction of an LSTM or a GRU."""
+    sequence = inputs if module.batch_first else inputs.transpose(0, 1)
+    units = []
+    for layer in range(module.num_layers):
+        outputs = []
+        for reverse in (False, True)[: 1 + module.bidirectional]:
+            suffix = f"_l{layer}" + "_reverse" * reverse
+            single = type(module)(
+                sequence.shape[-1], module.hidden_size, bias=module.bias, batch_first=True
+            )
+            own = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if module.bias else [])]
+            with torch.no_grad():
+                for key in own:
+                    getattr(single, f"{key}_l0").copy_(getattr(module, key + suffix))
+                went_in = sequence.flip(1) if reverse else sequence
+                output = single(went_in)[0]
+            outputs.append(output.flip(1) if reverse else output)
+            several = module.num_layers > 1 or module.bidirectional
+            units.append(
+                Unit(
+                    name + suffix * several,
+                    kind,
+                    single,
+                    {key: f"{name}.{key}{suffix}".lstrip(".") for key in own},
+                    array(sequence),
+                    array(output),  # a layer that runs from the end leaves its outputs so
+                    array(output[:, -1]),
+                    reverse,
+                )
+            )
+        sequence = torch.cat(outputs, -1)
+    return units

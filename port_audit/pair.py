@@ -1,0 +1,135 @@
+"""Both sides of an audit, with PyTorch's weights, and the layers that belong together."""
+
+import contextlib
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+from port_audit.changes import Change
+from port_audit.forced import (
+    Forced,
+    ForcedRun,
+    Match,
+    assign,
+    distance,
+)
+from port_audit.nets import keras_net, torch_net
+from port_audit.nets.keras_net import KerasNet
+from port_audit.nets.torch_net import TorchNet, Trace
+from port_audit.samples import take, tensors
+from port_audit.sides import BATCH, KerasSide, TorchSide, make
+from port_audit.user_files import during
+
+SAMPLES = 32  # that outputs and gradients are compared on
+
+
+class Pair:
+    """Both sides with the same weights, on the same samples; what is undone stays undone."""
+
+    def __init__(self, theirs: TorchSide, ours: KerasSide, x: Any, y: np.ndarray):
+        self.theirs, self.ours, self.x, self.y = theirs, ours, x, y
+        self.torch_inputs = self.torch_batch(slice(0, SAMPLES))
+        self.keras_inputs = self.keras_batch(slice(0, SAMPLES))
+        self.torch = TorchNet(make(theirs.model, torch.nn.Module, "original"))
+        self.torch.module.eval()
+        with during("the original, given a batch of inputs"):
+            self.torch.run(self.torch_inputs)  # lazy modules get their weights
+        made = make(ours.model, keras.Model, "port")
+        with during("the port, given a batch of inputs"):
+            self.keras = KerasNet(made, self.keras_inputs)
+        self.undone = contextlib.ExitStack()
+        self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
+        self.trace: Trace = self.torch.run(self.torch_inputs)
+        self.forced: Forced = self.force()
+        self._untangle()
+
+    @property
+    def matches(self) -> list[Match]:
+        """Return the matches of the last forced run, each layer once."""
+        return list({id(m.layer): m for m in reversed(self.forced.matches)}.values())[::-1]
+
+    @property
+    def batch_size(self) -> int:
+        """Return the samples per step of the comparison."""
+        return self.theirs.batch_size or self.ours.batch_size or BATCH
+
+    def torch_batch(self, rows: slice | np.ndarray) -> Any:
+        """Return what the PyTorch model takes for some samples."""
+        x = take(self.x, rows)
+        with torch.no_grad():
+            return tensors(self.theirs.preprocess(x) if self.theirs.preprocess else x)
+
+    def keras_batch(self, rows: slice | np.ndarray) -> Any:
+        """Return what the Keras model takes for some samples."""
+        x = take(self.x, rows)
+        return self.ours.preprocess(x) if self.ours.preprocess else x
+
+    def undo(self, changes: list[Change]) -> None:
+        """Make changes hold until the end of the audit."""
+        for change in changes:
+            self.undone.enter_context(change.apply())
+
+    def _untangle(self) -> None:
+        """Match the layers at several outputs by the order of the outputs."""
+        theirs, ours = torch_net.arrays(self.trace.output), self.forced.outputs
+        if len(theirs) != len(ours) or len(theirs) < 2:
+            return
+        names = {}
+        for expected, got in zip(theirs, ours):
+            unit = next((u for u in self.trace.units if distance(u.output, expected) == 0), None)
+            match = next((m for m in self.matches if distance(m.unit.output, got) == 0), None)
+            if unit is None or match is None:
+                return
+            names[id(match.layer)] = unit.name
+        self.preferred = names
+        self.reforce()
+
+    def close(self) -> None:
+        """Leave the Keras model as it came."""
+        self.undone.close()
+        self.keras.restore()
+
+    def force(
+        self,
+        trace: Trace | None = None,
+        training: bool = False,
+        mark: bool = False,
+        inputs: Any = None,
+        values: dict[str, np.ndarray] | None = None,
+    ) -> Forced:
+        """Run the Keras model so that each matched layer puts out what PyTorch's does.
+
+        Each difference shows where it arises, whatever comes before it. Weights are carried
+        over on the way.
+
+        Args:
+            trace: The run of PyTorch; by default that in eval mode.
+            training: Whether Keras runs in training mode.
+            mark: Replace dropout by a factor, as in the run of PyTorch.
+            inputs: What Keras gets; by default what it gets in eval mode.
+            values: PyTorch's parameters and buffers by name; by default those at the start.
+        """
+        inputs = self.keras_inputs if inputs is None else inputs
+        run = ForcedRun(self, trace or self.trace, values or self.torch.values())
+        stopped, outputs = None, []
+        on_drop = lambda layer, on: run.plain.append(layer)  # noqa: E731
+        with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark):
+            try:
+                outputs = keras_net.arrays(self.keras.run(inputs, training))
+            except Exception as error:
+                if not run.matches or not any(m.misfits or m.error > 1e30 for m in run.matches):
+                    raise
+                stopped = " ".join(str(error).split())[:200]
+        return Forced(run.matches, run.calls, run.plain, outputs, stopped)
+
+    def reforce(self) -> None:
+        """Run again, after something was undone."""
+        self.forced = self.force()
+
+    def carry(self) -> None:
+        """Give the Keras model PyTorch's weights and statistics."""
+        values = self.torch.values()
+        for match in self.matches:
+            assign(match, values)

@@ -1,0 +1,89 @@
+"""The outcome of an audit: printed, or written to a folder."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from port_audit import table
+from port_audit.findings import Finding, Stage, Step
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of an audit."""
+
+    stages: tuple[Stage, ...]
+    path: tuple[Step, ...] = field(default=())
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return all findings, in order."""
+        return tuple(finding for stage in self.stages for finding in stage.findings)
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Return the short names of all findings, in order, each once."""
+        return tuple(dict.fromkeys(finding.name for finding in self.findings))
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def to_json(self) -> dict:
+        """Return the report as plain values for JSON."""
+        stages = [
+            {"verdict": stage.verdict} | asdict(stage) | {"ran": stage.ran} for stage in self.stages
+        ]
+        return _finite(
+            {"same": self.same, "stages": stages, "path": [asdict(step) for step in self.path]}
+        )
+
+    def show(self, console: Console | None = None) -> None:
+        """Print the report as a table, then what to change."""
+        table.show(self.stages, console)
+
+    def write(self, folder: Path, original: Path, port: Path) -> None:
+        """Write `audit.json` and, if layers could be compared, `audit.png`.
+
+        Args:
+            folder: An existing folder.
+            original: The file of the original, to be named.
+            port: The file of the port, to be named.
+        """
+        values = {"files": [str(original), str(port)]} | self.to_json()
+        text = json.dumps(values, indent=2) + "\n"
+        _put(folder / "audit.json", lambda path: path.write_text(text))
+        if self.path:
+            from port_audit import picture  # needs Matplotlib, which an audit does not
+
+            figure = picture.along_the_network(self.path, f"{port.name} beside {original.name}")
+            for part in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
+                part.set_parse_math(False)  # two "$" in a file's name make no formula
+            _put(folder / "audit.png", lambda path: figure.savefig(path, format="png", dpi=120))
+
+
+def _put(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file whole, or not at all."""
+    temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finite(value):
+    """Replace what JSON has no number for by None."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

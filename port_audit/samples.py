@@ -1,0 +1,69 @@
+"""Inputs and targets: arrays, or several of them, and what each side takes of them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def arrays(x: Any) -> Any:
+    """Return data as arrays."""
+    if isinstance(x, dict):
+        return {name: arrays(each) for name, each in x.items()}
+    if isinstance(x, list | tuple):
+        return tuple(arrays(each) for each in x)
+    return x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+
+
+def take(x: Any, rows: slice | np.ndarray) -> Any:
+    """Return some samples of an array, or of each of several arrays."""
+    if isinstance(x, dict):
+        return {name: take(each, rows) for name, each in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(take(each, rows) for each in x)
+    return x[rows]
+
+
+def count(x: Any) -> int:
+    """Return the number of samples."""
+    while isinstance(x, dict | list | tuple):
+        x = next(iter(x.values())) if isinstance(x, dict) else x[0]
+    return len(x)
+
+
+def tensors(x: Any) -> Any:
+    """Return arrays as tensors: bytes and floats as float32, whole numbers as int64."""
+    if isinstance(x, dict):
+        return {name: tensors(each) for name, each in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(tensors(each) for each in x)
+    if isinstance(x, torch.Tensor):
+        return x.detach().cpu()
+    x = np.asarray(x)
+    whole = np.issubdtype(x.dtype, np.integer) and x.dtype != np.uint8
+    return torch.tensor(x, dtype=torch.int64 if whole else torch.float32)
+
+
+def labels(y: Any, outputs: Any) -> Any:
+    """Return targets as PyTorch's losses take them: classes as int64, others as float32."""
+    if isinstance(y, dict | list | tuple):
+        parts = y.items() if isinstance(y, dict) else enumerate(y)
+        made = {key: labels(each, None) for key, each in parts}
+        return made if isinstance(y, dict) else type(y)(made.values())
+    y = np.asarray(y)
+    whole = np.issubdtype(y.dtype, np.integer) or y.dtype == bool
+    if whole and isinstance(outputs, torch.Tensor) and outputs.shape[-1] == 1 == outputs.ndim - 1:
+        y, whole = y.reshape(outputs.shape), False  # of one output, yes or no
+    elif not whole and isinstance(outputs, torch.Tensor) and y.size == outputs.numel():
+        y = y.reshape(outputs.shape)
+    return torch.tensor(y, dtype=torch.int64 if whole else torch.float32)
+
+
+def call(module: nn.Module, inputs: Any) -> Any:
+    """Call a module on one input, or on several."""
+    if isinstance(inputs, dict):
+        return module(**inputs)
+    if isinstance(inputs, list | tuple):
+        return module(*inputs)
+    return module(inputs)

@@ -1,0 +1,236 @@
+"""Stage 3: the distribution of each parameter before training."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import torch
+from scipy import stats
+
+from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.forced import Match
+from port_audit.nets import kinds
+from port_audit.nets.torch_net import array
+from port_audit.pair import Pair
+from port_audit.samples import call
+from port_audit.sides import make
+
+SEEDS = 4  # models made on each side
+MOST = 20_000  # values of a parameter that are compared
+CHANCE = 1e-9  # that equal distributions are taken for different ones
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A distribution that PyTorch's may be, and how it is written in Keras."""
+
+    write: str
+    make: Callable[[], Callable]  # an initializer draws the same values each time
+
+
+def compare(pair: Pair) -> Stage:
+    """Make models anew with several seeds and compare what their parameters start as."""
+    theirs = _of_torch(pair)
+    ours = _of_keras(pair)
+    if theirs is None or ours is None:
+        return Stage(
+            "initial values",
+            "needs functions that make models, got finished ones",
+            ran=False,
+        )
+    found: dict[tuple, list] = {}
+    count, least = 0, 1.0
+    for index, match in enumerate(pair.matches):
+        for role, names in _roles(match).items():
+            one = np.concatenate([theirs[name] for name in names if name in theirs])
+            if (index, role) not in ours:
+                continue
+            other = ours[index, role]
+            count += 1
+            chance = similarity(one, other)
+            least = min(least, chance)
+            if chance < CHANCE:
+                key = _cause(match, role, one)
+                found.setdefault(key, []).append((match, role, one, other))
+    findings = tuple(_finding(key, places) for key, places in found.items())
+    return Stage(
+        "initial values",
+        f"{count} parameters over {SEEDS} seeds",
+        None,
+        None,
+        findings,
+    )
+
+
+def _finding(key, places) -> Finding:
+    name, write = key
+    where = ", ".join(dict.fromkeys(f"{m.layer.name}/{role}" for m, role, _, _ in places[:4]))
+    where += f" and {len(places) - 4} more" if len(places) > 4 else ""
+    _, _, one, other = places[0]
+    cause = f"they start with {_described(other)}, in PyTorch with {_described(one)}"
+    return Finding(where, name, cause, write)
+
+
+def _described(values: np.ndarray) -> str:
+    if np.ptp(values) == 0:
+        return f"{values[0]:g}"
+    if len(np.unique(values)) <= 4:
+        return " or ".join(f"{v:g}" for v in np.unique(values))
+    return f"std {values.std():.3g}, at most {np.abs(values).max():.3g}"
+
+
+def _roles(match: Match) -> dict[str, list[str]]:
+    """Return the full names of PyTorch's parameters that make a weight of Keras, by role."""
+    roles = {
+        "weight": "gamma" if match.unit.kind.endswith("norm") else "kernel",
+        "bias": "beta" if match.unit.kind.endswith("norm") else "bias",
+        "weight_ih": "kernel",
+        "weight_hh": "recurrent_kernel",
+        "bias_ih": "bias",
+        "bias_hh": "bias",
+    }
+    if match.unit.kind == "embedding":
+        roles["weight"] = "embeddings"
+    if match.unit.kind == "prelu":
+        roles["weight"] = "alpha"
+    result: dict[str, list[str]] = {}
+    for own, full in match.unit.names.items():
+        if own in roles:
+            result.setdefault(roles[own], []).append(full)
+    if match.unit.kind == "lstm" and "bias" in result:
+        result.pop("bias")  # a sum of two, see `_of_torch`
+        result["bias"] = [f"{match.unit.name}+bias"]
+    return result
+
+
+def _of_torch(pair) -> dict[str, np.ndarray] | None:
+    model = pair.theirs.model
+    if isinstance(model, torch.nn.Module):
+        return None
+    collected: dict[str, list] = {}
+    for seed in range(SEEDS):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1000 + seed)
+            module = make(model, torch.nn.Module, "original").cpu()
+            if any(isinstance(p, torch.nn.UninitializedParameter) for p in module.parameters()):
+                with torch.no_grad():
+                    call(module, pair.torch_inputs)
+        values = {n: array(v) for n, v in module.named_parameters(remove_duplicate=False)}
+        for match in pair.matches:
+            if match.unit.kind == "lstm" and "bias_ih" in match.unit.names:
+                names = match.unit.names
+                values[f"{match.unit.name}+bias"] = (
+                    values[names["bias_ih"]] + values[names["bias_hh"]]
+                )
+        for name, value in values.items():
+            collected.setdefault(name, []).append(value.ravel())
+    return {name: np.concatenate(parts) for name, parts in collected.items()}
+
+
+def _of_keras(pair) -> dict[tuple[int, str], np.ndarray] | None:
+    model = pair.ours.model
+    if isinstance(model, keras.Model):
+        return None
+    places = {id(layer): index for index, layer in enumerate(pair.keras.known)}
+    collected: dict[tuple, list] = {}
+    for seed in range(SEEDS):
+        keras.utils.set_random_seed(2000 + seed)
+        made = make(model, keras.Model, "port")
+        if not made.built or not made.weights:
+            made(pair.keras_inputs)
+        fresh = [
+            layer for layer in made._flatten_layers(include_self=False) if kinds.keras_kind(layer)
+        ]
+        for index, match in enumerate(pair.matches):
+            place = places[id(match.layer)]
+            if place >= len(fresh):
+                return None
+            for role, variable in kinds.variables(fresh[place]).items():
+                values = keras.ops.convert_to_numpy(variable).ravel()
+                collected.setdefault((index, role), []).append(values)
+    return {key: np.concatenate(parts) for key, parts in collected.items()}
+
+
+def similarity(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the chance of so different samples if the distributions are the same."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        equal = np.ptp(one) == 0 and np.ptp(other) == 0 and np.isclose(one[0], other[0])
+        return 1.0 if equal else 0.0
+    return float(stats.ks_2samp(_thinned(one), _thinned(other), method="asymp").pvalue)
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    step = math.ceil(len(values) / MOST)
+    return np.sort(values[::step])
+
+
+def _candidates(match: Match, role: str) -> Iterator[Candidate]:
+    made = keras.initializers
+    rows = match.weights.get("weight", match.weights.get("weight_hh"))
+    # PyTorch's fan_in is the size of the axes behind the first, of transposed kernels, too.
+    fan_in = rows.shape[1] if match.unit.kind in kinds.RECURRENT else math.prod(rows.shape[1:])
+    bound = 1 / math.sqrt(max(fan_in, 1))
+    fan = "units" if match.unit.kind in kinds.RECURRENT else "fan_in"
+    uniform = f"RandomUniform(-b, b) with b = {fan} ** -0.5"
+    if role == "bias" and match.unit.kind == "lstm":
+        yield Candidate(f"the sum of two draws of {uniform}", lambda: _TwoUniform(bound))
+    if role in ("kernel", "recurrent_kernel", "bias"):
+        yield Candidate(uniform, lambda: made.RandomUniform(-bound, bound))
+    if role in ("kernel", "recurrent_kernel"):
+        for factor, mode in (
+            (1 / 3, "fan_in"),
+            (2, "fan_in"),
+            (1, "fan_in"),
+            (1, "fan_avg"),
+            (2, "fan_out"),
+        ):
+            for kind in ("uniform", "untruncated_normal"):
+                number = "1 / 3" if factor < 1 else f"{factor}"
+                yield Candidate(
+                    f"VarianceScaling({number}, '{mode}', '{kind}')",
+                    lambda f=factor, m=mode, k=kind: made.VarianceScaling(f, m, k),
+                )
+        yield Candidate("'orthogonal'", made.Orthogonal)
+    for spread in (1.0, 0.02, 0.01):
+        yield Candidate(
+            f"RandomNormal(stddev={spread:g})", lambda s=spread: made.RandomNormal(stddev=s)
+        )
+
+
+class _TwoUniform:
+    def __init__(self, bound):
+        self.bound = bound
+
+    def __call__(self, shape, dtype=None):
+        one = keras.random.uniform(shape, -self.bound, self.bound, dtype)
+        return one + keras.random.uniform(shape, -self.bound, self.bound, dtype)
+
+
+def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None]:
+    """Return name and remedy, proved by drawing from Keras's initializer."""
+    shape = tuple(kinds.variables(match.layer)[role].shape)
+    option = {"kernel": "kernel", "recurrent_kernel": "recurrent"}.get(role, role)
+    keras.utils.set_random_seed(3000)
+    if np.ptp(theirs) == 0:
+        return "initial values", f"{option}_initializer=Constant({theirs[0]:g})"
+    for candidate in _candidates(match, role):
+        draws = max(2, min(40, 2000 // max(1, math.prod(shape))))
+        values = [keras.ops.convert_to_numpy(candidate.make()(shape)).ravel() for _ in range(draws)]
+        if similarity(theirs, np.concatenate(values)) >= 1e-4:
+            return "initial values", f"{option}_initializer={candidate.write}"
+    spread = (theirs.min(), theirs.max(), theirs.std())
+    for write, values in (
+        (
+            f"RandomNormal(stddev={spread[2]:.3g})",
+            np.random.default_rng(0).normal(0, spread[2], MOST),
+        ),
+        (
+            f"RandomUniform({spread[0]:.3g}, {spread[1]:.3g})",
+            np.random.default_rng(0).uniform(spread[0], spread[1], MOST),
+        ),
+    ):
+        if similarity(theirs, values) >= 1e-4:
+            return "initial values", f"{option}_initializer={write}"
+    return UNEXPLAINED, None

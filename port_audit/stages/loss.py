@@ -1,0 +1,220 @@
+"""Stage 5: the loss, its reduction and weights, logits or probabilities."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from port_audit.causes import ends as ends_of
+from port_audit.causes import losses
+from port_audit.causes.losses import Form
+from port_audit.changes import Change
+from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.nets import activations, torch_net
+from port_audit.pair import Pair
+from port_audit.samples import labels, take
+from port_audit.stages.handed import LossInUse
+
+TOLERANCE = 1e-5  # relative; losses are sums of a few hundred float32 numbers
+SIZES, SCALES = (32, 7), (1.0, 4.0)
+
+
+def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | None]:
+    """Compare both losses on the same outputs, before a softmax or sigmoid at the end.
+
+    Args:
+        pair: Both sides.
+        ends: Changes by which the port ends as the original does.
+
+    Returns:
+        The stage, and PyTorch's loss computed in Keras, or None if that is not known.
+    """
+    model = pair.keras.model
+    if pair.theirs.loss is None or not getattr(model, "compiled", False) or model.loss is None:
+        lacks = "original has no loss" if pair.theirs.loss is None else "port is not compiled"
+        return Stage("loss", f"the {lacks}", ran=False), None
+    if not isinstance(pair.trace.output, torch.Tensor):
+        return _several(pair, ends)
+    samples = list(_samples(pair))
+    theirs = np.array([_theirs(pair, y, ends_of.both(pair)[0](u)) for y, u in samples])
+    ours = np.array([_ours(pair, y, ends_of.both(pair)[1](u)) for y, u in samples])
+    size = relative(theirs, ours)
+    if size <= TOLERANCE:
+        return Stage("loss", _name(pair), size, TOLERANCE), compiled(pair)
+    findings, known = _explained(pair, samples, theirs, ours, size)
+    loss = None if known is None else LossInUse(lambda y: (y,), lambda z, y: known(y, z), ends)
+    return Stage("loss", _name(pair), None, None, tuple(findings)), loss
+
+
+def _name(pair) -> str:
+    loss = pair.keras.model.loss
+    return f"{loss if isinstance(loss, str) else getattr(loss, 'name', type(loss).__name__)}"
+
+
+def relative(theirs: np.ndarray, ours: np.ndarray) -> float:
+    """Return the largest relative difference."""
+    if not np.isfinite(ours).all():
+        return float("inf")
+    return float(np.abs(theirs - ours).max() / max(np.abs(theirs).max(), 1e-12))
+
+
+def _samples(pair):
+    """Return targets, and numbers in the shape of outputs with classes last."""
+    random = np.random.default_rng(0)
+    shape = pair.trace.output.shape
+    last = (*shape[2:], shape[1]) if len(shape) > 2 and _classes_second(pair) else shape[1:]
+    for size in SIZES:
+        y = take(pair.y, slice(0, size))
+        for scale in SCALES:
+            values = random.normal(size=(len(y), *last)) * scale
+            yield y, ops.convert_to_tensor(values.astype("float32"))
+
+
+def _classes_second(pair) -> bool:
+    """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
+    ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
+    return ours == (
+        *pair.trace.output.shape[:1],
+        *pair.trace.output.shape[2:],
+        pair.trace.output.shape[1],
+    )
+
+
+def _theirs(pair, y, outputs) -> float:
+    array = ops.convert_to_numpy(outputs)
+    if array.ndim > 2 and _classes_second(pair):
+        array = np.moveaxis(array, -1, 1)
+    z = torch.tensor(array)
+    with torch.no_grad():
+        value = pair.theirs.loss(z, labels(y, z))
+    return float(value.sum() if value.ndim else value)
+
+
+def compiled(pair: Pair) -> LossInUse:
+    """Return the loss that the port was compiled with."""
+    weights = pair.ours.class_weight
+
+    def data(y):
+        shape = pair.forced.outputs[0].shape
+        sample_weights = () if not weights else (_each(weights, y),)
+        return (losses.targets(pair.keras.model.loss, y, shape), *sample_weights)
+
+    def value(outputs, y, sample_weight=None):
+        return pair.keras.model._compile_loss(
+            ops.convert_to_tensor(y), outputs, sample_weight=sample_weight
+        )
+
+    return LossInUse(data, value)
+
+
+def _each(weights, y) -> np.ndarray:
+    return np.array([weights.get(int(label), 1.0) for label in y], "float32")
+
+
+def _ours(pair, y, outputs) -> float:
+    loss = compiled(pair)
+    return float(ops.convert_to_numpy(loss.value(outputs, *loss.data(y))))
+
+
+def _explained(pair, samples, theirs, ours, size) -> tuple[list[Finding], Form | None]:
+    """Find both losses among the known forms, and what sets them apart.
+
+    Returns:
+        What is found, and PyTorch's loss, if it is of a known form.
+    """
+    end_theirs, end_ours = ends_of.both(pair)
+    y, u = samples[0]
+    z = torch.tensor(ops.convert_to_numpy(end_theirs(u)))
+    heard = losses.of_torch(pair.theirs.loss, z, labels(y, z))
+    mine = losses.of_keras(
+        pair.keras.model.loss, pair.ours.class_weight, int(pair.trace.output.shape[1])
+    )
+    if len(heard) != 1 or not _is(heard[0], samples, end_theirs, theirs):
+        return [_unexplained(size)], None
+    form = heard[0]
+    if mine is None or not _is(mine, samples, end_ours, ours):
+        return [_unexplained(size)], form
+    # The last proof: Keras's loss with PyTorch's options is PyTorch's.
+    causes = form.differences(mine)
+    if end_theirs is not end_ours and not activations.same(end_theirs, end_ours):
+        causes.append("end")
+    changed = replace(mine, **{n: getattr(form, n) for n in form.differences(mine)})
+    if not _is(changed, samples, end_theirs, theirs):
+        return [_unexplained(size)], form
+    return list(losses.named(causes, form, mine, end_theirs, end_ours, size, TOLERANCE)), form
+
+
+def _is(form: Form, samples, end, values) -> bool:
+    got = [float(ops.convert_to_numpy(form(y, end(u)))) for y, u in samples]
+    return relative(values, np.array(got)) <= TOLERANCE
+
+
+def _unexplained(size) -> Finding:
+    return Finding("loss", UNEXPLAINED, "the losses differ", None, size, TOLERANCE)
+
+
+def _several(pair, ends) -> tuple[Stage, LossInUse | None]:
+    """Compare the losses of models with several outputs, and the weights that they have."""
+    model, trace = pair.keras.model, pair.trace
+    count = len(torch_net.arrays(trace.output))
+    size, theirs, parts, totals = len(pair.trace.units[0].input), [], [], []
+    random = np.random.default_rng(0)
+    single = model.loss if isinstance(model.loss, list) else [model.loss] * count
+    single = list(model.loss.values()) if isinstance(model.loss, dict) else single
+    for _ in range(2 * count + 2):
+        y = take(pair.y, slice(0, size))
+        arrays = [
+            random.normal(size=a.shape).astype("float32") for a in torch_net.arrays(trace.output)
+        ]
+        z = type(trace.output)(torch.from_numpy(a) for a in arrays)
+        with torch.no_grad():
+            theirs.append(float(pair.theirs.loss(z, labels(y, None))))
+        values = [ops.convert_to_tensor(a) for a in arrays]
+        ys = _each_output(y, count)
+        losses_of = [keras.losses.get(each) for each in single]
+        parts.append(
+            [
+                float(ops.mean(f(ops.convert_to_tensor(a), b)))
+                for f, a, b in zip(losses_of, ys, values)
+            ]
+        )
+        totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
+    far = relative(np.array(theirs), np.array(totals))
+    if far <= TOLERANCE:
+        return Stage("loss", f"{count} outputs", far, TOLERANCE), LossInUse(
+            lambda y: tuple(_each_output(y, count)),
+            lambda outputs, *ys: model._compile_loss(list(ys), outputs),
+            ends,
+        )
+    found = np.linalg.lstsq(np.array(parts), np.array(theirs), rcond=None)[0]
+    if relative(np.array(theirs), np.array(parts) @ found) > TOLERANCE:
+        return Stage("loss", f"{count} outputs", far, TOLERANCE, (_unexplained(far),)), None
+    found = [float(f"{weight:.4g}") for weight in found]
+    loss = LossInUse(
+        lambda y: tuple(_each_output(y, count)),
+        lambda outputs, *ys: sum(
+            w * ops.mean(f(a, b)) for w, f, a, b in zip(found, losses_of, ys, outputs)
+        ),
+        ends,
+    )
+    finding = Finding(
+        "loss",
+        "loss weights",
+        f"they are {_weights_of(model, count)}, PyTorch's are {found}",
+        f"loss_weights={found}",
+        far,
+        TOLERANCE,
+    )
+    return Stage("loss", f"{count} outputs", None, None, (finding,)), loss
+
+
+def _weights_of(model, count: int) -> list[float]:
+    weights = model._compile_loss._user_loss_weights
+    return list(weights.values()) if isinstance(weights, dict) else weights or [1.0] * count
+
+
+def _each_output(y, count: int) -> list[np.ndarray]:
+    """Return targets for each output: their own, or the same for all."""
+    return list(y) if isinstance(y, tuple) else [y] * count

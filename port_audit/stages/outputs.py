@@ -1,0 +1,211 @@
+"""Stage 2: the outputs of every layer in inference, with PyTorch's weights."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+from keras import ops
+
+from port_audit.causes import gaps
+from port_audit.causes import layers as layer_causes
+from port_audit.causes.ends import PROBABILITIES
+from port_audit.changes import Change, ahead_of, applied, prove
+from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.forced import EPS, Match, aligned, distance, largest
+from port_audit.nets import keras_net, orders, torch_net
+from port_audit.pair import Pair
+from port_audit.samples import call
+from port_audit.stages.handed import Agreement
+
+
+def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
+    """Compare layer by layer, undo what is proved, go on behind it; then run it as a whole.
+
+    Args:
+        pair: Both sides.
+        complete: Whether the port has a layer for each of PyTorch's.
+    """
+    findings: list[Finding] = []
+
+    def settled() -> bool:
+        return complete and all(finding.explained for finding in findings)
+
+    seen: set[tuple] = set()
+    while (found := _first(pair, seen)) is not None:
+        findings += found
+    found, ends = _outputs(pair, settled())
+    findings += found
+    size, tolerance = _whole(pair, ends)
+    if not size <= tolerance and settled():
+        findings.append(
+            Finding(
+                "outputs",
+                UNEXPLAINED,
+                "every layer agrees on its own, the whole model does not",
+                None,
+                size,
+                tolerance,
+            )
+        )
+    fits = not any(match.misfits for match in pair.matches)
+    compared = f"{len(pair.forced.matches)} layers and the outputs"
+    stage = Stage("outputs", compared, size, tolerance, tuple(findings), _notes(pair))
+    return stage, Agreement(settled() and fits, tuple(ends))
+
+
+def _first(pair, seen) -> list[Finding] | None:
+    """Return what is found at the first divergence not yet seen, or None."""
+    for index, match in enumerate(pair.forced.matches):
+        key = (id(match.layer), match.unit.name)
+        if match.order.faulty and (*key, "axes") not in seen:
+            seen.add((*key, "axes"))
+            return _axes(pair, match)
+        if match.reach > match.reach_tolerance and (*key, "reach") not in seen:
+            seen.add((*key, "reach"))
+            return _reach(pair, index)
+        if match.error > match.tolerance and (*key, "error") not in seen:
+            seen.add((*key, "error"))
+            return _error(pair, match)
+    return None
+
+
+def _error(pair, match: Match) -> list[Finding]:
+    proved = prove(layer_causes.changes(match), match.again, match.tolerance)
+    if not proved:
+        return [
+            Finding(
+                match.where,
+                UNEXPLAINED,
+                "given the same inputs and weights, the outputs differ",
+                None,
+                match.error,
+                match.tolerance,
+            )
+        ]
+    return _undo(pair, proved, match.error, match.tolerance)
+
+
+def _undo(pair, proved: list[Change], size, tolerance) -> list[Finding]:
+    pair.undo(proved)
+    pair.reforce()
+    return [change.finding(size, tolerance) for change in proved]
+
+
+def _reach(pair, index: int) -> list[Finding]:
+    match = pair.forced.matches[index]
+    for alternative in gaps.changes(pair, gaps.before(match)):
+        proved = prove(alternative, lambda: _reach_of(pair, match), match.reach_tolerance)
+        if proved:
+            return _undo(pair, proved, match.reach, match.reach_tolerance)
+    return [
+        Finding(
+            f"before {match.where}",
+            UNEXPLAINED,
+            "what reaches the layer differs"
+            if math.isfinite(match.reach)
+            else f"shapes differ: {match.inputs.shape} reaches the layer in Keras, "
+            f"{match.unit.input.shape} in PyTorch",
+            None,
+            match.reach,
+            match.reach_tolerance,
+        )
+    ]
+
+
+def _reach_of(pair, match) -> float:
+    """Return how far the inputs of a layer are from PyTorch's now."""
+    for now in pair.force().matches:
+        if now.layer is match.layer and now.unit.name == match.unit.name:
+            return now.reach if not now.order.faulty else math.inf
+    return math.inf
+
+
+def _axes(pair, match: Match) -> list[Finding]:
+    axes = match.order.axes
+    right = orders.default(match.layer, match.unit)
+    inverse = np.argsort(axes)
+    composed = [int(inverse[axis]) for axis in right.axes or range(len(axes))]
+    change = Change(
+        f"before {match.where}",
+        "axes",
+        f"axes are swapped: what reaches the layer is PyTorch's with the axes {axes}",
+        f"Permute({tuple(composed[1:])}) before {match.layer.name}, or no Permute at all",
+        ahead_of(match.layer, lambda x: ops.transpose(x, composed)),
+    )
+    proved = prove([change], lambda: _reach_of(pair, match), match.reach_tolerance)
+    expected = replace(right, pads=match.order.pads)(match.unit.input)
+    size = distance(expected, match.inputs)
+    if not proved:
+        return [Finding(change.where, UNEXPLAINED, "axes are swapped", None, size)]
+    return _undo(pair, proved, size, match.reach_tolerance)
+
+
+def _outputs(pair, settled: bool) -> tuple[list[Finding], list[Change]]:
+    """Compare the outputs behind the last layer with weights.
+
+    Returns:
+        What is found, and the changes that belong to the loss, which says whether they are right.
+    """
+    gap = gaps.last(pair)
+    size, tolerance = _tail(pair)
+    if size <= tolerance or pair.forced.stopped:
+        return [], []
+    for alternative in gaps.changes(pair, gap):
+        proved = prove(alternative, lambda: _tail(pair)[0], tolerance)
+        ends = [change for change in proved if _makes_probabilities(pair, change)]
+        if proved:
+            mended = [change for change in proved if change not in ends]
+            return _undo(pair, mended, size, tolerance), ends
+    if not settled and not math.isfinite(size):
+        return [], []  # a missing layer, or what stands before, is reason enough
+    return [Finding("outputs", UNEXPLAINED, "the outputs differ", None, size, tolerance)], []
+
+
+def _makes_probabilities(pair, change) -> bool:
+    names = [event.name for event in pair.trace.after]
+    return change.name == "activation" and (
+        any(name in PROBABILITIES for name in names)
+        or any(f"activation is {name}" in change.cause.lower() for name in PROBABILITIES)
+    )
+
+
+def _tail(pair) -> tuple[float, float]:
+    theirs = torch_net.arrays(pair.trace.output)
+    ours = pair.force().outputs
+    if len(theirs) != len(ours):
+        return math.inf, 0.0
+    size = max((aligned(a, b)[1] for a, b in zip(theirs, ours)), default=0.0)
+    return size, 64 * EPS * max((largest(a) for a in theirs), default=1.0)
+
+
+def _whole(pair, ends) -> tuple[float, float]:
+    """Return how far the outputs are apart when the model runs as a whole, and the tolerance.
+
+    Rounding: how far PyTorch's own outputs are from those in float64.
+    """
+    if pair.forced.stopped:
+        return math.inf, 0.0
+    pair.carry()
+    with applied(ends), pair.keras.watched():
+        ours = keras_net.arrays(pair.keras.run(pair.keras_inputs))
+    theirs = torch_net.arrays(pair.trace.output)
+    if len(theirs) != len(ours):
+        return math.inf, 0.0
+    size = max((aligned(a, b)[1] for a, b in zip(theirs, ours)), default=0.0)
+    with torch.no_grad(), torch_net.in_float64(pair.torch.module) as module:
+        exact = torch_net.arrays(call(module, torch_net.doubled(pair.torch_inputs)))
+    rounding = max((distance(a, b) for a, b in zip(theirs, exact)), default=0.0)
+    top = max((largest(a) for a in theirs), default=1.0)
+    return size, 16 * max(rounding, 4 * EPS * top)
+
+
+def _notes(pair) -> tuple[str, ...]:
+    notes = []
+    flattened = [m.layer.name for m in pair.matches if m.order.name == "features"]
+    if flattened:
+        notes.append(
+            f"features reach {', '.join(flattened)} in another order (channels last); weights "
+            "moved from PyTorch need their rows permuted"
+        )
+    return tuple(notes)

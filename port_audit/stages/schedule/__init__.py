@@ -1,0 +1,51 @@
+"""Stage 7: the learning rate over steps and epochs, the batches, clipping."""
+
+import math
+from collections.abc import Iterator
+
+from port_audit.findings import Finding, Stage
+from port_audit.pair import Pair
+from port_audit.samples import count
+from port_audit.stages.schedule import clipping, rates
+from port_audit.stages.schedule.rates import TOLERANCE, Times
+
+EPOCHS = 30
+MOST_STEPS = 40_000
+
+
+def compare(pair: Pair) -> Stage:
+    """Compare how the learning rate moves, how samples are batched, how gradients are clipped."""
+    findings = list(_batches(pair))
+    if pair.theirs.optimizer is None or not getattr(pair.keras.model, "compiled", False):
+        if not findings and pair.theirs.batch_size is None:
+            return Stage("schedule", "no optimizer on both sides", ran=False)
+        return Stage("schedule", "batches", None, None, tuple(findings))
+    batch = min(pair.batch_size, count(pair.x))
+    per_epoch = (
+        count(pair.x) // batch if pair.theirs.drop_last else math.ceil(count(pair.x) / batch)
+    )
+    times = Times(per_epoch, max(2, min(EPOCHS, MOST_STEPS // per_epoch)))
+    size, found = rates.compare(pair, times)
+    findings += found
+    findings += clipping.compare(pair)
+    compared = f"{times.epochs} epochs of {times.per_epoch} steps; batches; clipping"
+    sizes = (size, TOLERANCE) if size <= TOLERANCE else (None, None)
+    return Stage("schedule", compared, *sizes, tuple(findings))
+
+
+def _batches(pair) -> Iterator[Finding]:
+    theirs, ours, n = pair.theirs.batch_size, pair.ours.batch_size, count(pair.x)
+    if theirs is not None and ours is not None and theirs != ours:
+        yield Finding(
+            "batches",
+            "batch size",
+            f"it is {ours}, PyTorch's is {theirs}",
+            f"batch_size = {theirs}",
+        )
+    if pair.theirs.drop_last and n % pair.batch_size:
+        yield Finding(
+            "batches",
+            "last batch",
+            f"fit also trains on the last {n % pair.batch_size} samples of {n}; PyTorch drops them",
+            f"x[:{n - n % pair.batch_size}] after shuffling, or a data set that drops the rest",
+        )

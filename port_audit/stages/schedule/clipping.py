@@ -1,0 +1,119 @@
+"""Part of stage 7: how gradients are clipped."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from port_audit.findings import UNEXPLAINED, Finding
+from port_audit.nets import torch_net
+from port_audit.pair import Pair
+from port_audit.samples import call, labels, take
+
+SCALES = (1.0, 1e3, 1e-3)  # times the gradients, so that clipping shows
+OPTIONS = {"norm": "global_clipnorm", "each norm": "clipnorm", "value": "clipvalue"}
+SPOKEN = {
+    "norm": "the norm of all gradients together",
+    "each norm": "the norm of each parameter's gradient",
+    "value": "each value",
+}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A form of clipping: what is limited, and to how much."""
+
+    what: str
+    limit: float
+
+    def __call__(self, gradients: list[np.ndarray]) -> list[np.ndarray]:
+        """Return clipped gradients."""
+        if self.what == "value":
+            return [np.clip(g, -self.limit, self.limit) for g in gradients]
+        norms = [float(np.linalg.norm(g)) for g in gradients]
+        if self.what == "norm":
+            norms = [float(np.linalg.norm(norms))] * len(gradients)
+        return [g * min(1.0, self.limit / (n + 1e-6)) for g, n in zip(gradients, norms)]
+
+
+def compare(pair: Pair) -> list[Finding]:
+    """Compare clipping on gradients of the first batch, as they are and scaled."""
+    optimizer = pair.keras.model.optimizer
+    ours = [
+        Clip(what, float(getattr(optimizer, option)))
+        for what, option in OPTIONS.items()
+        if getattr(optimizer, option, None) is not None
+    ]
+    if pair.theirs.clip is None and not ours:
+        return []
+    if pair.theirs.clip is None:
+        limit = OPTIONS[ours[0].what]
+        text = f"{limit}={ours[0].limit:g} clips {SPOKEN[ours[0].what]}, PyTorch does not clip"
+        return [Finding("gradients", "clipping", text, f"no {limit}")]
+    samples = _gradients(pair)
+    clipped = [_clipped(pair, gradients) for gradients in samples]
+    mine = [ours[0](gradients) if ours else gradients for gradients in samples]
+    size = max(_relative(a, b) for a, b in zip(clipped, mine))
+    if size <= 1e-4:
+        return []
+    theirs = _identified(samples, clipped)
+    if theirs is None:
+        return [
+            Finding("gradients", UNEXPLAINED, "gradients are clipped otherwise", None, size, 1e-4)
+        ]
+    has = f"{OPTIONS[ours[0].what]}={ours[0].limit:g}" if ours else "nothing"
+    return [
+        Finding(
+            "gradients",
+            "clipping",
+            f"PyTorch limits {SPOKEN[theirs.what]} to {theirs.limit:g}; the port has {has}",
+            f"{OPTIONS[theirs.what]}={theirs.limit:g}",
+            size,
+            1e-4,
+        )
+    ]
+
+
+def _relative(one, other) -> float:
+    return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-12)) for a, b in zip(one, other))
+
+
+def _gradients(pair) -> list[list[np.ndarray]]:
+    net = pair.torch
+    with net.unmoved():
+        net.train_without_chance()
+        rows = np.arange(min(32, len(pair.y)))
+        outputs = call(net.module, pair.torch_batch(rows))
+        first = outputs if isinstance(outputs, torch.Tensor) else None
+        loss = (
+            pair.theirs.loss(outputs, labels(take(pair.y, rows), first)) if pair.theirs.loss else 0
+        )
+        if pair.theirs.loss is None:
+            loss = outputs.pow(2).mean()
+        parameters = [p for p in net.module.parameters() if p.requires_grad]
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    base = [torch_net.array(g) for g in found if g is not None]
+    return [[g * scale for g in base] for scale in SCALES]
+
+
+def _clipped(pair, gradients) -> list[np.ndarray]:
+    parameters = [torch.nn.Parameter(torch.zeros(g.shape)) for g in gradients]
+    for parameter, gradient in zip(parameters, gradients):
+        parameter.grad = torch.tensor(gradient)
+    pair.theirs.clip(parameters)
+    return [torch_net.array(p.grad) for p in parameters]
+
+
+def _identified(samples, clipped) -> Clip | None:
+    large = clipped[1]
+    norms = [float(np.linalg.norm(g)) for g in large]
+    candidates = [
+        Clip("norm", float(np.linalg.norm(norms))),
+        Clip("each norm", max(norms)),
+        Clip("value", max(float(np.abs(g).max()) for g in large)),
+    ]
+    for clip in candidates:
+        rounded = Clip(clip.what, float(f"{clip.limit:.4g}"))
+        if all(_relative(theirs, rounded(own)) <= 1e-3 for own, theirs in zip(samples, clipped)):
+            return rounded
+    return None

@@ -1,0 +1,139 @@
+"""Stage 6: gradients, one step of the optimizer, twenty steps."""
+
+import numpy as np
+
+from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.forced import EPS, Match, largest
+from port_audit.nets import kinds, pooling, torch_net
+from port_audit.pair import Pair
+from port_audit.stages.handed import LossInUse
+from port_audit.stages.steps import gradients
+from port_audit.stages.steps.optimizer import Weight, compare_optimizers
+from port_audit.stages.steps.training import (
+    STEPS,
+    batch,
+    disturbed,
+    gradients_in_float64,
+    in_float64,
+    train,
+)
+
+# Rounding may flip a ReLU in a sample, and Adam makes whole steps of the gradients of pixels
+# that only this sample has. So a hundredth of the parameters may be further apart.
+MOST_AGREE = 0.99
+
+
+def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
+    """Compare gradients; the optimizers, given the same gradients; and twenty steps of both.
+
+    Args:
+        pair: Both sides.
+        settled: Whether the outputs agree once causes are undone.
+        loss: PyTorch's loss, computed in Keras, if it is known.
+    """
+    if pair.theirs.loss is None:
+        return Stage("steps", "the original has no loss", ran=False)
+    if not getattr(pair.keras.model, "compiled", False):
+        return Stage("steps", "the port is not compiled", ran=False)
+    theirs = train(pair, torch_net.TorchNet(pair.torch.module))
+    exact = in_float64(pair)
+    weights = _weights(pair.matches)
+    findings: list[Finding] = []
+    coarser = 1.0
+    size = tolerance = None
+    notes: list[str] = []
+    compute = None
+    if loss is None:
+        notes.append("gradients are not compared, because the losses differ")
+    elif not settled:
+        notes.append("gradients are not compared, because the outputs differ")
+    else:
+        compute = gradients.as_it_is(pair, weights, loss)
+        compute_there = gradients.given_theirs(pair, weights, loss, theirs)
+        first = exact and exact.gradients[0]
+        found, coarser, forced = gradients.compare(
+            pair, weights, theirs, first, compute, compute_there
+        )
+        findings += found
+        if forced:
+            notes.append(f"gradients agree only at PyTorch's outputs of each layer: {_flips(pair)}")
+    if pair.theirs.optimizer is None:
+        notes.append("the original has no optimizer")
+        return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
+    found, advance = compare_optimizers(pair, theirs, weights)
+    findings += found
+    if compute is not None and advance is not None and not _stopped_by(findings):
+        rounded = disturbed(pair, theirs, exact, coarser)
+        size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)
+        if not size <= tolerance and _each_step_agrees(pair, weights, theirs, compute_there):
+            notes.append(
+                f"after {STEPS} steps the parameters are {size:.1e} apart, but each step agrees "
+                f"that starts from PyTorch's parameters and outputs: {_flips(pair)}"
+            )
+            size = tolerance = None
+        elif not size <= tolerance:
+            text = f"after {STEPS} steps the parameters differ, though each part agrees"
+            findings.append(Finding("training", UNEXPLAINED, text, None, size, tolerance))
+    compared = f"gradients, one step, {STEPS} steps of {batch(pair)} samples"
+    return Stage("steps", compared, size, tolerance, tuple(findings), tuple(notes))
+
+
+def _flips(pair) -> str:
+    text = "rounding adds up, or flips a ReLU or a maximum"
+    if pooling.blurred(pair.keras.plain):
+        text += " (TensorFlow's MaxPooling3D takes all within 1e-5 of the largest for it)"
+    return text
+
+
+def _stopped_by(findings) -> bool:
+    """Whether twenty steps cannot agree, because something before them is unexplained."""
+    return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
+
+
+def _weights(matches: list[Match]) -> list[Weight]:
+    """Return the trainable weights of matched layers."""
+    return [
+        Weight(match, role, variable)
+        for match in matches
+        for role, variable in kinds.variables(match.layer).items()
+        if role not in kinds.STATISTICS and role not in match.misfits
+    ]
+
+
+def _train_both(pair, weights, compute, advance, theirs, rounded) -> tuple[float, float]:
+    """Train the port, too, by its own gradients; return the distance and its tolerance."""
+    pair.carry()
+    for step in range(STEPS):
+        values = advance(compute(step).values)
+        for weight, value in zip(weights, values):
+            weight.variable.assign(value.astype("float32"))
+    far, allowed = [], []
+    for weight, value in zip(weights, values):
+        expected = weight.carried(theirs.values[-1])
+        if expected.shape != value.shape:
+            continue
+        other = weight.carried((rounded or theirs).values[-1])
+        moved = largest(expected - weight.carried(theirs.start))
+        rounding = 16 * float(np.abs(expected - other).max())
+        far.append(np.abs(expected - value).ravel())
+        limit = max(rounding, 64 * EPS * largest(expected), 1e-4 * moved)
+        allowed.append(np.full(value.size, limit))
+    far, allowed = np.concatenate(far), np.concatenate(allowed)
+    place = np.argsort(far / allowed)[int(MOST_AGREE * (len(far) - 1))]
+    return float(far[place]), float(allowed[place])
+
+
+def _each_step_agrees(pair, weights, theirs, compute_there) -> bool:
+    """Whether gradients agree at the parameters and outputs that PyTorch goes through.
+
+    The optimizers are known to do the same with the same gradients.
+    """
+    for step in range(STEPS):
+        ours = compute_there(step)
+        if ours is None:
+            return False
+        exact = gradients_in_float64(pair, theirs.before(step), step)
+        found = gradients.comparisons(weights, ours, theirs, exact, step)
+        if any(map(gradients.finding_of, found)):
+            return False
+    return True

@@ -1,0 +1,291 @@
+"""Part of stage 6: both optimizers, given the same gradients."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from port_audit.causes import optimizers
+from port_audit.causes.optimizers import Rule, Stepper
+from port_audit.changes import Change, prove
+from port_audit.findings import UNEXPLAINED, Finding
+from port_audit.forced import EPS, Match, largest
+from port_audit.nets import kinds, torch_net
+from port_audit.pair import Pair
+
+DECAY = ("l2", "decoupled")
+# Takes the gradients of all weights, returns the weights after a step.
+Advance = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+
+
+@dataclass
+class Weight:
+    """A weight of a matched layer: its role and its variable."""
+
+    match: Match
+    role: str
+    variable: keras.Variable
+
+    @property
+    def name(self) -> str:
+        """Return its name on both sides."""
+        return f"{self.match.where} ({self.role})"
+
+    def carried(self, values: dict[str, np.ndarray], gradients: bool = False) -> np.ndarray:
+        """Return PyTorch's values of it, in Keras's layout."""
+        unit = self.match.unit
+        own = unit.weights(values)
+        own = {name: array for name, array in own.items() if "running" not in name}
+        arrays = kinds.carried(self.match.layer, own, self.match.order, gradients)
+        return arrays.get(self.role, np.zeros(()))
+
+    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """Return the parameters of PyTorch that it stands for."""
+        roles = {"bias": ("bias", "bias_ih", "bias_hh"), "beta": ("bias",)}.get(
+            self.role,
+            {"recurrent_kernel": ("weight_hh",)}.get(self.role, ("weight", "weight_ih")),
+        )
+        named = dict(module.named_parameters(remove_duplicate=False))
+        names = self.match.unit.names
+        return [named[names[own]] for own in roles if own in names and names[own] in named]
+
+    def trained(self, module: torch.nn.Module) -> bool:
+        """Whether PyTorch trains it."""
+        return any(parameter.requires_grad for parameter in self.parameters(module))
+
+
+def compare_optimizers(
+    pair: Pair, theirs: Any, weights: Sequence[Weight]
+) -> tuple[list[Finding], Advance | None]:
+    """Compare where the same gradients take the parameters.
+
+    Args:
+        pair: Both sides.
+        theirs: The training of PyTorch.
+        weights: What is compared.
+
+    Returns:
+        The findings, and what does as PyTorch's optimizer does, or None if that is unknown.
+    """
+    moved = [
+        (
+            weight.carried(theirs.start),
+            [weight.carried(g, gradients=True) for g in theirs.gradients],
+            [weight.carried(v) for v in theirs.values],
+        )
+        for weight in weights
+    ]
+    starts = [start for start, _, _ in moved]
+    ours = _of_keras(pair, weights, moved)
+    tolerances = _tolerances(pair, theirs, weights)
+    rules = [_torch_rule(theirs, weight) for weight in weights]
+    size, ratio, index = _farthest([v for _, _, v in moved], ours, tolerances)
+    if ratio <= 1:
+        return [], _keras_steps(pair, weights, starts)
+    optimizer = pair.keras.model.optimizer
+    mine = _keras_rules(pair, weights, moved, ours, tolerances)
+    known = all(rule is not None for rule in rules) and all(
+        _far(optimizers.run(rule, m[0], m[1]), m[2]) <= t
+        for rule, m, t in zip(rules, moved, tolerances)
+    )
+    advance = _rule_steps(rules, starts) if known else None
+    if not known or mine is None:
+        name = type(theirs.optimizer).__name__
+        other = type(optimizer).__name__
+        if known and name.lower() != other.lower():
+            return [
+                optimizers.finding("optimizer", f"it is {other}, PyTorch's is {name}", name, size)
+            ], advance
+        text = f"given the same gradients, {other} and {name} part"
+        return [
+            Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
+        ], advance
+    return _proved(weights, rules, mine, moved, tolerances, size), advance
+
+
+def _torch_rule(theirs, weight: Weight) -> Rule | None:
+    parameters = weight.parameters(theirs.module)
+    if not any(parameter.requires_grad for parameter in parameters):
+        return Rule("sgd", 0.0)
+    rule = optimizers.of_torch(theirs.optimizer, parameters[0])
+    if rule is not None and weight.match.unit.kind == "lstm" and weight.role == "bias":
+        rule = replace(rule, times=len(parameters))
+    return rule
+
+
+def _keras_rules(pair, weights, moved, ours, tolerances) -> list[Rule] | None:
+    """Return the rules that do what Keras's optimizer did, or None if none do."""
+    made = [optimizers.of_keras(pair.keras.model.optimizer, w.variable) for w in weights]
+    ratios = {}
+    for place in ("after", "before"):
+        rules = [next((r for r in each if r.place == place), (each or [None])[0]) for each in made]
+        if any(rule is None for rule in rules):
+            return None
+        far = max(
+            _far(optimizers.run(rule, start, gradients), got) / tolerance
+            for rule, (start, gradients, _), got, tolerance in zip(rules, moved, ours, tolerances)
+        )
+        ratios[place] = far, rules
+    # Where epsilon hardly matters, it does not matter where it stands.
+    after, before = ratios["after"][0], ratios["before"][0]
+    far, rules = ratios["after"] if after <= max(4 * before, 1e-2) else ratios["before"]
+    return rules if far <= 1 else None
+
+
+def _far(values, others) -> float:
+    return max(
+        float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else math.inf
+        for a, b in zip(values, others)
+    )
+
+
+def _farthest(theirs, ours, tolerances) -> tuple[float, float, int]:
+    size, ratio, place = 0.0, 0.0, 0
+    for index, (a, b, tolerance) in enumerate(zip(theirs, ours, tolerances)):
+        for one, other in zip(a, b):
+            if one.shape != other.shape:
+                continue
+            far = float(np.abs(one - other).max(initial=0.0))
+            if far / tolerance > ratio:
+                size, ratio, place = far, far / tolerance, index
+    return size, ratio, place
+
+
+def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
+    """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
+    advance = _keras_steps(pair, weights, [start for start, _, _ in moved])
+    steps = range(len(moved[0][1]))
+    values = [advance([gradients[step] for _, gradients, _ in moved]) for step in steps]
+    return [list(each) for each in zip(*values)]
+
+
+def _keras_steps(pair, weights, starts) -> Advance:
+    """Return what updates the weights as Keras's own optimizer does, without clipping."""
+    optimizer = pair.keras.model.optimizer
+    config = optimizer.get_config()
+    for name in ("clipnorm", "global_clipnorm", "clipvalue"):
+        config[name] = None
+    config["learning_rate"] = optimizers.initial_rate(optimizer)
+    config["gradient_accumulation_steps"] = None
+    fresh = type(optimizer).from_config(config)
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_cache"):
+        if hasattr(optimizer, name):
+            setattr(fresh, name, getattr(optimizer, name))
+    trainable = [w for w in weights if w.variable.trainable]
+    fresh.build([w.variable for w in trainable])
+    for weight, start in zip(weights, starts):
+        if start.shape == tuple(weight.variable.shape):
+            weight.variable.assign(start)
+
+    def advance(gradients: Sequence[np.ndarray]) -> list[np.ndarray]:
+        given = []
+        for weight, gradient in zip(weights, gradients):
+            if weight.variable.trainable:
+                value = ops.convert_to_numpy(weight.variable)
+                whole = np.broadcast_to(gradient, value.shape) + _penalty(weight, value)
+                given.append(ops.convert_to_tensor(whole.astype("float32")))
+        fresh.apply(given, [w.variable for w in trainable])
+        return [ops.convert_to_numpy(weight.variable).copy() for weight in weights]
+
+    return advance
+
+
+def _rule_steps(rules, starts) -> Advance:
+    """Return what updates the weights as PyTorch does."""
+    steppers = [Stepper(rule, start) for rule, start in zip(rules, starts)]
+    return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
+
+
+def _penalty(weight: Weight, value: np.ndarray) -> np.ndarray:
+    """Return what a regularizer adds to the gradient."""
+    regularizer = getattr(weight.variable, "regularizer", None)
+    if regularizer is None:
+        return np.zeros_like(value)
+    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
+    return l1 * np.sign(value) + 2 * l2 * value
+
+
+def _tolerances(pair, theirs, weights) -> list[float]:
+    """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
+    named = {
+        name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
+    }
+    order = [name for name, _ in theirs.module.named_parameters()]
+    own = dict(theirs.module.named_parameters())
+    for name in order:
+        named[name].requires_grad_(own[name].requires_grad)
+    optimizer = pair.theirs.optimizer(iter([named[name] for name in order]))
+    for gradients in theirs.gradients:
+        for name in order:
+            if own[name].requires_grad:
+                named[name].grad = torch.from_numpy(gradients[name]).double()
+        optimizer.step()
+    for alias, parameter in theirs.module.named_parameters(remove_duplicate=False):
+        named[alias] = named[next(n for n in order if own[n] is parameter)]
+    exact = {name: torch_net.array(p) for name, p in named.items()}
+    found = []
+    for weight in weights:
+        one, other = weight.carried(theirs.values[-1]), weight.carried(exact)
+        rounding = float(np.abs(one - other).max(initial=0.0))
+        # In float32, 1 - beta_2 ** step of Adam has few digits at first.
+        digits = EPS / 1e-3 * largest(one - weight.carried(theirs.start))
+        found.append(max(16 * rounding, 16 * EPS * largest(one), digits, 1e-9))
+    return found
+
+
+def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
+    """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
+    names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]
+    names += ["amsgrad", "accumulator", "decay", "times"]
+    active: set[str] = set()
+
+    @contextlib.contextmanager
+    def swapped(name) -> Iterator[None]:
+        active.add(name)
+        try:
+            yield
+        finally:
+            active.discard(name)
+
+    def divergence() -> float:
+        worst = 0.0
+        for theirs, ours, (start, gradients, expected), tolerance in zip(
+            rules, mine, moved, tolerances
+        ):
+            fields = [f for name in active for f in (DECAY if name == "decay" else (name,))]
+            rule = (
+                theirs
+                if "kind" in active
+                else replace(ours, **{f: getattr(theirs, f) for f in fields})
+            )
+            got = optimizers.run(rule, start, gradients)
+            far = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(got, expected))
+            worst = max(worst, far / tolerance)
+        return worst
+
+    differing = [
+        name
+        for name in names
+        if any(
+            getattr(a, f) != getattr(b, f)
+            for a, b in zip(rules, mine)
+            for f in (DECAY if name == "decay" else (name,))
+        )
+    ]
+    if "kind" in differing:
+        differing = ["kind"]
+    changes = [Change("optimizer", name, "", "", lambda n=name: swapped(n)) for name in differing]
+    proved = prove(changes, divergence, 1.0)
+    if not proved:
+        return [
+            Finding(
+                "optimizer", UNEXPLAINED, "the same gradients move parameters otherwise", None, size
+            )
+        ]
+    return [optimizers.described(change.name, weights, rules, mine, size) for change in proved]

@@ -1,0 +1,100 @@
+"""Planted differences are named, each and together; faithful pairs raise no alarm.
+
+WAYS=all plants all of them, and tries each faithful pair with ten seeds.
+"""
+
+import keras
+import pytest
+
+torch = pytest.importorskip("torch")
+import port_audit  # noqa: E402
+from tests.conftest import FASHION, LONG, MNIST  # noqa: E402
+from tests.port_audit import (  # noqa: E402
+    faults,
+    plain_pairs,
+    recipe_pairs,
+    shaped_pairs,
+    usual_pairs,
+)
+from tests.port_audit import parts as parts_module  # noqa: E402
+
+PLANTED = {**faults.SINGLE, **faults.SEVERAL}
+FAITHFUL = {
+    name: function
+    for module in (plain_pairs, shaped_pairs, usual_pairs)
+    for name, function in vars(module).items()
+    if getattr(function, "__module__", "") == module.__name__ and not name.startswith("_")
+    if not isinstance(function, type)
+}
+SHORT_PLANTED = (
+    "activation, dropout, decay",
+    "softmax twice and clipping",
+    "eval forgotten, mean of batches",
+)
+SHORT_FAITHFUL = ("cnn",)
+
+
+def audited(pair, seed, **options):
+    """Return the report on a pair that is made from a seed."""
+    torch.manual_seed(seed)
+    keras.utils.set_random_seed(seed)
+    return port_audit.compare(*pair(seed, **options))
+
+
+def expected(name):
+    """Return the causes that a planted difference has on this backend."""
+    causes = PLANTED[name][2]
+    if keras.backend.backend() == "tensorflow":
+        return causes - {"softmax twice"}  # no difference: Keras skips the first there
+    return causes
+
+
+@pytest.mark.parametrize("name", PLANTED if LONG else SHORT_PLANTED)
+def test_what_is_planted_is_named_and_nothing_else(name):
+    pair, options, _ = PLANTED[name]
+    report = audited(pair, 0, **options)
+    assert set(report.causes) == expected(name), report.findings
+    assert all(finding.write for finding in report.findings)
+
+
+@pytest.mark.parametrize("seed", range(10 if LONG else 1))
+@pytest.mark.parametrize("name", FAITHFUL if LONG else SHORT_FAITHFUL)
+def test_a_faithful_pair_raises_no_alarm(name, seed):
+    report = audited(FAITHFUL[name], seed)
+    assert report.same, report.findings
+    assert all(step.written <= step.tolerance for step in report.path)
+
+
+def test_there_are_as_many_as_promised():
+    assert len(PLANTED) >= 40 and len(FAITHFUL) >= 20
+    assert len({pair for pair, _, _ in PLANTED.values()}) >= 10
+
+
+def recipes():
+    """Return each recipe of both tasks: task and name."""
+    return [(task, name) for task in (FASHION, MNIST) for name in task.recipes]
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    recipes() if LONG else [(FASHION, "lab4-ffv1-32-0.1")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_twin_of_a_recipe_and_its_port_are_the_same(task, name, full):
+    torch.manual_seed(0)
+    keras.utils.set_random_seed(0)
+    train, _ = full[task.name]
+    system = task.system(task.recipes[name].system)
+    report = port_audit.compare(*recipe_pairs.sides(system), train.x[:5000], train.y[:5000])
+    assert report.same, report.findings
+    assert all(stage.ran for stage in report.stages)
+
+
+def test_what_cannot_be_explained_is_said_to_be_so():
+    """A layer of the user's between two others, of which the audit knows nothing."""
+    odd = keras.layers.Lambda(lambda x: x + keras.ops.sin(x))
+    parts = [parts_module.dense(16, 20, "relu"), odd]
+    report = audited(plain_pairs.mlp, 0, hidden=lambda: parts)
+    first = report.findings[0]
+    assert first.name == "unexplained" and first.write is None
+    assert first.size > first.tolerance

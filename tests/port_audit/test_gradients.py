@@ -1,0 +1,132 @@
+"""Where rounding flips a gradient, it is compared at PyTorch's numbers; what differs is found.
+
+WAYS=all does so for all pairs and all planted differences.
+"""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from port_audit.nets import differentiation, pooling  # noqa: E402
+from port_audit.stages import steps  # noqa: E402
+from port_audit.stages.steps import gradients  # noqa: E402
+from tests.conftest import LONG, long  # noqa: E402
+from tests.port_audit import parts  # noqa: E402
+from tests.port_audit.test_audit import FAITHFUL, PLANTED, audited, expected  # noqa: E402
+
+ONLY_THERE = "gradients agree only at PyTorch's outputs of each layer"
+
+
+@pytest.fixture
+def flipped(monkeypatch):
+    """Turn the last gradient of the model as it is around."""
+    right = gradients.as_it_is
+
+    def as_it_is(*given):
+        compute = right(*given)
+
+        def run(step):
+            found = compute(step)
+            return replace(found, values=[*found.values[:-1], -found.values[-1]])
+
+        return run
+
+    monkeypatch.setattr(gradients, "as_it_is", as_it_is)
+
+
+def notes(report):
+    """Return the notes on the steps."""
+    return next(stage.notes for stage in report.stages if stage.name == "steps")
+
+
+@pytest.mark.parametrize("name", FAITHFUL if LONG else ["cnn"])
+def test_a_flipped_gradient_is_no_difference(name, flipped):
+    report = audited(FAITHFUL[name], 0)
+    assert report.same, report.findings
+    assert any(note.startswith(ONLY_THERE) for note in notes(report))
+
+
+@pytest.mark.parametrize("name", PLANTED if LONG else ["units and activation", "a layer too many"])
+def test_what_is_planted_is_named_beside_a_flipped_gradient(name, flipped):
+    pair, options, _ = PLANTED[name]
+    report = audited(pair, 0, **options)
+    assert set(report.causes) == expected(name), report.findings
+    assert LONG or any(note.startswith(ONLY_THERE) for note in notes(report))
+
+
+def scaled_in(name, factor):
+    """Return a pair whose gradients before the last layer are scaled in the port."""
+    part = keras.layers.Lambda(lambda x: factor * x + (1 - factor) * keras.ops.stop_gradient(x))
+
+    def pair(seed):
+        theirs, ours, x, y = FAITHFUL[name](seed)
+
+        def port():
+            layers = ours.model().layers
+            return parts.sequential(x.shape[1:], [*layers[:-1], part, layers[-1]])
+
+        return theirs, replace(ours, model=port), x, y
+
+    return pair
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.99])
+@pytest.mark.parametrize("name", ["normed_cnn", "lstm"] if LONG else ["mlp"])
+def test_a_gradient_of_another_size_is_found_though_all_outputs_are_the_same(name, factor):
+    report = audited(scaled_in(name, factor), 0)
+    assert "gradients differ" in [finding.cause for finding in report.findings]
+
+
+def test_a_flip_within_pytorch_itself_hides_nothing(monkeypatch):
+    """Between float32 and float64."""
+    right = steps.in_float64
+
+    def in_float64(pair):
+        exact = right(pair)
+        exact.gradients[0] = {name: 1.5 * value for name, value in exact.gradients[0].items()}
+        return exact
+
+    monkeypatch.setattr(steps, "in_float64", in_float64)
+    report = audited(scaled_in("mlp", 0.5), 0)
+    assert "gradients differ" in [finding.cause for finding in report.findings]
+
+
+@pytest.mark.parametrize("size", [2, (1, 2, 3)])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_exact_pooling_has_the_same_outputs(size, padding, data_format):
+    x = np.random.default_rng(0).normal(size=(3, 4, 5, 6, 7)).astype("float32")
+    layer = keras.layers.MaxPooling3D(size, padding=padding, data_format="channels_last")
+    wanted = keras.ops.convert_to_numpy(layer(x))
+    if data_format == "channels_first":
+        layer = keras.layers.MaxPooling3D(size, padding=padding, data_format=data_format)
+        x, wanted = np.moveaxis(x, -1, 1), np.moveaxis(wanted, -1, 1)
+    assert np.array_equal(keras.ops.convert_to_numpy(pooling.largest(layer, x)), wanted)
+
+
+def close(gap):
+    """Return a pool of eight values, of which the second is the largest, and by how little."""
+    return np.reshape([1, 1 + gap, 0, 0, 0, 0, 0, 0], (1, 2, 2, 2, 1)).astype("float32")
+
+
+@pytest.mark.every_backend
+def test_exact_pooling_gives_the_gradient_to_the_largest_alone():
+    layer, x = keras.layers.MaxPooling3D(2), keras.Variable(close(1e-6))
+    compute = differentiation.program(
+        [x], lambda: keras.ops.sum(pooling.largest(layer, keras.ops.convert_to_tensor(x)))
+    )
+    assert list(compute()[1][0].ravel()) == [0, 1, 0, 0, 0, 0, 0, 0]
+
+
+@long
+@pytest.mark.parametrize(("gap", "gradient"), [(9e-6, [1, 1]), (1.1e-5, [0, 1])])
+def test_tensorflow_gives_the_gradient_of_a_pool_to_all_that_are_close(gap, gradient):
+    """If this fails, it is mended there, and `nets/pooling.py` can go."""
+    tf = pytest.importorskip("tensorflow")
+    x = tf.Variable(close(gap))
+    with tf.GradientTape() as tape:
+        largest = tf.nn.max_pool3d(x, 2, 2, "VALID")
+    assert list(tape.gradient(largest, x).numpy().ravel()[:2]) == gradient
