@@ -94,7 +94,7 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
             continue
         note = "dark on light, inverted" if photo.inverted else ""
         empty = "" if photo.image is not None else f"not classified: {EMPTY[task.photos]}"
-        items.append(Item(path.name, photo.image, note, photo.thumbnail, empty))
+        items.append(Item(files.shown(path.name), photo.image, note, photo.thumbnail, empty))
     found = [item for item in items if item.image is not None]
     if found and compare:
         training = likeness.measure(train.x)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from shared_keras import files
 from shared_keras.data import datasets, idx
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
@@ -52,7 +53,7 @@ def task_of(task: Task, data_dir: str | None) -> Task:
             f"{folder / CLASSES}: expected a line for each of the labels 0...{highest}, "
             f"got {len(classes)} names"
         )
-    title = title or folder.resolve().name
+    title = title or files.shown(folder.resolve().name)
     if not own:
         return replace(task, title=title, classes=classes)
     recipes = {

@@ -76,12 +76,12 @@ def other_images(what: str, settings: Mapping, title: str, digest: str | None) -
 
 def finished(result: Mapping, folder: Path) -> None:
     """Print the result of a run and the files it wrote."""
-    if result["stopped_early_by"] is None:
+    if result["restored_by"] is None:
         say(f"trained all {result['epochs_trained']} epochs; the last weights are kept")
     else:
         say(
             f"best epoch {result['best_epoch']} of {result['epochs_trained']} by "
-            f"{result['stopped_early_by']}; "
+            f"{result['restored_by']}; "
             "its weights were restored"
         )
     say(f"validation accuracy {accuracy(result['validation'])}")
