@@ -52,19 +52,26 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         return _fail(parser, sentence(error) + "; what was written before is whole" * full, 1)
 
 
-def overview(task: Task, argv: list[str]) -> int:
-    """List the commands of a task; each is a module of its own.
+def package(task: Task) -> int:
+    """Run the command that was typed behind the package, or list the commands of a task.
 
     Args:
         task: The task.
-        argv: What was typed behind the package.
 
     Returns:
-        The exit code: 0 if help was asked for, or else 2.
+        The exit code: that of the command, 0 if help was asked for, or else 2.
     """
-    asked = argv in (["--help"], ["-h"])
+    typed = sys.argv[1:]
+    if typed and typed[0] in flags.PARSERS:
+        return main(task, sys.argv.pop(1))
+    asked = typed in (["--help"], ["-h"])
     file = sys.stdout if asked else sys.stderr
-    print(f"usage: python -m {task.package}.COMMAND [--help], where COMMAND is", file=file)
+    if typed and not asked:
+        known = ", ".join(flags.PARSERS)
+        error = f"expected one of the commands {known}, got '{typed[0]}'"
+        print(f"python -m {task.package}: error: {error}", file=file)
+        return 2
+    print(f"usage: python -m {task.package} COMMAND [--help], where COMMAND is", file=file)
     for command in flags.PARSERS:
         what = flags.parser(task, command).description.partition(":")[0].rstrip(".")
         print(f"  {command:9} {what[0].lower()}{what[1:]}", file=file)

@@ -184,8 +184,9 @@ def _done(state: SearchState) -> str:
 def _some_completed(state: SearchState) -> None:
     """Raise `RunFailed` if no trial completed."""
     if state.best is None:
-        failed = state.failed
-        why = f"the first failed: {failed[0].reason or ''}" if failed else "time was up"
+        why = "time was up; a longer --timeout resumes"
+        if state.failed:
+            why = f"the first failed: {state.failed[0].reason or ''}"
         raise RunFailed(f"no trial completed; {why}")
 
 

@@ -134,10 +134,12 @@ class Group:
             files.sweep(self.place(seed))
 
     def introduce(self) -> None:
-        """Say what is trained."""
-        title = self.task.title
+        """Say what is trained, and how long that takes."""
+        choice, title = self.choice, self.task.title
         say(f"{title}: {self.choice.source}" + ", as PyTorch twin" * self.torch)
         say(self.protocol)
+        seconds = choice.searched.seconds if choice.searched else None
+        run_report.length(choice.epochs, choice.patience, choice.monitor, seconds)
         run_report.other_images("the search used", self.choice.search, title, self.digest)
         if self.penalised:
             say("the losses of the epochs include the L2 penalty; those in metrics.json do not")
