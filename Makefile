@@ -15,9 +15,11 @@ $(READY):
 # make search ARGS="--quick", or TASK=mnist_keras
 TASK ?= fashion_keras
 search: $(READY)
+	@echo "A search trains for minutes, and says the time left as it goes; ARGS=--quick for less than one."
 	$(BIN)/python -m $(TASK).search $(ARGS)
 
 test: $(READY)
+	@echo "All tests take several minutes. For a file: make test ARGS='-n 0 tests/test_docs.py'"
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)

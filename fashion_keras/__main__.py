@@ -1,9 +1,13 @@
-"""List the commands."""
-
-import sys
+"""Run a command, or list them: `python -m fashion_keras COMMAND`, or `fashion-keras COMMAND`."""
 
 from fashion_keras.task import TASK
 from shared_keras import cli
 
+
+def main() -> int:
+    """Run what was typed; return the exit code."""
+    return cli.package(TASK)
+
+
 if __name__ == "__main__":
-    raise SystemExit(cli.overview(TASK, sys.argv[1:]))
+    raise SystemExit(main())

@@ -1,10 +1,11 @@
 """The entry point of every command: parse, choose the backend, run, report how it ended."""
 
+import codecs
 import importlib
 import sys
 
 from shared_keras import devices, flags, interrupts
-from shared_keras.errors import BadInput, RunFailed, one_line
+from shared_keras.errors import NO_ROOM, BadInput, RunFailed, of_file, sentence
 from shared_keras.task import Task
 
 
@@ -21,6 +22,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         for a port that differs from its original.
         `python -X dev` shows the traceback.
     """
+    if argv is None:  # this process is the command's own
+        _write_any_text()
     parser = flags.parser(task, command)
     args = parser.parse_args(argv)
     try:
@@ -45,26 +48,51 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output is gone
         return 1
     except Exception as error:
-        return _fail(parser, one_line(error), 1)
+        full = of_file(error) and error.errno in NO_ROOM
+        return _fail(parser, sentence(error) + "; what was written before is whole" * full, 1)
 
 
-def overview(task: Task, argv: list[str]) -> int:
-    """List the commands of a task; each is a module of its own.
+def package(task: Task) -> int:
+    """Run the command that was typed behind the package, or list the commands of a task.
 
     Args:
         task: The task.
-        argv: What was typed behind the package.
 
     Returns:
-        The exit code: 0 if help was asked for, or else 2.
+        The exit code: that of the command, 0 if help was asked for, or else 2.
     """
-    asked = argv in (["--help"], ["-h"])
+    typed = sys.argv[1:]
+    if typed and typed[0] in flags.PARSERS:
+        return main(task, sys.argv.pop(1))
+    asked = typed in (["--help"], ["-h"])
     file = sys.stdout if asked else sys.stderr
-    print(f"usage: python -m {task.package}.COMMAND [--help], where COMMAND is", file=file)
+    if typed and not asked:
+        known = ", ".join(flags.PARSERS)
+        error = f"expected one of the commands {known}, got '{typed[0]}'"
+        print(f"python -m {task.package}: error: {error}", file=file)
+        return 2
+    print(f"usage: python -m {task.package} COMMAND [--help], where COMMAND is", file=file)
     for command in flags.PARSERS:
         what = flags.parser(task, command).description.partition(":")[0].rstrip(".")
         print(f"  {command:9} {what[0].lower()}{what[1:]}", file=file)
     return 0 if asked else 2
+
+
+def _write_any_text() -> None:
+    """Write a "?" for a letter that the locale's encoding lacks, and the bytes of file names."""
+    codecs.register_error("as_far_as_possible", _as_far_as_possible)
+    for stream in (sys.stdout, sys.stderr):
+        if stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="as_far_as_possible")
+
+
+def _as_far_as_possible(error: UnicodeError) -> tuple[bytes, int]:
+    letters = error.object[error.start : error.end]
+    written = [
+        letter.encode("ascii", "surrogateescape") if "\udc80" <= letter <= "\udcff" else b"?"
+        for letter in letters
+    ]
+    return b"".join(written), error.end
 
 
 def _fail(parser: flags.Parser, error: Exception | str, code: int) -> int:

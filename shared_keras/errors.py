@@ -1,6 +1,9 @@
 """The two ways in which a command can fail."""
 
+import errno
 import numbers
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BadInput(ValueError):
@@ -18,6 +21,19 @@ class RunFailed(RuntimeError):
 def one_line(error: BaseException) -> str:
     """Return the name of an exception and what it says, without line breaks."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def of_file(error: BaseException) -> bool:
+    """Return whether an exception says which file could not be read or written."""
+    return isinstance(error, OSError) and bool(error.strerror) and error.filename is not None
+
+
+def sentence(error: BaseException) -> str:
+    """Return what went wrong, for people: of a file, its name and why."""
+    if not of_file(error):
+        return one_line(error)
+    what = " cannot be written" if error.errno in NO_ROOM else ""
+    return f"{error.filename}{what}: {error.strerror}"
 
 
 def whole(name: str, value, least: int, *others):

@@ -21,8 +21,24 @@ def replacing(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:  # Windows syncs only what can be written
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = path  # a full disk names none
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def shown(name: str) -> str:
+    """Return a file's name for texts and pictures.
+
+    Where the locale knows ASCII only, Python has surrogates in place of other letters.
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def on_disk(name: str) -> str:
+    """Return a name as Python must have it here to name a file: the inverse of `shown`."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def sweep(folder: Path) -> None:

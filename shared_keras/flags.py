@@ -67,7 +67,12 @@ def search(task: Task) -> Parser:
         help="start with known settings: those of a recipe of the same space, or 'best', "
         "the winner of your newest other search of this space",
     )
-    add("--timeout", type=whole(1), metavar="SECONDS", help="start no more trials after this time")
+    add(
+        "--timeout",
+        type=whole(1),
+        metavar="SECONDS",
+        help="start no more trials after this time; the same command with a longer one resumes",
+    )
     add(
         "--max-trials",
         type=whole(1),

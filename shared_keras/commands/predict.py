@@ -119,7 +119,8 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
             continue
         note = "dark on light, inverted" if photo.inverted else ""
         empty = "" if photo.image is not None else f"not classified: {photos.EMPTY[task.photos]}"
-        items.append(Item(names[path], str(path), photo.image, note, photo.thumbnail, empty))
+        name, source = files.shown(names[path]), files.shown(str(path))
+        items.append(Item(name, source, photo.image, note, photo.thumbnail, empty))
     found = [item for item in items if item.image is not None]
     if found and compare:
         training = likeness.measure(train.x)

@@ -44,10 +44,10 @@ def run(task: Task, args) -> None:
     console().print(table)
     kinds = {entry.kind for entry in found}
     if "run" in kinds:
-        say(f"of a run: `{command}.evaluate NAME`; predict and compare take its name, too")
+        say(f"to evaluate a run: `{command}.evaluate NAME`; predict and compare take its name, too")
     if "search" in kinds:
-        say(f"of a search: `{command}.retrain --best --search NAME`")
-    say("of images of your own, add --data-dir DIR")
+        say(f"to retrain the winner of a search: `{command}.retrain --best --search NAME`")
+    say("if the images are your own, add --data-dir DIR")
 
 
 def _describe(entry: Entry) -> Group:

@@ -11,7 +11,7 @@ import keras_tuner
 from shared_keras import devices, files
 from shared_keras.commands import confirmation
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.errors import BadInput, RunFailed
+from shared_keras.errors import BadInput, RunFailed, of_file, sentence
 from shared_keras.hyperband import Hyperband
 from shared_keras.models import metrics
 from shared_keras.processes.protocol import Pool, Worker
@@ -71,9 +71,14 @@ def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None
         **budget,
     )
     try_first = _starting_points(task, args, name)
-    folder = folders.make_folder(args.results_dir / task.name / "searches" / name)
-    dates = search_report.dates(folder)
     split = splits.split(task, *images, args.split)
+    folder = args.results_dir / task.name / "searches" / name
+    with folders.gone_if_refused(folder):
+        _run(task, args, settings, folder, pool, try_first, split)
+
+
+def _run(task, args, settings, folder, pool, try_first, split) -> None:
+    dates = search_report.dates(folder)
     resumed = _same_settings(folder / "settings.json", settings)
     if not resumed:
         files.write_json(folder / "environment.json", environment())
@@ -149,11 +154,18 @@ def _search(
         else:
             confirmed = confirmation.earlier(folder, before, new, progress)
     except KeyboardInterrupt:
-        progress.say("Stopped. The same command resumes from here.")
+        progress.say(f"{_done(tuner.state())}; the same command resumes from here.")
         raise
+    except OSError as error:
+        if not of_file(error):
+            raise
+        left = f"{_done(tuner.state())}, and the same command resumes from there"
+        raise RunFailed(f"{sentence(error)}; {left}") from None
     if len(state.ended) < state.total:
-        done = f"{len(state.ended)} of {state.total} trials"
-        progress.say(f"Stopped after {done}. The same command resumes from here.")
+        progress.say(
+            f"Stopped by --timeout: {_done(state)}; the same command with a longer one, or without "
+            "it, resumes from here."
+        )
     if new:
         write_trials(folder, state.rows)
     if new or before.get("trial") != search_report.winner(state, confirmed).trial:
@@ -166,11 +178,16 @@ def _search(
     search_report.show(folder, state, progress.console, confirmed, dates)
 
 
+def _done(state: SearchState) -> str:
+    return f"{len(state.ended)} of {state.total} trials have ended"
+
+
 def _some_completed(state: SearchState) -> None:
     """Raise `RunFailed` if no trial completed."""
     if state.best is None:
-        failed = state.failed
-        why = f"the first failed: {failed[0].reason or ''}" if failed else "time was up"
+        why = "time was up; a longer --timeout resumes"
+        if state.failed:
+            why = f"the first failed: {state.failed[0].reason or ''}"
         raise RunFailed(f"no trial completed; {why}")
 
 

@@ -78,9 +78,8 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
 
 
 def _ignored(yours: Collected) -> None:
-    if yours.ignored:
-        runs = "1 run of a recipe" if yours.ignored == 1 else f"{yours.ignored} runs of recipes"
-        say(f"{runs} ignored, with other settings than the recipe's, or on other images")
+    for name, why in yours.ignored.items():
+        say(f"ignored: {name}, which is not its recipe as published: {why}")
 
 
 def rows(

@@ -75,9 +75,9 @@ def run(
         reasons = [row["reason"] for row in left_out if row["trial"] == wanted.name]
         if reasons:
             raise BadInput(f"argument --import: '{wanted.name}' cannot be imported: {reasons[0]}")
-        folder = folders.new_folder(results_dir / task.name / "runs", f"ray-{_label(wanted.name)}")
         imported = ray_port.port(ray_port.read(wanted, names), task)
         settings = _settings(task, ray_results, imported, split, datasets.digest(*images))
+        folder = folders.new_folder(results_dir / task.name / "runs", f"ray-{_label(wanted.name)}")
         _import(task, imported, parts, settings, folder)
     if died:
         raise RunFailed("; ".join(died))

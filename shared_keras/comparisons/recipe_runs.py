@@ -20,12 +20,12 @@ class Collected(NamedTuple):
     Attributes:
         found: For each (recipe, "ours" or "twin"), the contents of metrics.json for each
             seed, with the `loss` of the kept epoch and the `folder`.
-        ignored: How many runs of recipes have other settings or images.
+        ignored: For each folder of runs of a recipe that are not as published, why.
         problems: What is wrong with those that were interrupted or damaged.
     """
 
     found: dict[tuple[str, str], list[dict]]
-    ignored: int
+    ignored: dict[str, str]
     problems: list[str]
 
 
@@ -37,7 +37,7 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
         folder: Folder of runs, at any depth.
         digest: Digest of the images that the runs must have used.
     """
-    found, ignored, problems, systems = {}, 0, [], {}
+    found, ignored, problems, systems = {}, {}, [], {}
     for path in sorted(folder.rglob("settings.json"), key=written):
         try:
             settings = files.read_object(path)
@@ -46,8 +46,9 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
                 continue
             if name not in systems:
                 systems[name] = task.system(task.recipes[name].system).to_json()
-            if not _as_published(settings, task.recipes[name], systems[name], digest):
-                ignored += 1
+            differences = _differences(settings, task.recipes[name], systems[name], digest)
+            if differences:
+                ignored[path.relative_to(folder).parts[0]] = ", ".join(differences)
                 continue
             key = next(k for k, value in FRAMEWORKS.items() if value == settings["framework"])
             result = result_of(path.parent)
@@ -85,22 +86,30 @@ def result_of(run: Path) -> dict:
         raise BadInput(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
-def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> bool:
+def _differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> list[str]:
+    """Return what a run has other than the recipe as published, on these images."""
     expected = {
-        "system": system,
         "epochs": recipe.epochs,
         "patience": recipe.patience,
         "batch_size": recipe.batch_size,
         "split": recipe.split,
         "precision": "float32",
-        "data": digest,
     }
+    if recipe.patience is not None:
+        expected["monitor"] = recipe.monitor
+        settings = {"monitor": MONITOR} | settings
+    different = [
+        f"{name} {settings.get(name)} instead of {value}"
+        for name, value in expected.items()
+        if settings.get(name) != value
+    ]
     if settings.get("framework") not in FRAMEWORKS.values():
-        return False
-    monitored = settings.get("monitor", MONITOR) if recipe.patience is not None else recipe.monitor
-    return monitored == recipe.monitor and all(
-        settings.get(key) == value for key, value in expected.items()
-    )
+        different.append(f"framework {settings.get('framework')}")
+    if settings.get("system") != system:
+        different.append("another model or optimizer")
+    if settings.get("data") != digest:
+        different.append("other images")
+    return different
 
 
 def score_of(result: Mapping, score: str) -> float:

@@ -4,6 +4,7 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
+from shared_keras import files
 from shared_keras.data import class_folders, datasets, idx
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
@@ -63,7 +64,7 @@ def task_of(task: Task, data_dir: str | None) -> Task:
             f"{folder / CLASSES}: expected a line for each of the labels 0...{highest}, "
             f"got {len(classes)} names"
         )
-    title = title or folder.resolve().name
+    title = title or files.shown(folder.resolve().name)
     if not own:
         return replace(task, title=title, classes=classes)
     return _own(task, title, classes)
@@ -83,7 +84,7 @@ def _of_photos(task: Task, folder: Path) -> Task:
             raise BadInput(f"{folder}: expected a name that can be printed, got {name!r}")
     if len(classes) < 2:
         raise BadInput(f"{folder}: expected folders of at least two classes, got '{classes[0]}'")
-    return _own(task, title or folder.resolve().name, classes)
+    return _own(task, title or files.shown(folder.resolve().name), classes)
 
 
 def _own(task: Task, title: str, classes: tuple[str, ...]) -> Task:

@@ -39,7 +39,7 @@ def write(files: Mapping[Path, bytes]) -> None:
 
 
 def run(work: Callable[[Job], Any], job: Job, files: Mapping[Path, bytes], folder: Path) -> Carried:
-    """Run a job in the worker, and collect the files that it leaves.
+    """Run a job in the worker, and collect the files that it leaves or changes.
 
     Args:
         work: Runs the job.
@@ -50,15 +50,22 @@ def run(work: Callable[[Job], Any], job: Job, files: Mapping[Path, bytes], folde
     root = root_here()
     try:
         write({below(root, path): data for path, data in files.items()})
-        given = {below(root, path) for path in files}
+        given = {below(root, path): _version(below(root, path)) for path in files}
         below(root, folder).mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(below(root, folder)):
             result = work(job.moved(root))
-        found = {path for path in root.rglob("*") if path.is_file()} - given
+        found = [path for path in root.rglob("*") if path.is_file()]
+        found = [path for path in found if given.get(path) != _version(path)]
         left = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path))
         return Carried(result, {Path("/", p.relative_to(root)): p.read_bytes() for p in left})
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is written: its place on the disk, or its time."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def root_here() -> Path:

@@ -1,4 +1,4 @@
-"""One search at a time in a folder."""
+"""One process at a time in a folder."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,19 +8,29 @@ from filelock import FileLock, Timeout
 
 from shared_keras.errors import RunFailed
 
+FILE = ".lock"
+
+
+class Taken(RunFailed):
+    """Another process is at work in a folder."""
+
 
 @contextlib.contextmanager
-def of(folder: Path) -> Iterator[None]:
-    """Keep others from searching or confirming in a folder meanwhile.
+def of(folder: Path, doing: str = "searching") -> Iterator[None]:
+    """Keep others from searching, confirming or retraining in a folder meanwhile.
+
+    Args:
+        folder: The folder.
+        doing: What others would be doing there.
 
     Raises:
-        RunFailed: if one does already.
+        Taken: if one does already.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / FILE, timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise RunFailed(f"another process is searching in {folder}") from None
+        raise Taken(f"another process is {doing} in {folder}") from None
     try:
         yield
     finally:

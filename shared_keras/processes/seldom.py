@@ -7,16 +7,17 @@ SHARE = 0.1
 
 
 class Seldom:
-    """A function that is called so seldom that it takes at most a tenth of the time.
+    """A function that is called so seldom that it takes at most a share of the time.
 
     Use it as a context manager: a call that was left out last is made up for at the end.
 
     Args:
         function: The function.
+        share: Its share of the time.
     """
 
-    def __init__(self, function: Callable[[], None]):
-        self._function, self._due, self._left_out = function, 0.0, False
+    def __init__(self, function: Callable[[], None], share: float = SHARE):
+        self._function, self._share, self._due, self._left_out = function, share, 0.0, False
 
     def __enter__(self):
         return self
@@ -40,4 +41,4 @@ class Seldom:
         began = time.monotonic()
         self._function()
         self._left_out, now = False, time.monotonic()
-        self._due = now + (now - began) * (1 / SHARE - 1)
+        self._due = now + (now - began) * (1 / self._share - 1)

@@ -216,6 +216,8 @@ def fit(
     patience: int | None,
     seed: int,
     after_epoch: Callable[[int, dict], None] = lambda epoch, logs: None,
+    resumed: dict | None = None,
+    keep: Callable[[dict], None] = lambda state: None,
 ) -> tuple[nn.Sequential, dict[str, list[float]], int]:
     """Train a new network.
 
@@ -229,6 +231,9 @@ def fit(
             the best epoch is restored. None trains all epochs and keeps the last.
         seed: Determines initialisation, order and dropout.
         after_epoch: Called with the epoch, counted from zero, and its logs.
+        resumed: What `keep` was given, to go on from there.
+        keep: Called after each epoch with all that the next one depends on, tensors that the
+            next one changes.
 
     Returns:
         The network, the history as Keras would name it, and the epoch, counted from
@@ -241,8 +246,16 @@ def fit(
     images = TensorDataset(normalized(system, train.x), torch.tensor(train.y, dtype=torch.long))
     batches = DataLoader(images, batch_size=batch_size, shuffle=True)
     history: dict[str, list[float]] = {}
-    best_epoch, best_weights = 0, None
-    for epoch in range(epochs):
+    best_epoch, best_weights, over = 0, None, False
+    if resumed is not None:
+        network.load_state_dict(resumed["network"])
+        optimizer.load_state_dict(resumed["optimizer"])
+        if schedule is not None:
+            schedule.load_state_dict(resumed["schedule"])
+        history, over = resumed["history"], resumed["over"]
+        best_epoch, best_weights = resumed["best_epoch"], resumed["best_weights"]
+        torch.set_rng_state(resumed["random"])
+    for epoch in range(epochs if over else len(history.get("loss", ())), epochs):
         started = time.perf_counter()
         loss, accuracy = train_epoch(system, network, optimizer, schedule, batches)
         val_loss, val_accuracy = evaluate(system, network, validation)
@@ -260,7 +273,20 @@ def fit(
             best_epoch = epoch
         elif val_accuracy > max(history["val_accuracy"][:-1], default=-1):
             best_epoch, best_weights = epoch, copy.deepcopy(network.state_dict())
-        elif epoch - best_epoch >= patience:
+        over = epoch + 1 == epochs or (patience is not None and epoch - best_epoch >= patience)
+        keep(
+            {
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule and schedule.state_dict(),
+                "random": torch.get_rng_state(),
+                "history": history,
+                "best_epoch": best_epoch,
+                "best_weights": best_weights,
+                "over": over,
+            }
+        )
+        if over:
             break
     if best_weights is not None:
         network.load_state_dict(best_weights)

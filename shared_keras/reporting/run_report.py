@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shared_keras.data.splits import Split
 from shared_keras.reporting.console import say, wrote
+from shared_keras.reporting.progress import duration
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class SearchScore:
 
     Attributes:
         confirmed: "mean" and "sd" over "n" other seeds, if the search was confirmed.
+        seconds: What an epoch took there, if that is known.
     """
 
     trial: str
@@ -22,6 +24,7 @@ class SearchScore:
     score: float
     epochs: int | None
     confirmed: Mapping[str, float] | None = None
+    seconds: float | None = None
 
 
 def validation_source(protocol: str) -> str:
@@ -39,6 +42,24 @@ def protocol(name: str, split: Split) -> str:
         f"{validation_source(name)}; {len(split.test):,} to test on"
         + ("" if name == "test" else ", read once, at the end")
     )
+
+
+def length(epochs: int, patience: int | None, monitor: str, seconds: float | None) -> None:
+    """Say how long a training takes.
+
+    Args:
+        epochs: How many epochs it has at most.
+        patience: After how many epochs without a better `monitor` it stops, or None.
+        monitor: What decides that.
+        seconds: What an epoch took in the search, if that is known.
+    """
+    line = f"{epochs} epochs" if epochs > 1 else "1 epoch"
+    if patience is not None and patience < epochs:
+        line = f"at most {line}; it stops when {monitor} has not been better for {patience}"
+    if seconds is not None:
+        line += f"; in the search an epoch took {seconds:.2g} s, all would take "
+        line += duration(seconds * epochs)
+    say(line)
 
 
 def epoch(number: int, epochs: int, logs: Mapping[str, float]) -> None:
@@ -76,12 +97,12 @@ def other_images(what: str, settings: Mapping, title: str, digest: str | None) -
 
 def finished(result: Mapping, folder: Path) -> None:
     """Print the result of a run and the files it wrote."""
-    if result["stopped_early_by"] is None:
+    if result["restored_by"] is None:
         say(f"trained all {result['epochs_trained']} epochs; the last weights are kept")
     else:
         say(
             f"best epoch {result['best_epoch']} of {result['epochs_trained']} by "
-            f"{result['stopped_early_by']}; "
+            f"{result['restored_by']}; "
             "its weights were restored"
         )
     say(f"validation accuracy {accuracy(result['validation'])}")
@@ -107,7 +128,7 @@ def summary(results: Sequence[Mapping]) -> dict:
 
 
 def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalised: bool) -> None:
-    """Print mean, standard deviation and n beside the published scores.
+    """Print mean, standard deviation and n, or a single score, beside the published scores.
 
     Args:
         results: The contents of metrics.json for each seed.
@@ -118,12 +139,12 @@ def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalise
     if len(results) == 1 and not published:
         return
     for name in ("val_loss", "val_accuracy", "test_accuracy"):
-        sd = summed[name]["sd"]
-        spread = "" if sd is None else f" sd {sd:.4f}"
+        mean, sd = summed[name]["mean"], summed[name]["sd"]
+        score = f"{mean:.4f}" if sd is None else f"mean {mean:.4f} sd {sd:.4f}"
         other = f"   published {published[name]:.4f}" if name in published else ""
         note = ", without the L2 penalty that the epochs include"
         note = note if penalised and name == "val_loss" else ""
-        say(f"{name:13} mean {summed[name]['mean']:.4f}{spread} (n = {len(results)}){note}{other}")
+        say(f"{name:13} {score} (n = {len(results)}){note}{other}")
 
 
 def beside_search(results: Sequence[Mapping], searched: SearchScore) -> None:

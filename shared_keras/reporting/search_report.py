@@ -139,7 +139,7 @@ def show(
     confirmed: pd.DataFrame | None,
     before: Mapping[str, int],
 ) -> None:
-    """Print the ten best trials, the winner, and what was written.
+    """Print the best trials, at most ten, the winner, and what was written.
 
     Args:
         folder: Folder of the search.
@@ -149,7 +149,9 @@ def show(
         before: The `dates` when the command began.
     """
     say("")
-    say("The ten best trials, longest trained first:")
+    n = len(state.ranked)
+    which = f"The ten best of {n} trials" if n > 10 else f"All {n} trials that have a score"
+    say(f"{'The only trial that has a score' if n == 1 else which}, longest trained first:")
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("trial", "place", "epochs", state.objective):
         table.add_column(name, no_wrap=True)

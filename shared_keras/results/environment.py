@@ -22,7 +22,10 @@ class Origin(NamedTuple):
 
 def origin() -> Origin:
     """Return the command and the commit of this process."""
-    return Origin(shlex.join(["python", *sys.orig_argv[1:]]), commit())
+    words = sys.orig_argv[1:]
+    script = bool(words) and not words[0].startswith("-") and not words[0].endswith(".py")
+    typed = [Path(words[0]).name, *words[1:]] if script else ["python", *words]
+    return Origin(shlex.join(typed), commit())
 
 
 def environment(asked: Origin | None = None) -> dict:

@@ -1,7 +1,10 @@
 """Create and find the folders that commands write to."""
 
+import contextlib
 import os
 import re
+import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -10,7 +13,7 @@ from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
-TIME = re.compile(r"^\d{8}-\d{6}-")
+TIME = re.compile(r"^(\d{8}-\d{6})-")
 
 
 def make_folder(path: Path) -> Path:
@@ -31,6 +34,22 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def gone_if_refused(path: Path) -> Iterator[None]:
+    """Create a folder below the results folder, and remove it if a `BadInput` ends the block.
+
+    A folder that was there before is kept.
+    """
+    new = not path.exists()
+    make_folder(path)
+    try:
+        yield
+    except BadInput:
+        if new:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
 def is_of(task: Task, folder: Path) -> bool:
     """Return whether a search was on the task's images, as far as its settings say."""
     path = folder / "settings.json"
@@ -39,10 +58,15 @@ def is_of(task: Task, folder: Path) -> bool:
     return files.read_object(path).get("title") in (None, task.title)  # None in older ones
 
 
-def new_folder(parent: Path, label: str) -> Path:
-    """Create a new folder, named after the time and `label`."""
+def now() -> str:
+    """Return the time, as the names of folders have it."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def new_folder(parent: Path, label: str, when: str | None = None) -> Path:
+    """Create a new folder, named after a time, by default `now`, and `label`."""
     make_folder(parent)
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-{label}"
+    name = f"{when or now()}-{files.on_disk(label)}"
     for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
         try:
             (parent / f"{name}{suffix}").mkdir()
@@ -50,6 +74,12 @@ def new_folder(parent: Path, label: str) -> Path:
         except FileExistsError:
             continue
     raise BadInput(f"argument --results-dir: {parent / name} exists 999 times already")
+
+
+def time_of(name: str) -> str | None:
+    """Return the time in the name of a folder that `new_folder` made."""
+    found = TIME.match(name)
+    return found and found[1]
 
 
 def without_time(name: str) -> str:

@@ -5,7 +5,7 @@ Nothing here imports Keras, so that a list of them appears at once.
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +51,29 @@ def entries(folder: Path) -> list[Entry]:
 
 def without_result(run: Path) -> str:
     """Return why the folder of a training has no metrics.json."""
+    losses = losses_of(run)
+    if failed(losses):
+        return f"failed, the loss became {losses[-1]}"
+    after = f" after {len(losses)} epoch{'s' * (len(losses) > 1)}" if losses else ""
+    return f"interrupted{after}, or still running"
+
+
+def losses_of(run: Path) -> list[float]:
+    """Return the losses of a run's epochs, as far as they are written."""
     try:
-        losses = files.read_history(run / "history.csv")["loss"]
+        return files.read_history(run / "history.csv")["loss"]
     except (BadInput, KeyError):
-        return "interrupted, or still running"
-    failed = losses and not math.isfinite(losses[-1])
-    return f"failed, the loss became {losses[-1]}" if failed else "interrupted"
+        return []
+
+
+def failed(losses: Sequence[float]) -> bool:
+    """Return whether a training ended because its loss became NaN or infinite."""
+    return bool(losses) and not math.isfinite(losses[-1])
+
+
+def ended(run: Path) -> bool:
+    """Return whether a run has a result, or failed for good."""
+    return (run / "metrics.json").exists() or failed(losses_of(run))
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -118,6 +135,8 @@ def _images(settings: dict) -> str:
 
 def _search(folder: Path) -> dict:
     """Return what there is to say about a search."""
+    if not (folder / "settings.json").exists():
+        return {"problem": "it holds no search"}
     settings = files.read_object(folder / "settings.json", "space", "max_epochs", "objective")
     best = {}
     if (folder / "best.json").exists():

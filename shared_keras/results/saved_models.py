@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 
 from shared_keras.errors import BadInput
-from shared_keras.files import read_object, replacing
+from shared_keras.files import read_object, replacing, shown
 from shared_keras.models.portable import portable
 from shared_keras.results import folders
 from shared_keras.systems.spec import SIDE
@@ -41,6 +41,13 @@ def load(task: Task, path: Path) -> keras.Model:
         BadInput: if it is not a model, needs code that Keras does not have, does not map
             28x28 images to classes, or has another number of classes than the task.
     """
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            f"{path}: the encoding of this locale, {error.encoding}, cannot name this file; "
+            "expected a locale with UTF-8, or PYTHONUTF8=1"
+        ) from None
     if path.suffix != ".keras" or not path.is_file():
         raise BadInput(f"{path}: expected a .keras file, got none")
     try:
@@ -157,10 +164,10 @@ def settings(path: Path) -> dict:
 def describe(path: Path) -> str:
     """Return a model's name for messages and folders: its run and seed, or its file."""
     if path.name != MODEL:
-        return path.stem
+        return shown(path.stem)
     parts = path.parent.parts
     run = parts[parts.index("runs") + 1 :] if "runs" in parts else parts[-1:]
-    return "-".join(run)
+    return shown("-".join(run))
 
 
 def titles(paths: Sequence[Path]) -> list[str]:

@@ -14,30 +14,36 @@ STATE = "state.npz"
 OVERHEAD = 4096  # bytes that HDF5 adds to the values of a weight
 
 
-def save(path: Path, model: keras.Model) -> None:
+def save(path: Path, model: keras.Model, **more: np.ndarray) -> None:
     """Write all variables of a training atomically.
 
     Keras's own weight files leave out the seeds of dropout layers, and loading
     them into a new model leaves out the optimizer.
+
+    Args:
+        path: The file.
+        model: The model.
+        more: Further arrays by name, which `load` returns.
     """
     arrays = [keras.ops.convert_to_numpy(v.value) for v in _variables(model)]
     with replacing(path) as temporary:
-        np.savez(temporary, **{str(i): array for i, array in enumerate(arrays)})
+        np.savez(temporary, **{str(i): array for i, array in enumerate(arrays)}, **more)
 
 
-def load(path: Path, model: keras.Model) -> None:
-    """Read what `save` wrote into a model of the same architecture.
+def load(path: Path, model: keras.Model) -> dict[str, np.ndarray]:
+    """Read what `save` wrote into a model of the same architecture; return the further arrays.
 
     Raises:
         ValueError: if the file comes from another architecture.
     """
     with np.load(path, allow_pickle=False) as arrays:
         variables = _variables(model)
-        if len(arrays) != len(variables):
-            raise ValueError(
-                f"{path} holds {len(arrays)} variables, but the model has {len(variables)}"
-            )
-        assign(variables, [arrays[str(i)] for i in range(len(arrays))])
+        more = {name: arrays[name] for name in arrays.files if not name.isdigit()}
+        n = len(arrays) - len(more)
+        if n != len(variables):
+            raise ValueError(f"{path} holds {n} variables, but the model has {len(variables)}")
+        assign(variables, [arrays[str(i)] for i in range(n)])
+    return more
 
 
 def save_weights(path: Path, model: keras.Model) -> None:

@@ -158,16 +158,31 @@ def test_missing_files_are_named_with_the_argument_in_their_order(task, capsys, 
     assert [name.partition("-idx")[0].strip() for name in missing] == list(names)
 
 
-@pytest.mark.parametrize(("words", "code"), [((), 2), (("--help",), 0), (("search",), 2)])
-def test_the_package_alone_lists_its_commands(task, capsys, words, code):
-    assert cli.overview(task, list(words)) == code
+@pytest.mark.parametrize(("words", "code"), [((), 2), (("--help",), 0)])
+def test_the_package_alone_lists_its_commands(task, capsys, monkeypatch, words, code):
+    monkeypatch.setattr(sys, "argv", ["-m", *words])
+    assert cli.package(task) == code
     out, err = capsys.readouterr()
     lines = (err if code else out).splitlines()
     assert (out if code else err) == ""
     assert [line.split()[0] for line in lines[1:]] == list(flags.PARSERS)
     assert max(map(len, lines)) < 80
-    import_path = ["-c", f"import {task.package}.__main__"]
-    assert subprocess.run([sys.executable, *import_path]).returncode == 0
+
+
+def test_the_package_runs_a_command(task, tmp_path):
+    def run(*words):
+        command = [sys.executable, "-m", task.package, *words]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    listed = run("runs", "--results-dir", str(tmp_path))
+    assert (listed.returncode, listed.stderr) == (0, "") and "nothing in" in listed.stdout
+    wrong = run("search", "--quick", "--factor", "3")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith(f"python -m {task.package}.search: error: argument --quick")
+    unknown = run("train", "--epochs", "3")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith(f"python -m {task.package}: error: expected one of the comm")
+    assert unknown.stderr.endswith("runs, got 'train'\n") and unknown.stderr.count("\n") == 1
 
 
 def test_too_many_classes(task, capsys, tmp_path, small):

@@ -176,7 +176,7 @@ def test_ctrl_c_keeps_what_is_finished(small_dirs, tmp_path):
     rest, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err
     ended = list(tmp_path.rglob("metrics.json"))
-    said = int(re.search(r"Stopped after (\d) of 9 runs", rest)[1])
+    said = int(re.search(r"(\d) of 9 runs have ended; the same command resumes", rest)[1])
     assert 1 <= said <= len(ended) <= said + 2  # two workers may have been about to tell
     assert all(result(path.parent) for path in ended)
     assert not list(tmp_path.rglob(".*"))

@@ -93,7 +93,7 @@ def test_a_timeout_before_the_first_trial_is_said_in_a_sentence(user, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(Hyperband, "search", lambda *args, **words: real(*args, **words | ZERO))
         said = user.search("--timeout", "1", "--max-trials", "1", code=1)
-    assert said.strip().endswith("error: no trial completed; time was up")
+    assert said.strip().endswith("no trial completed; time was up; a longer --timeout resumes")
     assert "Traceback" not in said and not (user.folder / "best.json").exists()
     assert "Winner: trial 0000" in user.search("--max-trials", "1")
 

@@ -88,13 +88,17 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     digest = datasets.digest(*datasets.load(user.task, str(user.data)))
     found, before, _ = recipe_runs.collect(user.task, user.folder("runs"), digest)
     key = (RECIPE[user.task.name], "ours")
-    assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == 0
+    assert sorted(result["seed"] for result in found[key]) == [0, 1] and not before
     other = User(user.task, user.data, tmp_path)
     words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
     other.run(capsys, "retrain", *words)
-    assert recipe_runs.collect(user.task, other.folder("runs"), digest) == ({}, 1, [])
-    assert recipe_runs.collect(user.task, user.folder("runs"), "other images").found == {}
-    assert "1 run of a recipe ignored" in other.run(capsys, "compare")
+    (run,) = other.folder("runs").iterdir()
+    why = f"epochs 1 instead of {user.task.recipes[RECIPE[user.task.name]].epochs}"
+    assert recipe_runs.collect(user.task, other.folder("runs"), digest) == ({}, {run.name: why}, [])
+    elsewhere = recipe_runs.collect(user.task, user.folder("runs"), "other images")
+    assert elsewhere.found == {} and set(elsewhere.ignored.values()) == {"other images"}
+    said = f"ignored: {run.name}, which is not its recipe as published: {why}"
+    assert said in other.run(capsys, "compare")
 
 
 def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):

@@ -71,7 +71,7 @@ def test_what_is_there_newest_first(tmp_path, capsys):
     assert "trial 0003 of your search mine" in found["seeds"].what
     assert "2 of 2 seeds" in found["seeds"].what and "on Wardrobe" in found["seeds"].what
     assert found["nan"].problem == "failed, the loss became nan"
-    assert found["cut"].problem == "interrupted"
+    assert found["cut"].problem == "interrupted after 1 epoch, or still running"
     assert found["damaged"].problem.startswith("damaged: ")
     assert found["old"].test == (0.5,) and found["old"].what.startswith("recipe dense")
     assert found["mine"].validation == (0.25,) and "5 of 6 trials" in found["mine"].what

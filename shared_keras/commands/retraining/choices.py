@@ -1,8 +1,10 @@
 """What `retrain` trains: a trial of a search, or recipes."""
 
 import dataclasses
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared_keras import files
 from shared_keras.errors import BadInput
@@ -95,7 +97,9 @@ def _of_search(task: Task, args) -> Choice:
     searched = None
     if score is not None and "objective" in best:
         confirmed = best.get("confirmed") if trial == best["trial"] else None
-        searched = SearchScore(trial, best["objective"], score, epochs_of(values), confirmed)
+        seconds = _seconds_per_epoch(folder / f"trial_{trial}" / "history.csv")
+        epochs = epochs_of(values)
+        searched = SearchScore(trial, best["objective"], score, epochs, confirmed, seconds)
     return Choice(
         label=f"{label}-{best['space']}",
         source=f"trial {trial} of {searches.describe(task, folder)}",
@@ -107,6 +111,14 @@ def _of_search(task: Task, args) -> Choice:
         search=files.read_object(folder / "settings.json", "data"),
         searched=searched,
     )
+
+
+def _seconds_per_epoch(history: Path) -> float | None:
+    """Return what an epoch of a trial took, if its history can be read."""
+    try:
+        return statistics.median(files.read_history(history)["seconds"])
+    except (BadInput, KeyError, TypeError, statistics.StatisticsError):
+        return None
 
 
 def _with_flags(choice: Choice, args) -> Choice:

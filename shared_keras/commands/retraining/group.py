@@ -7,13 +7,16 @@ from pathlib import Path
 from shared_keras import devices, files
 from shared_keras.commands.retraining.choices import Choice
 from shared_keras.commands.retraining.training_job import Job
+from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
-from shared_keras.results import folders
-from shared_keras.results.settings import RunSettings, penalised
+from shared_keras.results import folders, overview
+from shared_keras.results.settings import RunSettings, penalised, read_settings, write_settings
 from shared_keras.systems.recipe import Replay
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
+
+SETTINGS, METRICS, SUMMARY = "settings.json", "metrics.json", "summary.json"
 
 
 @dataclass
@@ -31,9 +34,10 @@ class Group:
         digest: Digest of the images.
         protocol: A line about their split.
         runs: Where the folders of runs are.
-        folder: The folder of this group, once it has begun.
+        folder: The folder of this group, once it has one.
         results: The contents of metrics.json by seed.
-        left: How many runs have not ended.
+        left: The seeds of the runs that have not ended.
+        resumed: Whether its folder was there before.
     """
 
     task: Task
@@ -48,10 +52,11 @@ class Group:
     runs: Path
     folder: Path | None = None
     results: dict[int, Mapping] = field(default_factory=dict)
-    left: int = field(init=False)
+    left: list[int] = field(init=False)
+    resumed: bool = False
 
     def __post_init__(self):
-        self.left = len(self.seeds)
+        self.left = list(self.seeds)
 
     @property
     def what(self) -> str:
@@ -78,26 +83,81 @@ class Group:
         """Return how long a run takes, in no particular unit."""
         return self.choice.epochs * self.system.multiplications()
 
-    def begin(self) -> None:
-        """Create the folder, and say what is trained."""
-        label = "twin-" * self.torch + self.choice.label
-        self.folder = folders.new_folder(self.runs, label)
-        title = self.task.title
+    @property
+    def label(self) -> str:
+        """What the name of its folder says."""
+        return "twin-" * self.torch + self.choice.label
+
+    def create(self, when: str) -> None:
+        """Create the folder, with the settings of each run.
+
+        Args:
+            when: The time in its name.
+        """
+        self.folder = folders.new_folder(self.runs, self.label, when)
+        for seed in self.seeds:
+            folder = folders.make_folder(self.place(seed))
+            write_settings(folder / SETTINGS, self.settings(seed))
+
+    def is_in(self, folder: Path) -> bool:
+        """Return whether a folder holds runs with the same settings and seeds."""
+        found = sorted(path.relative_to(folder) for path in folder.rglob(SETTINGS))
+        mine = {self.place(seed, Path()) / SETTINGS: seed for seed in self.seeds}
+        if found != sorted(mine):
+            return False
+        try:
+            held = {path: read_settings(RunSettings, folder / path) for path in mine}
+        except BadInput:  # damaged, or of a later version
+            return False
+        return all(held[path] == self.settings(seed) for path, seed in mine.items())
+
+    def left_in(self, folder: Path) -> list[int]:
+        """Return the seeds of those runs in a folder that have not ended."""
+        return [seed for seed in self.seeds if not overview.ended(self.place(seed, folder))]
+
+    def unfinished_in(self, folder: Path) -> bool:
+        """Return whether something is left to do in a folder."""
+        done = any((self.place(seed, folder) / METRICS).exists() for seed in self.seeds)
+        summed = len(self.seeds) == 1 or not done or (folder / SUMMARY).exists()
+        return bool(self.left_in(folder)) or not summed
+
+    def take_up(self, folder: Path) -> None:
+        """Go on in a folder that was interrupted.
+
+        Raises:
+            BadInput: if a result in it is damaged.
+        """
+        self.folder, self.left, self.resumed = folder, self.left_in(folder), True
+        for seed in self.seeds:
+            if (path := self.place(seed) / METRICS).exists():
+                self.results[seed] = files.read_object(path, "validation", "test")
+            files.sweep(self.place(seed))
+
+    def introduce(self) -> None:
+        """Say what is trained, and how long that takes."""
+        choice, title = self.choice, self.task.title
         say(f"{title}: {self.choice.source}" + ", as PyTorch twin" * self.torch)
         say(self.protocol)
+        seconds = choice.searched.seconds if choice.searched else None
+        run_report.length(choice.epochs, choice.patience, choice.monitor, seconds)
         run_report.other_images("the search used", self.choice.search, title, self.digest)
         if self.penalised:
             say("the losses of the epochs include the L2 penalty; those in metrics.json do not")
 
-    def place(self, seed: int) -> Path:
-        """Return the folder of a run."""
-        return self.folder if len(self.seeds) == 1 else self.folder / f"seed-{seed}"
+    def place(self, seed: int, folder: Path | None = None) -> Path:
+        """Return the folder of a run, in this group's folder or another."""
+        folder = folder or self.folder
+        return folder if len(self.seeds) == 1 else folder / f"seed-{seed}"
 
-    def job(self, seed: int) -> Job:
-        """Return a run as a job, and create its folder."""
+    def job(self, seed: int, pause_after: float | None = None) -> Job:
+        """Return a run as a job. See `Job` for `pause_after`."""
+        return Job(self.settings(seed), self.system, self.place(seed).absolute(), pause_after)
+
+    def settings(self, seed: int) -> RunSettings:
+        """Return what decides a run."""
         choice, system = self.choice, self.system
         replay = choice.system if isinstance(choice.system, Replay) else None
-        settings = RunSettings(
+        return RunSettings(
             task=self.task.name,
             source=choice.source,
             framework=self.framework,
@@ -117,7 +177,6 @@ class Group:
             title=self.task.title,
             classes=list(self.task.classes),
         )
-        return Job(settings, system, folders.make_folder(self.place(seed)).absolute())
 
     def finish(self) -> None:
         """Say what all runs reached, and write it if there are several."""
@@ -131,5 +190,5 @@ class Group:
         if choice.searched and choice.search["data"] == self.digest:
             run_report.beside_search(results, choice.searched)
         if len(self.seeds) > 1:
-            files.write_json(self.folder / "summary.json", run_report.summary(results))
-            say(f"wrote {self.folder / 'summary.json'}")
+            files.write_json(self.folder / SUMMARY, run_report.summary(results))
+            say(f"wrote {self.folder / SUMMARY}")

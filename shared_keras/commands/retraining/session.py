@@ -8,20 +8,24 @@ from typing import NamedTuple
 import keras
 
 from shared_keras import files
-from shared_keras.commands.retraining import training_job
+from shared_keras.commands.retraining import kept, training_job, unfinished
 from shared_keras.commands.retraining.choices import choose
 from shared_keras.commands.retraining.group import Group
+from shared_keras.commands.retraining.kept import Paused
 from shared_keras.commands.retraining.training_job import Failed, Job, Shared
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.errors import RunFailed
+from shared_keras.errors import RunFailed, of_file, sentence
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.runs_progress import Running, RunsProgress
+from shared_keras.results import overview
 from shared_keras.results.environment import origin
 from shared_keras.task import Task
 from shared_keras.training import current_epoch
+
+PAUSE = 60  # seconds
 
 
 def run(task: Task, args, pool: Pool | None) -> None:
@@ -61,18 +65,21 @@ def run(task: Task, args, pool: Pool | None) -> None:
         for choice in choices
     ]
     shared = Shared(task, *images, origin())
-    if pool is None:
-        _run_here(shared, *groups)
-    else:
-        _Session(shared, groups).run(pool)
+    with unfinished.take_up_or_create(groups):
+        if pool is None:
+            _run_here(shared, *groups)
+        else:
+            _Session(shared, groups).run(pool)
 
 
 def _run_here(shared: Shared, group: Group) -> None:
     """Do a single run, and print a line after each epoch."""
-    group.begin()
+    group.introduce()
     (seed,) = group.seeds
     say(f"seed {seed}")
     job = group.job(seed)
+    if group.resumed:
+        say(f"resuming {group.folder}, {_epochs(job)}")
 
     def after_epoch(epoch, logs):
         run_report.epoch(epoch + 1, job.settings.epochs, logs)
@@ -80,9 +87,24 @@ def _run_here(shared: Shared, group: Group) -> None:
     try:
         group.results[seed] = training_job.run(shared, job, after_epoch)
     except RunFailed as error:
+        kept.forget(group.folder)
         raise RunFailed(_reason(error, group.folder)) from None
+    except BaseException as error:
+        files.sweep(group.folder)
+        left = f"{group.folder} is left, {_epochs(job)}; the same command resumes from there"
+        if of_file(error):
+            raise RunFailed(f"{sentence(error)}; {left}") from None
+        say(left)
+        raise
+    kept.forget(group.folder)
     run_report.finished(group.results[seed], group.folder)
     group.finish()
+
+
+def _epochs(job: Job) -> str:
+    """Say how many epochs of a run have been kept."""
+    losses = overview.losses_of(job.folder)
+    return f"where {len(losses) or 'none'} of {job.settings.epochs} epochs have been kept"
 
 
 class _Begun(NamedTuple):
@@ -92,12 +114,18 @@ class _Begun(NamedTuple):
 
 
 class _Session:
-    """Runs of several groups on workers: those that take longest begin first."""
+    """Runs of several groups on workers: those that take longest begin first.
+
+    On workers that do not see our files, a run pauses each minute, brings back what it has, and
+    resumes on the next worker.
+    """
 
     def __init__(self, shared: Shared, groups: list[Group]):
         self.shared, self.groups = shared, sorted(groups, key=Group.cost, reverse=True)
-        self.total, self.ended = sum(len(group.seeds) for group in groups), 0
+        self.total = sum(len(group.seeds) for group in groups)
+        self.ended = self.total - sum(len(group.left) for group in groups)
         self.begun: dict[Job, _Begun] = {}
+        self.paused: list[Job] = []
         self.failures: list[str] = []
         self.progress = RunsProgress(shared.task.title, self.total)
 
@@ -107,45 +135,78 @@ class _Session:
         Raises:
             RunFailed: at the end, if some failed; or if there are no workers for too long.
         """
-        say(f"{_count(self.total, 'run')} on {_count(pool.size(), 'worker')} of one thread each")
-        told = {"report": self._report, "say": say}
+        left = self.total - self.ended
+        say(f"{_count(left, 'run')} on {_count(pool.size(), 'worker')} of one thread each")
+        if any(group.resumed for group in self.groups):
+            say(f"resuming: {self.ended} of {_count(self.total, 'run')} had ended before")
+        self._tell_before()
+        jobs = self._jobs(None if pool.shares_files else PAUSE)
+
+        def choose(idle):
+            job = self.paused.pop(0) if self.paused else next(jobs, None)
+            return None if job is None else (idle[0], job)
+
         try:
             with self.progress, pool.claimed():
-                job_pool.run_all(
+                job_pool.run(
                     pool,
                     self.shared,
                     training_job.work,
-                    self._jobs(),
-                    self._end,
+                    choose,
+                    lambda worker, job, result: self._end(job, result),
                     lambda: self.ended < self.total,
-                    **told,
+                    report=self._report,
+                    say=say,
                 )
-        except BaseException:
+        except BaseException as error:
             for job in self.begun:
                 current_epoch.forget(job.folder)
                 files.sweep(job.folder)
-            if self.begun:
-                kept = ", which are kept" * bool(self.ended)
-                say(f"Stopped after {self.ended} of {self.total} runs{kept}.")
+            left = f"{self.ended} of {_count(self.total, 'run')} have ended; the same command "
+            left += "resumes the others"
+            if of_file(error):
+                raise RunFailed(f"{sentence(error)}; {left}") from None
+            say(left)
             raise
         if self.failures:
             told = "; ".join(self.failures)
+            if any(group.left_in(group.folder) for group in self.groups):
+                told += "; the same command resumes what has no result"
             raise RunFailed(f"{len(self.failures)} of {self.total} runs failed: {told}")
 
-    def _jobs(self) -> Iterator[Job]:
+    def _tell_before(self) -> None:
+        """Finish the groups whose runs have all ended, and note what failed in them."""
         for group in self.groups:
-            group.begin()
             for seed in group.seeds:
-                job = group.job(seed)
+                if seed not in group.left and seed not in group.results:
+                    place = group.place(seed)
+                    why = _reason(overview.without_result(place), place)
+                    self.failures.append(f"{group.name(seed)}: {why}")
+            if not group.left:
+                group.finish()
+
+    def _jobs(self, pause_after: float | None) -> Iterator[Job]:
+        for group in self.groups:
+            if group.left:
+                group.introduce()
+            for seed in list(group.left):
+                job = group.job(seed, pause_after)
                 self.begun[job] = _Begun(group, seed, time.monotonic())
                 yield job
 
-    def _end(self, job: Job, result: dict | Failed | job_pool.Died) -> None:
+    def _end(self, job: Job, result: dict | Failed | Paused | job_pool.Died) -> None:
         """Print the result of a run, and that of its group once all of it have ended."""
+        if isinstance(result, Paused):
+            current_epoch.tell(job.folder, len(overview.losses_of(job.folder)))
+            self.paused.append(job)
+            return
         group, seed, since = self.begun.pop(job)
         name, place = group.name(seed), group.place(seed)
         self.ended += 1
         files.sweep(job.folder)  # of a worker that died and was replaced
+        current_epoch.forget(job.folder)
+        if overview.ended(job.folder):
+            kept.forget(job.folder)
         count = f"{self.ended}/{self.total}  {name}"
         if isinstance(result, dict):
             group.results[seed] = result
@@ -155,8 +216,8 @@ class _Session:
             reason = _reason(result.reason if isinstance(result, Failed) else result, place)
             self.failures.append(f"{name}: {reason}")
             say(f"{count}: failed, {reason}")
-        group.left -= 1
-        if group.left == 0:
+        group.left.remove(seed)
+        if not group.left:
             group.finish()
 
     def _report(self) -> None:

@@ -12,16 +12,18 @@ import keras
 import numpy as np
 
 from shared_keras import files, keras_settings, training
+from shared_keras.commands.retraining import kept
+from shared_keras.commands.retraining.kept import Paused
 from shared_keras.data import splits
 from shared_keras.data.datasets import Images
-from shared_keras.errors import RunFailed, one_line
+from shared_keras.errors import BadInput, RunFailed, sentence
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.models.metrics import precisions
 from shared_keras.reporting.pictures import plots
 from shared_keras.results import saved_models
 from shared_keras.results.environment import Origin, environment
 from shared_keras.results.scores import predict_probabilities, score_images
-from shared_keras.results.settings import RunSettings, penalised, write_settings
+from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
 from shared_keras.training import current_epoch
@@ -55,16 +57,19 @@ class Job:
     Attributes:
         settings: What determines it; written to settings.json.
         system: The system.
-        folder: Where it leaves settings, history, curves, model and metrics; absolute.
+        folder: Where it leaves environment, history, curves, model and metrics; absolute.
+        pause_after: Seconds after which it pauses, so that a worker that does not see our files
+            brings back what it has; or None.
     """
 
     settings: RunSettings
     system: System
     folder: Path
+    pause_after: float | None = None
 
     def needs(self) -> list[Path]:
-        """Return the files that it reads: none."""
-        return []
+        """Return the files that it reads: what it left when it was interrupted."""
+        return kept.needed(self.folder)
 
     def moved(self, root: Path) -> "Job":
         """Return the same job with its folder below another root."""
@@ -80,15 +85,17 @@ class Failed:
     reason: str
 
 
-def work(shared: Shared, job: Job) -> dict | Failed:
+def work(shared: Shared, job: Job) -> dict | Failed | Paused:
     """Do in a worker what `run` does, without a word; a file tells which epoch has ended."""
     keras_settings.apply(shared.keras_settings | {"interactive_logging": False})
     try:
         return run(shared, job, lambda epoch, _: current_epoch.tell(job.folder, epoch + 1))
-    except RunFailed as error:
+    except Paused as pause:
+        return pause
+    except (BadInput, RunFailed) as error:
         return Failed(str(error))
     except Exception as error:  # another run may succeed
-        return Failed(one_line(error))
+        return Failed(sentence(error))
     finally:
         current_epoch.forget(job.folder)
 
@@ -96,7 +103,7 @@ def work(shared: Shared, job: Job) -> dict | Failed:
 def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
     """Train a model, restore its best epoch if early stopping is on, and evaluate it.
 
-    The test images are read once, at the end.
+    A training that was interrupted is resumed. The test images are read once, at the end.
 
     Args:
         shared: What all runs have in common.
@@ -108,15 +115,16 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
 
     Raises:
         RunFailed: if the loss becomes NaN or infinite.
+        BadInput: if what was kept of an interrupted training cannot be read.
+        Paused: if it is to pause.
     """
     task, settings, folder = shared.task, job.settings, job.folder
     split = splits.split(task, shared.train, shared.test, settings.split)
-    write_settings(folder / "settings.json", settings)
     files.write_json(folder / "environment.json", environment(shared.origin))
     train = {"keras": _train_port, "pytorch": _train_twin}[settings.framework]
     started = time.perf_counter()
     trained = train(job, split, after_epoch)
-    seconds = time.perf_counter() - started
+    seconds = trained.seconds_before + time.perf_counter() - started
     history = trained.history
     files.write_figure(
         folder / "history.png",
@@ -128,11 +136,13 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
         ),
     )
     saved_models.save(trained.model, folder / saved_models.MODEL)
+    stopped = len(history["loss"]) < settings.epochs
     result = {
         "seed": settings.seed,
         "best_epoch": trained.best_epoch,
         "epochs_trained": len(history["loss"]),
-        "stopped_early_by": None if settings.patience is None else settings.monitor,
+        "restored_by": None if settings.patience is None else settings.monitor,
+        "stopped_early_by": settings.monitor if stopped else None,
         "seconds": seconds,
         "seconds_per_epoch": statistics.median(history["seconds"]),
         "parameters": trained.model.count_params(),
@@ -144,12 +154,21 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
 
 
 class _Trained(NamedTuple):
-    """A trained model; `probabilities` takes raw images, (n, 28, 28)."""
+    """A trained model.
+
+    Attributes:
+        model: The model.
+        probabilities: Takes raw images, (n, 28, 28).
+        history: Its history.
+        best_epoch: The epoch whose weights it has, from 1.
+        seconds_before: What its training took until it was interrupted.
+    """
 
     model: keras.Model
     probabilities: Callable[[np.ndarray], np.ndarray]
     history: dict[str, list[float]]
     best_epoch: int
+    seconds_before: float
 
 
 class _Epochs(keras.callbacks.Callback):
@@ -172,7 +191,7 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
     training.seed_layers(settings.seed)
     watched = precisions(len(settings.classes)) if "precision" in settings.monitor else ["accuracy"]
     model = keras_model(job.system, watched)
-    # _Epochs comes first, because the History callback, which comes last, records its seconds.
+    # _Epochs comes first, because what comes last records its seconds.
     callbacks = [
         _Epochs(after_epoch),
         *schedule_callbacks(job.system),
@@ -184,19 +203,26 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
             settings.monitor, mode="max", patience=settings.patience, restore_best_weights=True
         )
         callbacks.append(stopper)
-    history = training.fit(
-        model,
-        split.train.x,
-        split.train.y,
-        validation_data=(split.validation.x, split.validation.y),
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        callbacks=callbacks,
-        seed=settings.seed,
-    ).history
+    course = kept.OfPort(job.folder, stopper, job.pause_after)
+    course.take_up(model)
+    if not course.over:
+        training.fit(
+            model,
+            split.train.x,
+            split.train.y,
+            validation_data=(split.validation.x, split.validation.y),
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            initial_epoch=course.epochs,
+            callbacks=[*callbacks, course],
+            seed=settings.seed,
+        )
+    history = course.history
     _keep(history, job.folder)
-    best = len(history["loss"]) if stopper is None else stopper.best_epoch + 1
-    return _Trained(model, lambda x: predict_probabilities(model, x), history, best)
+    best = course.epochs if stopper is None else stopper.best_epoch + 1
+    return _Trained(
+        model, lambda x: predict_probabilities(model, x), history, best, course.seconds_before
+    )
 
 
 def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
@@ -205,6 +231,8 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
     from shared_keras.pytorch import twin, weights  # need the `torch` extra
 
     settings = job.settings
+    course = kept.OfTwin(job.folder, job.pause_after)
+    course.take_up()
     network, history, best = twin.fit(
         job.system,
         split.train,
@@ -214,18 +242,26 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
         patience=settings.patience,
         seed=settings.seed,
         after_epoch=after_epoch,
+        resumed=course.state,
+        keep=course.after_epoch,
     )
     _keep(history, job.folder)
     with files.replacing(job.folder / saved_models.CHECKPOINT) as temporary:
         torch.save(network.state_dict(), temporary)
     model = keras_model(job.system)
     weights.load(model, network.state_dict())
-    return _Trained(model, lambda x: twin.probabilities(job.system, network, x), history, best + 1)
+    return _Trained(
+        model,
+        lambda x: twin.probabilities(job.system, network, x),
+        history,
+        best + 1,
+        course.seconds_before,
+    )
 
 
 def _keep(history, folder: Path) -> None:
     """Write the history, and fail on a non-finite loss."""
-    files.write_history(folder / "history.csv", history)
+    files.write_history(folder / kept.HISTORY, history)
     for epoch, loss in enumerate(history["loss"], 1):
         if not math.isfinite(loss):
             raise RunFailed(f"the loss became {loss} in epoch {epoch}")

@@ -1,7 +1,6 @@
 """What a worker process does: train one trial, from where its parent stopped."""
 
 import copy
-import errno
 import math
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import keras
 from keras_tuner import errors
 
 from shared_keras import files, keras_settings, training
-from shared_keras.errors import one_line
+from shared_keras.errors import NO_ROOM, one_line
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import (
@@ -31,7 +30,6 @@ from shared_keras.training import current_epoch
 from shared_keras.training.current_epoch import CurrentEpoch
 
 FATAL = (NotLogged, saved.NotSaved, errors.FatalError)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 HISTORY = "history.csv"
 
 

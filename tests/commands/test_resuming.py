@@ -1,0 +1,276 @@
+"""A retraining that is interrupted goes on as if it had not been, bit by bit."""
+
+import dataclasses
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from shared_keras import cli, files
+from shared_keras.commands.retraining import kept, session
+from shared_keras.processes import lock
+from shared_keras.reporting import run_report
+from shared_keras.results import saved_models
+from tests.commands.test_interruption import KILLS, hear_ctrl_c
+from tests.commands.test_retraining import ROOT, result
+from tests.conftest import FASHION, MNIST, long
+
+# Dropout, batch norm and a rate that moves with each epoch; with each batch; images that are
+# turned and moved at random.
+COURSES = [(MNIST, "mlp", ()), (FASHION, "pytorch-7", ()), (FASHION, "cnn", ("--patience", "2"))]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C at a chosen moment."""
+
+
+class Retrainer:
+    """A user who retrains on small data, into one results folder per name."""
+
+    def __init__(self, task, data, parent, capsys):
+        self.task, self.data, self.parent, self.capsys = task, data, parent, capsys
+
+    def places(self, name):
+        return ["--data-dir", str(self.data), "--results-dir", str(self.parent / name)]
+
+    def run(self, name, *words):
+        self.capsys.readouterr()
+        code = cli.main(self.task, "retrain", [*map(str, words), *self.places(name)])
+        self.said = self.capsys.readouterr()
+        return code
+
+    def folders(self, name):
+        return sorted((self.parent / name / self.task.name / "runs").iterdir())
+
+    def only(self, name):
+        (folder,) = self.folders(name)
+        return folder
+
+
+@pytest.fixture
+def user(small_dirs, tmp_path, capsys):
+    return lambda task: Retrainer(task, small_dirs[task.name], tmp_path, capsys)
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Interrupt the next training after an epoch, before that is kept."""
+
+    def after(number):
+        def stop(epoch, epochs, logs):
+            if epoch == number:
+                monkeypatch.setattr(run_report, "epoch", lambda *_: None)
+                raise Interrupted
+
+        monkeypatch.setattr(kept, "SHARE", 1)  # keep each epoch
+        monkeypatch.setattr(run_report, "epoch", stop)
+
+    return after
+
+
+def visible(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("task", "recipe", "more"), COURSES, ids=lambda v: getattr(v, "name", v))
+@pytest.mark.parametrize("way", ["keras", pytest.param("torch", marks=long)])
+def test_bit_by_bit(user, interrupt, task, recipe, more, way):
+    if way == "torch":
+        pytest.importorskip("torch")
+    user = user(task)
+    words = ["--recipe", recipe, "--epochs", 5, *more, *["--torch"] * (way == "torch")]
+    assert user.run("whole", *words) == 0, user.said.err
+    for number in (3, 4):
+        interrupt(number)
+        assert user.run("cut", *words) == 130
+        folder = user.only("cut")
+        assert f"{folder} is left, where {number - 1} of 5 epochs have been kept" in user.said.out
+        assert user.said.err.endswith("stopped by Ctrl-C\n")
+        assert "metrics.json" not in visible(folder)
+        assert len(files.read_history(folder / "history.csv")["loss"]) == number - 1
+    assert user.run("cut", *words) == 0
+    assert f"resuming {folder}, where 3 of 5 epochs have been kept" in user.said.out
+    assert result(user.only("cut")) == result(user.only("whole"))
+    assert visible(user.only("cut")) == visible(user.only("whole"))
+
+    assert user.run("cut", *words) == 0  # it is finished, so this is a new run
+    assert len(user.folders("cut")) == 2
+
+
+@pytest.mark.parametrize("way", ["keras", "torch"])
+def test_early_stopping_remembers_what_it_has_seen(user, interrupt, way):
+    """Interrupted after its best epoch, and again when it has just stopped."""
+    if way == "torch":
+        pytest.importorskip("torch")
+    user = user(MNIST)
+    words = ["--recipe", "mlp", "--epochs", 60, "--patience", 2, *["--torch"] * (way == "torch")]
+    assert user.run("whole", *words) == 0
+    metrics = files.read_json(user.only("whole") / "metrics.json")
+    assert metrics["epochs_trained"] < 60 and metrics["stopped_early_by"] == "val_accuracy"
+    interrupt(metrics["epochs_trained"])  # its best epoch is two before
+    assert user.run("cut", *words) == 130
+    assert user.run("cut", *words) == 0
+    assert result(user.only("cut")) == result(user.only("whole"))
+
+
+def test_what_was_trained_is_not_trained_again(user, interrupt, monkeypatch):
+    """It is interrupted while it saves the model of an early stopping."""
+    user = user(MNIST)
+    words = ["--recipe", "mlp", "--epochs", 60, "--patience", 1]
+    assert user.run("whole", *words) == 0
+    interrupt(0)
+
+    def stop(*_):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saved_models, "save", stop)
+        assert user.run("cut", *words) == 130
+    interrupt(1)  # would stop it
+    assert user.run("cut", *words) == 0
+    assert "epoch 1/" not in user.said.out
+    assert result(user.only("cut")) == result(user.only("whole"))
+
+
+def test_other_settings_and_a_run_under_way_are_left_alone(user, interrupt):
+    user = user(MNIST)
+    words = ["--recipe", "dense", "--epochs", 2]
+    interrupt(2)
+    assert user.run("cut", *words) == 130
+    folder = user.only("cut")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert user.run("cut", *words, "--seed", 1) == 0
+    assert user.run("cut", *words, "--runs", 2, "--workers", 1) == 0
+    with lock.of(folder):
+        assert user.run("cut", *words) == 0
+    (folder / lock.FILE).unlink()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(user.folders("cut")) == 4
+    assert user.run("cut", *words) == 0
+    assert f"resuming {folder}" in user.said.out and len(user.folders("cut")) == 4
+
+
+def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
+    """Interrupted when the first of three has ended; `runs` knows that there are three."""
+    user = user(MNIST)
+    words = ["--recipe", "dense", "--epochs", 2, "--runs", 3, "--workers", 1]
+    assert user.run("whole", *words) == 0
+    whole = {path.name: result(path) for path in user.only("whole").glob("seed-*")}
+
+    finished = run_report.finished
+
+    def stop(*args):
+        finished(*args)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_report, "finished", stop)
+        assert user.run("cut", *words) == 130
+    assert "1 of 3 runs have ended; the same command resumes the others" in user.said.out
+    folder = user.only("cut")
+    (done,) = folder.glob("*/metrics.json")
+    written = done.stat().st_mtime_ns
+    assert cli.main(MNIST, "runs", user.places("cut")[2:]) == 0
+    assert "1 of 3 seeds" in user.capsys.readouterr().out
+
+    assert user.run("cut", *words) == 0
+    assert "2 runs on 1 worker of one thread each\n" in user.said.out
+    assert "resuming: 1 of 3 runs had ended before" in user.said.out
+    assert "recipe dense, 3 of 3 seeds" in user.said.out
+    assert done.stat().st_mtime_ns == written
+    assert {path.name: result(path) for path in user.only("cut").glob("seed-*")} == whole
+    assert files.read_json(folder / "summary.json")["n"] == 3
+
+
+def test_of_all_recipes_those_that_ended_are_kept(user, monkeypatch):
+    names = ("dense", "mlp")
+    task = dataclasses.replace(MNIST, recipes={name: MNIST.recipes[name] for name in names})
+    user = user(task)
+    words = ["--recipe", "all", "--epochs", 1, "--workers", 1]
+    finished = run_report.finished
+
+    def stop(*args):
+        finished(*args)
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_report, "finished", stop)
+        assert user.run("cut", *words) == 130
+    assert len(user.folders("cut")) == 2
+    assert user.run("cut", *words) == 0
+    assert "1 run on 1 worker" in user.said.out
+    assert len(user.folders("cut")) == 2
+    assert all((folder / "metrics.json").exists() for folder in user.folders("cut"))
+
+
+def test_what_failed_for_good_is_not_resumed(user):
+    recipe = MNIST.recipes["mlp"]
+    wild = dataclasses.replace(recipe.system.optimizer, learning_rate=1e30, schedule=None)
+    system = dataclasses.replace(recipe.system, optimizer=wild)
+    user = user(
+        dataclasses.replace(MNIST, recipes={"wild": dataclasses.replace(recipe, system=system)})
+    )
+    for count in (1, 2):
+        assert user.run("nan", "--recipe", "wild", "--epochs", 2) == 1
+        assert len(user.folders("nan")) == count
+    assert not list(user.parent.rglob(kept.PORT))
+
+
+def test_a_damaged_state_is_one_sentence(user, interrupt):
+    user = user(MNIST)
+    words = ["--recipe", "dense", "--epochs", 3]
+    interrupt(3)
+    assert user.run("cut", *words) == 130
+    path = user.only("cut") / kept.PORT
+    path.write_bytes(path.read_bytes()[:999])
+    assert user.run("cut", *words) == 2
+    assert user.said.err.count("\n") == 1
+    assert f"error: {path}: expected what an interrupted training left" in user.said.err
+
+
+@pytest.mark.parametrize("framework", ["keras", "torch"])
+def test_a_cluster_brings_home_what_it_has(user, monkeypatch, framework):
+    """Each run pauses after each epoch, and resumes on whichever worker is idle."""
+    pytest.importorskip("ray")
+    pytest.importorskip("torch")
+    user = user(MNIST)
+    words = ["--recipe", "mlp", "--epochs", 3, "--runs", 2, *["--torch"] * (framework == "torch")]
+    assert user.run("here", *words, "--workers", 1) == 0
+    monkeypatch.setattr(session, "PAUSE", 0)
+    told = []
+    monkeypatch.setattr(session.current_epoch, "tell", lambda folder, epoch: told.append(epoch))
+    assert user.run("there", *words, "--cluster", "local", "--workers", 1) == 0, user.said.err
+    assert sorted(told) == [1, 1, 2, 2]
+    for seed in ("seed-0", "seed-1"):
+        assert result(user.only("there") / seed) == result(user.only("here") / seed)
+        assert visible(user.only("there") / seed) == visible(user.only("here") / seed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_killed_at_any_moment(user, number, moment):
+    user, chance = user(MNIST), random.Random(moment)
+    words = ["--recipe", "mlp", "--epochs", 12, "--runs", 3, "--workers", 2]
+    assert user.run("whole", *words) == 0
+    command = [sys.executable, "-m", "mnist_keras.retrain", *map(str, words), *user.places("cut")]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c
+    )
+    runs = user.parent / "cut" / MNIST.name / "runs"
+    while process.poll() is None and not list(runs.rglob(kept.PORT)):
+        time.sleep(0.1)
+    try:
+        process.wait(timeout=chance.uniform(0, 1))
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert b"Traceback" not in err
+    assert user.run("cut", *words) == 0
+    assert "resuming" in user.said.out
+    folder = user.only("cut")
+    for seed in ("seed-0", "seed-1", "seed-2"):
+        assert result(folder / seed) == result(user.only("whole") / seed)
+    assert not list(folder.rglob(".*")) and not list(folder.rglob(kept.PORT))
