@@ -15,8 +15,9 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.comparisons import winner_runs
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Collected, collect, score_of
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Ignored, collect, score_of
 from shared_keras.data import datasets, own_data
+from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import grid, ladder
 from shared_keras.results import folders
@@ -24,6 +25,7 @@ from shared_keras.systems.recipe import Recipe
 from shared_keras.task import Task
 
 YOURS = "*"  # marks the user's own runs
+MOST = 4  # settings that are named of a run that the table leaves out
 WIDE = 116  # columns of a terminal that has room for the whole table
 
 
@@ -46,7 +48,7 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     own = yours.found | won.found
     found = committed | own
     if task.own and not found:
-        _ignored(yours)
+        _ignored(yours.ignored, runs)
         say(
             f"no recipe has been trained with its own settings on the images of {task.title}; "
             f"`python -m {task.package}.retrain --recipe all --data-dir {data_dir}` trains them all"
@@ -73,14 +75,29 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
         say(f"{YOURS} marks your runs{others}")
     else:
         say("these are the committed runs; what you train yourself takes their place")
-    _ignored(yours)
+    _ignored(yours.ignored, runs)
     wrote(folder)
 
 
-def _ignored(yours: Collected) -> None:
-    if yours.ignored:
-        runs = "1 run of a recipe" if yours.ignored == 1 else f"{yours.ignored} runs of recipes"
-        say(f"{runs} ignored, with other settings than the recipe's, or on other images")
+def _ignored(ignored: Sequence[Ignored], runs: Path) -> None:
+    """List the user's runs that the table leaves out, with what differs from their recipe."""
+    groups: dict[tuple, list[Path]] = {}
+    for folder, differs in ignored:
+        group = folder.parent if folder.name.startswith("seed-") else folder
+        groups.setdefault((group.relative_to(runs), differs), []).append(folder)
+    for (name, differs), each in groups.items():
+        scores = [score for path in each if (score := _test_accuracy(path)) is not None]
+        of = f", test accuracy {100 * statistics.fmean(scores):.2f} %" if scores else ""
+        seeds = f", {len(each)} seeds" if len(each) > 1 else ""
+        more = f"; and {len(differs) - MOST} more" if len(differs) > MOST else ""
+        say(f"not in the table: {name}{seeds}{of}, with {'; '.join(differs[:MOST])}{more}")
+
+
+def _test_accuracy(run: Path) -> float | None:
+    try:
+        return float(files.read_object(run / "metrics.json")["test"]["accuracy"])
+    except (BadInput, KeyError, TypeError, ValueError):
+        return None  # interrupted or damaged
 
 
 def rows(

@@ -14,18 +14,25 @@ SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
 FRAMEWORKS = {"ours": "keras", "twin": "pytorch"}
 
 
+class Ignored(NamedTuple):
+    """A run of a recipe that does not count, with each setting that is not the recipe's."""
+
+    folder: Path
+    differs: tuple[str, ...]
+
+
 class Collected(NamedTuple):
     """What a folder of runs holds.
 
     Attributes:
         found: For each (recipe, "ours" or "twin"), the contents of metrics.json for each
             seed, with the `loss` of the kept epoch and the `folder`.
-        ignored: How many runs of recipes have other settings or images.
+        ignored: The runs of recipes with other settings or images.
         problems: What is wrong with those that were interrupted or damaged.
     """
 
     found: dict[tuple[str, str], list[dict]]
-    ignored: int
+    ignored: list[Ignored]
     problems: list[str]
 
 
@@ -37,7 +44,7 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
         folder: Folder of runs, at any depth.
         digest: Digest of the images that the runs must have used.
     """
-    found, ignored, problems, systems = {}, 0, [], {}
+    found, ignored, problems, systems = {}, [], [], {}
     for path in sorted(folder.rglob("settings.json"), key=written):
         try:
             settings = files.read_object(path)
@@ -46,8 +53,8 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
                 continue
             if name not in systems:
                 systems[name] = task.system(task.recipes[name].system).to_json()
-            if not _as_published(settings, task.recipes[name], systems[name], digest):
-                ignored += 1
+            if differs := differences(settings, task.recipes[name], systems[name], digest):
+                ignored.append(Ignored(path.parent, tuple(differs)))
                 continue
             key = next(k for k, value in FRAMEWORKS.items() if value == settings["framework"])
             result = result_of(path.parent)
@@ -85,7 +92,15 @@ def result_of(run: Path) -> dict:
         raise BadInput(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
-def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> bool:
+def differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> list[str]:
+    """Return what a run trained differently than its recipe says, a few words for each.
+
+    Args:
+        settings: The settings of the run, as its JSON has them.
+        recipe: The recipe.
+        system: `System.to_json()` of the recipe.
+        digest: Digest of the images that the run must have used.
+    """
     expected = {
         "system": system,
         "epochs": recipe.epochs,
@@ -93,14 +108,32 @@ def _as_published(settings: Mapping, recipe: Recipe, system: Mapping, digest: st
         "batch_size": recipe.batch_size,
         "split": recipe.split,
         "precision": "float32",
-        "data": digest,
     }
+    its = {key: settings.get(key) for key in expected}
+    if recipe.patience is not None:  # without, it decides nothing
+        expected["monitor"] = recipe.monitor
+        its["monitor"] = settings.get("monitor", MONITOR)
+    here, there = dict(_leaves("", its)), dict(_leaves("", expected))
+    differs = [
+        f"{name} {here.get(name)} instead of {there.get(name)}"
+        for name in there | here
+        if here.get(name) != there.get(name)
+    ]
+    if settings.get("data") != digest:
+        differs.append("other images")
     if settings.get("framework") not in FRAMEWORKS.values():
-        return False
-    monitored = settings.get("monitor", MONITOR) if recipe.patience is not None else recipe.monitor
-    return monitored == recipe.monitor and all(
-        settings.get(key) == value for key, value in expected.items()
-    )
+        differs.append(f"framework {settings.get('framework')}")
+    return differs
+
+
+def _leaves(name: str, value):
+    """Yield each single value in nested dicts and lists, with its name, as `optimizer.l2`."""
+    parts = dict(enumerate(value, 1)) if isinstance(value, list) else value
+    if not isinstance(parts, Mapping):
+        yield name, value
+        return
+    for key, part in parts.items():
+        yield from _leaves(f"{name}.{key}".removeprefix(".").removeprefix("system."), part)
 
 
 def score_of(result: Mapping, score: str) -> float:

@@ -88,13 +88,20 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     digest = datasets.digest(*datasets.load(user.task, str(user.data)))
     found, before, _ = recipe_runs.collect(user.task, user.folder("runs"), digest)
     key = (RECIPE[user.task.name], "ours")
-    assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == 0
+    assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == []
     other = User(user.task, user.data, tmp_path)
     words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
     other.run(capsys, "retrain", *words)
-    assert recipe_runs.collect(user.task, other.folder("runs"), digest) == ({}, 1, [])
-    assert recipe_runs.collect(user.task, user.folder("runs"), "other images").found == {}
-    assert "1 run of a recipe ignored" in other.run(capsys, "compare")
+    found, (ignored,), problems = recipe_runs.collect(user.task, other.folder("runs"), digest)
+    epochs = user.task.recipes[RECIPE[user.task.name]].epochs
+    assert not found and not problems and ignored.differs == (f"epochs 1 instead of {epochs}",)
+    strange = recipe_runs.collect(user.task, user.folder("runs"), "other images")
+    assert strange.found == {} and {run.differs for run in strange.ignored} == {("other images",)}
+    accuracy = json.loads((ignored.folder / "metrics.json").read_text())["test"]["accuracy"]
+    assert (
+        f"not in the table: {ignored.folder.name}, test accuracy {100 * accuracy:.2f} %, "
+        f"with epochs 1 instead of {epochs}\n"
+    ) in other.run(capsys, "compare")
 
 
 def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):
