@@ -102,7 +102,7 @@ def test_settings(task, name):
 
 
 def test_schedules_and_norms_of_fashion_pytorch():
-    """Step 7 steps its cosine after each batch, with half an epoch as T_max; tuned ones per epoch."""
+    """Step 7 steps its cosine after each batch; the tuned networks after each epoch."""
     systems = {name: FASHION.system(FASHION.recipes[name].system) for name in FASHION.recipes}
     schedules = {
         name: (system.optimizer.schedule.t_max, system.optimizer.schedule.per)
