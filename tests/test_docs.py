@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from fashion_keras.task import TASK as FASHION
@@ -96,6 +98,18 @@ def test_the_example_of_readme_runs(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("mine: 5 trials, 7 epochs") and lines[5].startswith("5/5  trial ")
     assert len(lines) == 6 and (tmp_path / "mine" / "oracle.json").exists()
+
+
+def test_the_example_of_pictures_runs():
+    text = (ROOT / "docs" / "plots.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    x, y = np.random.default_rng(0).random((40, 3)), np.arange(40) % 2
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    other = {"loss": [1.0, 0.5], "accuracy": [0.4, 0.6]}
+    known = {"model": model, "x": x, "y": y, "other": other}
+    exec(compile(example, "docs/plots.md", "exec"), known)
+    assert len(known["history"].history["val_accuracy"]) == 3
 
 
 def test_the_example_of_weights_runs():

@@ -5,7 +5,7 @@ from pathlib import Path
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
 from shared_keras import files
-from shared_keras.comparisons import ladder, recipe_runs
+from shared_keras.comparisons import ladder, ladder_rows, recipe_runs
 from shared_keras.data import datasets
 from shared_keras.results import folders
 from shared_keras.task import Task
@@ -85,7 +85,7 @@ def ladder_table(name: str) -> str:
     runs = folders.reference(task) / "runs"
     found = recipe_runs.collect(task, runs, datasets.digest(*datasets.load(task))).found
     by_recipe: dict[str, list[dict]] = {}
-    for row in ladder.rows(task, found):
+    for row in ladder_rows.rows(task, found):
         by_recipe.setdefault(row["recipe"], []).append(row)
     lines = []
     for recipe, rows in by_recipe.items():
@@ -112,7 +112,7 @@ def write_pictures(folder: Path) -> list[Path]:
     for task in TASKS.values():
         runs = folders.reference(task) / "runs"
         found = recipe_runs.collect(task, runs, datasets.digest(*datasets.load(task))).found
-        rows = ladder.rows(task, found)
+        rows = ladder_rows.rows(task, found)
         written.append(folder / f"ladder-{task.name}.png")
         title = f"{task.title}: published and measured"
         files.write_figure(written[-1], comparison_plots.ladder(rows, title))
