@@ -205,7 +205,8 @@ def compare(task: Task) -> Parser:
         "runs",
         nargs="*",
         metavar="RUN",
-        help="two runs or .keras files to compare on the same test images",
+        help="two runs, folders of runs or .keras files to compare on the same test images; of "
+        "runs with several seeds, all seeds are compared, too",
     )
     add(
         "--port",

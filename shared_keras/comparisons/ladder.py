@@ -158,8 +158,8 @@ def _show_verdicts(rows: Sequence[Mapping]) -> None:
     of = counted(rows)
     if n := sum(map(len, of.values())):
         say(
-            f"published scores of {n} recipes: {len(of[WITHIN])} within the noise of seeds and "
-            f"test images, {len(of[EXPLAINED])} explained, {len(of[OPEN])} open"
+            f"published scores of {n} recipe{'s' * (n > 1)}: {len(of[WITHIN])} within the noise of "
+            f"seeds and test images, {len(of[EXPLAINED])} explained, {len(of[OPEN])} open"
             + f" ({', '.join(of[OPEN])})"
             * bool(of[OPEN])
         )

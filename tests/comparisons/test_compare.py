@@ -146,6 +146,25 @@ def test_two_runs(user, capsys):
         assert Image.open(folder / picture).size[0] > 800
 
 
+def test_two_runs_of_several_seeds_say_which_test_answers_what(user, capsys):
+    group = find(user, "recipe-")
+    copy = group.with_name(group.name + "-copy")
+    shutil.copytree(group, copy)
+    out = user.run(capsys, "compare", group.name, copy.name)
+    shutil.rmtree(copy)
+    parts = [
+        "Is one way of training better?",
+        "difference +0.00 points",
+        "Is one of two models better?",
+        "McNemar",
+    ]
+    places = [out.index(part) for part in parts]
+    assert places == sorted(places) and out.count("(n = 2 seeds)") == 2
+    assert {"seeds.json", "seeds.png", "comparison.json", "curves.png"} <= {
+        path.name for path in user.newest("comparisons").iterdir()
+    }
+
+
 @pytest.fixture
 def figures(monkeypatch):
     """Return the figures that commands draw, by file."""
