@@ -106,9 +106,23 @@ def draw(task: Task, trainings: Sequence[Beside]):
 
 
 def how_far(training: Beside) -> list[str]:
-    """Return for each metric how far the published training is from the mean of ours."""
-    return [
-        str(how)
-        for metric in METRICS
-        if (how := apart([training.published], training.ours, metric)) is not None
-    ]
+    """Return for each metric how far the published training is from the mean of ours.
+
+    Beside it stands how far one of our own seeds is from the others.
+    """
+    lines = []
+    for metric in METRICS:
+        how = apart([training.published], training.ours, metric)
+        if how is not None:
+            own = sorted(_of_each(training.ours, metric))
+            beside = f"; one seed of ours: {own[0]:.1f} to {own[-1]:.1f} sd" if own else ""
+            lines.append(f"{how}{beside}")
+    return lines
+
+
+def _of_each(ours: Sequence[Mapping[str, Sequence[float]]], metric: str) -> list[float]:
+    """Return how far each seed is at most from the mean of the others, in their deviations."""
+    if len(ours) < 3:
+        return []
+    rest = [apart([one], [each for each in ours if each is not one], metric) for one in ours]
+    return [how.sds for how in rest if how.sds is not None]

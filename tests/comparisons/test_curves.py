@@ -5,7 +5,7 @@ import pytest
 
 from shared_keras.comparisons import curves
 from shared_keras.data import own_data
-from shared_keras.reporting.pictures.curve_plots import stack
+from shared_keras.reporting.pictures.curve_plots import Beside, stack
 from shared_keras.results import published
 from tests.conftest import FASHION, MNIST, TASKS
 
@@ -43,6 +43,17 @@ def test_single_runs_have_no_deviation():
     assert how.sds is None and str(how) == "val_accuracy at most 10.00 points (epoch 2)"
     assert curves.apart(seeds((0.5,)), [], METRIC) is None
     assert curves.apart(seeds((0.5,)), seeds((0.5,)), "val_loss") is None
+
+
+def test_our_own_seeds_are_the_yardstick():
+    """Each of three seeds against the other two."""
+    ours = [{METRIC: [v], "val_loss": [v]} for v in (0.5, 0.6, 0.8)]
+    training = Beside("a", {METRIC: [0.9], "val_loss": [0.9]}, ours)
+    far = [abs(v - np.mean(o)) / np.std(o, ddof=1) for v, *o in ((5, 6, 8), (6, 5, 8), (8, 5, 6))]
+    accuracy, loss = curves.how_far(training)
+    assert accuracy.endswith(f"; one seed of ours: {min(far):.1f} to {max(far):.1f} sd")
+    assert loss.startswith("val_loss at most 0.2667, ")
+    assert "one seed" not in curves.how_far(training._replace(ours=ours[:2]))[0]
 
 
 def test_two_groups_share_their_deviation_and_only_common_epochs_count():
