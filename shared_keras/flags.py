@@ -151,8 +151,8 @@ def evaluate(task: Task) -> Parser:
         "run",
         nargs="?",
         metavar="RUN",
-        help="name of a run, path of a .keras file, or 'reference' for the committed model; by "
-        "default the newest run, or else the committed model",
+        help="name or folder of a run, path of a .keras file, or 'reference' for the committed "
+        "model; by default the newest run, or else the committed model",
     )
     parser.add_argument("--run", dest="named", metavar="RUN", help="the same, as predict takes it")
     common_flags.split(parser, None, "; by default the run's own, or holdout")

@@ -12,6 +12,7 @@ from shared_keras.results import published
 from shared_keras.results.settings import penalised
 from shared_keras.task import Task
 
+ENOUGH = 5  # seeds, of which four still have a deviation that says something
 METRICS = ("val_accuracy", "val_loss")  # training metrics depend on how they were averaged
 
 
@@ -122,7 +123,7 @@ def how_far(training: Beside) -> list[str]:
 
 def _of_each(ours: Sequence[Mapping[str, Sequence[float]]], metric: str) -> list[float]:
     """Return how far each seed is at most from the mean of the others, in their deviations."""
-    if len(ours) < 3:
+    if len(ours) < ENOUGH:
         return []
     rest = [apart([one], [each for each in ours if each is not one], metric) for one in ours]
     return [how.sds for how in rest if how.sds is not None]

@@ -115,7 +115,7 @@ def differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str)
         its["monitor"] = settings.get("monitor", MONITOR)
     here, there = dict(_leaves("", its)), dict(_leaves("", expected))
     differs = [
-        f"{name} {here.get(name)} instead of {there.get(name)}"
+        f"{name} {_text(here.get(name))} instead of {_text(there.get(name))}"
         for name in there | here
         if here.get(name) != there.get(name)
     ]
@@ -124,6 +124,10 @@ def differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str)
     if settings.get("framework") not in FRAMEWORKS.values():
         differs.append(f"framework {settings.get('framework')}")
     return differs
+
+
+def _text(value) -> str:
+    return "none" if value is None else str(value)
 
 
 def _leaves(name: str, value):

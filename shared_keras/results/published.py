@@ -1,7 +1,9 @@
 """Whole trainings that the originals published, epoch by epoch: a file for each recipe."""
 
 from importlib import resources
+from pathlib import Path
 
+from shared_keras import files
 from shared_keras.task import Task
 
 
@@ -11,13 +13,8 @@ def curve(task: Task, recipe: str) -> dict[str, list[float]] | None:
     Its training metrics are what a progress bar printed, which averaged running means over the
     steps of an epoch; only those of validation can be held against others.
     """
-    import pandas as pd
-
-    file = resources.files(task.package) / "published" / f"{recipe}.csv"
-    if task.own or not file.is_file():
-        return None
-    with file.open() as text:
-        return pd.read_csv(text, comment="#").drop(columns="epoch").to_dict("list")
+    path = Path(str(resources.files(task.package))) / "published" / f"{recipe}.csv"
+    return files.read_history(path) if path.is_file() and not task.own else None
 
 
 def recipes(task: Task) -> list[str]:

@@ -174,8 +174,9 @@ def describe(path: Path) -> str:
     if path.name != MODEL:
         return path.stem
     parts = path.parent.parts
-    run = parts[parts.index("runs") + 1 :] if "runs" in parts else parts[-1:]
-    return "-".join(run)
+    if "runs" in parts:
+        return "-".join(parts[parts.index("runs") + 1 :])
+    return "-".join(parts[-2:] if parts[-1].startswith("seed-") else parts[-1:])
 
 
 def titles(paths: Sequence[Path]) -> list[str]:

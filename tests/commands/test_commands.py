@@ -248,7 +248,7 @@ def test_committed_runs_are_as_published(task, full):
     [
         ({"epochs": 7}, "epochs 10 instead of 7"),
         ({"batch_size": 64}, "batch_size 32 instead of 64"),
-        ({"patience": None}, "patience 15 instead of None"),
+        ({"patience": None}, "patience 15 instead of none"),
         ({"monitor": "val_loss"}, "monitor val_accuracy instead of val_loss"),
         ({"split": "holdout"}, "split published instead of holdout"),
         ({"system": {"learning_rate": 1e-4}}, "optimizer.learning_rate 0.001 instead of 0.0001"),
