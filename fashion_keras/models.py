@@ -26,7 +26,7 @@ def dense(hp):
 
 @Space
 def regularized(hp):
-    """The successor of `dense`, with an L2 penalty and dropout for each layer."""
+    """The last space of Fashion-Keras: `dense` with an L2 penalty and dropout for each layer."""
     layers = hidden_layers(
         hp,
         "n_hidden_layers",

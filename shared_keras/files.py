@@ -126,7 +126,7 @@ def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
-    """Read what `write_history` wrote, without the epoch numbers.
+    """Read what `write_history` wrote, without the epoch numbers; "#" begins a comment.
 
     Raises:
         BadInput: naming the file, if it is missing or not a history.
@@ -134,7 +134,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
     import pandas as pd
 
     try:
-        return pd.read_csv(path).drop(columns="epoch").to_dict("list")
+        return pd.read_csv(path, comment="#").drop(columns="epoch").to_dict("list")
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{path}: cannot be read as a history ({error})") from None
 

@@ -156,8 +156,8 @@ def evaluate(task: Task) -> Parser:
         "run",
         nargs="?",
         metavar="RUN",
-        help="name of a run, path of a .keras file, or 'reference' for the committed model; by "
-        "default the newest run, or else the committed model",
+        help="name or folder of a run, path of a .keras file, or 'reference' for the committed "
+        "model; by default the newest run, or else the committed model",
     )
     parser.add_argument("--run", dest="named", metavar="RUN", help="the same, as predict takes it")
     common_flags.split(parser, None, "; by default the run's own, or holdout")
@@ -210,7 +210,8 @@ def compare(task: Task) -> Parser:
         "runs",
         nargs="*",
         metavar="RUN",
-        help="two runs or .keras files to compare on the same test images",
+        help="two runs, folders of runs or .keras files to compare on the same test images; of "
+        "runs with several seeds, all seeds are compared, too",
     )
     add(
         "--port",

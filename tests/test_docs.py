@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from fashion_keras.task import TASK as FASHION
@@ -125,6 +127,18 @@ def test_examples_import_the_package_before_keras_and_linters_leave_them_so(exam
     command += ["--line-length", "100"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_of_pictures_runs():
+    text = (ROOT / "docs" / "plots.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    x, y = np.random.default_rng(0).random((40, 3)), np.arange(40) % 2
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    other = {"loss": [1.0, 0.5], "accuracy": [0.4, 0.6]}
+    known = {"model": model, "x": x, "y": y, "other": other}
+    exec(compile(example, "docs/plots.md", "exec"), known)
+    assert len(known["history"].history["val_accuracy"]) == 3
 
 
 def test_the_example_of_weights_runs():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from shared_keras.data import datasets, splits
+from shared_keras.results import published
 from tests.conftest import FASHION, MNIST, TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,8 @@ def test_the_wheel_holds_code_and_data(wheel):
         for name in task.digests:
             assert f"{task.package}/data/{name}.gz" in names
         assert f"{task.package}/data/{splits.HOLDOUT}" in names
+        curves = {f"{task.package}/published/{name}.csv" for name in published.recipes(task)}
+        assert curves and curves <= names
         results = ROOT / "tuner_results" / "reference" / task.name
         files = [path.relative_to(results) for path in results.rglob("*") if path.is_file()]
         assert len(files) > 100

@@ -1,4 +1,4 @@
-"""The three winners of Fashion-Keras, with their published scores."""
+"""The winners of Fashion-Keras's three searches, with their published scores."""
 
 from shared_keras.systems.recipe import Recipe, Replay
 

@@ -1,12 +1,15 @@
 """The ladder: every recipe with its published scores, ours, and the PyTorch twin's.
 
+Each recipe gets a verdict, whether port and twin are equal, and each published score another,
+whether it is within the noise of ours; see `verdicts`.
+
 A run counts if it trained a recipe exactly as published, on these images. Where you have no
 runs of your own, the committed ones are shown. Your retrained trials of searches come last. Of
 your own images, nothing is published.
 """
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +17,18 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import files
-from shared_keras.comparisons import winner_runs
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, Collected, collect, score_of
+from shared_keras.comparisons import curves, verdicts, winner_runs
+from shared_keras.comparisons.ladder_rows import EXPLAINED, OPEN, WITHIN, counted, rows
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Ignored, collect
 from shared_keras.data import datasets, own_data
+from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import grid, ladder
 from shared_keras.results import folders
-from shared_keras.systems.recipe import Recipe
 from shared_keras.task import Task
 
 YOURS = "*"  # marks the user's own runs
+MOST = 4  # settings that are named of a run that the table leaves out
 WIDE = 116  # columns of a terminal that has room for the whole table
 
 
@@ -46,7 +51,7 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     own = yours.found | won.found
     found = committed | own
     if task.own and not found:
-        _ignored(yours)
+        _ignored(yours.ignored, runs)
         say(
             f"no recipe has been trained with its own settings on the images of {task.title}; "
             f"`python -m {task.package}.retrain --recipe all --data-dir {data_dir}` trains them all"
@@ -61,6 +66,12 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     title = f"{task.title}: measured" if task.own else f"{task.title}: published and measured"
     files.write_figure(folder / "ladder.png", ladder(table, title))
     _show(task, table)
+    _show_verdicts(table)
+    if trainings := curves.of_recipes(task, found):
+        files.write_figure(folder / "curves.png", curves.draw(task, trainings))
+        for each in trainings:
+            for line in curves.how_far(each):
+                say(f"{each.name}, published training and ours: {line}")
     if task.grid:
         cells = [[(name, _history(found, name)) for name in row] for row in task.grid]
         if not task.own or any(history for row in cells for _, history in row):
@@ -73,59 +84,29 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
         say(f"{YOURS} marks your runs{others}")
     else:
         say("these are the committed runs; what you train yourself takes their place")
-    _ignored(yours)
+    _ignored(yours.ignored, runs)
     wrote(folder)
 
 
-def _ignored(yours: Collected) -> None:
-    for name, why in yours.ignored.items():
-        say(f"ignored: {name}, which is not its recipe as published: {why}")
+def _ignored(ignored: Sequence[Ignored], runs: Path) -> None:
+    """List the user's runs that the table leaves out, with what differs from their recipe."""
+    groups: dict[tuple, list[Path]] = {}
+    for folder, differs in ignored:
+        group = folder.parent if folder.name.startswith("seed-") else folder
+        groups.setdefault((group.relative_to(runs), differs), []).append(folder)
+    for (name, differs), each in groups.items():
+        scores = [score for path in each if (score := _test_accuracy(path)) is not None]
+        of = f", test accuracy {100 * statistics.fmean(scores):.2f} %" if scores else ""
+        seeds = f", {len(each)} seeds" if len(each) > 1 else ""
+        more = f"; and {len(differs) - MOST} more" if len(differs) > MOST else ""
+        say(f"not in the table: {name}{seeds}{of}, with {'; '.join(differs[:MOST])}{more}")
 
 
-def rows(
-    task: Task,
-    found: Mapping[tuple[str, str], Sequence[Mapping]],
-    yours: Collection[tuple[str, str]] = (),
-) -> list[dict]:
-    """Return a row for each score of each recipe: published, ours, the twin's.
-
-    Args:
-        task: The task.
-        found: The runs that `collect` found.
-        yours: The keys of those that are the user's own.
-    """
-    table = []
-    for name, recipe in task.recipes.items():
-        measured = {key: found.get((name, key), []) for key in FRAMEWORKS}
-        whose = {f"{key}_yours": (name, key) in yours for key in FRAMEWORKS}
-        table += [row | whose for row in _rows(name, recipe, measured)]
-    return table
-
-
-def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) -> list[dict]:
-    """Return a row for each score that was published or is always shown."""
-    rows = []
-    for score in SCORES:
-        always = score == "test_accuracy" or (score == "val_accuracy" and recipe.split != "test")
-        if score not in recipe.published and not always:
-            continue
-        row = {
-            "recipe": name,
-            "score": score,
-            "split": recipe.split,
-            "published": recipe.published.get(score),
-        }
-        for key, results in measured.items():
-            values = [score_of(result, score) for result in results]
-            seconds = [result["seconds_per_epoch"] for result in results]
-            row |= {
-                key: statistics.fmean(values) if values else None,
-                f"{key}_sd": statistics.stdev(values) if len(values) > 1 else None,
-                f"{key}_n": len(values),
-                f"{key}_seconds_per_epoch": statistics.median(seconds) if seconds else None,
-            }
-        rows.append(row | {"note": recipe.note, "source": recipe.source})
-    return rows
+def _test_accuracy(run: Path) -> float | None:
+    try:
+        return float(files.read_object(run / "metrics.json")["test"]["accuracy"])
+    except (BadInput, KeyError, TypeError, ValueError):
+        return None  # interrupted or damaged
 
 
 def _show(task: Task, rows: Sequence[Mapping]) -> None:
@@ -155,6 +136,39 @@ def _show(task: Task, rows: Sequence[Mapping]) -> None:
     screen.print(table)
     for name, note in {row["recipe"]: row["note"] for row in rows if row["note"]}.items():
         say(f"{name}, published: {note}")
+
+
+def _show_verdicts(rows: Sequence[Mapping]) -> None:
+    """Print whether port and twin are equal, and how many published scores are within the noise."""
+    judged = [row for row in rows if row["verdict"]]
+    table = Table(title="ours - PyTorch twin", box=box.SIMPLE_HEAD)
+    table.add_column("recipe")
+    for column in ("score", "n", "points", "95 % interval", "verdict"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in judged:
+        n = f"{row['ours_n']}, {row['twin_n']}"
+        score = row["score"].removesuffix("_accuracy")
+        table.add_row(row["recipe"], score, n, *difference(row), row["verdict"])
+    if judged:
+        console().print(table)
+        say(
+            f"equal: within {100 * verdicts.MARGIN:g} points by two one-sided tests; different: "
+            "not equal, and Welch's test rejects 0; verdicts hold for all rows together (Holm)"
+        )
+    of = counted(rows)
+    if n := sum(map(len, of.values())):
+        say(
+            f"published scores of {n} recipe{'s' * (n > 1)}: {len(of[WITHIN])} within the noise of "
+            f"seeds and test images, {len(of[EXPLAINED])} explained, {len(of[OPEN])} open"
+            + f" ({', '.join(of[OPEN])})"
+            * bool(of[OPEN])
+        )
+
+
+def difference(row: Mapping) -> tuple[str, str]:
+    """Format the difference of port and twin in points, and its interval."""
+    low, high = (100 * row[f"difference_{end}"] for end in ("low", "high"))
+    return f"{100 * row['difference']:+.2f}", f"{low:+.2f} to {high:+.2f}"
 
 
 def number(score: str, value: float | None) -> str:

@@ -14,18 +14,25 @@ SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
 FRAMEWORKS = {"ours": "keras", "twin": "pytorch"}
 
 
+class Ignored(NamedTuple):
+    """A run of a recipe that does not count, with each setting that is not the recipe's."""
+
+    folder: Path
+    differs: tuple[str, ...]
+
+
 class Collected(NamedTuple):
     """What a folder of runs holds.
 
     Attributes:
         found: For each (recipe, "ours" or "twin"), the contents of metrics.json for each
             seed, with the `loss` of the kept epoch and the `folder`.
-        ignored: For each folder of runs of a recipe that are not as published, why.
+        ignored: The runs of recipes with other settings or images.
         problems: What is wrong with those that were interrupted or damaged.
     """
 
     found: dict[tuple[str, str], list[dict]]
-    ignored: dict[str, str]
+    ignored: list[Ignored]
     problems: list[str]
 
 
@@ -37,7 +44,7 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
         folder: Folder of runs, at any depth.
         digest: Digest of the images that the runs must have used.
     """
-    found, ignored, problems, systems = {}, {}, [], {}
+    found, ignored, problems, systems = {}, [], [], {}
     for path in sorted(folder.rglob("settings.json"), key=written):
         try:
             settings = files.read_object(path)
@@ -46,9 +53,8 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
                 continue
             if name not in systems:
                 systems[name] = task.system(task.recipes[name].system).to_json()
-            differences = _differences(settings, task.recipes[name], systems[name], digest)
-            if differences:
-                ignored[path.relative_to(folder).parts[0]] = ", ".join(differences)
+            if differs := differences(settings, task.recipes[name], systems[name], digest):
+                ignored.append(Ignored(path.parent, tuple(differs)))
                 continue
             key = next(k for k, value in FRAMEWORKS.items() if value == settings["framework"])
             result = result_of(path.parent)
@@ -86,8 +92,15 @@ def result_of(run: Path) -> dict:
         raise BadInput(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
-def _differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> list[str]:
-    """Return what a run has other than the recipe as published, on these images."""
+def differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str) -> list[str]:
+    """Return what a run trained differently than its recipe says, a few words for each.
+
+    Args:
+        settings: The settings of the run, as its JSON has them.
+        recipe: The recipe.
+        system: `System.to_json()` of the recipe.
+        digest: Digest of the images that the run must have used.
+    """
     expected = {
         "epochs": recipe.epochs,
         "patience": recipe.patience,
@@ -95,21 +108,35 @@ def _differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str
         "split": recipe.split,
         "precision": "float32",
     }
-    if recipe.patience is not None:
+    its = {key: settings.get(key) for key in expected}
+    if recipe.patience is not None:  # without, it decides nothing
         expected["monitor"] = recipe.monitor
-        settings = {"monitor": MONITOR} | settings
-    different = [
-        f"{name} {settings.get(name)} instead of {value}"
-        for name, value in expected.items()
-        if settings.get(name) != value
+        its["monitor"] = settings.get("monitor", MONITOR)
+    here, there = dict(_leaves("", its)), dict(_leaves("", expected))
+    differs = [
+        f"{name} {_text(here.get(name))} instead of {_text(there.get(name))}"
+        for name in there | here
+        if here.get(name) != there.get(name)
     ]
-    if settings.get("framework") not in FRAMEWORKS.values():
-        different.append(f"framework {settings.get('framework')}")
-    if settings.get("system") != system:
-        different.append("another model or optimizer")
     if settings.get("data") != digest:
-        different.append("other images")
-    return different
+        differs.append("other images")
+    if settings.get("framework") not in FRAMEWORKS.values():
+        differs.append(f"framework {settings.get('framework')}")
+    return differs
+
+
+def _text(value) -> str:
+    return "none" if value is None else str(value)
+
+
+def _leaves(name: str, value):
+    """Yield each single value in nested dicts and lists, with its name, as `optimizer.l2`."""
+    parts = dict(enumerate(value, 1)) if isinstance(value, list) else value
+    if not isinstance(parts, Mapping):
+        yield name, value
+        return
+    for key, part in parts.items():
+        yield from _leaves(f"{name}.{key}".removeprefix(".").removeprefix("system."), part)
 
 
 def score_of(result: Mapping, score: str) -> float:

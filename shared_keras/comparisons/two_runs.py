@@ -1,4 +1,7 @@
-"""Two runs on the same test images: which is better, and is that more than chance?"""
+"""Two runs on the same test images: which is better, and is that more than chance?
+
+Of two runs with several seeds each, the seeds are compared, too; see `seeds`.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from shared_keras import files
+from shared_keras.comparisons import seeds
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
@@ -51,6 +55,13 @@ def run(
         out: Where to write; by default a new folder below `results_dir`.
     """
     task = own_data.task_of(task, data_dir)
+    both_groups = seeds.groups(task, runs, results_dir)
+    if both_groups and not all(saved_models.has_models(task, results_dir, name) for name in runs):
+        folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "pair")
+        seeds.compare(task, both_groups, folder)
+        say("their folders hold no models, so that no two of them are compared image by image")
+        wrote(folder)
+        return
     paths = [saved_models.find(task, results_dir, name) for name in runs]
     images = datasets.load(task, data_dir, say)
     test = images[1]
@@ -106,6 +117,10 @@ def run(
         name = f"{task.title}: {' and '.join(titles)}"
         files.write_figure(folder / "curves.png", curves(loaded, name, with_penalty))
 
+    if both_groups:
+        say("Is one way of training better? All seeds of both:")
+        seeds.compare(task, both_groups, folder)
+        say("Is one of two models better? The first seed of each, image by image:")
     say(f"{len(common):,} test images that neither run was trained on")
     for one in both:
         if one.settings.get("split") == "test":

@@ -53,4 +53,4 @@ def collect(folder: Path, digest: str) -> tuple[dict[str, Recipe], Collected]:
         recipes[name], ways[name] = recipe, way
         found.setdefault((name, key), {})[settings["seed"]] = result
     runs = {key: list(by_seed.values()) for key, by_seed in found.items()}
-    return recipes, Collected(runs, {}, problems)
+    return recipes, Collected(runs, [], problems)

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
@@ -100,8 +100,8 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     Args:
         task: The task.
         results_dir: Folder of the user's results.
-        name: Name of a run, "reference" for the committed model, or the path of a `.keras`
-            file; by default the newest run, or else the committed model. Of a run with
+        name: Name of a run or its folder, "reference" for the committed model, or the path of a
+            `.keras` file; by default the newest run, or else the committed model. Of a run with
             several seeds it is the first.
 
     Raises:
@@ -118,11 +118,10 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
         return committed(task)
     if name.endswith(".keras"):
         return Path(name)
-    inside = name and ".." not in name
-    models = _models(folder / name) if inside else []
+    models = _in(folder, name)
     if not models:
         known = sorted(path.name for path in folder.glob("*") if _models(path))
-        without = inside and (folder / name).is_dir()
+        without = name and ".." not in name and (folder / name).is_dir()
         what = f"the run '{name}' has no model" if without else f"no run '{name}' in {folder}"
         raise BadInput(
             f"argument RUN: {what}, expected a .keras file or one of "
@@ -131,10 +130,26 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     return models[0]
 
 
+def has_models(task: Task, results_dir: Path, name: str) -> bool:
+    """Return whether a run, by its name or folder, holds a model."""
+    return bool(_in(results_dir / task.name / "runs", name))
+
+
+def _in(runs: Path, name: str) -> list[Path]:
+    """Return the models of a run, by its name or its folder."""
+    inside = _models(runs / name) if name and ".." not in name else []
+    if inside or not (name and Path(name).is_dir()):
+        return inside
+    return sorted(Path(name).glob(MODEL)) + _by_seed(Path(name).glob(f"seed-*/{MODEL}"))
+
+
 def _models(run: Path) -> list[Path]:
     """Return the models of a run, by seed."""
-    found = run.glob(f"**/{MODEL}")
-    return sorted(found, key=lambda path: (len(path.parent.name), path.parent.name))
+    return _by_seed(run.glob(f"**/{MODEL}"))
+
+
+def _by_seed(models: Iterable[Path]) -> list[Path]:
+    return sorted(models, key=lambda path: (len(path.parent.name), path.parent.name))
 
 
 def committed(task: Task) -> Path:
@@ -166,7 +181,10 @@ def describe(path: Path) -> str:
     if path.name != MODEL:
         return shown(path.stem)
     parts = path.parent.parts
-    run = parts[parts.index("runs") + 1 :] if "runs" in parts else parts[-1:]
+    if "runs" in parts:
+        run = parts[parts.index("runs") + 1 :]
+    else:
+        run = parts[-2:] if parts[-1].startswith("seed-") else parts[-1:]
     return shown("-".join(run))
 
 

@@ -32,6 +32,8 @@ class Recipe:
         classes: Published precision, recall and F1 of each class.
         source: Where the scores were published.
         note: What a reader must know to compare the scores.
+        explained: Why a published score is not what this training gives, by score.
+        fails: Whether it fails to train at all, so that what it reaches is chance.
     """
 
     system: Replay | System
@@ -44,3 +46,11 @@ class Recipe:
     published: Mapping[str, float] = field(default_factory=dict)
     classes: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     note: str = ""
+    explained: Mapping[str, str] = field(default_factory=dict)
+    fails: bool = False
+
+    @property
+    def main_score(self) -> str:
+        """The score to compare: the test accuracy, unless only that of validation is published."""
+        only = "val_accuracy" in self.published and "test_accuracy" not in self.published
+        return "val_accuracy" if only else "test_accuracy"

@@ -19,7 +19,7 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.table import without_bookkeeping
 from shared_keras.hyperband.trials import job
 from shared_keras.results.settings import SEEDS
-from tests.conftest import MNIST
+from tests.conftest import FASHION, MNIST
 
 QUICK = ["--space", "dense", "--max-epochs", "2", "--factor", "2"]  # 5 trials
 
@@ -87,6 +87,15 @@ def test_known_settings_are_the_first_trial(places, whole, capsys):
     run(places, capsys, "--seed", "5", "--max-trials", "1", "--name", "newer")
     out = run(places, capsys, "--try-first", "best", "--max-trials", "2", "--name", "after").out
     assert "Resuming the search" in out and len(read(places, "after")[1]) == 2
+
+
+def test_fashion_begins_with_the_published_winner_of_its_default_space(small_dirs, tmp_path):
+    places = ["--data-dir", str(small_dirs["fashion"]), "--results-dir", str(tmp_path)]
+    words = ["--try-first", "regularized", "--max-epochs", "1", "--max-trials", "1", "--name", "a"]
+    assert cli.main(FASHION, "search", [*words, *places]) == 0
+    best = json.loads((tmp_path / "fashion" / "searches" / "a" / "best.json").read_text())
+    recipe = without_bookkeeping(FASHION.recipes["regularized"].system.hyperparameters)
+    assert without_bookkeeping(best["hyperparameters"]) == recipe
 
 
 def test_known_settings_of_another_space_are_refused(places, capsys):

@@ -88,17 +88,20 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     digest = datasets.digest(*datasets.load(user.task, str(user.data)))
     found, before, _ = recipe_runs.collect(user.task, user.folder("runs"), digest)
     key = (RECIPE[user.task.name], "ours")
-    assert sorted(result["seed"] for result in found[key]) == [0, 1] and not before
+    assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == []
     other = User(user.task, user.data, tmp_path)
     words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
     other.run(capsys, "retrain", *words)
-    (run,) = other.folder("runs").iterdir()
-    why = f"epochs 1 instead of {user.task.recipes[RECIPE[user.task.name]].epochs}"
-    assert recipe_runs.collect(user.task, other.folder("runs"), digest) == ({}, {run.name: why}, [])
-    elsewhere = recipe_runs.collect(user.task, user.folder("runs"), "other images")
-    assert elsewhere.found == {} and set(elsewhere.ignored.values()) == {"other images"}
-    said = f"ignored: {run.name}, which is not its recipe as published: {why}"
-    assert said in other.run(capsys, "compare")
+    found, (ignored,), problems = recipe_runs.collect(user.task, other.folder("runs"), digest)
+    epochs = user.task.recipes[RECIPE[user.task.name]].epochs
+    assert not found and not problems and ignored.differs == (f"epochs 1 instead of {epochs}",)
+    strange = recipe_runs.collect(user.task, user.folder("runs"), "other images")
+    assert strange.found == {} and {run.differs for run in strange.ignored} == {("other images",)}
+    accuracy = json.loads((ignored.folder / "metrics.json").read_text())["test"]["accuracy"]
+    assert (
+        f"not in the table: {ignored.folder.name}, test accuracy {100 * accuracy:.2f} %, "
+        f"with epochs 1 instead of {epochs}\n"
+    ) in other.run(capsys, "compare")
 
 
 def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):
@@ -141,6 +144,24 @@ def test_two_runs(user, capsys):
     assert "exact McNemar test: p = " in out and out.count("95 % interval") == 2
     for picture in ("disagreements.png", "curves.png"):
         assert Image.open(folder / picture).size[0] > 800
+
+
+def test_two_runs_of_several_seeds_say_which_test_answers_what(user, capsys, tmp_path):
+    group, elsewhere = find(user, "recipe-"), tmp_path / "elsewhere"
+    shutil.copytree(group, elsewhere)
+    out = user.run(capsys, "compare", group.name, elsewhere)
+    assert "elsewhere-seed-0: accuracy " in out
+    parts = [
+        "Is one way of training better?",
+        "difference +0.00 points",
+        "Is one of two models better?",
+        "McNemar",
+    ]
+    places = [out.index(part) for part in parts]
+    assert places == sorted(places) and out.count("(n = 2 seeds)") == 2
+    assert {"seeds.json", "seeds.png", "comparison.json", "curves.png"} <= {
+        path.name for path in user.newest("comparisons").iterdir()
+    }
 
 
 @pytest.fixture

@@ -70,17 +70,22 @@ def claimed(rows: Sequence[Mapping], dataset: str) -> Figure:
 
 
 def ladder(rows: Sequence[Mapping], name: str) -> Figure:
-    """Draw the test accuracy of each recipe: published, ours, the twin's.
+    """Draw the main score of each recipe: published, ours, the twin's.
 
-    A value far to the left of the others is written at the edge instead.
+    It is the test accuracy, or that of validation where only that was published. A value far to
+    the left of the others is written at the edge instead.
 
     Args:
         rows: Rows of ladder.csv; `ours_yours` and `twin_yours` are true where the user has
             trained the recipe.
         name: What is shown.
     """
-    rows = [row for row in rows if row["score"] == "test_accuracy"]
-    labels = [fit(row["recipe"], 3, LABEL) for row in rows]
+    rows = [row for row in rows if row["main"]]
+    of_validation = [row["score"] == "val_accuracy" for row in rows]
+    labels = [
+        fit(row["recipe"] + " (val.)" * validation, 3, LABEL)
+        for row, validation in zip(rows, of_validation)
+    ]
     room = max((width(label, LABEL) for label in labels), default=0)
     down = sum(max(0.32, height(label, LABEL) + 0.1) for label in labels)
     figure = Figure(figsize=(7.5 + room, down + 1.8), layout="constrained")
@@ -125,7 +130,8 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
     about = "bars: standard deviation over seeds"
     if any(value < low for value in shown):
         about += "; ←: further to the left"
-    axes.set_xlabel(f"test accuracy, % ({about})")
+    what = "test accuracy" + ", or validation (val.)" * any(of_validation)
+    axes.set_xlabel(f"{what}, % ({about})")
     axes.grid(alpha=0.3)
     figure.legend(entries.values(), entries, loc="outside lower center", ncols=3)
     return figure

@@ -13,7 +13,7 @@ LONG = "20261125-201530-recipe-lab4-ffv2-64-0.05-seed-0"
 def row(recipe, published=None, ours=None, twin=None, sd=None, **more):
     """A row of ladder.csv."""
     values = {"published": published, "ours": ours, "ours_sd": sd, "twin": twin, "twin_sd": None}
-    return {"recipe": recipe, "score": "test_accuracy"} | values | more
+    return {"recipe": recipe, "score": "test_accuracy", "main": True} | values | more
 
 
 def marks(figure, marker):

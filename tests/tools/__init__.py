@@ -1,0 +1,1 @@
+"""Tests of the tools that write the documentation and the committed files."""
