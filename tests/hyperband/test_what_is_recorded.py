@@ -102,7 +102,7 @@ class Scored(keras_tuner.HyperModel):
 
 def scored(folder, build, **options):
     objective = keras_tuner.Objective("score", "max")
-    options = {"hyperband_iterations": 3, "keep_checkpoints": "all"} | options
+    options = {"hyperband_iterations": 2, "keep_checkpoints": "all"} | options
     return make(folder, Scored(build), objective, **options)
 
 
@@ -112,7 +112,7 @@ def test_what_is_recorded_is_what_build_was_given(tmp_path, build):
     tried = {"try_first": TRY_FIRST.get(build, ())}
     tuner = search(scored(tmp_path / "1", build, **tried))
     first = outcome(tuner)
-    assert len(first) == 15 and {status for status, *_ in first.values()} == {"COMPLETED"}
+    assert len(first) == 10 and {status for status, *_ in first.values()} == {"COMPLETED"}
     search(scored(tmp_path / "2", build, **tried, max_trials=4))
     assert outcome(search(scored(tmp_path / "2", build, **tried))) == first
     states = [files.read_json(tmp_path / name / "p/oracle.json") for name in "12"]

@@ -101,6 +101,10 @@ def leftovers():
     return list(Path(tempfile.gettempdir()).glob(f"{carried.PREFIX}*"))
 
 
+def write(logs):
+    Path("own").write_text("written")
+
+
 class TestOneSearchAfterTheOther:
     """They share the workers, which take seconds to begin."""
 
@@ -158,9 +162,15 @@ class TestOneSearchAfterTheOther:
 
     def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
-        tuner = make(tmp_path / "search", workers=pool, max_trials=1)
-        tuner.search(X[:300], Y[:300], **FIT, callbacks=[keras.callbacks.CSVLogger("log.csv")])
-        assert "val_accuracy" in Path("log.csv").read_text()
+        tuner = make(tmp_path / "search", workers=pool, max_trials=2)
+        log = keras.callbacks.CSVLogger("log.csv")
+        own = keras.callbacks.LambdaCallback(on_train_end=write)
+        tuner.search(X[:300], Y[:300], **FIT, callbacks=[log, own])
+        assert Path("own").read_text() == "written"
+        folders = {tuner.folder(trial) for trial in tuner.oracle.trials}
+        logs = {folder: (folder / "callbacks/log.csv").read_text() for folder in folders}
+        assert len(logs) == 2
+        assert logs[tuner.folder(tuner.winner().trial_id)] == Path("log.csv").read_text()
 
     def test_who_is_to_blame_for_the_death_of_a_process(self, pool):
         """Not a job that came when its process was dead; but one that ends its process."""
