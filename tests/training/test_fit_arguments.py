@@ -85,6 +85,7 @@ def column():
     return model
 
 
+FRAME = pd.DataFrame(F)
 LEFT_RIGHT = {"left": X, "right": X[:, :3]}
 KIND_SIZE = {"kind": Y, "size": F[:, :1]}
 TAKEN = {
