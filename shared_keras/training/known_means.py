@@ -55,10 +55,9 @@ LOSSES = _of(
     LogCosh MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError
     MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge
     binary_crossentropy binary_focal_crossentropy categorical_crossentropy
-    categorical_focal_crossentropy categorical_generalized_cross_entropy categorical_hinge
-    cosine_similarity hinge huber kl_divergence log_cosh mean_absolute_error
-    mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error poisson
-    sparse_categorical_crossentropy squared_hinge
+    categorical_focal_crossentropy categorical_hinge cosine_similarity hinge huber kl_divergence
+    log_cosh mean_absolute_error mean_absolute_percentage_error mean_squared_error
+    mean_squared_logarithmic_error poisson sparse_categorical_crossentropy squared_hinge
     """,
 )
 
@@ -158,10 +157,13 @@ def _is_known_activation(activation) -> bool:
 
 
 def _is_given_tensors_only(part) -> bool:
-    """Return whether a part of a model is called without a mask and not as if in training."""
+    """Return whether a part of a model is called without a mask and other options.
+
+    `training` does not count: `evaluate` and `predict` set it to False everywhere.
+    """
     return all(
         all(isinstance(value, keras.KerasTensor) for value in keras.tree.flatten(call.args))
-        and all(value is None or value is False for value in call.kwargs.values())
+        and all(value is None for name, value in call.kwargs.items() if name != "training")
         for call in (node.arguments for node in part._inbound_nodes)
     )
 

@@ -94,6 +94,7 @@ def test_workers_use_the_backend_of_an_already_imported_keras(tmp_path):
 def half(hp):
     assert keras.config.dtype_policy().name == "mixed_bfloat16", keras.config.dtype_policy()
     assert keras.config.epsilon() == 1e-5
+    assert keras.config.max_epochs() == 7 and keras.config.max_steps_per_epoch() == 99
     model = build(hp)
     assert model.layers[0].compute_dtype == "bfloat16"
     return model
@@ -103,11 +104,15 @@ def test_global_keras_settings_reach_the_workers(tmp_path):
     epsilon = keras.config.epsilon()
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.config.set_epsilon(1e-5)
+    keras.config.set_max_epochs(7)
+    keras.config.set_max_steps_per_epoch(99)
     try:
         tuner = search(make(tmp_path, half, max_epochs=1))
     finally:
         keras.config.set_dtype_policy("float32")
         keras.config.set_epsilon(epsilon)
+        keras.config.set_max_epochs(None)
+        keras.config.set_max_steps_per_epoch(None)
     assert {t.status for t in tuner.oracle.trials.values()} == {"COMPLETED"}
 
 

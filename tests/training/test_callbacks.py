@@ -1,6 +1,7 @@
 """Keras's callbacks and a user's own in `training.fit`."""
 
 import csv
+import functools
 
 import keras
 import numpy as np
@@ -156,6 +157,19 @@ class SeesBatches(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.losses.append((batch, logs["loss"]))
+
+
+def test_callbacks_are_known_by_their_class_and_not_by_names():
+    def on_batch_end(self, batch, logs=None):
+        pass
+
+    functools.update_wrapper(on_batch_end, keras.callbacks.Callback.on_train_batch_end)
+    by_class = type("Own", (keras.callbacks.Callback,), {"on_train_batch_end": on_batch_end})()
+    of_its_own = keras.callbacks.Callback()
+    of_its_own.on_train_batch_end = functools.partial(on_batch_end, of_its_own)
+    for callback in (by_class, of_its_own):
+        assert why_stock.of_callbacks([callback]).endswith("has on_train_batch_end")
+    assert why_stock.of_callbacks([keras.callbacks.EarlyStopping()]) is None
 
 
 def test_callbacks_that_need_batches_see_each(data):

@@ -1,6 +1,7 @@
 """Arguments of `training.fit` mean what they mean to `Model.fit`, or are refused."""
 
 import collections
+import contextlib
 import re
 
 import keras
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from shared_keras import training
+from shared_keras.training.fit_data import arrays
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 X, Y = problem()
@@ -83,6 +85,7 @@ def column():
     return model
 
 
+FRAME = pd.DataFrame(F)
 LEFT_RIGHT = {"left": X, "right": X[:, :3]}
 KIND_SIZE = {"kind": Y, "size": F[:, :1]}
 TAKEN = {
@@ -106,20 +109,56 @@ TAKEN = {
     "sample weight": (weighed, X, Y, {"sample_weight": WEIGHTS}),
     "series of weights": (weighed, X, Y, {"sample_weight": pd.Series(WEIGHTS)}),
     "class weight": (weighed, X, Y, {"class_weight": {0: 3.0, 2: 0.5}}),
+    "class weight and split": (
+        weighed,
+        X,
+        Y,
+        {"class_weight": {0: 3.0, 2: 0.5}, "validation_split": 0.3},
+    ),
+    "class weight, one-hot, and split": (
+        one_hot,
+        X,
+        np.eye(4)[Y],
+        {"class_weight": {0: 3.0, 2: 0.5}, "validation_split": 0.3},
+    ),
+    "class weight and validation": (
+        weighed,
+        X,
+        Y,
+        {"class_weight": {0: 3.0}, "validation_data": VALIDATION, "validation_split": 0.3},
+    ),
     "class weight, one-hot": (one_hot, X, np.eye(4)[Y], {"class_weight": {0: 3.0, 2: 0.5}}),
     "dicts": (several, LEFT_RIGHT, KIND_SIZE, {"validation_data": (LEFT_RIGHT, KIND_SIZE)}),
     "lists": (several, [X, X[:, :3]], KIND_SIZE, {"validation_split": 0.2}),
     "lists of outputs": (in_lists, X, [Y, F[:, :1]], {"sample_weight": [WEIGHTS, WEIGHTS]}),
     "weights of outputs": (several, LEFT_RIGHT, KIND_SIZE, {"sample_weight": WEIGHTS}),
     "no targets": (without_targets, X, None, {}),
+    "validation on x": (without_targets, X, None, {"validation_data": X[:70]}),
+    "validation on (x,)": (without_targets, X, None, {"validation_data": (X[:70],)}),
+    "validation on [x]": (without_targets, X, None, {"validation_data": [X[:70]]}),
+    "validation on x without y": (without_targets, X, Y, {"validation_data": (X[:70], None)}),
+    "split without targets": (without_targets, X, None, {"validation_split": 0.3}),
+    "frame with a bool": (
+        column,
+        pd.DataFrame(F).assign(**{"0": X[:, 0] > 99}).iloc[:, 1:],
+        F[:, 0],
+        {},
+    ),
+    "frame of sizes": (
+        column,
+        pd.DataFrame(F).astype({0: "float32"}).astype({1: "int8"}),
+        F[:, 0],
+        {},
+    ),
     "no batch size": (build, X, Y, {"batch_size": None}),
     "one callback": (build, X, Y, {"callbacks": keras.callbacks.EarlyStopping("loss")}),
     "no epochs": (build, X, Y, {"epochs": 1, "initial_epoch": 2}),
 }
 
 
-ON_EVERY = [pytest.param("lists of outputs", marks=pytest.mark.every_backend)]
-HERE = [case for case in TAKEN if case != "lists of outputs"]
+EVERYWHERE = ("lists of outputs", "class weight and split", "validation on x", "frame with a bool")
+ON_EVERY = [pytest.param(case, marks=pytest.mark.every_backend) for case in EVERYWHERE]
+HERE = [case for case in TAKEN if case not in EVERYWHERE]
 
 
 @pytest.mark.parametrize("case", HERE + ON_EVERY)
@@ -134,6 +173,64 @@ def test_taken_as_keras_takes_it(case):
         np.testing.assert_allclose(history[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
     for a, b in zip(ours.get_weights(), theirs.get_weights()):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+MIXED = {
+    "bool and whole numbers": ({"a": [True, False], "b": [3, 4]}, [[1, 3], [0, 4]]),
+    "bool and float32": ({"a": [True, False], "b": np.float32([3, 4])}, [[1, 3], [0, 4]]),
+    "nullable": ({"a": pd.array([5, None], "Int64"), "b": [1, 2]}, [[5, 1], [np.nan, 2]]),
+    "objects": ({"a": np.array([True, 2.5], object)}, [[1], [2.5]]),
+    "same names": ([[True, 0.5], [False, 1.5]], [[1, 0.5], [0, 1.5]]),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_frames_of_numbers_that_keras_refuses(case):
+    given, expected = MIXED[case]
+    frame = pd.DataFrame(given)
+    if case == "same names":
+        frame = frame.astype({0: bool}).set_axis(["a", "a"], axis=1)
+    array = arrays("x", frame)
+    assert array.dtype == "float32"
+    np.testing.assert_array_equal(array, np.float32(expected))
+
+
+@pytest.mark.every_backend
+@pytest.mark.parametrize(("given", "trained"), [(1, 1), (2, 2), (9, 3), (None, 3)])
+def test_the_limit_of_epochs_is_keras_own(given, trained):
+    keras.config.set_max_epochs(given)
+    try:
+        for fit in (training.fit, keras.Model.fit):
+            options = {"epochs": 3, "initial_epoch": 0, "verbose": 0}
+            warned = pytest.warns(UserWarning, match=f"Limiting epochs to {given}")
+            with warned if trained < 3 else contextlib.nullcontext():
+                assert len(fit(build(), X, Y, **options).epoch) == trained
+    finally:
+        keras.config.set_max_epochs(None)
+
+
+@pytest.mark.every_backend
+def test_the_limit_of_steps_is_keras_own():
+    keras.config.set_max_steps_per_epoch(2)
+    try:
+        options = {"epochs": 2, "batch_size": BATCH, "shuffle": False, "verbose": 0}
+        options["validation_data"] = VALIDATION
+        ours, theirs = build(), build()
+        history = training.fit(ours, X, Y, **options).history
+        expected = theirs.fit(X, Y, **options).history
+    finally:
+        keras.config.set_max_steps_per_epoch(None)
+    assert int(ours.optimizer.iterations) == 4
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({"y": None}, "y"), ({"validation_data": (X,)}, "validation_data")]
+)
+def test_a_loss_needs_targets(options, name):
+    with pytest.raises(ValueError, match=f"^{name} must hold targets, because the model"):
+        training.fit(build(), **{"x": X, "y": Y} | options)
 
 
 def test_lists_of_numbers_are_arrays():
@@ -219,6 +316,13 @@ REFUSED = {
         {"x": pd.DataFrame({"a": ["b"] * N})},
         {"x": np.float32(3)},
     ),
+    "x must be an array of numbers, but its column 'b' has the dtype": (
+        {"x": pd.DataFrame({"a": np.ones(N), "b": ["1.5"] * N})},
+        {"x": pd.DataFrame({"a": np.ones(N), "b": pd.date_range("2020", periods=N)})},
+        {"x": pd.DataFrame({"a": np.ones(N), "b": pd.Categorical(["u"] * N)})},
+        {"x": pd.DataFrame({"a": np.ones(N), "b": [1.0, "u"] + [1.0] * (N - 2)})},
+    ),
+    "y must be an array of numbers, but it has the dtype": ({"y": pd.Series(["a"] * N)},),
     "x and y must be equally long. Received: 150, 149": ({"y": Y[1:]},),
     "x and y and sample_weight must be equally long": ({"sample_weight": WEIGHTS[1:]},),
     "validation_data[0] and validation_data[1] must be": ({"validation_data": (X, Y[1:])},),
@@ -243,6 +347,7 @@ REFUSED = {
     "seed must be a whole number. Received: None": ({"seed": None},),
     "seed must be at least 0. Received: -1": ({"seed": -1},),
     "class_weight and sample_weight cannot": ({"sample_weight": WEIGHTS, "class_weight": {}},),
+    "class_weight needs y": ({"class_weight": {0: 1.0}, "y": None},),
     "class_weight must be a dict": ({"class_weight": [1.0, 2.0]},),
     "sample_weight needs y": ({"y": None, "sample_weight": WEIGHTS},),
     "callbacks must be a list": ({"callbacks": keras.callbacks.CallbackList()},),

@@ -1,5 +1,7 @@
 """Models with steps of their own log in `training.fit` what they log in `Model.fit`."""
 
+import functools
+
 import keras
 import keras_tuner
 import numpy as np
@@ -41,6 +43,25 @@ class OwnSteps(keras.Sequential):
         return keras.ops.mean((predicted - y) ** 2), frozen
 
 
+def decorated(method):
+    def step(self, state, data):  # without functools.wraps
+        return method(self, state, data)
+
+    return step
+
+
+class Decorated(OwnSteps):
+    train_step = decorated(OwnSteps.train_step)
+    test_step = decorated(OwnSteps.test_step)
+
+
+class Partial(OwnSteps):
+    def __init__(self, layers):
+        super().__init__(layers)
+        self.train_step = functools.partial(OwnSteps.train_step, self)
+        self.test_step = functools.partial(OwnSteps.test_step, self)
+
+
 class OwnMetrics(keras.Sequential):
     """Logs something that is not a metric beside its metrics."""
 
@@ -73,6 +94,7 @@ def make(kind, **compiled):
 
 KINDS = [
     (OwnSteps, {}),
+    (Decorated, {}),
     (OwnMetrics, {"loss": "sparse_categorical_crossentropy"}),
     (OwnTracker, {}),
 ]
@@ -110,6 +132,35 @@ def test_metrics_of_several_numbers():
     assert set(ours) == set(theirs) and np.shape(ours["val_f1_score"]) == (2, CLASSES)
     for name, values in theirs.items():
         np.testing.assert_allclose(ours[name], values, rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", [Decorated, Partial])
+def test_steps_without_names_of_their_own_are_told_apart(kind):
+    x, y = problem()
+    options = {"epochs": 2, "batch_size": 70, "shuffle": False, "validation_data": (x[:70], y[:70])}
+    ours, theirs = make(kind), make(kind)
+    history = training.fit(ours, x, y, **options, validation_batch_size=70).history
+    expected = theirs.fit(x, y, verbose=0, **options).history
+    assert list(history) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-4, err_msg=name)
+
+
+def test_a_metric_of_one_number_in_an_array_stays_an_array():
+    x, y = problem()
+    histories = []
+    for fit in (training.fit, lambda model, *data, **kw: model.fit(*data, verbose=0, **kw)):
+        training.seed_layers(1)
+        model = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(1, "sigmoid")])
+        f1 = keras.metrics.F1Score(threshold=0.5)
+        model.compile("adam", "binary_crossentropy", metrics=[f1])
+        data = x / 255, (y > 1).astype(np.float32)[:, None]
+        histories.append(fit(model, *data, shuffle=False, validation_data=data).history)
+    ours, theirs = histories
+    for name in ("f1_score", "val_f1_score"):
+        assert type(ours[name][0]) is type(theirs[name][0])
+        assert np.shape(ours[name]) == np.shape(theirs[name])
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5)
 
 
 class PerClass(keras_tuner.HyperModel):

@@ -1,9 +1,12 @@
 """Subclasses: what they override is called when the stock class calls it, in this process."""
 
+import functools
+
 import keras
 import keras_tuner
 import pytest
 
+from shared_keras.hyperband import Hyperband, hooks
 from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     ONE,
@@ -56,6 +59,16 @@ def _plain(value):
     if isinstance(value, dict):
         return sorted(value)
     return getattr(value, "trial_id", value)
+
+
+def test_a_hook_is_known_by_its_class_and_not_by_its_name():
+    class Own(Hyperband):
+        @functools.wraps(keras_tuner.Hyperband.on_epoch_end)
+        def on_epoch_end(self, trial, model, epoch, logs=None):
+            pass
+
+    tuner = Own.__new__(Own)
+    assert hooks.overridden(tuner, "on_epoch_end") and not hooks.overridden(tuner, "run_trial")
 
 
 @long

@@ -1,0 +1,409 @@
+"""What is validated in batches of 1,000 gives the same in batches of any size; all else is not."""
+
+import hypothesis
+import keras
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from shared_keras import training
+from shared_keras.models import layers as ours
+from shared_keras.models import metrics as our_metrics
+from shared_keras.models.build import keras_model
+from shared_keras.results.scores import predict_outputs
+from shared_keras.training import known_means
+from tests.conftest import TASKS
+from tests.small_model import CLASSES, FEATURES, build, problem
+
+X, Y = problem()
+F = (X / 255).astype(np.float32)
+LOSS = "sparse_categorical_crossentropy"
+ON_EVERY = pytest.mark.every_backend
+RANDOM = np.random.default_rng(0)
+N = 17  # two batches of 7 and one of 3
+GIVEN = {1: (6, 4), 2: (8, 8, 2), 3: (4, 4, 4, 2)}  # the shape of a sample, by its dimensions
+LAYER_ARGUMENTS = {
+    "Dense": {"units": 3},
+    "Permute": {"dims": (2, 1)},
+    "Reshape": {"target_shape": (2, 12)},
+    "RepeatVector": {"n": 2},
+    "Rescaling": {"scale": 0.5, "offset": 1},
+    "Embedding": {"input_dim": 9, "output_dim": 3},
+    "Normalization": {"mean": 0.5, "variance": 2.0},
+    "GroupNormalization": {"groups": 2},
+    "Activation": {"activation": "relu"},
+    "Cropping1D": {"cropping": 1},
+    **{name: {"rate": 0.5} for name in ("AlphaDropout", "Dropout", "GaussianDropout")},
+    **{f"SpatialDropout{n}D": {"rate": 0.5} for n in (1, 2, 3)},
+    **{name: {"units": 3} for name in ("GRU", "LSTM", "SimpleRNN")},
+    **{name: {"height": 4, "width": 4} for name in ("CenterCrop", "RandomCrop", "Resizing")},
+    "GaussianNoise": {"stddev": 1.0},
+    **{f"Random{name}": {"factor": 0.5} for name in ("Brightness", "Contrast", "Rotation")},
+    "RandomTranslation": {"height_factor": 0.5, "width_factor": 0.5},
+    "RandomZoom": {"height_factor": 0.5},
+    "MaxPool": {"pool_size": 2},
+}
+MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+METRIC_ARGUMENTS = {
+    "IoU": {"num_classes": CLASSES, "target_class_ids": [0, 2], "sparse_y_pred": False},
+    "MeanIoU": {"num_classes": CLASSES, "sparse_y_pred": False},
+    "BinaryIoU": {"target_class_ids": [0, 1]},
+    "OneHotIoU": {"num_classes": CLASSES, "target_class_ids": [0, 2]},
+    "OneHotMeanIoU": {"num_classes": CLASSES},
+    "PrecisionAtRecall": {"recall": 0.5},
+    "RecallAtPrecision": {"precision": 0.5},
+    "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+    "MacroPrecision": {"n_classes": CLASSES},
+}
+OF_LABELS = (
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+    keras.metrics.IoU,
+    keras.metrics.MeanIoU,
+    our_metrics.MacroPrecision,
+    our_metrics.Precision,
+)
+WITHOUT_WEIGHTS = (keras.metrics.BinaryIoU,)  # of one-hot labels
+
+
+def by_name(parts) -> list:
+    return sorted(parts, key=lambda part: (part.__name__, part.__module__))
+
+
+def made(*layers, loss=LOSS, metrics=None, kind=keras.Sequential, shape=(FEATURES,), **options):
+    model = kind([keras.Input(shape), *layers, keras.layers.Dense(CLASSES, "softmax")])
+    model.compile("adam", loss, metrics=metrics, **options)
+    return model
+
+
+def functional(of, shape=(FEATURES,), **compiled):
+    """Return a compiled model with the outputs that a function makes of its inputs."""
+    given = keras.Input(shape)
+    model = keras.Model(given, of(given))
+    model.compile("adam", **{"loss": LOSS} | compiled)
+    return model
+
+
+def in_pieces(function, x, size=7) -> np.ndarray:
+    """Return what a function returns for the batches of x, (n, ...), one after the other."""
+    pieces = [function(x[start : start + size]) for start in range(0, len(x), size)]
+    return np.concatenate([keras.ops.convert_to_numpy(piece) for piece in pieces])
+
+
+def given_to(kind, dense: bool = False) -> np.ndarray:
+    """Return inputs for a layer of this kind."""
+    name = kind.__name__
+    if name == "Embedding":
+        return RANDOM.integers(0, 9, (N, 5))
+    if name == "RepeatVector":
+        return RANDOM.normal(size=(N, 4)).astype(np.float32)
+    images = ("Crop", "Resizing", "Random", "MaxPool")
+    rank = next((int(n) for n in "123" if f"{n}D" in name), 2 if name.endswith(images) else 1)
+    rank = 2 if name.startswith("Random") else rank
+    return RANDOM.normal(size=(N, *GIVEN[rank])).astype(np.float32)
+
+
+def arguments_of(kind) -> dict:
+    name = kind.__name__
+    if name in LAYER_ARGUMENTS:
+        return LAYER_ARGUMENTS[name]
+    if "Conv" in name:
+        return {"kernel_size": 2} | ({} if "Depthwise" in name else {"filters": 3})
+    if name.startswith(("AveragePooling", "MaxPooling")):
+        return {"pool_size": 2}
+    return {"output_size": 2} if name.startswith("Adaptive") else {}
+
+
+# A listed layer, activation, loss or metric gives the same for batches of 7 and for all at once.
+
+
+@pytest.mark.parametrize("kind", by_name(known_means.LAYERS - {keras.layers.InputLayer}))
+def test_a_listed_layer_keeps_samples_apart(kind):
+    x = given_to(kind)
+    layer = kind(**arguments_of(kind))
+
+    def call(batch):
+        merged = [batch, batch[:, ::-1]] if kind.__name__ in MERGING else batch
+        return layer(merged, training=False) if layer._call_has_training_arg else layer(merged)
+
+    call(x[:1])  # builds it
+    positive = [RANDOM.uniform(0.5, 1.5, weight.shape) for weight in layer.weights]
+    for weight, value in zip(layer.weights, positive):
+        if "int" not in weight.dtype:  # a seed
+            weight.assign(value)
+    whole = keras.ops.convert_to_numpy(call(x))
+    np.testing.assert_allclose(in_pieces(call, x), whole, rtol=1e-4, atol=1e-5)
+    assert known_means.samples_are_apart(keras.Sequential([layer]))
+
+
+@pytest.mark.parametrize("function", by_name(known_means.ACTIVATIONS))
+def test_a_listed_activation_keeps_samples_apart(function):
+    x = RANDOM.normal(size=(N, 6)).astype(np.float32) * 3
+    whole = keras.ops.convert_to_numpy(function(x))
+    np.testing.assert_allclose(in_pieces(function, x), whole, rtol=1e-5, atol=1e-6)
+    assert known_means.samples_are_apart(made(keras.layers.Dense(4, function)))
+
+
+def evaluated(targets, **compiled) -> list[dict[str, float]]:
+    """Return what `evaluate` returns for probabilities, in batches of 7 and all at once."""
+    model = functional(keras.layers.Identity(), (CLASSES,), **compiled, run_eagerly=True)
+    assert known_means.any_batch_will_do(model)
+    x = RANDOM.dirichlet(np.ones(CLASSES), N).astype(np.float32)
+    options = {"sample_weight": RANDOM.uniform(0, 2, N), "verbose": 0, "return_dict": True}
+    return [model.evaluate(x, targets, batch_size=size, **options) for size in (7, 1000)]
+
+
+LABELS = RANDOM.integers(0, CLASSES, N)
+ONE_HOT = np.eye(CLASSES, dtype=np.float32)[LABELS]
+
+
+def are_labels(part) -> bool:
+    return "sparse" in part.__name__.lower() or part in OF_LABELS
+
+
+@pytest.mark.parametrize("part", by_name(known_means.LOSSES))
+def test_a_listed_loss_is_a_mean(part):
+    loss = part() if isinstance(part, type) else part
+    parted, whole = evaluated(LABELS if are_labels(part) else ONE_HOT, loss=loss)
+    assert parted["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_listed_metrics_are_means(labels, weighted):
+    parts = [part for part in by_name(known_means.METRICS) if are_labels(part) == labels]
+    metrics = []
+    parts = [part for part in parts if not (weighted and part in WITHOUT_WEIGHTS)]
+    for i, part in enumerate(parts):
+        if isinstance(part, type):
+            options = METRIC_ARGUMENTS.get(part.__name__, {})
+            metrics.append(part(name=f"{part.__name__}_{i}", **options))
+        else:
+            metrics.append(part)
+    given = {"weighted_metrics" if weighted else "metrics": metrics}
+    parted, whole = evaluated(LABELS if labels else ONE_HOT, loss=None, **given)
+    assert len(whole) == len(parts) + 1
+    for name, value in whole.items():
+        np.testing.assert_allclose(parted[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+# All else is validated as `Model.fit` does.
+
+
+class Doubled(keras.layers.Layer):
+    def call(self, x):
+        self.add_loss(keras.ops.sum(x))
+        return 2 * x
+
+
+class Sub(keras.Sequential):
+    pass
+
+
+def highest(y, y_pred):
+    return keras.ops.max(y_pred)
+
+
+def over_batch(z):
+    return keras.ops.softmax(z, axis=0)
+
+
+def with_states():
+    layers = [keras.layers.Reshape((3, 4)), keras.layers.LSTM(4, stateful=True)]
+    model = keras.Sequential([keras.Input(batch_shape=(20, FEATURES)), *layers])
+    model.compile("adam", LOSS)
+    return model
+
+
+def two_outputs(given):
+    return [keras.layers.Dense(CLASSES, "softmax")(given) for _ in range(2)]
+
+
+def less_its_mean(given):
+    z = keras.layers.Dense(CLASSES)(given)
+    return keras.layers.Softmax()(z - keras.ops.mean(z, axis=0))
+
+
+def masked(given):
+    steps = keras.layers.Reshape((FEATURES, 1))(given)
+    z = keras.layers.LSTM(3, return_sequences=True)(steps, mask=given > 0.4)
+    return keras.layers.Dense(1)(z)
+
+
+def replaced():
+    layer = keras.layers.Dense(CLASSES)
+    layer.call = lambda x: over_batch(x[:, :CLASSES])
+    return made(layer)
+
+
+def sparse(**options):
+    return keras.losses.SparseCategoricalCrossentropy(**options)
+
+
+def one_hot(loss, **options):
+    return lambda: made(loss=loss, **options)
+
+
+WRAPPED = keras.metrics.MeanMetricWrapper
+NOT_ANY = {
+    "own layer": lambda: made(Doubled()),
+    "own layer within": lambda: made(keras.Sequential([Doubled()])),
+    "own model": lambda: made(kind=Sub),
+    "own loss": lambda: made(loss=highest),
+    "own metric": lambda: made(metrics=["accuracy", highest]),
+    "own weighed metric": lambda: made(weighted_metrics=[highest]),
+    "own metric, wrapped": lambda: made(metrics=[WRAPPED(highest, name="highest")]),
+    "own activation": lambda: made(keras.layers.Dense(4, over_batch)),
+    "own activation within": lambda: made(
+        keras.layers.Dense(4, keras.layers.Activation(over_batch))
+    ),
+    "own recurrence": lambda: made(
+        keras.layers.Reshape((3, 4)), keras.layers.GRU(4, recurrent_activation=over_batch)
+    ),
+    "replaced": replaced,
+    "dice": one_hot("dice"),
+    "tversky": one_hot(keras.losses.Tversky()),
+    "circle": one_hot(keras.losses.Circle()),
+    "sums": lambda: made(loss=sparse(reduction="sum")),
+    "weights": lambda: made(loss=sparse(reduction="mean_with_sample_weight")),
+    "ignores": lambda: made(loss=sparse(ignore_class=0)),
+    "over other axes": one_hot(keras.losses.CosineSimilarity(axis=0)),
+    "metric over other axes": one_hot(
+        "mse", metrics=[keras.metrics.CategoricalCrossentropy(axis=0, name="ce")]
+    ),
+    "penalty": lambda: made(keras.layers.Dense(3, activity_regularizer="l2")),
+    "states": with_states,
+    "outputs": lambda: functional(two_outputs),
+    "operation": lambda: functional(less_its_mean),
+    "lambda": lambda: made(keras.layers.Lambda(lambda x: x - keras.ops.mean(x, axis=0))),
+    "softmax": lambda: made(keras.layers.Softmax(axis=0)),
+    "softmax by rank": lambda: made(keras.layers.Softmax(axis=-2)),
+    "mask": lambda: functional(masked, loss="mse"),
+    "masking": lambda: made(
+        keras.layers.Reshape((3, 4)), keras.layers.Masking(), keras.layers.LSTM(4)
+    ),
+    "mask of zeros": lambda: made(
+        keras.layers.Embedding(256, 4, mask_zero=True), keras.layers.LSTM(4)
+    ),
+    "numbers": lambda: functional(keras.layers.Rescaling(0.5), (), loss="mse"),
+    "one number a sample": lambda: functional(
+        lambda x: keras.layers.Reshape(())(keras.layers.Dense(1)(x)), loss="mse", metrics=["mae"]
+    ),
+}
+COMPARED = [
+    "own layer",
+    "own loss",
+    "own metric, wrapped",
+    "own activation",
+    pytest.param("dice", marks=ON_EVERY),
+    "tversky",
+    "circle",
+    "sums",
+    "penalty",
+    pytest.param("operation", marks=ON_EVERY),
+    "lambda",
+    "softmax",
+    "mask",
+    "one number a sample",
+]
+
+
+@pytest.mark.parametrize("kind", NOT_ANY)
+def test_models_whose_results_may_depend_on_the_size_of_a_batch(kind):
+    assert not known_means.any_batch_will_do(NOT_ANY[kind]())
+
+
+def histories(make, y, seed=1, **options) -> list[dict]:
+    """Return the histories of `training.fit` and `Model.fit`, of models that start alike."""
+    options = {"shuffle": False, "batch_size": 20, "validation_data": (F[:70], y[:70])} | options
+    found = []
+    for fit in (training.fit, lambda model, *data, **kw: model.fit(*data, verbose=0, **kw)):
+        training.seed_layers(seed)
+        found.append(fit(make(), F, y, **options).history)
+    return found
+
+
+def same(ours, theirs) -> None:
+    assert list(ours) == list(theirs) and "val_loss" in ours
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", COMPARED)
+def test_their_validation_is_keras_own(kind):
+    y = Y
+    if kind in ("dice", "tversky"):
+        y = np.eye(CLASSES, dtype=np.float32)[Y]
+    elif kind == "mask":
+        y = F[:, :, None]
+    elif kind == "one number a sample":
+        y = F[:, 0]
+    same(*histories(NOT_ANY[kind], y))
+
+
+ANY_LAYERS = {
+    "norm": keras.layers.BatchNormalization,
+    "layer norm": keras.layers.LayerNormalization,
+    "swish": lambda: keras.layers.Dense(4, "swish"),
+    "lambda": lambda: keras.layers.Lambda(lambda x: x / keras.ops.max(x, axis=0)),
+    "own": lambda: keras.layers.Dense(4, over_batch),
+}
+ANY_LOSSES = ["mse", "categorical_crossentropy", "kl_divergence", "dice", "tversky", highest]
+ANY_METRICS = ["mae", "accuracy", "auc", "f1_score", "r2_score", highest]
+
+
+@hypothesis.settings(max_examples=6, deadline=None, derandomize=True)
+@hypothesis.given(
+    st.sampled_from(sorted(ANY_LAYERS)),
+    st.sampled_from(ANY_LOSSES),
+    st.lists(st.sampled_from(ANY_METRICS), unique=True, max_size=3),
+    st.integers(1, 70),
+)
+def test_validation_is_what_keras_says(layer, loss, metrics, size):
+    def make():
+        return made(ANY_LAYERS[layer](), loss=loss, metrics=list(metrics))
+
+    y = np.eye(CLASSES, dtype=np.float32)[Y]
+    same(*histories(make, y, validation_data=(F[:size], y[:size])))
+
+
+# What is ours is known, so that it stays fast.
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_all_recipes_and_their_metrics_are_known(task):
+    for name, recipe in task.recipes.items():
+        model = keras_model(task.system(recipe.system), our_metrics.precisions(10))
+        assert known_means.any_batch_will_do(model), name
+
+
+def test_usual_models_are_known():
+    assert known_means.any_batch_will_do(build(norm=True, dropout=0.2, l2=1e-3))
+    scores = [keras.metrics.F1Score(average=None), "mae", keras.metrics.mean_squared_error, None]
+    assert known_means.any_batch_will_do(made(keras.layers.ReLU(), metrics=scores[:3]))
+    assert known_means.any_batch_will_do(made(keras.layers.Dense(4, ours.relu), loss="ce"))
+    unbuilt = keras.Sequential([keras.layers.Dense(4, "relu"), keras.layers.Dense(1)])
+    unbuilt.compile("adam", keras.losses.MeanSquaredError)
+    assert known_means.any_batch_will_do(unbuilt)
+
+    def residual(given):
+        inner = keras.Sequential([keras.layers.Dense(FEATURES, keras.layers.LeakyReLU())])
+        return keras.layers.Add()([given, inner(given), keras.layers.Dropout(0.5)(given)])
+
+    assert known_means.any_batch_will_do(functional(residual, loss="mse", metrics=["mae"]))
+
+
+def test_training_on_request_is_not_for_evaluation():
+    def make():
+        return functional(lambda x: keras.layers.BatchNormalization()(x, training=True), loss="mse")
+
+    assert known_means.any_batch_will_do(make())
+    same(*histories(make, F))
+
+
+def test_predictions_depend_on_no_batch_but_that_of_keras():
+    known, other = build(), made(keras.layers.Softmax(axis=0))
+    for model in (known, other):
+        np.testing.assert_allclose(
+            predict_outputs(model, F), model.predict(F, verbose=0), rtol=1e-4, atol=1e-6
+        )
