@@ -21,6 +21,7 @@ EMPTY = {  # why there is nothing to classify
 }
 SHOWN = {"handwriting": "handwriting, one character each", "objects": "objects, one each"}
 PREPARE = {"handwriting": handwriting.prepare, "objects": objects.prepare}
+FIT = {"handwriting": handwriting.fit, "objects": objects.fit}
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class Photo:
             where `many_photos.read` dropped it.
         image: uint8 (28, 28), light on dark, or None if nothing was found on the photo.
         inverted: Whether the photo is dark on light.
+        fitted: Of an image that was taken as it is, what it is once it has the place and the size
+            that the dataset's authors would have given it, if it shows anything.
     """
 
     thumbnail: np.ndarray | None
     image: np.ndarray | None
     inverted: bool = False
+    fitted: np.ndarray | None = None
 
 
 def read(path: Path, kind: str) -> Photo:
@@ -54,7 +58,9 @@ def read(path: Path, kind: str) -> Photo:
     """
     pixels = _open(path)
     thumbnail = handwriting.shrink(pixels, THUMBNAIL)
-    prepared = _as_it_is(pixels) or PREPARE[kind](pixels)
+    if taken := _as_it_is(pixels):
+        return Photo(thumbnail, *taken, FIT[kind](taken[0]))
+    prepared = PREPARE[kind](pixels)
     return Photo(thumbnail, *prepared) if prepared else Photo(thumbnail, None)
 
 
