@@ -108,7 +108,7 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
 
     Images are compared with the training images, if these are the model's.
     """
-    items = []
+    items, fitted = [], []
     names = _names(paths)
     read = many_photos.read(paths, task.photos, thumbnails=PAGES * PER_PICTURE)
     for path, photo in zip(paths, read):
@@ -121,13 +121,35 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
         empty = "" if photo.image is not None else f"not classified: {photos.EMPTY[task.photos]}"
         name, source = files.shown(names[path]), files.shown(str(path))
         items.append(Item(name, source, photo.image, note, photo.thumbnail, empty))
-    found = [item for item in items if item.image is not None]
-    if found and compare:
-        training = likeness.measure(train.x)
-        for item, far in zip(found, training.unlike(np.stack([item.image for item in found]))):
-            if far:
-                item.warning = "unlike the training images, so its answer means little"
+        fitted.append(photo.fitted)
+    if compare:
+        _judge(items, fitted, train.x)
     return items
+
+
+def _judge(items, fitted, training_images) -> None:
+    """Mark what is unlike the training images, and replace what is not once it is `fitted`."""
+    training = likeness.measure(training_images)
+    far = _unlike(training, {number: item.image for number, item in enumerate(items)})
+    candidates = {number: fitted[number] for number in far if fitted[number] is not None}
+    placed = candidates.keys() - _unlike(training, candidates)
+    for number in far:
+        item = items[number]
+        if number not in placed:
+            item.warning = "unlike the training images, so its answer means little"
+            continue
+        item.image = candidates[number]
+        notes = [item.note] * bool(item.note) + ["moved and sized as the training images are"]
+        item.note = ", ".join(notes)
+
+
+def _unlike(training, images: dict) -> set:
+    """Return the keys of images that are unlike the training images, leaving out None."""
+    images = {key: image for key, image in images.items() if image is not None}
+    if not images:
+        return set()
+    far = training.unlike(np.stack(list(images.values())))
+    return {key for key, is_far in zip(images, far) if is_far}
 
 
 def _random(task, args, test) -> list[Item]:

@@ -45,6 +45,12 @@ def prepare(photo: np.ndarray) -> tuple[np.ndarray, bool] | None:
     return _fit(coverage), darker
 
 
+def fit(image: np.ndarray) -> np.ndarray | None:
+    """Fit light ink on black, uint8 (28, 28), as MNIST does; None if there is none."""
+    coverage = image / np.float32(255)
+    return _fit(coverage) if (coverage > 0.5).any() else None
+
+
 def shrink(photo: np.ndarray, side: int) -> np.ndarray:
     """Average a photo, uint8 (height, width, 3), down to at most `side` pixels a side."""
     longest = max(photo.shape[:2])

@@ -37,13 +37,23 @@ def prepare(photo: np.ndarray) -> tuple[np.ndarray, bool] | None:
     grey, level = colours @ LUMINANCE, ground @ LUMINANCE
     darker = bool((grey - level)[mask].mean() < 0)
     levels = (level - grey) if darker else (grey - level)
-    levels = np.clip(levels, 0, None) * mask
+    return _fit(np.clip(levels, 0, None) * mask, mask), darker
+
+
+def fit(image: np.ndarray) -> np.ndarray | None:
+    """Fit an object on black, uint8 (28, 28), as Fashion-MNIST does; None if there is none."""
+    mask = image > CLOSE
+    return _fit(image.astype(np.float32), mask) if mask.any() else None
+
+
+def _fit(levels, mask) -> np.ndarray:
+    """Fit what a mask shows of levels, float (height, width), into the middle of 28x28 pixels."""
     fitted = resize(levels[box(mask)], SIDE)
     image = np.zeros((SIDE, SIDE), np.uint8)
     top, left = ((SIDE - length) // 2 for length in fitted.shape)
     fitted = np.clip(fitted * (255 / fitted.max()), 0, 255).round()
     image[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted
-    return image, darker
+    return image
 
 
 def _ground(colours) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,8 @@ from shared_keras.systems.spec import SIDE
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 LARGE = 28 * 64  # pixels a side; a larger picture is shrunk first
 PLAIN = 8  # levels of black or white that a JPEG may be off
+WHITE = 200  # levels; a drawing that is lighter on average needs a black ground
+BITS = (8, 12, 16)  # of whole levels; a file of 16 or 32 bits may hold fewer
 THUMBNAIL = 168  # pixels a side
 EMPTY = {  # why there is nothing to classify
     "handwriting": "it shows no strokes (it may be blank, noise, or filled throughout)",
@@ -21,6 +23,7 @@ EMPTY = {  # why there is nothing to classify
 }
 SHOWN = {"handwriting": "handwriting, one character each", "objects": "objects, one each"}
 PREPARE = {"handwriting": handwriting.prepare, "objects": objects.prepare}
+FIT = {"handwriting": handwriting.fit, "objects": objects.fit}
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,22 @@ class Photo:
             where `many_photos.read` dropped it.
         image: uint8 (28, 28), light on dark, or None if nothing was found on the photo.
         inverted: Whether the photo is dark on light.
+        fitted: Of an image that was taken as it is, what it is once it has the place and the size
+            that the dataset's authors would have given it, if it shows anything.
     """
 
     thumbnail: np.ndarray | None
     image: np.ndarray | None
     inverted: bool = False
+    fitted: np.ndarray | None = None
 
 
 def read(path: Path, kind: str) -> Photo:
     """Read the first image of a file of any size and colour mode.
 
-    Transparent pixels become white. Grey images of 28x28 pixels on plain black or white are
-    taken as they are, only light on dark. All others are prepared as `kind` says.
+    Transparent pixels become white, or black around a white drawing. Grey images of 28x28 pixels
+    on plain black or white are taken as they are, only light on dark. All others are prepared as
+    `kind` says.
 
     Args:
         path: The file, in one of `FORMATS`.
@@ -54,7 +61,9 @@ def read(path: Path, kind: str) -> Photo:
     """
     pixels = _open(path)
     thumbnail = handwriting.shrink(pixels, THUMBNAIL)
-    prepared = _as_it_is(pixels) or PREPARE[kind](pixels)
+    if taken := _as_it_is(pixels):
+        return Photo(thumbnail, *taken, FIT[kind](taken[0]))
+    prepared = PREPARE[kind](pixels)
     return Photo(thumbnail, *prepared) if prepared else Photo(thumbnail, None)
 
 
@@ -95,23 +104,35 @@ def _as_it_is(pixels) -> tuple[np.ndarray, bool] | None:
 
 def _colours(image: Image.Image) -> np.ndarray:
     transparent = image.info.get("transparency")
-    if image.mode == "F":  # a TIFF file of any range
-        levels = np.nan_to_num(np.asarray(image))
-        levels = (levels - levels.min()) / max(np.ptp(levels), 1e-9)
-        image = Image.fromarray((255 * levels).astype(np.uint8))
-    elif image.mode.startswith("I"):  # 16 bits per pixel, which convert("L") would clip
-        levels = np.clip(np.asarray(image, np.int64), 0, 0xFFFF)
+    if image.mode == "F" or image.mode.startswith("I"):  # convert("L") would clip them
+        levels = np.asarray(image)
+        grey = Image.fromarray(_eight_bits(levels))
         if isinstance(transparent, int):
-            levels = np.where(levels == transparent, 0xFFFF, levels)
-        image = Image.fromarray((levels >> 8).astype(np.uint8))
-    elif image.has_transparency_data:
+            grey.putalpha(Image.fromarray(np.uint8(levels != transparent) * 255))
+        image = grey
+    if image.has_transparency_data:
         if isinstance(transparent, tuple) and max(transparent) > 255:  # Pillow keeps 8 of 16 bits
             image.info["transparency"] = tuple(level >> 8 for level in transparent)
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = _on_ground(image.convert("RGBA"))
     if max(image.size) > LARGE:
         size = [max(1, round(length * LARGE / max(image.size))) for length in image.size]
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
         image = image.resize(size, Image.Resampling.BOX)
     return np.asarray(image.convert("RGB"))
+
+
+def _eight_bits(levels: np.ndarray) -> np.ndarray:
+    """Return levels of any range as uint8: those of 8, 12 or 16 bits keep their black and white."""
+    levels = np.nan_to_num(levels.astype(np.float64))
+    whites = [2**bits - 1 for bits in BITS if levels.max() < 2**bits]
+    if levels.min() >= 0 and whites and (levels == levels.round()).all():
+        return (levels * (255 / whites[0])).astype(np.uint8)
+    return (255 * (levels - levels.min()) / max(np.ptp(levels), 1e-9)).astype(np.uint8)
+
+
+def _on_ground(image: Image.Image) -> Image.Image:
+    """Put an RGBA image on white, or on black if what it shows is white itself."""
+    opaque = np.asarray(image.getchannel("A"), np.float32)
+    shown = (np.asarray(image.convert("L")) * opaque).sum() / max(opaque.sum(), 1)
+    ground = Image.new("RGBA", image.size, "black" if shown > WHITE else "white")
+    return Image.alpha_composite(ground, image)

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from mnist_keras.task import TASK as MNIST
 from shared_keras import cli
@@ -123,6 +124,46 @@ def test_the_pictures_of_a_large_folder_are_bounded(full, tmp_path, capsys, monk
     (folder,) = tmp_path.glob("results/mnist/predictions/*")
     assert len(pd.read_csv(folder / "predictions.csv")) == 8
     assert sorted(path.name for path in folder.glob("*.png")) == ["seen-2.png", "seen.png"]
+
+
+def predicted(task, folder, images):
+    """Write images as files, classify them, and return the table."""
+    (folder / "files").mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / "files" / f"{number:03}.png")
+    words = [str(folder / "files"), "--results-dir", str(folder / "results")]
+    assert cli.main(task, "predict", words) == 0
+    return pd.read_csv(next((folder / "results").glob("*/predictions/*/predictions.csv")))
+
+
+def test_digits_of_others_in_28x28_pixels(tmp_path):
+    """They are as large as the image, off centre, and thin; MNIST's are none of that."""
+    digits = load_digits()
+    images = []
+    for levels in digits.images[:60]:
+        small = Image.fromarray((levels / 16 * 255).astype(np.uint8))
+        image = np.asarray(small.resize((28, 28), Image.Resampling.BICUBIC))
+        images.append(255 - image if len(images) % 2 else image)
+    table = predicted(MNIST, tmp_path, images)
+    assert table.warning.notna().mean() <= 0.1
+    assert (table["class"] == digits.target[:60]).mean() >= 0.9
+    assert table.note.str.contains("moved and sized as the training images are").mean() > 0.9
+
+
+def test_what_stands_elsewhere_in_28x28_pixels(task, full, tmp_path):
+    """Smaller, and in a corner."""
+    images = full[task.name][1]
+    small = [Image.fromarray(x).resize((20, 20), Image.Resampling.BOX) for x in images.x[:60]]
+    corner = [np.pad(np.asarray(each), ((1, 7), (0, 8))) for each in small]
+    table = predicted(task, tmp_path, corner)
+    assert table.warning.notna().mean() <= 0.1
+    truth = [task.classes[label] for label in images.y[:60]]
+    assert (table["class"].astype(str) == truth).mean() >= 0.65
+
+
+def test_the_datasets_own_images_are_not_moved(task, full, tmp_path):
+    table = predicted(task, tmp_path, full[task.name][1].x[:60])
+    assert table.note.isna().mean() >= 0.95
 
 
 def test_a_filled_shape_is_no_digit(full, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import hashlib
+import resource
 
 import numpy as np
 import pytest
@@ -69,3 +70,38 @@ def test_digest_is_of_the_uncompressed_bytes(tmp_path):
     assert len(idx.read(path, 1, hashlib.sha256(raw).hexdigest())) == 5
     with pytest.raises(BadInput, match="labels.gz: holds something else"):
         idx.read(path, 1, "0" * 64)
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@given(arrays, st.binary(max_size=5), st.integers(0, 4))
+def test_a_file_is_read_as_its_bytes_are(tmp_path_factory, compress, array, extra, missing):
+    raw = idx_bytes(array)
+    raw = (raw[: len(raw) - missing] if missing else raw) + extra
+    path = tmp_path_factory.mktemp("file") / ("labels.gz" if compress else "labels")
+    path.write_bytes(gzip.compress(raw) if compress else raw)
+    if not extra and not missing:
+        np.testing.assert_array_equal(idx.read(path, array.ndim), array)
+    elif len(extra) != missing:
+        with pytest.raises(BadInput, match="labels"):
+            idx.read(path, array.ndim)
+
+
+@pytest.mark.parametrize("shape", [3, 3 << 30, None])
+def test_a_gzip_that_inflates_to_gigabytes_is_refused_in_little_memory(tmp_path, shape):
+    """Whatever its header promises: less, as much, or nothing."""
+    path = tmp_path / "bomb.gz"
+    head = bytes([0, 0, 8, 1]) + np.array(shape, ">u4").tobytes() if shape else bytes(8)
+    path.write_bytes(gzip.compress(head) + gzip.compress(bytes(16 << 20)) * 320)  # 5 GB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadInput, match="bomb.gz: "):
+        idx.read(path, 1)
+    with pytest.raises(BadInput, match="bomb.gz: "):
+        idx.read(path, 3)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
+
+
+def test_a_header_that_promises_more_than_any_dataset_is_refused(tmp_path):
+    header = bytes([0, 0, 8, 1]) + np.array(3 << 30, ">u4").tobytes()
+    (tmp_path / "labels.gz").write_bytes(gzip.compress(header) + gzip.compress(bytes(9)))
+    with pytest.raises(BadInput, match="takes 3,221,225,472 bytes, expected at most 1,073,741,824"):
+        idx.digest(tmp_path / "labels.gz")

@@ -21,9 +21,9 @@ def drawing(full):
     return full["mnist"][1].x[0]
 
 
-def rgba(grey):
-    """Black ink that is opaque where the drawing is: dark on white paper."""
-    ink = np.zeros((*grey.shape, 4), np.uint8)
+def rgba(grey, colour=0):
+    """Ink that is opaque where the drawing is: black needs white paper, white a blackboard."""
+    ink = np.full((*grey.shape, 4), colour, np.uint8)
     ink[..., 3] = grey
     return Image.fromarray(ink)
 
@@ -37,6 +37,7 @@ MODES = {
     "LA": lambda d: Image.fromarray(d).convert("LA"),
     "I;16": lambda d: Image.fromarray(d.astype(np.uint16) * 257),
     "ink on transparency": rgba,
+    "white on transparency": lambda d: rgba(d, 255),
 }
 
 
@@ -75,6 +76,34 @@ def test_every_format_shows_the_same(drawing, tmp_path, name, kind):
     assert photo.inverted and photo.thumbnail.shape == (88, 88, 3)
     tolerance = 20 if name == "a.jpg" else 0
     assert np.abs(photo.image.astype(int) - expected.image).mean() <= tolerance
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor"),
+    [(np.int32, 1), (np.int32, 257), (np.int32, 100_000), (np.uint16, 1), (np.uint16, 16)],
+)
+def test_tiff_files_with_whole_numbers_of_any_range(drawing, tmp_path, kind, factor):
+    """8 bits in 32 or in 16, as NumPy arrays are often saved, and 12 bits, as cameras have."""
+    Image.fromarray(drawing.astype(kind) * kind(factor)).save(tmp_path / "a.tiff")
+    image = photos.read(tmp_path / "a.tiff", "handwriting").image
+    np.testing.assert_allclose(image.astype(int), drawing, atol=2)
+
+
+def test_a_white_drawing_on_a_transparent_ground(drawing, tmp_path):
+    """Large, so that it is prepared; in colours and in grey, and in light yellow."""
+    large = np.kron(drawing, np.ones((6, 6), np.uint8))
+    expected = None
+    for name, picture in (
+        ("black", rgba(large)),
+        ("white", rgba(large, 255)),
+        ("grey", rgba(large, 255).convert("LA")),
+        ("yellow", rgba(large, np.array([255, 255, 170, 255]))),
+    ):
+        picture.save(tmp_path / f"{name}.png")
+        photo = photos.read(tmp_path / f"{name}.png", "handwriting")
+        assert photo.inverted == (name == "black")
+        expected = photo.image if expected is None else expected
+        assert np.abs(photo.image.astype(int) - expected).mean() < 8
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "tiff", "png"])
