@@ -40,7 +40,10 @@ def show(stages: Sequence[Stage], console: Console | None = None) -> None:
         console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold", markup=False)
         console.print(f"   {finding.cause}.{size}", markup=False)
         if finding.write is not None:
-            console.print(f"   Write: {finding.write}", markup=False)
+            first, *code = finding.write.splitlines()
+            console.print(f"   Write: {first}", markup=False)
+            for line in code:
+                console.print(f"      {line}", markup=False, soft_wrap=True)
     console.print(_verdict(findings), markup=False)
 
 

@@ -106,7 +106,7 @@ def compare_optimizers(
         return [
             Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
         ], advance
-    return _proved(weights, rules, mine, moved, tolerances, size), advance
+    return _proved(optimizer, weights, rules, mine, moved, tolerances, size), advance
 
 
 def _torch_rule(theirs, weight: Weight) -> Rule | None:
@@ -239,7 +239,7 @@ def _tolerances(pair, theirs, weights) -> list[float]:
     return found
 
 
-def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
+def _proved(optimizer, weights, rules, mine, moved, tolerances, size) -> list[Finding]:
     """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
     names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]
     names += ["amsgrad", "accumulator", "decay", "times"]
@@ -288,4 +288,6 @@ def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
                 "optimizer", UNEXPLAINED, "the same gradients move parameters otherwise", None, size
             )
         ]
-    return [optimizers.described(change.name, weights, rules, mine, size) for change in proved]
+    needed = [change.name for change in proved]
+    common = needed, optimizer, weights, rules, mine, size
+    return [optimizers.described(name, *common) for name in needed]
