@@ -1,9 +1,18 @@
-"""Lines to write in the port where Keras has nothing that does as PyTorch does.
+"""What to write: values, and whole lines where Keras has nothing that does as PyTorch does.
 
-Each function returns a sentence and, behind it, code that needs nothing but `import keras`.
+Lines are code behind a sentence, and need nothing but `import keras`.
 """
 
+from typing import Any
+
 from keras.optimizers import Optimizer
+
+
+def plain(value: Any) -> Any:
+    """Return a value as one would write it: (2, 2) as 2."""
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        return value[0]
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def batch_norm() -> str:

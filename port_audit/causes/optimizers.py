@@ -165,7 +165,7 @@ def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) ->
     common: dict[str, Any] = {
         "lr": initial_rate(optimizer),
         "decoupled": decay,
-        "l2": float(getattr(optimizer, "l2", 0.0)) + _penalty(variable),
+        "l2": float(getattr(optimizer, "l2", 0.0)) + penalty(variable)[1],
         "epsilon": float(getattr(optimizer, "epsilon", 0.0) or 0.0),
     }
     names = [cls.__name__ for cls in type(optimizer).__mro__]
@@ -201,12 +201,11 @@ def initial_rate(optimizer: keras.optimizers.Optimizer) -> float:
     return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
-def _penalty(variable) -> float:
-    """Return what a regularizer adds to the gradient, as a factor of the variable."""
+def penalty(variable: keras.Variable) -> tuple[float, float]:
+    """Return what a regularizer adds to the gradient: times the sign, and times the variable."""
     regularizer = getattr(variable, "regularizer", None)
-    if regularizer is None:
-        return 0.0
-    return 2 * float(getattr(regularizer, "l2", 0.0) or 0.0)
+    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
+    return l1, 2 * l2
 
 
 def finding(name, cause, write, size, tolerance=None) -> Finding:

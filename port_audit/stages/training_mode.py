@@ -8,8 +8,9 @@ from keras import ops
 
 from port_audit.causes import advice
 from port_audit.changes import Change, ahead_of, calling, prove, setting
+from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import EPS, Match, aligned, distance, largest
+from port_audit.forced import Match
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
