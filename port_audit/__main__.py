@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from port_audit.audit import compare_files
 from port_audit.data_file import read_npz
 from port_audit.errors import UnusableInput, one_line
 
@@ -24,6 +23,10 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     args = parser.parse_args(words)
+    try:  # only now: it takes seconds
+        from port_audit.audit import compare_files
+    except ModuleNotFoundError as error:
+        return _fail(parser, f"an audit needs '{error.name}', which is not installed", 2)
     try:
         if args.out is not None:
             _make(args.out)

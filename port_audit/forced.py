@@ -10,11 +10,11 @@ import torch
 from keras import ops
 
 from port_audit.changes import attributes
+from port_audit.distances import EPS, distance, largest
 from port_audit.nets import activations, keras_net, kinds, orders, torch_net
 from port_audit.nets.kinds import Order
 from port_audit.nets.torch_net import Trace, Unit
 
-EPS = float(np.finfo(np.float32).eps)
 MOST_ROUNDING = 1e-3  # what is measured and larger, relative to its scale, is no rounding
 NEUTRAL = {"gamma": 1.0}  # what a weight that PyTorch lacks has to be; others: zero
 
@@ -103,31 +103,6 @@ def assign(match: Match, values: dict[str, np.ndarray]) -> dict[str, tuple]:
             variable.assign(array)
     misfits |= {role: (array.shape, None) for role, array in arrays.items()}
     return misfits
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference, infinite if shapes differ or a number is missing."""
-    if one.shape != other.shape:
-        return math.inf
-    if not one.size:
-        return 0.0
-    largest = float(np.abs(one.astype(np.float64) - other).max())
-    return math.inf if math.isnan(largest) else largest
-
-
-def aligned(theirs: np.ndarray, ours: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return PyTorch's outputs as they lie in Keras, and how far the two are apart."""
-    size = distance(theirs, ours)
-    if theirs.ndim > 2:
-        moved = np.moveaxis(theirs, 1, -1)
-        if distance(moved, ours) < size:
-            return moved, distance(moved, ours)
-    return theirs, size
-
-
-def largest(array: np.ndarray) -> float:
-    """Return the largest absolute value."""
-    return float(np.abs(array).max()) if array.size else 0.0
 
 
 def unit_tolerance(unit: Unit) -> float:

@@ -8,13 +8,8 @@ import numpy as np
 import torch
 
 from port_audit.changes import Change
-from port_audit.forced import (
-    Forced,
-    ForcedRun,
-    Match,
-    assign,
-    distance,
-)
+from port_audit.distances import distance
+from port_audit.forced import Forced, ForcedRun, Match, assign
 from port_audit.nets import keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.nets.torch_net import TorchNet, Trace

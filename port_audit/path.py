@@ -4,8 +4,8 @@ import math
 
 from keras import ops
 
+from port_audit.distances import EPS, distance, largest
 from port_audit.findings import Step
-from port_audit.forced import EPS, distance, largest
 from port_audit.nets import keras_net, orders
 from port_audit.pair import Pair
 

@@ -40,7 +40,10 @@ def show(stages: Sequence[Stage], console: Console | None = None) -> None:
         console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold")
         console.print(f"   {finding.cause}.{size}")
         if finding.write is not None:
-            console.print(f"   Write: {finding.write}")
+            first, *code = finding.write.splitlines()
+            console.print(f"   Write: {first}")
+            for line in code:
+                console.print(f"      {line}", soft_wrap=True)
     console.print(_verdict(findings))
 
 

@@ -1,8 +1,32 @@
 import keras
 from keras import layers
 
-from shared_keras.models.layers import BatchNorm
-from shared_keras.models.optimizers import Adam
+
+class UnbiasedBatchNorm(keras.layers.BatchNormalization):
+    def call(self, x, training=None, mask=None):
+        old = self.moving_variance + 0.0
+        outputs = super().call(x, training=training, mask=mask)
+        if training and self.trainable:
+            n = keras.ops.cast(keras.ops.size(x), old.dtype) / x.shape[self.axis]
+            new = self.moving_variance + 0.0
+            self.moving_variance.assign(new + (new - self.momentum * old) / (n - 1))
+        return outputs
+
+
+class TorchAdam(keras.optimizers.Adam):
+    def update_step(self, gradient, variable, learning_rate):
+        step = keras.ops.cast(self.iterations + 1, variable.dtype)
+        epsilon = self.epsilon
+        self.epsilon = epsilon * keras.ops.sqrt(1 - self.beta_2**step)
+        super().update_step(gradient, variable, learning_rate)
+        self.epsilon = epsilon
+
+
+class AdamWithL2(TorchAdam):
+    l2 = 0.0001
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient + self.l2 * variable, variable, learning_rate)
 
 
 def start(fan_in):
@@ -17,7 +41,7 @@ def model():
             keras.Input((28, 28, 1)),
             layers.ZeroPadding2D(1),
             layers.Conv2D(8, 3, strides=2, **start(9)),
-            BatchNorm(),
+            UnbiasedBatchNorm(momentum=0.9, epsilon=1e-5),
             layers.LeakyReLU(negative_slope=0.01),
             layers.Flatten(),
             layers.Dropout(0.25),
@@ -25,7 +49,7 @@ def model():
             layers.Dense(10, activation="softmax", **start(64)),
         ]
     )
-    optimizer = Adam(1e-3, l2=1e-4)
+    optimizer = AdamWithL2(1e-3, epsilon=1e-8)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from port_audit.causes import residuals
+from port_audit.causes.advice import plain
 from port_audit.changes import Change, ahead_of, calling, setting
 from port_audit.forced import Match
 from port_audit.nets import activations, keras_net, orders
@@ -183,7 +184,7 @@ def _pooling(gap) -> Iterator[Change]:
         yield Change(
             layer.name,
             "pooling",
-            f"{type(layer).__name__}({_plain(layer.pool_size)}, strides={_plain(layer.strides)}, "
+            f"{type(layer).__name__}({plain(layer.pool_size)}, strides={plain(layer.strides)}, "
             f"padding='{layer.padding}'), in PyTorch it is {event}",
             _pooling_written(event, layer, dimensions),
             calling(layer, _pooled(event, dimensions, layer.data_format)),
@@ -228,13 +229,9 @@ def _padding(gap) -> Iterator[Change]:
                 layer.name,
                 "padding",
                 f"it pads {layer.padding}, PyTorch {pairs}",
-                f"{type(layer).__name__}({_plain(theirs)})",
+                f"{type(layer).__name__}({plain(theirs)})",
                 setting(layer, padding=pairs if len(pairs) > 1 else pairs[0]),
             )
-
-
-def _plain(value):
-    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 def _reshaped(gap) -> Iterator[Change]:

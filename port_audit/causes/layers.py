@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from keras import ops
 
+from port_audit.causes.advice import plain
 from port_audit.changes import Change, calling, setting
 from port_audit.forced import Match
 from port_audit.nets import kinds
@@ -28,16 +29,10 @@ def _option(match: Match, name: str, option: str, ours, theirs, write: str | Non
     return Change(
         match.where,
         name,
-        f"{option} is {_plain(ours)}, PyTorch's is {_plain(theirs)}",
-        write or f"{type(match.acting).__name__}(..., {option}={_plain(theirs)})",
+        f"{option} is {plain(ours)}, PyTorch's is {plain(theirs)}",
+        write or f"{type(match.acting).__name__}(..., {option}={plain(theirs)})",
         setting(match.acting, **{option: theirs}),
     )
-
-
-def _plain(value):
-    if isinstance(value, tuple) and len(set(value)) == 1:
-        return value[0]
-    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _masked(match) -> Iterator[Change]:
@@ -116,8 +111,8 @@ def _transposed(match) -> Iterator[Change]:
     yield Change(
         match.where,
         "padding",
-        f"padding is '{layer.padding}', PyTorch crops {_plain(padding)} on both sides, "
-        f"output_padding {_plain(module.output_padding)}",
+        f"padding is '{layer.padding}', PyTorch crops {plain(padding)} on both sides, "
+        f"output_padding {plain(module.output_padding)}",
         f"padding='valid', then Cropping{len(padding)}D to {tuple(expected)}",
         calling(layer, cropped, padding="valid"),
     )

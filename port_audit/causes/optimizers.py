@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import torch
 
+from port_audit.causes import advice
 from port_audit.findings import Finding
 
 
@@ -164,7 +165,7 @@ def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) ->
     common: dict[str, Any] = {
         "lr": initial_rate(optimizer),
         "decoupled": decay,
-        "l2": float(getattr(optimizer, "l2", 0.0)) + _penalty(variable),
+        "l2": float(getattr(optimizer, "l2", 0.0)) + penalty(variable)[1],
         "epsilon": float(getattr(optimizer, "epsilon", 0.0) or 0.0),
     }
     names = [cls.__name__ for cls in type(optimizer).__mro__]
@@ -200,12 +201,11 @@ def initial_rate(optimizer: keras.optimizers.Optimizer) -> float:
     return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
-def _penalty(variable) -> float:
-    """Return what a regularizer adds to the gradient, as a factor of the variable."""
+def penalty(variable: keras.Variable) -> tuple[float, float]:
+    """Return what a regularizer adds to the gradient: times the sign, and times the variable."""
     regularizer = getattr(variable, "regularizer", None)
-    if regularizer is None:
-        return 0.0
-    return 2 * float(getattr(regularizer, "l2", 0.0) or 0.0)
+    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
+    return l1, 2 * l2
 
 
 def finding(name, cause, write, size, tolerance=None) -> Finding:
@@ -213,14 +213,25 @@ def finding(name, cause, write, size, tolerance=None) -> Finding:
     return Finding("optimizer", name, cause, write, size, tolerance)
 
 
-def described(name, weights, rules, mine, size) -> Finding:
+def described(name, proved, optimizer, weights, rules, mine, size) -> Finding:
+    """Return the finding of an option.
+
+    Args:
+        name: Name of the option.
+        proved: Names of all options in which the optimizers differ.
+        optimizer: Keras's optimizer.
+        weights: What they update.
+        rules: PyTorch's rule for each.
+        mine: Keras's.
+        size: How far parameters are apart.
+    """
     pairs = [(a, b) for a, b in zip(rules, mine) if a != b]
     field = "l2" if name == "decay" else name
     theirs, ours = next(
         ((a, b) for a, b in pairs if getattr(a, field) != getattr(b, field)), pairs[0]
     )
     if name == "decay":
-        return _decay(weights, rules, mine, size)
+        return _decay(optimizer, "place" in proved, weights, rules, mine, size)
     a, b = getattr(theirs, name), getattr(ours, name)
     match name:
         case "kind":
@@ -243,13 +254,15 @@ def described(name, weights, rules, mine, size) -> Finding:
                 "optimizer epsilon", f"it is {b:g}, PyTorch's is {a:g}", f"epsilon={a:g}", size
             )
         case "place":
-            kind = {"adam": "Adam", "rmsprop": "RMSprop"}.get(theirs.kind, theirs.kind)
             text = (
                 "epsilon is added before the bias correction, in PyTorch after it"
                 if theirs.kind == "adam"
                 else "epsilon is added inside the root, in PyTorch outside"
             )
-            return finding("epsilon place", text, f"shared_keras.models.optimizers.{kind}", size)
+            write = advice.epsilon_place(
+                optimizer, theirs.kind, bool(theirs.momentum), theirs.centered
+            )
+            return finding("epsilon place", text, write, size)
         case "times":
             return finding(
                 "two biases",
@@ -272,11 +285,11 @@ def described(name, weights, rules, mine, size) -> Finding:
     return finding(name, f"{name} is {b}, PyTorch's is {a}", f"{name}={a}", size)
 
 
-def _decay(weights, rules, mine, size) -> Finding:
+def _decay(optimizer, placed, weights, rules, mine, size) -> Finding:
     kernels = [(a, b) for w, a, b in zip(weights, rules, mine) if "kernel" in w.role]
     theirs, ours = kernels[0] if kernels else (rules[0], mine[0])
     wanted = theirs.l2 or theirs.decoupled
-    l2 = f"shared_keras.models.optimizers' l2={theirs.l2:g}"
+    l2 = advice.l2(optimizer, theirs.l2, placed)
     agree = all(
         math.isclose(a.l2, b.l2) and math.isclose(a.decoupled, b.decoupled) for a, b in kernels
     )

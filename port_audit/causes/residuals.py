@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from port_audit.changes import Change, ahead_of, behind
-from port_audit.forced import largest
+from port_audit.distances import largest
 from port_audit.nets import activations, keras_net
 
 

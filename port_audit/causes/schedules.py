@@ -7,6 +7,7 @@ import numpy as np
 from keras import callbacks as keras_callbacks
 from keras import ops
 
+from port_audit.causes import advice
 from port_audit.changes import attributes
 
 # Causes, each as name, sentence, remedy; and the rates if they are undone.
@@ -41,7 +42,7 @@ def of_schedule(times: Any, of_step: Callable[[int], float], schedule: Any) -> I
         floor = (
             "schedule floor",
             f"{kind} stays at its floor after {period} steps, PyTorch's rises again",
-            "shared_keras.models.optimizers.CosineAnnealing",
+            advice.rising(kind),
         )
         for causes, counts in (([floor], steps), ([per_batch, floor], epochs)):
             turns = [period - abs(count % (2 * period) - period) for count in counts]

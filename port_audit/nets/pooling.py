@@ -22,7 +22,7 @@ def exact(model_layers: Sequence[layers.Layer]) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for layer in blurred(model_layers):
-            stack.enter_context(attributes(layer, call=partial(largest, layer)))
+            stack.enter_context(attributes(layer, call=partial(in_two_turns, layer)))
         yield
 
 
@@ -37,7 +37,7 @@ def blurred(model_layers: Sequence[layers.Layer]) -> list[layers.Layer]:
     ]
 
 
-def largest(layer: layers.MaxPooling3D, x: Any) -> Any:
+def in_two_turns(layer: layers.MaxPooling3D, x: Any) -> Any:
     """Return what a layer returns, pooled along two axes and then along the third.
 
     Args:

@@ -11,6 +11,7 @@ from port_audit.causes import ends as ends_of
 from port_audit.causes import losses
 from port_audit.causes.losses import Form
 from port_audit.changes import Change
+from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import activations, torch_net
 from port_audit.pair import Pair
@@ -51,13 +52,6 @@ def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | No
 def _name(pair) -> str:
     loss = pair.keras.model.loss
     return f"{loss if isinstance(loss, str) else getattr(loss, 'name', type(loss).__name__)}"
-
-
-def relative(theirs: np.ndarray, ours: np.ndarray) -> float:
-    """Return the largest relative difference."""
-    if not np.isfinite(ours).all():
-        return float("inf")
-    return float(np.abs(theirs - ours).max() / max(np.abs(theirs).max(), 1e-12))
 
 
 def _samples(pair):

@@ -11,8 +11,9 @@ from port_audit.causes import gaps
 from port_audit.causes import layers as layer_causes
 from port_audit.causes.ends import PROBABILITIES
 from port_audit.changes import Change, ahead_of, applied, prove
+from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import EPS, Match, aligned, distance, largest
+from port_audit.forced import Match
 from port_audit.nets import keras_net, orders, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call

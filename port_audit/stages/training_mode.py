@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from keras import ops
 
+from port_audit.causes import advice
 from port_audit.changes import Change, ahead_of, calling, prove, setting
+from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import EPS, Match, aligned, distance, largest
+from port_audit.forced import Match
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
@@ -268,7 +270,7 @@ def _moved(match: Match) -> list[Finding]:
             match.where,
             "running variance",
             f"the running variance is biased; PyTorch's is n / (n - 1) times that, n = {n}",
-            "shared_keras.models.layers.BatchNorm, or a layer that multiplies by n / (n - 1)",
+            advice.batch_norm(),
             calling(layer, unbiased),
         )
     )

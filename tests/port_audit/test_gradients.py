@@ -104,7 +104,7 @@ def test_exact_pooling_has_the_same_outputs(size, padding, data_format):
     if data_format == "channels_first":
         layer = keras.layers.MaxPooling3D(size, padding=padding, data_format=data_format)
         x, wanted = np.moveaxis(x, -1, 1), np.moveaxis(wanted, -1, 1)
-    assert np.array_equal(keras.ops.convert_to_numpy(pooling.largest(layer, x)), wanted)
+    assert np.array_equal(keras.ops.convert_to_numpy(pooling.in_two_turns(layer, x)), wanted)
 
 
 def close(gap):
@@ -116,7 +116,7 @@ def close(gap):
 def test_exact_pooling_gives_the_gradient_to_the_largest_alone():
     layer, x = keras.layers.MaxPooling3D(2), keras.Variable(close(1e-6))
     compute = differentiation.program(
-        [x], lambda: keras.ops.sum(pooling.largest(layer, keras.ops.convert_to_tensor(x)))
+        [x], lambda: keras.ops.sum(pooling.in_two_turns(layer, keras.ops.convert_to_tensor(x)))
     )
     assert list(compute()[1][0].ravel()) == [0, 1, 0, 0, 0, 0, 0, 0]
 

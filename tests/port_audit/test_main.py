@@ -1,6 +1,8 @@
 """`python -m port_audit`: what it takes, what it prints and writes, and its exit codes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -118,6 +120,30 @@ def test_arguments(words, expected, capsys):
         main(words)
     err = capsys.readouterr().err
     assert expected in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [(["--help"], 0, "usage: python -m port_audit"), ([__file__, __file__], 2, "needs 'torch'")],
+)
+def test_without_pytorch(words, code, expected):
+    """Help is there at once; an audit says in one line what is missing."""
+    program = f"""
+import sys
+
+class NotThere:
+    def find_spec(self, name, *others):
+        if name == "torch":
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, NotThere())
+from port_audit.__main__ import main
+sys.exit(main({words}))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == code and expected in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_failure_that_is_no_bad_input(audit, monkeypatch):

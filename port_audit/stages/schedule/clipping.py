@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
@@ -53,7 +54,7 @@ def compare(pair: Pair) -> list[Finding]:
     samples = _gradients(pair)
     clipped = [_clipped(pair, gradients) for gradients in samples]
     mine = [ours[0](gradients) if ours else gradients for gradients in samples]
-    size = max(_relative(a, b) for a, b in zip(clipped, mine))
+    size = max(_apart(a, b) for a, b in zip(clipped, mine))
     if size <= 1e-4:
         return []
     theirs = _identified(samples, clipped)
@@ -74,8 +75,8 @@ def compare(pair: Pair) -> list[Finding]:
     ]
 
 
-def _relative(one, other) -> float:
-    return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-12)) for a, b in zip(one, other))
+def _apart(theirs, ours) -> float:
+    return max(relative(a, b) for a, b in zip(theirs, ours))
 
 
 def _gradients(pair) -> list[list[np.ndarray]]:
@@ -114,6 +115,6 @@ def _identified(samples, clipped) -> Clip | None:
     ]
     for clip in candidates:
         rounded = Clip(clip.what, float(f"{clip.limit:.4g}"))
-        if all(_relative(theirs, rounded(own)) <= 1e-3 for own, theirs in zip(samples, clipped)):
+        if all(_apart(theirs, rounded(own)) <= 1e-3 for own, theirs in zip(samples, clipped)):
             return rounded
     return None

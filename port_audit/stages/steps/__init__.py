@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import EPS, Match, largest
+from port_audit.forced import Match
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse

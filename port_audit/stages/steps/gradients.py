@@ -13,15 +13,9 @@ import torch
 from keras import ops
 
 from port_audit.changes import applied, attributes
+from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding
-from port_audit.forced import (
-    EPS,
-    MOST_ROUNDING,
-    Forced,
-    assign,
-    batch_rounding,
-    largest,
-)
+from port_audit.forced import MOST_ROUNDING, Forced, assign, batch_rounding
 from port_audit.nets import (
     activations,
     differentiation,

@@ -14,8 +14,9 @@ from keras import ops
 from port_audit.causes import optimizers
 from port_audit.causes.optimizers import Rule, Stepper
 from port_audit.changes import Change, prove
+from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding
-from port_audit.forced import EPS, Match, largest
+from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
 from port_audit.pair import Pair
 
@@ -106,7 +107,7 @@ def compare_optimizers(
         return [
             Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
         ], advance
-    return _proved(weights, rules, mine, moved, tolerances, size), advance
+    return _proved(optimizer, weights, rules, mine, moved, tolerances, size), advance
 
 
 def _torch_rule(theirs, weight: Weight) -> Rule | None:
@@ -188,7 +189,9 @@ def _keras_steps(pair, weights, starts) -> Advance:
         for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
                 value = ops.convert_to_numpy(weight.variable)
-                whole = np.broadcast_to(gradient, value.shape) + _penalty(weight, value)
+                of_sign, of_value = optimizers.penalty(weight.variable)
+                penalty = of_sign * np.sign(value) + of_value * value
+                whole = np.broadcast_to(gradient, value.shape) + penalty
                 given.append(ops.convert_to_tensor(whole.astype("float32")))
         fresh.apply(given, [w.variable for w in trainable])
         return [ops.convert_to_numpy(weight.variable).copy() for weight in weights]
@@ -200,15 +203,6 @@ def _rule_steps(rules, starts) -> Advance:
     """Return what updates the weights as PyTorch does."""
     steppers = [Stepper(rule, start) for rule, start in zip(rules, starts)]
     return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
-
-
-def _penalty(weight: Weight, value: np.ndarray) -> np.ndarray:
-    """Return what a regularizer adds to the gradient."""
-    regularizer = getattr(weight.variable, "regularizer", None)
-    if regularizer is None:
-        return np.zeros_like(value)
-    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
-    return l1 * np.sign(value) + 2 * l2 * value
 
 
 def _tolerances(pair, theirs, weights) -> list[float]:
@@ -239,7 +233,7 @@ def _tolerances(pair, theirs, weights) -> list[float]:
     return found
 
 
-def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
+def _proved(optimizer, weights, rules, mine, moved, tolerances, size) -> list[Finding]:
     """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
     names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]
     names += ["amsgrad", "accumulator", "decay", "times"]
@@ -288,4 +282,6 @@ def _proved(weights, rules, mine, moved, tolerances, size) -> list[Finding]:
                 "optimizer", UNEXPLAINED, "the same gradients move parameters otherwise", None, size
             )
         ]
-    return [optimizers.described(change.name, weights, rules, mine, size) for change in proved]
+    needed = [change.name for change in proved]
+    common = needed, optimizer, weights, rules, mine, size
+    return [optimizers.described(name, *common) for name in needed]
