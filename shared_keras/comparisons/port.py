@@ -50,7 +50,11 @@ def run(
     files.write_json(folder / "audit.json", {"files": [str(p) for p in paths]} | report.to_json())
     if report.path:
         title = f"{paths[1].name} beside {paths[0].name}"
-        files.write_figure(folder / "audit.png", along_the_network(report.path, title))
+        of_outputs = [
+            f for stage in report.stages if stage.name == "outputs" for f in stage.findings
+        ]
+        cause = of_outputs[0].where if of_outputs else None
+        files.write_figure(folder / "audit.png", along_the_network(report.path, title, cause))
     table.show(report, console())
     wrote(folder)
     return 0 if report.same else DIFFERENT
