@@ -11,12 +11,14 @@ from port_audit.findings import Step
 LEAST, MOST = 1e-9, 1e2  # what is drawn; a layer of another shape is drawn at the top
 
 
-def along_the_network(steps: Sequence[Step], title: str) -> Figure:
+def along_the_network(steps: Sequence[Step], title: str, cause: str | None = None) -> Figure:
     """Draw how far the outputs of each layer are from PyTorch's, relative to the largest.
 
     Args:
         steps: The layers, in order.
         title: Title.
+        cause: Where the first cause lies: one of the layers, or what stands before the first of
+            them that differs, such as an activation, which has no place of its own.
     """
     figure = Figure(figsize=(max(6.5, 0.5 * len(steps) + 2.5), 5.5), layout="constrained")
     axes = figure.subplots()
@@ -49,7 +51,11 @@ def along_the_network(steps: Sequence[Step], title: str) -> Figure:
     )
     apart = next((i for i, step in enumerate(steps) if step.written > step.tolerance), None)
     if apart is not None:
-        axes.axvline(apart, color="tab:red", lw=0.8, ls=":", label="the two part here")
+        names = [step.where for step in steps]
+        place, said = apart, "the two part here"
+        if cause is not None:
+            place, said = names.index(cause) if cause in names else apart - 0.5, f"{said}: {cause}"
+        axes.axvline(place, color="tab:red", lw=0.8, ls=":", label=said)
     axes.set_yscale("log")
     axes.set(
         ylim=(LEAST, MOST * 6),

@@ -62,7 +62,10 @@ class Report:
         if self.path:
             from port_audit import picture  # needs Matplotlib, which an audit does not
 
-            figure = picture.along_the_network(self.path, f"{port.name} beside {original.name}")
+            title = f"{port.name} beside {original.name}"
+            causes = [f for stage in self.stages if stage.name == "outputs" for f in stage.findings]
+            cause = causes[0].where if causes else None
+            figure = picture.along_the_network(self.path, title, cause)
             for part in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
                 part.set_parse_math(False)  # two "$" in a file's name make no formula
             _put(folder / "audit.png", lambda path: figure.savefig(path, format="png", dpi=120))

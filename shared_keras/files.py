@@ -103,17 +103,22 @@ def missing_signs() -> Iterator[None]:
 
 
 def write_figure(path: Path, figure) -> None:
-    """Write a matplotlib figure as PNG, atomically.
+    """Write a matplotlib figure as PNG, atomically."""
+    write_bytes(path, png(figure))
+
+
+def png(figure) -> bytes:
+    """Return a matplotlib figure as PNG.
 
     Texts are shown literally: two "$" in the name of a file or a class do not make a formula.
     A sign that the font lacks, such as an emoji, is drawn as a box.
     """
     for text in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
         text.set_parse_math(False)
-    png = io.BytesIO()
+    picture = io.BytesIO()
     with missing_signs():
-        figure.savefig(png, format="png", dpi=120)
-    write_bytes(path, png.getvalue())
+        figure.savefig(picture, format="png", dpi=120)
+    return picture.getvalue()
 
 
 def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int = 1) -> None:

@@ -214,7 +214,10 @@ def _draw(task, folder, path, items, answers) -> None:
     if path == saved_models.committed(task):
         model = f"the committed model {model}"
     photographed = items[0].thumbnail is not None
-    key = "" if photographed else " (red: wrong)"
+    key = " (red: wrong)"
+    if photographed:
+        odd = any(item.warning for item in items)
+        key = " (red: unlike the training images, or nothing found)" * odd
     title = f"{task.title}: {'your photos and ' * photographed}what {model} saw{key}"
     drawn = min(len(items), PAGES * PER_PICTURE)
     if drawn < len(items):

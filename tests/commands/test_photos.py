@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from mnist_keras.task import TASK as MNIST
-from shared_keras import cli
+from shared_keras import cli, files
 from shared_keras.commands import predict
 from shared_keras.commands.predict import Item
 from shared_keras.data import photos
@@ -48,7 +48,13 @@ def test_test_images_on_larger_paper_lose_little(full, tmp_path):
     assert lost <= max(0.003, 1.01 / PASTED)
 
 
-def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys):
+def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, monkeypatch):
+    titles, write = [], files.write_figure
+    monkeypatch.setattr(
+        files,
+        "write_figure",
+        lambda path, figure: [titles.append(figure._suptitle.get_text()), write(path, figure)],
+    )
     y, x = np.mgrid[:140, :140]
     Image.fromarray(np.full((60, 80), 230, np.uint8)).save(tmp_path / "blank.png")
     rings = np.uint8(235 * (np.hypot(y - 70, x - 70) // 12 % 2))
@@ -56,8 +62,8 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (90, 90), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     names = ("blank.png", "noise.png", "rings.webp")
-    files = [str(tmp_path / name) for name in names]
-    cli.main(task, "predict", [*files, "--results-dir", str(tmp_path / "results")])
+    paths = [str(tmp_path / name) for name in names]
+    cli.main(task, "predict", [*paths, "--results-dir", str(tmp_path / "results")])
     out = capsys.readouterr().out
     why = "it shows no strokes (" if task is MNIST else "nothing stands out"
     assert f"warning: blank.png is not classified: {why}" in out and "\nblank.png" not in out
@@ -65,6 +71,9 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys):
     assert task is not MNIST or f"noise.png is not classified: {why}" in out
     assert "warning: rings.webp is unlike the training images" in out
     assert Image.open(next((tmp_path / "results").glob("*/predictions/*/seen.png")))
+    assert "(red: unlike the training images, or nothing found)" in " ".join(titles).replace(
+        "\n", " "
+    )
 
 
 def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):

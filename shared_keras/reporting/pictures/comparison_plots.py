@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.plots import CAPTION, whole_axis
 from shared_keras.reporting.pictures.text_fit import (
     MARGIN,
@@ -21,6 +21,8 @@ from shared_keras.reporting.pictures.text_fit import (
 FIRST, SECOND, THIRD = "tab:blue", "tab:orange", "black"
 DARK = "#b35900"  # the second as letters on white
 YOURS = "gold"
+LOSSES = ("loss", "val_loss")
+TICKS = (0, 0.5, 1, 2, 5, 10, 100, 1000)  # of the grid
 LABEL = 10  # size of names in points
 SERIES = {  # of the ladder: key, and shift, marker, colour, label, and that of the user's own
     "published": (0.0, "D", THIRD, "published", ""),
@@ -145,25 +147,42 @@ def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], name: str) -> Fi
         name: What the grid is.
     """
     down, across = len(cells), len(cells[0])
+    histories = [history for row in cells for _, history in row if history]
+    values = np.concatenate([[1.0], *(history[key] for history in histories for key in LOSSES)])
+    highest = float(values[np.isfinite(values)].max())
     figure = Figure(figsize=(4.2 * across, 2.9 * down + 0.5), layout="constrained")
-    title(figure, f"{name} (losses above 1 are not shown)")
+    title(figure, name + " (the axis is logarithmic above 1)" * (highest > 1))
     every = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    longest = max(
-        (len(history["loss"]) for row in cells for _, history in row if history), default=1
-    )
+    longest = max((len(history["loss"]) for history in histories), default=1)
     for i, row in enumerate(cells):
         for axes, (recipe, history) in zip(every[i], row):
             axes.set_title(recipe, size=9)
+            axes.set_yscale("function", functions=(_level, _value))
+            axes.set_yticks([tick for tick in TICKS if tick <= highest])
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.set_ylim(0.0, 1.0 if highest <= 1 else 1.1 * highest)
             whole_axis(axes, "epoch" if i == down - 1 else "", 1, longest)
             if history is None:
                 axes.text(0.5, 0.5, "not trained here", ha="center", transform=axes.transAxes)
                 continue
             for metric, color in (("accuracy", FIRST), ("loss", SECOND)):
                 _curves(axes, history, metric, color, metric, "test")
-            axes.set_ylim(0.0, 1.0)
+            if not np.isfinite([history[key] for key in LOSSES]).any():
+                text = "no loss is finite"
+                axes.text(0.5, 0.9, text, color=DARK, ha="center", transform=axes.transAxes)
     handles = next((a.get_legend_handles_labels() for a in every.flat if a.lines), ([], []))
     figure.legend(*handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _level(values: np.ndarray) -> np.ndarray:
+    """Return how high values are drawn: accuracies as they are, large losses by their logarithm."""
+    return np.where(values > 1, 1 + np.log(np.maximum(values, 1)), values)
+
+
+def _value(levels: np.ndarray) -> np.ndarray:
+    """Return the values of levels, the reverse of `_level`."""
+    return np.where(levels > 1, np.exp(np.minimum(np.maximum(levels, 1) - 1, 700)), levels)
 
 
 def curves(

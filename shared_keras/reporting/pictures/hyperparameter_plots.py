@@ -6,12 +6,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import GroupKFold
 
+from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.plots import WINNER
 from shared_keras.reporting.pictures.text_fit import fit, title, width
 from shared_keras.results.trials import SearchState, TrialRow
@@ -20,6 +20,8 @@ TREES = 64  # as many as Optuna's evaluator uses
 FOLDS, REPEATS = 5, 10
 LEVEL = 0.95  # joint, of all intervals
 LABEL, SMALL = 10, 8  # sizes of names in points
+WIDEST = 12.5  # inches of a picture; 1,500 pixels
+AXES = 21  # of parallel coordinates; with more, their values would run into each other
 NAMED = 5  # values of a hyperparameter at most that are all written beside its axis
 
 
@@ -131,7 +133,7 @@ def parallel_coordinates(
     name: str,
     winner: TrialRow,
 ) -> Figure:
-    """Draw each setting as a line through its hyperparameters, coloured by its score.
+    """Draw each setting as a line through its hyperparameters, coloured by the rank of its score.
 
     Args:
         table: A row per completed trial: `trial`, `score`, `epochs` and the hyperparameters; of a
@@ -147,11 +149,15 @@ def parallel_coordinates(
     won = setting[table.trial == winner.trial]
     table = table.assign(won=setting.isin(won)).sort_values("epochs", kind="stable")
     table = table.drop_duplicates(names, keep="last")
+    shown = names[:AXES]
+    more = f", {len(shown)} of {len(names)} hyperparameters" if len(shown) < len(names) else ""
+    names = shown
     numbers = _numbers(table[names])
     labels = [fit(label, 2, SMALL) for label in names]
     down = 5.5 + 0.5 * max(width(label, SMALL) for label in labels)
-    figure = Figure(figsize=(max(9, 1.1 * len(names) + 2), down), layout="constrained")
-    title(figure, f"{name}: {len(table)} settings by {state.objective}")
+    across = min(max(9, 1.1 * len(names) + 2), WIDEST)
+    figure = Figure(figsize=(across, down), layout="constrained")
+    title(figure, f"{name}: {len(table)} settings by {state.objective}{more}")
     axes = figure.subplots()
     scaled = pd.DataFrame(
         {
@@ -161,7 +167,8 @@ def parallel_coordinates(
     )
     score = table.score.to_numpy(float)
     rising = score if state.direction == "max" else -score
-    norm = Normalize(np.quantile(score, 0.1), np.quantile(score, 0.9) + 1e-9)
+    # By rank, because scores of a search lie close together, but for a few that are far off.
+    ranks = (stats.rankdata(score) - 1) / max(len(score) - 1, 1)
     colors = colormaps["viridis" if state.direction == "max" else "viridis_r"]
     widths = 0.8 + table.epochs.to_numpy(float) / table.epochs.max()
     for i in np.argsort(rising):
@@ -171,15 +178,18 @@ def parallel_coordinates(
             "o-",
             ms=2.5,
             lw=3 if won else widths[i],
-            alpha=0.8,
+            alpha=0.9 if won else 0.65,
             zorder=3 if won else 2,
-            color=WINNER if won else colors(norm(score[i])),
+            color=WINNER if won else colors(ranks[i]),
         )
     axes.set_xticks(range(len(names)), labels, rotation=30, ha="right", size=SMALL)
     axes.tick_params(axis="x", length=0)
     axes.set(yticks=[], xlim=(-0.4, len(names) - 0.4), ylim=(-0.1, 1.1))
     axes.spines[:].set_visible(False)
-    figure.colorbar(ScalarMappable(norm, colors), ax=axes, label=state.objective, extend="both")
+    ticks = np.linspace(0, 1, 5)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), colors), ax=axes, ticks=ticks)
+    bar.ax.set_yticklabels([f"{value:.4g}" for value in np.quantile(score, ticks)])
+    bar.set_label(f"{state.objective}, coloured by rank")
     figure.legend(
         [
             Line2D([], [], color=WINNER, lw=3),

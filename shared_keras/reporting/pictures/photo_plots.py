@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
+
+from shared_keras.reporting.pictures.figure import Figure
 
 PANEL = 168  # pixels a side of the photo, and of the image beside it
 GAP = 12
@@ -13,6 +14,7 @@ COLUMNS = 4
 WIDTH = 2.6  # inches of a column, in which a caption's line has room for 38 letters
 LETTERS = 38
 HIGHEST = 1.4  # inches of an image
+FRAME = (180, 180, 180)  # around photos, so that white ones have an edge
 LINE, MARGIN = 0.14, 0.08  # inches: a line of a caption, empty space
 TITLE_LETTERS_PER_INCH = 9  # of a title's 12 points
 
@@ -66,10 +68,12 @@ def seen(
 
 
 def _panel(pixels, way) -> np.ndarray:
-    """Enlarge or shrink an image to a square of `PANEL` pixels, with white around it."""
+    """Enlarge or shrink an image to a square of `PANEL` pixels: framed, with white around it."""
     picture = Image.fromarray(pixels).convert("RGB")
-    scale = PANEL / max(picture.size)
+    scale = (PANEL - 2) / max(picture.size)
     size = [max(1, round(length * scale)) for length in picture.size]
+    left, top = ((PANEL - length) // 2 for length in size)
     square = Image.new("RGB", (PANEL, PANEL), "white")
-    square.paste(picture.resize(size, way), ((PANEL - size[0]) // 2, (PANEL - size[1]) // 2))
+    square.paste(FRAME, (left - 1, top - 1, left + size[0] + 1, top + size[1] + 1))
+    square.paste(picture.resize(size, way), (left, top))
     return np.asarray(square)

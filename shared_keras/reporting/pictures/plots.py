@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.text_fit import fit, height, title, width
 
 TRAIN, VALIDATION, BEST = "tab:blue", "tab:orange", "tab:green"

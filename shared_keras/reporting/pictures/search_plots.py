@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from shared_keras import files
+from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.hyperparameter_plots import (
     axis_order,
     importance,

@@ -169,6 +169,31 @@ def test_losses_with_penalties_are_told_from_others(penalised, said):
     assert not figure.axes[1].get_title(loc="left")
 
 
+def test_every_curve_of_a_grid_is_seen():
+    """Of a training that does not learn, all losses are above 1."""
+    one, other = histories(20, 20)
+    other |= {"loss": [2.0 + 0.1 * i for i in range(20)], "val_loss": [30.0] * 20}
+    never = one | {"loss": [np.nan] * 20, "val_loss": [np.inf] * 20}
+    figure = comparison_plots.grid([[("a", one), ("b", other), ("c", never)]], "Lab 4")
+    seen.drawn(figure)
+    for axes, curves in zip(figure.axes, (4, 4, 2)):
+        inside = [line for line in axes.lines if _is_inside(axes, line)]
+        assert len(inside) == curves
+    assert [text.get_text() for text in figure.axes[2].texts] == ["no loss is finite"]
+    assert not seen.cut(figure) and not seen.colliding(figure)
+    assert "logarithmic above 1" in figure._suptitle.get_text()
+    assert "logarithmic" not in comparison_plots.grid([[("a", one)]], "Lab 4")._suptitle.get_text()
+
+
+def _is_inside(axes, line):
+    """Return whether all finite points of a line, of which there are some, are within the axes."""
+    points = axes.transData.transform(line.get_xydata())
+    points = points[np.isfinite(points).all(axis=1)]
+    box = axes.bbox
+    within = (points[:, 1] >= box.y0 - 1) & (points[:, 1] <= box.y1 + 1)
+    return len(points) > 0 and bool(within.all())
+
+
 def test_a_grid_without_some_of_its_trainings_is_drawn():
     one, other = histories(20, 20)
     cells = [[("a", one), ("b", None)], [("c", None), (LONG, other)]]

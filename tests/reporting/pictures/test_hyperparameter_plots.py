@@ -5,6 +5,8 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
 from shared_keras.reporting.pictures import hyperparameter_plots, plots
 from shared_keras.results.trials import TrialRow
@@ -84,6 +86,35 @@ def test_parallel_coordinates_draw_each_setting_once():
     assert {"relu", "tanh"} <= set(ends)
     rates = table.rate
     assert {f"{rates.min():.3g}", f"{rates.max():.3g}"} <= set(ends)
+
+
+def test_colours_tell_ranks_apart_however_close_the_scores():
+    """Nearly all scores of a search are good, so that a scale of scores is of one colour."""
+    table = results(20).assign(score=[0.1, *np.linspace(0.97, 0.98, 19)])
+    for direction, name in (("max", "viridis"), ("min", "viridis_r")):
+        figure = hyperparameter_plots.parallel_coordinates(
+            table, ["rate", "units"], set(), state([1.0], direction), "a search", trial("0019")
+        )
+        lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+        drawn = {to_hex(line.get_color()) for line in lines if line.get_marker() == "o"}
+        ranks = {to_hex(colormaps[name](rank / 19)) for rank in range(19)}
+        assert drawn == ranks | {to_hex(plots.WINNER)}
+        ticks = [text.get_text() for text in figure.axes[1].get_yticklabels()]
+        assert ticks[0] == "0.1" and ticks[-1] == "0.98"
+
+
+@pytest.mark.parametrize("count", [14, 40])
+def test_many_hyperparameters_make_no_wider_picture(count):
+    table = results(20)
+    names = [f"num_units_{i}" for i in range(count)]
+    rng = np.random.default_rng(0)
+    table = table.assign(**{name: rng.integers(15, 120, 20) for name in names})
+    figure = hyperparameter_plots.parallel_coordinates(
+        table, names, set(), state([1.0]), "a search", trial("0001")
+    )
+    assert figure.get_figwidth() <= 12.5 and not seen.cut(figure) and not seen.colliding(figure)
+    said = figure._suptitle.get_text()
+    assert ("21 of 40 hyperparameters" in said) == (count == 40)
 
 
 def trial(number):

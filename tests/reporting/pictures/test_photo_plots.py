@@ -1,8 +1,11 @@
 """The picture of what `predict` classified."""
 
+import importlib
+
 import numpy as np
 import pytest
 
+from shared_keras import files
 from shared_keras.reporting.pictures import photo_plots
 from tests.reporting import seen
 
@@ -34,3 +37,25 @@ def test_the_photo_is_left_of_the_image():
     (drawn,) = figure.axes[0].images
     pixels = drawn.get_array()
     assert (pixels[80, 10] == 100).all() and (pixels[80, -10] == 200).all()
+
+
+def test_white_photos_have_an_edge():
+    photo, image = np.full((40, 80, 3), 255, np.uint8), np.zeros((1, 28, 28), np.uint8)
+    figure = photo_plots.seen(image, [["a"]], "title", [photo])
+    pixels = figure.axes[0].images[0].get_array()
+    across, down = pixels[photo_plots.PANEL // 2, :168], pixels[:168, 84]
+    for line, edges in ((across, (0, 167)), (down, (41, 125))):
+        assert np.flatnonzero((line < 255).all(axis=1)).tolist() == list(edges)
+
+
+def test_a_figure_is_shown_by_a_notebook(tmp_path):
+    """Without pyplot, IPython asks it for `_repr_png_`."""
+    figure = photo_plots.seen(np.zeros((1, 28, 28), np.uint8), [["$1 and $2"]], "title")
+    files.write_figure(tmp_path / "a.png", figure)
+    assert figure._repr_png_() == (tmp_path / "a.png").read_bytes()
+
+
+def test_every_picture_is_of_that_kind():
+    for name in ("plots", "comparison_plots", "hyperparameter_plots", "search_plots"):
+        module = importlib.import_module(f"shared_keras.reporting.pictures.{name}")
+        assert hasattr(module.Figure, "_repr_png_")
