@@ -1,6 +1,7 @@
 """Bad input: one sentence naming the argument, exit code 2, nothing written."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from shared_keras import cli, flags
-from tests.conftest import TASKS, idx_bytes
+from shared_keras.errors import BadInput
+from shared_keras.results import folders, saved_models
+from tests.conftest import MNIST, TASKS, idx_bytes
 
 IMAGES = "train-images-idx3-ubyte"
 
@@ -271,3 +274,70 @@ def test_without_pytorch(task, capsys, tmp_path, monkeypatch, verb, words):
     err = fails(capsys, verb, task, *words, "--results-dir", tmp_path)
     assert f"argument {flag}: needs PyTorch, which is not installed; `pip install" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_search_that_is_refused_leaves_no_folder(task, small_dirs, tmp_path, capsys):
+    """A class with a single image cannot be split; nor does an older leftover look damaged."""
+    data = tmp_path / "lonely"
+    shutil.copytree(small_dirs[task.name], data)
+    path = data / "train-labels-idx1-ubyte"
+    labels = path.read_bytes()
+    path.write_bytes(labels[:8] + bytes(len(labels) - 9) + b"\1")
+    results = tmp_path / "results"
+    words = ["--quick", "--data-dir", data, "--results-dir", results]
+    assert "cannot be split by class" in fails(capsys, "search", task, *words)
+    assert not [path for path in results.rglob("*") if path.is_file()]
+    assert cli.main(task, "runs", ["--results-dir", str(results)]) == 0
+    assert "nothing in" in capsys.readouterr().out
+    (results / task.name / "searches" / "left").mkdir(parents=True)
+    assert cli.main(task, "runs", ["--results-dir", str(results)]) == 0
+    out = capsys.readouterr().out
+    assert "it holds no search" in out and "damaged" not in out
+
+
+def test_what_is_refused_while_a_search_begins_leaves_no_folder_either(tmp_path):
+    for name, before in (("new", False), ("old", True)):
+        folder = tmp_path / name
+        if before:
+            folder.mkdir()
+        with pytest.raises(BadInput), folders.gone_if_refused(folder):
+            (folder / "settings.json").write_text("{}")
+            raise BadInput("no")
+        assert folder.exists() == before
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+OTHER_LETTERS = """
+import sys
+from mnist_keras.task import TASK
+from shared_keras import cli
+
+data, model, results = sys.argv[1:]
+places = ["--data-dir", data, "--results-dir", results]
+sys.argv[1:] = [model, *places]
+assert cli.main(TASK, "evaluate") == 0
+sys.argv[1:] = ["--random", "2", "--run", model, *places]
+assert cli.main(TASK, "predict") == 0
+assert cli.main(TASK, "evaluate", ["\\xfc.keras"]) == 2
+"""
+
+
+def test_where_the_locale_knows_ascii_only(small_dirs, tmp_path):
+    """Folders, models and images may still be called "ü", and pictures show it."""
+    place = tmp_path / "für"
+    shutil.copytree(small_dirs["mnist"], place / "Größe")
+    classes = [f"Nº {i}" for i in range(10)]
+    (place / "Größe" / "classes.txt").write_text("\n".join(classes), encoding="utf-8")
+    shutil.copy(saved_models.committed(MNIST), place / "ü.keras")
+    words = [place / "Größe", place / "ü.keras", place / "results"]
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_LETTERS, *words], capture_output=True, env=os.environ | ASCII
+    )
+    assert done.returncode == 0, done.stderr
+    assert os.fsencode(place / "ü.keras") in done.stdout and b"N? 3" in done.stdout
+    assert done.stderr.splitlines()[-1].endswith(
+        b"?.keras: the encoding of this locale, ascii, cannot name this file; expected a locale "
+        b"with UTF-8, or PYTHONUTF8=1"
+    )
+    (evaluation,) = place.glob("results/mnist/evaluations/*-ü")
+    assert (evaluation / "confusion.png").exists()

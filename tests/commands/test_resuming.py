@@ -1,7 +1,10 @@
 """A retraining that is interrupted goes on as if it had not been, bit by bit."""
 
 import dataclasses
+import errno
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +16,8 @@ from shared_keras import cli, files
 from shared_keras.commands.retraining import kept, session
 from shared_keras.processes import lock
 from shared_keras.reporting import run_report
-from shared_keras.results import saved_models
-from tests.commands.test_interruption import KILLS, hear_ctrl_c
+from shared_keras.results import overview, saved_models
+from tests.commands.test_interruption import KILLS
 from tests.commands.test_retraining import ROOT, result
 from tests.conftest import FASHION, MNIST, long
 
@@ -69,6 +72,10 @@ def interrupt(monkeypatch):
         monkeypatch.setattr(run_report, "epoch", stop)
 
     return after
+
+
+def epochs_in(runs):
+    return sum(len(overview.losses_of(path.parent)) for path in runs.rglob(kept.HISTORY))
 
 
 def visible(folder):
@@ -178,7 +185,8 @@ def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
 
     assert user.run("cut", *words) == 0
     assert "2 runs on 1 worker of one thread each\n" in user.said.out
-    assert "resuming: 1 of 3 runs had ended before" in user.said.out
+    when = folder.name.removesuffix("-recipe-dense")
+    assert f"resuming what began at {when}: 1 of 3 runs have ended\n" in user.said.out
     assert "recipe dense, 3 of 3 seeds" in user.said.out
     assert done.stat().st_mtime_ns == written
     assert {path.name: result(path) for path in user.only("cut").glob("seed-*")} == whole
@@ -227,8 +235,85 @@ def test_a_damaged_state_is_one_sentence(user, interrupt):
     path = user.only("cut") / kept.PORT
     path.write_bytes(path.read_bytes()[:999])
     assert user.run("cut", *words) == 2
+    assert "the same command" not in user.said.out
     assert user.said.err.count("\n") == 1
     assert f"error: {path}: expected what an interrupted training left" in user.said.err
+
+
+FULL = """
+import resource, sys
+from mnist_keras.task import TASK
+from shared_keras import cli
+
+size, command = int(sys.argv[1]), sys.argv[2]
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+sys.argv = sys.argv[2:]
+sys.exit(cli.main(TASK, command))
+"""
+
+
+def on_a_full_disk(size, command, *words):
+    """Run a command where no file can be larger; return its last line on stderr."""
+    process = subprocess.run(
+        [sys.executable, "-c", FULL, str(size), command, *map(str, words)],
+        cwd=ROOT,
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 1 and "Traceback" not in process.stderr
+    return process.stderr.splitlines()[-1]
+
+
+def test_on_a_full_disk_a_sentence_names_the_file_and_what_is_left(user, monkeypatch):
+    user = user(MNIST)
+    words = ["--recipe", "dense", "--epochs", 2, *user.places("full")]
+    err = on_a_full_disk(50_000, "retrain", *words)
+    folder = user.only("full")
+    assert err.endswith(
+        f"error: {folder / kept.PORT} cannot be written: File too large; {folder} is left, where "
+        "none of 2 epochs have been kept; the same command resumes from there"
+    )
+    err = on_a_full_disk(50_000, "search", "--quick", *user.places("full"))
+    assert re.search(
+        r"error: \S+/trial_000\d/\S+ cannot be written: File too large; 0 of 6 trials have "
+        "ended, and the same command resumes from there$",
+        err,
+    )
+
+    def full(model, path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    several = ["--recipe", "dense", "--epochs", 2, "--seed", 7]
+    with monkeypatch.context() as patch:
+        patch.setattr(saved_models, "save", full)
+        assert user.run("late", *several) == 1
+    model = user.only("late") / saved_models.MODEL
+    assert f"error: {model} cannot be written: No space left on device; " in user.said.err
+    assert "where 2 of 2 epochs have been kept; the same command resumes" in user.said.err
+    assert user.run("late", *several) == 0
+    assert "epoch 2/2" not in user.said.out and model.exists()
+
+
+def test_elsewhere_a_full_disk_is_a_sentence_too(user, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    user = user(MNIST)
+    monkeypatch.setattr(files, "write_bytes", full)
+    assert cli.main(MNIST, "explore", user.places("full")) == 1
+    err = user.capsys.readouterr().err
+    assert err.endswith(
+        "examples.png cannot be written: No space left on device; what was "
+        "written before is whole\n"
+    )
+    assert "OSError" not in err
+
+
+def test_a_file_is_named_whatever_could_not_write_it(tmp_path):
+    with pytest.raises(OSError) as caught, files.replacing(tmp_path / "a.npz"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value.filename) == str(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("framework", ["keras", "torch"])
@@ -249,28 +334,28 @@ def test_a_cluster_brings_home_what_it_has(user, monkeypatch, framework):
         assert visible(user.only("there") / seed) == visible(user.only("here") / seed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("moment", range(KILLS))
-def test_killed_at_any_moment(user, number, moment):
+def test_killed_at_any_moment(user, moment):
+    """Killed, then terminated, and then left in peace."""
     user, chance = user(MNIST), random.Random(moment)
-    words = ["--recipe", "mlp", "--epochs", 12, "--runs", 3, "--workers", 2]
+    words = ["--recipe", "mlp", "--epochs", 25, "--runs", 2, "--workers", 2]
     assert user.run("whole", *words) == 0
     command = [sys.executable, "-m", "mnist_keras.retrain", *map(str, words), *user.places("cut")]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c
-    )
-    runs = user.parent / "cut" / MNIST.name / "runs"
-    while process.poll() is None and not list(runs.rglob(kept.PORT)):
-        time.sleep(0.1)
-    try:
-        process.wait(timeout=chance.uniform(0, 1))
-    except subprocess.TimeoutExpired:
+    runs, kept_before = user.parent / "cut" / MNIST.name / "runs", 0
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        while process.poll() is None and epochs_in(runs) == kept_before:
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 0.1))
         process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert b"Traceback" not in err
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err and process.returncode != 0
+        kept_before = epochs_in(runs)
     assert user.run("cut", *words) == 0
-    assert "resuming" in user.said.out
+    assert "resuming what began at" in user.said.out
     folder = user.only("cut")
-    for seed in ("seed-0", "seed-1", "seed-2"):
+    for seed in ("seed-0", "seed-1"):
         assert result(folder / seed) == result(user.only("whole") / seed)
     assert not list(folder.rglob(".*")) and not list(folder.rglob(kept.PORT))

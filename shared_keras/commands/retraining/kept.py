@@ -1,7 +1,8 @@
 """What is kept of a training, so that one that was interrupted goes on as if it had not been.
 
 A file holds all that its next epoch depends on: weights, optimizer, seeds, early stopping, and the
-history so far. It is written after an epoch, but so seldom that this takes a fiftieth of the time.
+history so far. It is written after an epoch, but so seldom that this takes a fiftieth of the time,
+and after the last one.
 """
 
 import contextlib
@@ -70,7 +71,7 @@ class Kept:
         self._seldom = Seldom(self._now, SHARE)
 
     def after_epoch(self, history: Mapping[str, list[float]], last: bool) -> None:
-        """Keep the state after an epoch, unless that would be too often.
+        """Keep the state after the last epoch, or another unless that would be too often.
 
         Args:
             history: The history so far.
@@ -83,7 +84,10 @@ class Kept:
         if not last and self._pause_after is not None and took > self._pause_after:
             self._now()
             raise Paused
-        self._seldom()
+        if last:
+            self._now()
+        else:
+            self._seldom()
 
     def _now(self) -> None:
         self._write(self.seconds_before + time.perf_counter() - self._began)

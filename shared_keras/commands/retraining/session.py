@@ -14,13 +14,13 @@ from shared_keras.commands.retraining.group import Group
 from shared_keras.commands.retraining.kept import Paused
 from shared_keras.commands.retraining.training_job import Failed, Job, Shared
 from shared_keras.data import datasets, own_data, splits
-from shared_keras.errors import RunFailed, of_file, sentence
+from shared_keras.errors import BadInput, RunFailed, of_file, sentence
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.runs_progress import Running, RunsProgress
-from shared_keras.results import overview
+from shared_keras.results import folders, overview
 from shared_keras.results.environment import origin
 from shared_keras.task import Task
 from shared_keras.training import current_epoch
@@ -89,6 +89,8 @@ def _run_here(shared: Shared, group: Group) -> None:
     except RunFailed as error:
         kept.forget(group.folder)
         raise RunFailed(_reason(error, group.folder)) from None
+    except BadInput:  # what was kept cannot be read
+        raise
     except BaseException as error:
         files.sweep(group.folder)
         left = f"{group.folder} is left, {_epochs(job)}; the same command resumes from there"
@@ -138,7 +140,9 @@ class _Session:
         left = self.total - self.ended
         say(f"{_count(left, 'run')} on {_count(pool.size(), 'worker')} of one thread each")
         if any(group.resumed for group in self.groups):
-            say(f"resuming: {self.ended} of {_count(self.total, 'run')} had ended before")
+            when = folders.time_of(self.groups[0].folder.name)
+            ended = f"{self.ended} of {_count(self.total, 'run')} have ended"
+            say(f"resuming what began at {when}: {ended}")
         self._tell_before()
         jobs = self._jobs(None if pool.shares_files else PAUSE)
 
