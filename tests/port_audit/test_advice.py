@@ -1,11 +1,16 @@
 """Lines that the audit advises to write: a port with them is the same as the original."""
 
+import io
+
 import keras
 import pytest
+from rich.console import Console
 
 torch = pytest.importorskip("torch")
 from keras import layers  # noqa: E402
 
+from port_audit import Finding, Stage, table  # noqa: E402
+from port_audit.causes import advice  # noqa: E402
 from tests.conftest import LONG  # noqa: E402
 from tests.port_audit import plain_pairs as plain  # noqa: E402
 from tests.port_audit.test_audit import audited  # noqa: E402
@@ -104,3 +109,13 @@ def test_a_cosine_that_rises_again(floor, alpha):
     mended = planted | {"optimizer": lambda: keras.optimizers.SGD(made(0.1, 10, alpha))}
     report = audited(plain.mlp, 0, **mended)
     assert report.same, report.findings
+
+
+def test_lines_are_printed_as_they_are_in_a_narrow_terminal():
+    lines = advice.batch_norm().splitlines()
+    finding = Finding("norm", "running variance", "it is biased", "\n".join(lines))
+    file = io.StringIO()
+    table.show([Stage("training mode", "", findings=(finding,))], Console(file=file, width=40))
+    printed = file.getvalue().splitlines()
+    start = printed.index(f"   Write: {lines[0]}") + 1
+    assert printed[start : start + len(lines) - 1] == [f"      {line}" for line in lines[1:]]
