@@ -354,7 +354,9 @@ ANY_LOSSES = ["mse", "categorical_crossentropy", "kl_divergence", "dice", "tvers
 ANY_METRICS = ["mae", "accuracy", "auc", "f1_score", "r2_score", highest]
 
 
-@hypothesis.settings(max_examples=6, deadline=None, derandomize=True)
+@hypothesis.settings(
+    max_examples=6, deadline=None, derandomize=True, phases=[hypothesis.Phase.generate]
+)
 @hypothesis.given(
     st.sampled_from(sorted(ANY_LAYERS)),
     st.sampled_from(ANY_LOSSES),
