@@ -13,7 +13,7 @@ import pytest
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
-from shared_keras import flags
+from shared_keras.command_line import flags
 from tools import write_docs
 
 ROOT = Path(__file__).parents[1]

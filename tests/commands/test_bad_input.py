@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import cli, flags
+from shared_keras.command_line import cli, flags
 from tests.conftest import TASKS, idx_bytes
 
 IMAGES = "train-images-idx3-ubyte"

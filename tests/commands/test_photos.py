@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from mnist_keras.task import TASK as MNIST
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.commands import predict
 from shared_keras.commands.predict import Item
 from shared_keras.photos import reading

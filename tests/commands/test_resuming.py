@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from shared_keras import cli, files
+from shared_keras import files
+from shared_keras.command_line import cli
 from shared_keras.commands.retraining import kept, session
 from shared_keras.processes import lock
 from shared_keras.reporting import run_report

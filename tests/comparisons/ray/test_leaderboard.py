@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from tests.conftest import FASHION, MNIST
 
 torch = pytest.importorskip("torch")
