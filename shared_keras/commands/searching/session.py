@@ -9,7 +9,7 @@ from pathlib import Path
 import keras_tuner
 
 from shared_keras import devices, files
-from shared_keras.commands import confirmation
+from shared_keras.commands.searching import confirmation
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed, of_file, sentence
 from shared_keras.hyperband import Hyperband
