@@ -17,7 +17,8 @@ from shared_keras.command_line import flags
 from tools import write_docs
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 TASKS = {task.package: task for task in (FASHION, MNIST)}
 COMMAND = re.compile(
     r"python (?:-X dev )?-m ((?:\w+_keras|benchmarks|tools)\.\w+|port_audit\b)([^`\n#]*)"
