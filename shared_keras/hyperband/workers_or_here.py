@@ -7,7 +7,7 @@ from typing import Any
 import keras_tuner
 
 from shared_keras import training
-from shared_keras.hyperband import hooks, run_trials
+from shared_keras.hyperband import overrides, run_trials
 from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import job, own_fit
 from shared_keras.processes.job_pool import CannotBeSent
@@ -41,7 +41,7 @@ def train(
         note()
         report()
 
-    reason = hooks.reason_to_train_here(tuner)
+    reason = overrides.reason_to_train_here(tuner)
     if reason is None:
         try:
             shared = tuner.shared(args, options)
@@ -89,7 +89,7 @@ def _reported(trial, objective: str) -> dict[str, float] | None:
 
 def takes_anything(tuner: keras_tuner.Tuner) -> bool:
     """Return whether the user's own code trains, which may take any arguments."""
-    return hooks.overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
+    return overrides.overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
 
 
 def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
