@@ -30,6 +30,7 @@ from shared_keras.hyperband import (
     workers_or_here,
 )
 from shared_keras.hyperband.base_tuner import BaseTuner
+from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, seldom
 from shared_keras.processes.protocol import NoWorkers, Pool, Worker
@@ -155,8 +156,8 @@ class Hyperband(BaseTuner):
         self._made = False
         self._first_model = {}  # what identifies the model with default values
         self._warm = OrderedDict()  # models that other trials may resume in this process
-        self.here = job.Course()  # what `run_trial` records its trainings in
-        self.course = run_trials.Course(
+        self.here = job.TrialCourse()  # what `run_trial` records its trainings in
+        self.course = run_trials.SearchCourse(
             oracle,
             self.folder,
             whole("keep_checkpoints", keep_checkpoints, 0, "all"),
@@ -211,7 +212,7 @@ class Hyperband(BaseTuner):
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
-        if workers_or_here.takes_anything(self):
+        if overrides.takes_anything(self):
             fit_kwargs |= {} if verbose == "auto" else {"verbose": verbose}
         else:
             training.check(*fit_args, **fit_kwargs)
@@ -219,7 +220,7 @@ class Hyperband(BaseTuner):
             verbose = fit_kwargs.pop("verbose", verbose)
         if self.folds:
             folds.check(fit_args, fit_kwargs, self.folds)
-        begun_with = workers_or_here.what_decides(self, fit_args, fit_kwargs)
+        begun_with = fingerprint.of_search(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
             files.sweep(Path(self.project_dir))
