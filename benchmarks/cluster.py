@@ -14,8 +14,8 @@ import time
 
 from mnist_keras.task import TASK
 from shared_keras import devices
+from shared_keras.command_line.parser import whole
 from shared_keras.data import datasets, splits
-from shared_keras.parser import whole
 from shared_keras.processes import cluster
 from shared_keras.processes.local_pool import LocalPool
 

@@ -22,7 +22,7 @@ import tempfile
 import time
 from concurrent.futures import Future
 
-from shared_keras.parser import whole
+from shared_keras.command_line.parser import whole
 
 GOAL = 0.65  # of the time, on two cores
 WAYS = ("one by one", "on all cores")
@@ -108,7 +108,7 @@ class Here:
 
 def retrain(way: str, task_name: str, words: list[str]) -> int:
     """Retrain a task's perceptrons in one of the two ways; return the exit code."""
-    from shared_keras import cli, flags
+    from shared_keras.command_line import cli, flags
     from shared_keras.systems.spec import Conv
 
     task = importlib.import_module(f"{task_name}_keras.task").TASK

@@ -30,7 +30,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shared_keras.parser import whole
+from shared_keras.command_line.parser import whole
 
 REFERENCE = Path(__file__).parents[1] / "tuner_results" / "reference"
 TRIALS = (100, 1000, 10_000)

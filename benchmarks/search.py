@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared_keras.parser import whole
+from shared_keras.command_line.parser import whole
 
 OURS = "ours, JAX"
 STOCK = ("stock, TensorFlow", "stock, JAX")

@@ -1,7 +1,7 @@
 """Run a command, or list them: `python -m fashion_keras COMMAND`, or `fashion-keras COMMAND`."""
 
 from fashion_keras.task import TASK
-from shared_keras import cli
+from shared_keras.command_line import cli
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Run a command, or list them: `python -m mnist_keras COMMAND`, or `mnist-keras COMMAND`."""
 
 from mnist_keras.task import TASK
-from shared_keras import cli
+from shared_keras.command_line import cli
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Search hyperparameters for MNIST."""
 
 from mnist_keras.task import TASK
-from shared_keras import cli
+from shared_keras.command_line import cli
 
 if __name__ == "__main__":
     raise SystemExit(cli.main(TASK, "search"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from shared_keras.comparisons import ray_folder
+from shared_keras.comparisons.ray import experiment
 from shared_keras.data import datasets, splits
 from shared_keras.pytorch import twin
 
@@ -54,7 +54,7 @@ def trained(task, split, config, seed=0):
     sizes = [config[f"l{i}_size"] for i in (1, 2, 3)]
     rates = [config[f"l{i}_drop"] for i in (1, 2, 3)]
     theirs = OriginalMLP(sizes, rates)
-    described = ray_folder.system(config, theirs.state_dict(), task.pixels)
+    described = experiment.system(config, theirs.state_dict(), task.pixels)
     network, _, _ = twin.fit(
         described,
         split.train,

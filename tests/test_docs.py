@@ -13,11 +13,12 @@ import pytest
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
-from shared_keras import flags
+from shared_keras.command_line import flags
 from tools import write_docs
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 TASKS = {task.package: task for task in (FASHION, MNIST)}
 COMMAND = re.compile(
     r"python (?:-X dev )?-m ((?:\w+_keras|benchmarks|tools)\.\w+|port_audit\b)([^`\n#]*)"

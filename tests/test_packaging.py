@@ -65,6 +65,7 @@ def test_the_wheel_holds_code_and_data(wheel):
     modules = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert len(modules) > 60
     assert {str(path.relative_to(ROOT)) for path in modules} <= names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert not any(name.startswith(("tests/", "tools/", "tuner_results/")) for name in names)
     assert datasets.FILES
 

@@ -37,10 +37,10 @@ def run(task: Task, args) -> int:
         )
     if args.ray_results is not None:
         devices.need_torch("--ray-results")
-        from shared_keras.comparisons import ray_leaderboard  # needs the `torch` extra
+        from shared_keras.comparisons.ray import leaderboard  # needs the `torch` extra
 
         with pools.of(args) as pool:
-            ray_leaderboard.run(
+            leaderboard.run(
                 task,
                 args.ray_results,
                 mapping=args.mapping,

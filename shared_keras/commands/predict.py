@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from shared_keras import files
-from shared_keras.data import datasets, likeness, many_photos, own_data, photos
+from shared_keras.data import datasets, own_data
 from shared_keras.errors import BadInput, RunFailed
+from shared_keras.photos import likeness, many_photos, reading
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.pictures import photo_plots
@@ -118,7 +119,7 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
             print(photo, file=sys.stderr)
             continue
         note = "dark on light, inverted" if photo.inverted else ""
-        empty = "" if photo.image is not None else f"not classified: {photos.EMPTY[task.photos]}"
+        empty = "" if photo.image is not None else f"not classified: {reading.EMPTY[task.photos]}"
         name, source = files.shown(names[path]), files.shown(str(path))
         items.append(Item(name, source, photo.image, note, photo.thumbnail, empty))
         fitted.append(photo.fitted)

@@ -35,9 +35,9 @@ def run(task: Task, args) -> None:
             pool.workers()  # they start while this process imports Keras
         quick_import.keras()
 
-        from shared_keras.commands import search_session  # needs Keras
+        from shared_keras.commands.searching import session  # needs Keras
 
-        search_session.run(task, args, budget, args.name or _default_name(args), pool)
+        session.run(task, args, budget, args.name or _default_name(args), pool)
 
 
 def _budget(task: Task, args) -> dict[str, int]:

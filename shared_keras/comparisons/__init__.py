@@ -1,1 +1,1 @@
-"""Systems side by side: recipes, two runs, a Ray Tune folder and its port."""
+"""Systems side by side: recipes, two runs, a model and its port, a Ray Tune folder."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared_keras.data import many_photos, photos, stratified
+from shared_keras.data import stratified
 from shared_keras.errors import BadInput
+from shared_keras.photos import many_photos, reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 TRAIN, TEST = "train", "test"
@@ -87,7 +88,7 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
         raise BadInput(f"{broken[0]}{more}")
     full = [i for i, photo in enumerate(read) if photo.image is not None]
     if not full:
-        raise BadInput(f"{folder}: no photo can be used, {photos.EMPTY[kind]}")
+        raise BadInput(f"{folder}: no photo can be used, {reading.EMPTY[kind]}")
     x = np.stack([read[i].image for i in full])
     y = np.array([files[i][1] for i in full], np.int32)
     if found.test is None:
@@ -99,18 +100,18 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
         how = f"those in {folder / TEST}"
     for part, name in ((train, TRAIN), (test, TEST)):
         if not len(part):
-            raise BadInput(f"{folder / name}: no photo can be used, {photos.EMPTY[kind]}")
+            raise BadInput(f"{folder / name}: no photo can be used, {reading.EMPTY[kind]}")
     say(
         f"{folder}: photos of {len(found.classes)} classes, in the order of their names "
         f"({_names(found.classes)}); {len(train):,} to train on and {len(test):,} to test on, "
-        f"{how}; prepared as `predict` prepares photos of {photos.SHOWN[kind]}"
+        f"{how}; prepared as `predict` prepares photos of {reading.SHOWN[kind]}"
     )
     if len(full) < len(read):
         out = len(read) - len(full)
         first = next(path for (path, _), photo in zip(files, read) if photo.image is None)
         say(
             f"warning: {out:,} photo{'s are' if out > 1 else ' is'} left out, as on "
-            f"{first}: {photos.EMPTY[kind]}"
+            f"{first}: {reading.EMPTY[kind]}"
         )
     return (x[train], y[train]), (x[test], y[test])
 

@@ -44,7 +44,7 @@ class Running(NamedTuple):
 
 
 @dataclass
-class Course:
+class SearchCourse:
     """A search as this process carries it out.
 
     Attributes:
@@ -78,7 +78,7 @@ class Course:
     say: Callable[[str], None] = lambda line: None
 
 
-def begin(course: Course) -> None:
+def begin(course: SearchCourse) -> None:
     """Forget what an earlier search of the same tuner was interrupted in."""
     course.oracle.forget_interrupted()
     course.running.clear()
@@ -86,7 +86,7 @@ def begin(course: Course) -> None:
 
 
 def run(
-    course: Course,
+    course: SearchCourse,
     pool: Pool,
     shared: job.Search,
     deadline: float | None,
@@ -129,7 +129,7 @@ def run(
 
 
 def run_here(
-    course: Course,
+    course: SearchCourse,
     train: Callable[[Trial], job.Result],
     deadline: float | None,
     report: Callable[[], None],
@@ -172,7 +172,7 @@ def _late(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
 
 
-def _choose(course: Course, idle: Sequence) -> tuple[Worker, Slot | Trial] | None:
+def _choose(course: SearchCourse, idle: Sequence) -> tuple[Worker, Slot | Trial] | None:
     """Return a worker and what it runs next.
 
     That is a trial to run again; else a slot that is warm there, a new one, or any.
@@ -193,7 +193,7 @@ def _choose(course: Course, idle: Sequence) -> tuple[Worker, Slot | Trial] | Non
     return idle[0], next(new, slots[0])
 
 
-def _begin(course: Course, new: Slot | Trial, worker: Worker, tuner_id: str) -> Trial:
+def _begin(course: SearchCourse, new: Slot | Trial, worker: Worker, tuner_id: str) -> Trial:
     """Begin the trial of a slot, or a trial once more."""
     if isinstance(new, Trial):
         trial = new
@@ -208,7 +208,7 @@ def _begin(course: Course, new: Slot | Trial, worker: Worker, tuner_id: str) -> 
     return trial
 
 
-def make_job(course: Course, trial: Trial) -> job.Job:
+def make_job(course: SearchCourse, trial: Trial) -> job.Job:
     """Return the job that trains a trial."""
     place = table.bookkeeping(trial)
     return job.Job(
@@ -223,7 +223,9 @@ def make_job(course: Course, trial: Trial) -> job.Job:
     )
 
 
-def _end(course: Course, trial: Trial, worker: Worker, result: job.Result | job_pool.Died) -> None:
+def _end(
+    course: SearchCourse, trial: Trial, worker: Worker, result: job.Result | job_pool.Died
+) -> None:
     """Record a trial's result, then delete the checkpoints that are no longer needed."""
     begun = course.running.pop(trial.trial_id)
     if isinstance(result, job_pool.Died):
@@ -259,7 +261,7 @@ def _end(course: Course, trial: Trial, worker: Worker, result: job.Result | job_
     _prune(course)
 
 
-def _prune(course: Course) -> None:
+def _prune(course: SearchCourse) -> None:
     """Keep what a promotion needs, and the weights of the best trials and their ancestors.
 
     What nobody needs now is not needed later, so a trial without files is never among them.

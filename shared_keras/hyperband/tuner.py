@@ -20,8 +20,17 @@ from keras_tuner.engine import tuner as stock
 
 from shared_keras import devices, files, training
 from shared_keras.errors import BadInput, whole
-from shared_keras.hyperband import arguments, hooks, run_trials, table, view, where, winner_files
+from shared_keras.hyperband import (
+    arguments,
+    overrides,
+    run_trials,
+    table,
+    view,
+    winner_files,
+    workers_or_here,
+)
 from shared_keras.hyperband.base_tuner import BaseTuner
+from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import compiling, folds, job
 from shared_keras.processes import lock, seldom
 from shared_keras.processes.protocol import NoWorkers, Pool, Worker
@@ -122,7 +131,7 @@ class Hyperband(BaseTuner):
         callback: Callable[[], None] | None = None,
         **unknown,
     ):
-        hooks.need_hypermodel(self, hypermodel)
+        overrides.need_hypermodel(self, hypermodel)
         directory = Path(directory or ".").absolute()  # the current one may change
         oracle = arguments.oracle(
             directory / (project_name or "untitled_project"),
@@ -147,8 +156,8 @@ class Hyperband(BaseTuner):
         self._made = False
         self._first_model = {}  # what identifies the model with default values
         self._warm = OrderedDict()  # models that other trials may resume in this process
-        self.here = job.Course()  # what `run_trial` records its trainings in
-        self.course = run_trials.Course(
+        self.here = job.TrialCourse()  # what `run_trial` records its trainings in
+        self.course = run_trials.SearchCourse(
             oracle,
             self.folder,
             whole("keep_checkpoints", keep_checkpoints, 0, "all"),
@@ -203,7 +212,7 @@ class Hyperband(BaseTuner):
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
-        if where.takes_anything(self):
+        if overrides.takes_anything(self):
             fit_kwargs |= {} if verbose == "auto" else {"verbose": verbose}
         else:
             training.check(*fit_args, **fit_kwargs)
@@ -211,7 +220,7 @@ class Hyperband(BaseTuner):
             verbose = fit_kwargs.pop("verbose", verbose)
         if self.folds:
             folds.check(fit_args, fit_kwargs, self.folds)
-        begun_with = where.what_decides(self, fit_args, fit_kwargs)
+        begun_with = fingerprint.of_search(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
             files.sweep(Path(self.project_dir))
@@ -222,7 +231,7 @@ class Hyperband(BaseTuner):
                 say(elsewhere)
             self.save()
             self.on_search_begin()
-            where.train(self, fit_args, fit_kwargs, deadline, report, say)
+            workers_or_here.train(self, fit_args, fit_kwargs, deadline, report, say)
             winner_files.bring(self, fit_kwargs.get("callbacks"), say)
             self.on_search_end()
         run_trials.need_success(self.oracle, self.project_dir)
@@ -236,7 +245,7 @@ class Hyperband(BaseTuner):
         """
         shared = dataclasses.replace(
             self.shared(fit_args, fit_kwargs),
-            hooks=hooks.callbacks(self, trial),
+            hooks=overrides.callbacks(self, trial),
             warm=self._warm,
             quiet=False,
             scope=lambda: stock.maybe_distribute(self.distribution_strategy),

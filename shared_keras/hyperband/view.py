@@ -6,12 +6,12 @@ import pandas as pd
 
 from shared_keras.hyperband import table
 from shared_keras.hyperband.decisions.oracle import Oracle
-from shared_keras.hyperband.run_trials import Course
+from shared_keras.hyperband.run_trials import SearchCourse
 from shared_keras.results.trials import COLUMNS, SearchState
 from shared_keras.training import current_epoch
 
 
-def state(oracle: Oracle, course: Course, finished: bool) -> SearchState:
+def state(oracle: Oracle, course: SearchCourse, finished: bool) -> SearchState:
     """Return the state of a search."""
     rows = {i: table.row(t, course.seconds.get(i)) for i, t in sorted(oracle.trials.items())}
     now = time.perf_counter()

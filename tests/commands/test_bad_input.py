@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import cli, flags
+from shared_keras.command_line import cli, flags
 from shared_keras.errors import BadInput
 from shared_keras.results import folders, saved_models
 from tests.conftest import MNIST, TASKS, idx_bytes
@@ -310,7 +310,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 OTHER_LETTERS = """
 import sys
 from mnist_keras.task import TASK
-from shared_keras import cli
+from shared_keras.command_line import cli
 
 data, model, results = sys.argv[1:]
 places = ["--data-dir", data, "--results-dir", results]

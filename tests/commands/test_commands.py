@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches

@@ -17,7 +17,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from shared_keras import cli, interrupts
+from shared_keras import interrupts
+from shared_keras.command_line import cli
 from shared_keras.hyperband.space import Space
 from tests.conftest import MNIST, long
 
@@ -105,7 +106,7 @@ def test_after_it_the_same_command_goes_on(user, capsys, number, name, code):
 HEARD = """
 import ctypes, gc, signal, sys, time, types
 from mnist_keras.task import TASK
-from shared_keras import cli
+from shared_keras.command_line import cli
 
 number = int(sys.argv.pop())
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from shared_keras import cli, files
+from shared_keras import files
+from shared_keras.command_line import cli
 from shared_keras.data import datasets
 from tests.conftest import FASHION, MARKUP, write_idx
 

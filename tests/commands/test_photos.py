@@ -8,10 +8,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from mnist_keras.task import TASK as MNIST
-from shared_keras import cli, files
+from shared_keras import files
+from shared_keras.command_line import cli
 from shared_keras.commands import predict
 from shared_keras.commands.predict import Item
-from shared_keras.data import photos
+from shared_keras.photos import reading
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
 from tests import handwriting
@@ -30,7 +31,7 @@ def accuracy(images, labels):
 
 def test_handwriting_from_elsewhere_is_read(tmp_path):
     files = handwriting.write(tmp_path, DIGITS)
-    images = [photos.read(path, MNIST.photos).image for path, _ in files]
+    images = [reading.read(path, MNIST.photos).image for path, _ in files]
     assert accuracy(images, np.array([label for _, label in files])) >= 0.85
 
 
@@ -43,7 +44,7 @@ def test_test_images_on_larger_paper_lose_little(full, tmp_path):
         top, left = rng.integers(0, np.array(paper.shape) - 27)
         paper[top : top + 28, left : left + 28] = image
         Image.fromarray(paper if rng.integers(2) else 255 - paper).save(tmp_path / "a.png")
-        images.append(photos.read(tmp_path / "a.png", "handwriting").image)
+        images.append(reading.read(tmp_path / "a.png", "handwriting").image)
     lost = accuracy(list(x), y) - accuracy(images, y)
     assert lost <= max(0.003, 1.01 / PASTED)
 

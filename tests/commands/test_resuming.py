@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from shared_keras import cli, files
+from shared_keras import files
+from shared_keras.command_line import cli
 from shared_keras.commands.retraining import kept, session
 from shared_keras.processes import lock
 from shared_keras.reporting import run_report
@@ -243,7 +244,7 @@ def test_a_damaged_state_is_one_sentence(user, interrupt):
 FULL = """
 import resource, sys
 from mnist_keras.task import TASK
-from shared_keras import cli
+from shared_keras.command_line import cli
 
 size, command = int(sys.argv[1]), sys.argv[2]
 resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

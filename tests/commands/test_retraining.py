@@ -14,7 +14,7 @@ import keras
 import pandas as pd
 import pytest
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.models.build import keras_model
 from shared_keras.processes.local_pool import LocalPool
 from shared_keras.systems.spec import System

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
 
-from shared_keras import cli, files
+from shared_keras import files
+from shared_keras.command_line import cli
 from shared_keras.hyperband import Hyperband
 from shared_keras.reporting import search_report
 from tests.conftest import MNIST

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.files import read_history
 from shared_keras.hyperband import confirm
 from shared_keras.hyperband.decisions.oracle import Oracle

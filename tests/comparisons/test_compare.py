@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared_keras import cli, files
+from shared_keras import files
+from shared_keras.command_line import cli
 from shared_keras.comparisons import recipe_runs, two_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import saved_models

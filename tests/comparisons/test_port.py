@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
-from shared_keras import cli
+from shared_keras.command_line import cli
 from tests.conftest import LONG, MARKUP, MNIST
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "port"

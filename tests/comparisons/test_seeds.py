@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.comparisons import verdicts
 from tests.conftest import MNIST
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared_keras.data import datasets, many_photos, own_data, photos
+from shared_keras.data import datasets, own_data
 from shared_keras.errors import BadInput
+from shared_keras.photos import many_photos, reading
 from tests.conftest import FASHION, MNIST
 
 NAMES = {"Äpfel 🍏": 1, "boots": 9, "10": 8, "2": 7}  # with the label of Fashion-MNIST
@@ -50,7 +51,7 @@ def test_two_sets_are_read_as_predict_reads_photos(full, tmp_path, task):
     assert not any(recipe.published for recipe in own.recipes.values())
     for part, name in ((train, "train"), (test, "test")):
         files = [path for each in IN_ORDER for path in sorted((folder / name / each).glob("?-*"))]
-        expected = [photos.read(path, task.photos).image for path in files]
+        expected = [reading.read(path, task.photos).image for path in files]
         np.testing.assert_array_equal(part.x, np.stack(expected))
         assert part.y.tolist() == [label for label in range(4) for _ in range(4)]
         assert (part.x.dtype, part.y.dtype) == (np.uint8, np.int32)

@@ -3,7 +3,7 @@
 import json
 import os
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.results import overview
 from tests.conftest import MNIST
 

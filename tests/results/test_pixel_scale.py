@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.data import datasets
 from shared_keras.results import pixel_scale, saved_models
 from shared_keras.results.scores import predict_probabilities

@@ -1,6 +1,24 @@
 """The slots of a Hyperband search, and which of them can be filled when.
 
 Pure functions of the plan and of the trials so far: nothing here depends on time.
+
+The algorithm as its paper has it (Li et al., JMLR 18, 2018), and where each step is:
+
+    R, the most of the resource; η                 max_epochs, in epochs; factor
+    for s = s_max, ..., 0                          Oracle._plan: a bracket, which KerasTuner calls s
+      n configurations, r each                     trials and epochs of the bracket's first Rung
+      T = get_hyperparameter_configuration(n)      Oracle.draws: from the seed of each trial
+      for i = 0, ..., s                            Oracle._plan: a Rung for each i
+        n_i configurations, r_i each               Rung.trials, Rung.epochs
+        L = run_then_return_val_loss(t, r_i)       trials/job.run, which resumes the parent
+        T = top_k(T, L, n_i / η)                   _fill: the `ranked` best become parents
+    return the best one seen                       longest_first: the best of those trained longest
+
+The paper runs one step after the other. Several workers need to know what can be done now, so
+each t of each T has a Slot, and `open_slots` returns those that nothing has to be waited for:
+a rung opens when the one below has ended, and brackets do not wait for each other. A trial that
+failed leaves L; `open_slots` replaces it where fewer than k would be left. Sizes are KerasTuner's,
+which rounds up where the paper rounds down.
 """
 
 import itertools

@@ -5,7 +5,8 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import keras_tuner
@@ -15,6 +16,7 @@ from shared_keras.hyperband.resuming import function_digest
 from shared_keras.hyperband.space import Space
 from shared_keras.systems.spec import System
 
+IGNORED = ("verbose", "epochs", "initial_epoch")  # do not change what a search finds
 PLAIN = (type(None), bool, int, float, str)
 PATHS = ("log_dir", "filepath", "filename", "backup_dir", "path")
 LONG = 100  # longer lists are digested as arrays
@@ -61,6 +63,26 @@ def _settings(value) -> dict:
     names = names.keys() - {*PATHS}
     kinds = (*PLAIN, *function_digest.FUNCTIONS)
     return {name: of(v) for name, v in found.items() if name in names and isinstance(v, kinds)}
+
+
+def of_search(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return digests of what decides a search besides the numbers that the oracle records.
+
+    That is what was given to `search`, and what trials have in common.
+    """
+    placed = {str(place): argument for place, argument in enumerate(args)}
+    given = {n: v for n, v in (placed | dict(options)).items() if n not in IGNORED}
+    shared = tuner.shared(args, options)
+    settings = shared.parts._asdict() | {"max_model_size": shared.max_model_size}
+    settings |= {"folds": shared.folds}
+    if shared.executions > 1:
+        settings["executions_per_trial"] = shared.executions
+    given |= {name: value for name, value in settings.items() if value}
+    return of(given) | {
+        "hypermodel": of_hypermodel(tuner.hypermodel),
+        "tune_new_entries": tuner.oracle.tune_new_entries,
+        "allow_new_entries": tuner.oracle.allow_new_entries,
+    }
 
 
 def of_model(model: keras.Model | System) -> str:

@@ -38,7 +38,7 @@ class Rejected(errors.FailedTrialError):
 
 
 @dataclass
-class Course:
+class TrialCourse:
     """The executions of a job so far, and what is to be said about them."""
 
     executions: list[BestEpoch] = field(default_factory=list)
@@ -63,7 +63,7 @@ def run(search: Search, job: Job) -> Result:
 
 
 def record(
-    search: Search, job: Job, hp, work: Callable[[Course], Any], fatal: tuple = FATAL
+    search: Search, job: Job, hp, work: Callable[[TrialCourse], Any], fatal: tuple = FATAL
 ) -> Result:
     """Return the result of a training, whether it succeeds or fails. See `run`.
 
@@ -74,7 +74,7 @@ def record(
         work: Trains, given the course to record it in, and returns what KerasTuner accepts.
         fatal: Exceptions that end the search instead of the trial.
     """
-    course, found = Course(), {}
+    course, found = TrialCourse(), {}
     try:
         results = outcomes.check(work(course), search.objective, "Tuner.run_trial()")
         metrics = outcomes.metrics(results, search.objective)
@@ -91,7 +91,7 @@ def record(
     return Result(history, course.seconds(), given, note=course.note, **found)
 
 
-def train(search: Search, job: Job, hp, course: Course) -> list:
+def train(search: Search, job: Job, hp, course: TrialCourse) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, best_number, all_results = None, 0, []
     callback_files.clear(job.folder)
@@ -169,7 +169,7 @@ def build(search: Search, hp) -> keras.Model:
     return model
 
 
-def _fit(search: Search, job: Job, hp, model, number: int, course: Course):
+def _fit(search: Search, job: Job, hp, model, number: int, course: TrialCourse):
     """Train a model, and return what its training returned."""
     callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
     tensorboard_dirs.separate(callbacks, hp.given(), job.folder, number)

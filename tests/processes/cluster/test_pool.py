@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband import confirm
 from shared_keras.processes import carried, cluster, job_pool

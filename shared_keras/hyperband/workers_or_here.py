@@ -7,13 +7,10 @@ from typing import Any
 import keras_tuner
 
 from shared_keras import training
-from shared_keras.hyperband import hooks, run_trials
-from shared_keras.hyperband.resuming import fingerprint
-from shared_keras.hyperband.trials import job, own_fit
+from shared_keras.hyperband import overrides, run_trials
+from shared_keras.hyperband.trials import job
 from shared_keras.processes.job_pool import CannotBeSent
 from shared_keras.processes.protocol import NoWorkers
-
-IGNORED = ("verbose", "epochs", "initial_epoch")  # do not change what a search finds
 
 
 def train(
@@ -41,7 +38,7 @@ def train(
         note()
         report()
 
-    reason = hooks.reason_to_train_here(tuner)
+    reason = overrides.reason_to_train_here(tuner)
     if reason is None:
         try:
             shared = tuner.shared(args, options)
@@ -85,31 +82,6 @@ def _reported(trial, objective: str) -> dict[str, float] | None:
         stacklevel=2,
     )
     return {name: known.get_best_value(name) for name in known.metrics}
-
-
-def takes_anything(tuner: keras_tuner.Tuner) -> bool:
-    """Return whether the user's own code trains, which may take any arguments."""
-    return hooks.overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
-
-
-def what_decides(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return digests of what decides a search besides the numbers that the oracle records.
-
-    That is what was given to `search`, and what trials have in common.
-    """
-    placed = {str(place): argument for place, argument in enumerate(args)}
-    given = {n: v for n, v in (placed | dict(options)).items() if n not in IGNORED}
-    shared = tuner.shared(args, options)
-    settings = shared.parts._asdict() | {"max_model_size": shared.max_model_size}
-    settings |= {"folds": shared.folds}
-    if shared.executions > 1:
-        settings["executions_per_trial"] = shared.executions
-    given |= {name: value for name, value in settings.items() if value}
-    return fingerprint.of(given) | {
-        "hypermodel": fingerprint.of_hypermodel(tuner.hypermodel),
-        "tune_new_entries": tuner.oracle.tune_new_entries,
-        "allow_new_entries": tuner.oracle.allow_new_entries,
-    }
 
 
 def _noting(notes: Sequence[str], say: Callable) -> Callable[[], None]:

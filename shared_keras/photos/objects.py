@@ -8,7 +8,7 @@ light on dark.
 import numpy as np
 from scipy import ndimage
 
-from shared_keras.data.handwriting import box, resize, shrink, without_specks
+from shared_keras.photos.handwriting import box, resize, shrink, without_specks
 from shared_keras.systems.spec import SIDE
 
 SEARCH = 256  # pixels a side that are enough to see the object

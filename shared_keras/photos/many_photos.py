@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared_keras import devices
-from shared_keras.data import photos
-from shared_keras.data.photos import Photo
 from shared_keras.errors import BadInput, RunFailed
+from shared_keras.photos import reading
+from shared_keras.photos.reading import Photo
 
 FEW = 200  # photos; starting processes takes longer than reading so many
 CHUNK = 20  # photos that are sent to a process at a time
-# Of `photos.FORMATS`.
+# Of `reading.FORMATS`.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
@@ -28,7 +28,7 @@ def inside(folder: Path) -> list[Path]:
 
 
 def read(paths: Sequence[Path], kind: str, thumbnails: int = 0) -> list[Photo | BadInput]:
-    """Read photos as `photos.read` does, in the order of their paths.
+    """Read photos as `reading.read` does, in the order of their paths.
 
     Args:
         paths: Their files.
@@ -61,7 +61,7 @@ def _in_processes(jobs) -> Iterator[Photo | BadInput]:
 
 def _read(path, kind, with_thumbnail) -> Photo | BadInput:
     try:
-        photo = photos.read(path, kind)
+        photo = reading.read(path, kind)
     except BadInput as error:
         return error
     return photo if with_thumbnail else replace(photo, thumbnail=None)

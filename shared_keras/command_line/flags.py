@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from shared_keras import common_flags
-from shared_keras.parser import Parser, name, whole
+from shared_keras.command_line import common_flags
+from shared_keras.command_line.parser import Parser, name, whole
 from shared_keras.results.settings import (
     ALL,
     BATCH_SIZE,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared_keras import devices
-from shared_keras.parser import Parser, share, whole, whole_or_auto
+from shared_keras.command_line.parser import Parser, share, whole, whole_or_auto
 from shared_keras.task import SPLITS
 
 

@@ -4,7 +4,8 @@ import codecs
 import importlib
 import sys
 
-from shared_keras import devices, flags, interrupts
+from shared_keras import devices, interrupts
+from shared_keras.command_line import flags
 from shared_keras.errors import NO_ROOM, BadInput, RunFailed, of_file, sentence
 from shared_keras.task import Task
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared_keras import cli
+from shared_keras.command_line import cli
 from tests.conftest import FASHION, MNIST
 
 torch = pytest.importorskip("torch")
-from shared_keras.comparisons import ray_port  # noqa: E402
+from shared_keras.comparisons.ray import recompute  # noqa: E402
 from tests import ray_folders  # noqa: E402
 from tests.pytorch.test_weights import Hostile  # noqa: E402
 from tests.ray_folders import CONFIG, OriginalMLP, trained, write_state, write_trial  # noqa: E402
@@ -153,7 +153,7 @@ def test_averaging_batches_is_explained_and_no_more(n, batch_size, share, seed):
     np.random.default_rng(seed).shuffle(right)
     batches = [right[i : i + batch_size] for i in range(0, n, batch_size)]
     claim = np.mean([batch.mean() for batch in batches])
-    low, high = ray_port.explainable(right.mean(), n, batch_size)
+    low, high = recompute.explainable(right.mean(), n, batch_size)
     assert low <= claim <= high
     if n % batch_size == 0 or batch_size > n:
         assert high - low < 4.1 / n

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared_keras.data import photos
 from shared_keras.errors import BadInput
+from shared_keras.photos import reading
 
 KINDS = ["handwriting", "objects"]
 
@@ -46,7 +46,7 @@ MODES = {
 def test_every_mode_of_png(drawing, tmp_path, mode, kind):
     path = tmp_path / "drawing.png"
     MODES[mode](drawing).save(path)
-    photo = photos.read(path, kind)
+    photo = reading.read(path, kind)
     assert (photo.image.shape, photo.image.dtype) == ((28, 28), np.uint8)
     assert photo.inverted == (mode == "ink on transparency")
     expected = (drawing > 127) * 255 if mode == "1" else drawing
@@ -57,7 +57,7 @@ def test_every_mode_of_png(drawing, tmp_path, mode, kind):
 def test_every_mode_of_jpeg(drawing, tmp_path, mode):
     path = tmp_path / "drawing.jpg"
     Image.fromarray(drawing).convert("RGB").convert(mode).save(path, quality=95)
-    photo = photos.read(path, "handwriting")
+    photo = reading.read(path, "handwriting")
     assert not photo.inverted
     assert np.abs(photo.image.astype(int) - drawing).mean() < 6
 
@@ -70,9 +70,9 @@ def test_every_format_shows_the_same(drawing, tmp_path, name, kind):
     """Of a drawing on grey paper, which must be prepared."""
     paper = Image.fromarray(np.pad(200 - drawing // 2, 30, constant_values=200))
     paper.save(tmp_path / name, format=None if "." in name else "TIFF", lossless=True, quality=95)
-    photo = photos.read(tmp_path / name, kind)
+    photo = reading.read(tmp_path / name, kind)
     paper.save(tmp_path / "expected.png")
-    expected = photos.read(tmp_path / "expected.png", kind)
+    expected = reading.read(tmp_path / "expected.png", kind)
     assert photo.inverted and photo.thumbnail.shape == (88, 88, 3)
     tolerance = 20 if name == "a.jpg" else 0
     assert np.abs(photo.image.astype(int) - expected.image).mean() <= tolerance
@@ -85,7 +85,7 @@ def test_every_format_shows_the_same(drawing, tmp_path, name, kind):
 def test_tiff_files_with_whole_numbers_of_any_range(drawing, tmp_path, kind, factor):
     """8 bits in 32 or in 16, as NumPy arrays are often saved, and 12 bits, as cameras have."""
     Image.fromarray(drawing.astype(kind) * kind(factor)).save(tmp_path / "a.tiff")
-    image = photos.read(tmp_path / "a.tiff", "handwriting").image
+    image = reading.read(tmp_path / "a.tiff", "handwriting").image
     np.testing.assert_allclose(image.astype(int), drawing, atol=2)
 
 
@@ -100,7 +100,7 @@ def test_a_white_drawing_on_a_transparent_ground(drawing, tmp_path):
         ("yellow", rgba(large, np.array([255, 255, 170, 255]))),
     ):
         picture.save(tmp_path / f"{name}.png")
-        photo = photos.read(tmp_path / f"{name}.png", "handwriting")
+        photo = reading.read(tmp_path / f"{name}.png", "handwriting")
         assert photo.inverted == (name == "black")
         expected = photo.image if expected is None else expected
         assert np.abs(photo.image.astype(int) - expected).mean() < 8
@@ -111,13 +111,13 @@ def test_the_first_frame_counts(drawing, tmp_path, suffix):
     frames = [Image.fromarray(drawing), Image.fromarray(drawing.T)]
     path = tmp_path / f"moving.{suffix}"
     frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
-    np.testing.assert_array_equal(photos.read(path, "handwriting").image, drawing)
+    np.testing.assert_array_equal(reading.read(path, "handwriting").image, drawing)
 
 
 @pytest.mark.parametrize("levels", [np.float32(1), np.float32(40_000)])
 def test_tiff_files_with_floats_of_any_range(drawing, tmp_path, levels):
     Image.fromarray(drawing / np.float32(255) * levels).save(tmp_path / "a.tiff")
-    image = photos.read(tmp_path / "a.tiff", "handwriting").image
+    image = reading.read(tmp_path / "a.tiff", "handwriting").image
     np.testing.assert_allclose(image.astype(int), drawing, atol=1)
 
 
@@ -125,11 +125,11 @@ def test_the_datasets_own_test_images_are_taken_as_they_are(full, task, tmp_path
     """Only so does a model's accuracy hold for files, too."""
     for image in full[task.name][1].x[:200]:
         Image.fromarray(image).save(tmp_path / "image.png")
-        photo = photos.read(tmp_path / "image.png", task.photos)
+        photo = reading.read(tmp_path / "image.png", task.photos)
         np.testing.assert_array_equal(photo.image, image)
         assert not photo.inverted
         Image.fromarray(255 - image).save(tmp_path / "image.png")
-        photo = photos.read(tmp_path / "image.png", task.photos)
+        photo = reading.read(tmp_path / "image.png", task.photos)
         np.testing.assert_array_equal(photo.image, image)
         assert photo.inverted
 
@@ -148,7 +148,7 @@ def test_a_rotated_photograph_is_set_upright(drawing, tmp_path):
     exif[0x0112] = 6  # the camera was turned by 90 degrees
     turned = Image.fromarray(drawing).transpose(Image.Transpose.ROTATE_90)
     turned.save(tmp_path / "photo.png", exif=exif)
-    image = photos.read(tmp_path / "photo.png", "handwriting").image
+    image = reading.read(tmp_path / "photo.png", "handwriting").image
     np.testing.assert_array_equal(image, drawing)
 
 
@@ -171,16 +171,16 @@ def test_what_is_no_image_is_named(tmp_path, raw):
     with pytest.raises(
         BadInput, match="odd.png: not an image in one of the formats PNG, JPEG, BMP"
     ):
-        photos.read(tmp_path / "odd.png", "handwriting")
+        reading.read(tmp_path / "odd.png", "handwriting")
     with pytest.raises(BadInput, match="absent.png: no such file"):
-        photos.read(tmp_path / "absent.png", "handwriting")
+        reading.read(tmp_path / "absent.png", "handwriting")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_long_and_narrow_picture_takes_little_memory(tmp_path, kind):
     Image.new("L", (20_000, 1), 255).save(tmp_path / "line.png")
     tracemalloc.start()
-    photo = photos.read(tmp_path / "line.png", kind)
+    photo = reading.read(tmp_path / "line.png", kind)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert photo.image is None and peak < 10_000_000
@@ -191,7 +191,7 @@ def test_the_memory_of_pillow_is_bounded_too(tmp_path, kind):
     """Pillow allocates memory outside of Python."""
     Image.new("1", (40_000, 1)).save(tmp_path / "line.png")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    photos.read(tmp_path / "line.png", kind)
+    reading.read(tmp_path / "line.png", kind)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
 
 
@@ -199,7 +199,7 @@ def test_the_memory_of_pillow_is_bounded_too(tmp_path, kind):
 def test_an_image_of_too_many_pixels_is_refused_in_a_sentence(tmp_path, suffix):
     Image.new("1", (20_000, 5_000)).save(tmp_path / f"bomb.{suffix}")
     with pytest.raises(BadInput, match=r"expected an image of at most 89,478,485 pixels"):
-        photos.read(tmp_path / f"bomb.{suffix}", "handwriting")
+        reading.read(tmp_path / f"bomb.{suffix}", "handwriting")
 
 
 @pytest.mark.parametrize("colours", [1, 3])
@@ -208,7 +208,7 @@ def test_what_is_transparent_in_16_bits_is_white(tmp_path, colours):
     levels = np.full((28, 28, colours), 0x1234, ">u2")
     levels[8:20, 8:20] = 0
     (tmp_path / "a.png").write_bytes(png16(levels, transparent=0x1234))
-    photo = photos.read(tmp_path / "a.png", "handwriting")
+    photo = reading.read(tmp_path / "a.png", "handwriting")
     assert photo.inverted and photo.image[0, 0] == 0 and photo.image[14, 14] == 255
 
 
@@ -240,4 +240,4 @@ def test_a_blank_page_is_empty(tmp_path, kind, level, noise):
     paper = np.full((150, 220, 3), level) * light
     paper += np.random.default_rng(0).normal(0, noise, paper.shape)
     Image.fromarray(np.clip(paper, 0, 255).astype(np.uint8)).save(tmp_path / "blank.png")
-    assert photos.read(tmp_path / "blank.png", kind).image is None
+    assert reading.read(tmp_path / "blank.png", kind).image is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from shared_keras.data import handwriting
+from shared_keras.photos import handwriting
 
 WHITE, BLACK, RED, GREEN = (250, 250, 250), (20, 20, 20), (200, 40, 40), (40, 121, 40)
 COLOURS = {

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from scipy import stats
 
-from shared_keras.comparisons import ray_folder
-from shared_keras.comparisons.ray_folder import Names, Trial
+from shared_keras.comparisons.ray import experiment
+from shared_keras.comparisons.ray.experiment import Names, Trial
 from shared_keras.data.datasets import Images
 from shared_keras.data.splits import Split
 from shared_keras.errors import BadInput
@@ -88,7 +88,7 @@ def port(job: Job, task: Task) -> Ported:
     """
     trial, state = job.trial, job.state
     try:
-        system = ray_folder.system(trial.config, state, task.pixels)
+        system = experiment.system(trial.config, state, task.pixels)
         system = system.with_outputs(len(task.classes))
     except (TypeError, ValueError) as error:
         raise BadInput(str(error)) from None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared_keras.data import handwriting, likeness
+from shared_keras.photos import handwriting, likeness
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import devices, files
-from shared_keras.comparisons import ray_folder, ray_port
-from shared_keras.comparisons.ray_folder import Names, Trial
-from shared_keras.comparisons.ray_port import LeftOut, Ported, Shared
+from shared_keras.comparisons.ray import experiment, recompute
+from shared_keras.comparisons.ray.experiment import Names, Trial
+from shared_keras.comparisons.ray.recompute import LeftOut, Ported, Shared
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.processes import job_pool
@@ -43,7 +43,7 @@ def run(
     Args:
         task: The task whose images the trials used.
         ray_results: Folder of a Ray Tune experiment.
-        mapping: A file that translates names; see `ray_folder.read_names`.
+        mapping: A file that translates names; see `experiment.read_names`.
         import_trial: A trial to write as a run as well.
         split: The protocol that the trials were validated under.
         data_dir: Folder of images to use instead of the embedded ones.
@@ -56,8 +56,8 @@ def run(
         RunFailed: if the process that compared a trial died twice; the others are written.
     """
     task = own_data.task_of(task, data_dir)
-    names = ray_folder.read_names(mapping)
-    trials = ray_folder.read(ray_results, names)
+    names = experiment.read_names(mapping)
+    trials = experiment.read(ray_results, names)
     wanted = _wanted(trials, import_trial)
     pool.workers()  # they start while this process reads the images
     images = datasets.load(task, data_dir, say)
@@ -75,7 +75,7 @@ def run(
         reasons = [row["reason"] for row in left_out if row["trial"] == wanted.name]
         if reasons:
             raise BadInput(f"argument --import: '{wanted.name}' cannot be imported: {reasons[0]}")
-        imported = ray_port.port(ray_port.read(wanted, names), task)
+        imported = recompute.port(recompute.read(wanted, names), task)
         settings = _settings(task, ray_results, imported, split, datasets.digest(*images))
         folder = folders.new_folder(results_dir / task.name / "runs", f"ray-{_label(wanted.name)}")
         _import(task, imported, parts, settings, folder)
@@ -98,7 +98,7 @@ def _compare(
                 leave_out(trial, "; ".join(trial.notes))
                 continue
             try:
-                job = ray_port.read(trial, names)
+                job = recompute.read(trial, names)
             except BadInput as error:
                 leave_out(trial, error)
                 continue
@@ -117,7 +117,7 @@ def _compare(
         return len(rows) + len(left_out) < len(trials)
 
     with pool.claimed():
-        job_pool.run_all(pool, shared, ray_port.work, jobs(), end, left, say=say)
+        job_pool.run_all(pool, shared, recompute.work, jobs(), end, left, say=say)
     return rows, sorted(left_out, key=lambda row: row["trial"]), died
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from shared_keras.data import handwriting, objects
 from shared_keras.errors import BadInput
+from shared_keras.photos import handwriting, objects
 from shared_keras.systems.spec import SIDE
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")

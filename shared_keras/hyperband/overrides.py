@@ -4,6 +4,7 @@ import keras
 import keras_tuner
 
 from shared_keras.errors import BadInput
+from shared_keras.hyperband.trials import own_fit
 from shared_keras.training import why_stock
 
 DURING_TRAINING = {  # methods of the tuner, and the hooks of a callback that call them
@@ -17,6 +18,11 @@ DURING_TRAINING = {  # methods of the tuner, and the hooks of a callback that ca
 def overridden(tuner: keras_tuner.Tuner, method: str) -> bool:
     """Return whether a method is not the one of this package or of KerasTuner."""
     return why_stock.overridden(tuner, method, ("keras_tuner", "shared_keras"))
+
+
+def takes_anything(tuner: keras_tuner.Tuner) -> bool:
+    """Return whether the user's own code trains, which may take any arguments."""
+    return overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
 
 
 def need_hypermodel(tuner: keras_tuner.Tuner, hypermodel) -> None:

@@ -1,12 +1,12 @@
 """Retrain the best trials of a search, or read what was retrained before."""
 
-from pathlib import Path
-
 import pandas as pd
 
+from shared_keras.commands.searching.search_folder import SearchFolder
 from shared_keras.hyperband import Hyperband, confirm
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.settings import SEEDS
+from shared_keras.results.trials import SearchState
 
 
 def retrain(tuner: Hyperband, count: int, progress: Progress, **options) -> pd.DataFrame:
@@ -32,18 +32,17 @@ def retrain(tuner: Hyperband, count: int, progress: Progress, **options) -> pd.D
     return confirm.retrain(tuner, count, **options, seeds=SEEDS, report=progress.say)
 
 
-def earlier(folder: Path, best: dict, new: bool, progress: Progress) -> pd.DataFrame | None:
+def earlier(folder: SearchFolder, state: SearchState, progress: Progress) -> pd.DataFrame | None:
     """Read the confirmation of a search, if there is one that still holds.
 
     Args:
-        folder: Folder of the search.
-        best: What best.json held before.
-        new: Whether trials have ended since.
+        folder: The folder of the search.
+        state: The search.
         progress: Says what happens.
     """
-    if "confirmed" not in best:
+    if not folder.was_confirmed:
         return None
-    if new:
+    if folder.has_new(state):
         progress.say("More trials have ended since; --confirm retrains the new best ones.")
         return None
-    return confirm.read(folder)
+    return confirm.read(folder.path)

@@ -1,0 +1,1 @@
+"""The way into every command: what can be typed, and how a command ends."""

@@ -1,0 +1,139 @@
+"""The folder of a search: what was there, what is new, and what was confirmed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from shared_keras import files
+from shared_keras.errors import BadInput
+from shared_keras.reporting import search_report
+from shared_keras.results.environment import environment
+from shared_keras.results.settings import SearchSettings, read_settings, write_settings
+from shared_keras.results.trials import PICTURES, TRIALS, SearchState, write_trials
+
+SETTINGS = "settings.json"
+
+
+class SearchFolder:
+    """The folder of a search, from when a command takes it up until it shows what it wrote.
+
+    The tuner keeps its own files there; this class answers for those that the command writes.
+
+    Args:
+        path: The folder.
+        settings: The settings of the search.
+        logs: Whether to write TensorBoard logs of trials that ended.
+
+    Attributes:
+        path: The folder.
+        settings: The settings of the search.
+        resumed: Whether the search was started before.
+
+    Raises:
+        BadInput: if the folder holds a different search.
+    """
+
+    def __init__(self, path: Path, settings: SearchSettings, logs: bool = False):
+        self.path, self.settings, self._logs = path, settings, logs
+        self._dates = search_report.dates(path)
+        self.resumed = _was_started(path, settings)
+        if not self.resumed:
+            files.write_json(path / "environment.json", environment())
+            write_settings(path / SETTINGS, settings)
+        self._best = search_report.read(path)
+        self._recorded = self._reported = 0
+
+    def begin(self, state: SearchState) -> None:
+        """Note what has ended before, and write how many trials are planned.
+
+        Args:
+            state: The search before it goes on.
+        """
+        planned = replace(self.settings, planned=state.total + state.left_out)
+        write_settings(self.path / SETTINGS, planned)
+        self._recorded = len(state.ended)
+        # Ask the files, because an earlier process may have been killed before it wrote them.
+        self._reported = self._best.get("trials", len(state.ended))
+        if self._logs:  # of trials that ended before logs were asked for
+            self._log(state, state.ended)
+
+    def record(self, state: SearchState) -> None:
+        """Write the table, and the logs of what has ended since the last call."""
+        new = state.ended[self._recorded :]
+        if new or not (self.path / TRIALS).exists():
+            write_trials(self.path, state.rows)
+        if self._logs:
+            self._log(state, new)
+        self._recorded = len(state.ended)
+
+    def has_new(self, state: SearchState) -> bool:
+        """Return whether trials have ended of which the files that end a search know nothing."""
+        return self._reported < len(state.ended)
+
+    @property
+    def was_confirmed(self) -> bool:
+        """Whether trials had been confirmed before."""
+        return "confirmed" in self._best
+
+    def finish(self, state: SearchState, confirmed: pd.DataFrame | None) -> None:
+        """Write the table and the winner; remove pictures that are no longer true.
+
+        Args:
+            state: The search.
+            confirmed: What its confirmation found, if it has one.
+        """
+        if self.has_new(state):
+            write_trials(self.path, state.rows)
+        winner = search_report.winner(state, confirmed).trial
+        if self.has_new(state) or self._best.get("trial") != winner:
+            for name in PICTURES:  # drawn again, as they are missing
+                (self.path / name).unlink(missing_ok=True)
+        search_report.write(self.path, state, self.settings, confirmed)
+
+    def show(self, state: SearchState, console: Console, confirmed: pd.DataFrame | None) -> None:
+        """Print the best trials, the winner, and what was written since the folder was taken up."""
+        search_report.show(self.path, state, console, confirmed, self._dates)
+
+    def _log(self, state: SearchState, trials: Sequence[str]) -> None:
+        for row in state.rows:
+            if row.trial in trials:
+                search_report.write_tensorboard(self.path, row)
+
+
+def _was_started(path: Path, settings: SearchSettings) -> bool:
+    """Return whether the search was started before; reject different settings.
+
+    More iterations than before extend the search.
+    """
+    file = path / SETTINGS
+    if not file.exists():
+        if (path / "oracle.json").exists():
+            raise BadInput(
+                f"argument --name: {path} holds a KerasTuner project that this "
+                "command did not create; choose another --name"
+            )
+        return False
+    earlier, now = asdict(read_settings(SearchSettings, file)), asdict(settings)
+    earlier["planned"] = None  # follows from the others
+    extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
+    extended["title"] = now["title"]
+    if extended == now != earlier:
+        write_settings(file, settings)
+        return True
+    differences = [
+        f"{key} was {earlier[key]} and is now {now[key]}"
+        for key in now
+        if earlier[key] != now[key] and key not in ("data", "title")
+    ]
+    if earlier["data"] != now["data"]:
+        whose = f", those of {earlier['title']}" if earlier["title"] else ""
+        differences.append(f"the images were other ones{whose}")
+    if differences:
+        raise BadInput(
+            f"argument --name: the search '{path.name}' was started with different "
+            f"settings ({'; '.join(differences)}); use the old ones, or choose another --name"
+        )
+    return True

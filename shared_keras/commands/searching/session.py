@@ -1,0 +1,206 @@
+"""Run a search: start or resume it, show its progress, write its results."""
+
+import sys
+from concurrent.futures import BrokenExecutor
+
+import keras_tuner
+import pandas as pd
+
+from shared_keras import devices
+from shared_keras.commands.searching import choices, confirmation
+from shared_keras.commands.searching.search_folder import SearchFolder
+from shared_keras.data import datasets, own_data, splits
+from shared_keras.errors import RunFailed, of_file, sentence
+from shared_keras.hyperband import Hyperband
+from shared_keras.models import metrics
+from shared_keras.processes.protocol import Pool, Worker
+from shared_keras.processes.seldom import Seldom
+from shared_keras.reporting import run_report, search_report
+from shared_keras.reporting.console import say
+from shared_keras.reporting.progress import Progress
+from shared_keras.results import folders
+from shared_keras.results.settings import BATCH_SIZE, SearchSettings
+from shared_keras.results.trials import SearchState
+from shared_keras.task import Task
+
+MISLEADING = (
+    "warning: {0} counts only outputs above 0.5, so it rewards models that hardly "
+    "ever give a confident answer: with it, the original search chose a learning rate of 1e-6. "
+    "--objective {1} averages the precision of all classes instead."
+)
+
+
+def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None:
+    """Start or resume a search, and show its results.
+
+    Args:
+        task: The task.
+        args: What `flags.search` parsed.
+        budget: `max_epochs`, `min_epochs`, `factor` and `iterations`.
+        name: Name of the search.
+        pool: The workers.
+
+    Raises:
+        BadInput: if the flags do not fit the space, or the folder holds a different search.
+        RunFailed: if no trial completed.
+    """
+    task = own_data.task_of(task, args.data_dir)
+    choices.check_space(task, args)
+    images = datasets.load(task, args.data_dir, say)
+    settings = SearchSettings(
+        task=task.name,
+        space=args.space,
+        batch_size=args.batch_size or BATCH_SIZE,
+        objective=args.objective,
+        split=args.split,
+        seed=args.seed,
+        try_first=args.try_first,
+        backend=devices.backend(),
+        data=datasets.digest(*images),
+        title=task.title,
+        **budget,
+    )
+    try_first = choices.starting_points(task, args, name)
+    split = splits.split(task, *images, args.split)
+    path = args.results_dir / task.name / "searches" / name
+    with folders.gone_if_refused(path):
+        folder = SearchFolder(path, settings, logs=args.tensorboard)
+        tuner = _tuner(task, folder, pool, try_first, args.max_trials)
+        progress = Progress(task.title, pool.size)
+        _Search(tuner, folder, progress, split).run(args.timeout, args.confirm)
+
+
+def _tuner(task: Task, folder: SearchFolder, pool: Pool, try_first, max_trials) -> Hyperband:
+    settings = folder.settings
+    return Hyperband(
+        task.builder(settings.space),
+        keras_tuner.Objective(
+            settings.objective, "min" if settings.objective.endswith("loss") else "max"
+        ),
+        max_epochs=settings.max_epochs,
+        min_epochs=settings.min_epochs,
+        factor=settings.factor,
+        hyperband_iterations=settings.iterations,
+        seed=settings.seed,
+        max_consecutive_failed_trials=None,
+        metrics=_metrics(task, settings.objective),
+        directory=folder.path.parent,
+        project_name=folder.path.name,
+        workers=pool,
+        try_first=try_first,
+        max_trials=max_trials,
+    )
+
+
+def _metrics(task: Task, objective: str) -> list | None:
+    """Return the metrics that models need for an objective, if they are not their own."""
+    return metrics.precisions(len(task.classes)) if "precision" in objective else None
+
+
+class _Search:
+    """A search under way: the tuner decides, the folder remembers, the progress tells."""
+
+    def __init__(
+        self, tuner: Hyperband, folder: SearchFolder, progress: Progress, split: splits.Split
+    ):
+        self.tuner, self.folder, self.progress, self.split = tuner, folder, progress, split
+        self.artist: Worker | None = None  # the first idle worker, which has imported the plots
+        self.options = {
+            "x": split.train.x,
+            "y": split.train.y,
+            "validation_data": (split.validation.x, split.validation.y),
+            "batch_size": folder.settings.batch_size,
+        }
+        tuner.course.say = progress.say
+
+    def run(self, timeout: float | None, confirm: int | None) -> None:
+        """Train the remaining trials, then show and write the whole search.
+
+        Args:
+            timeout: Seconds after which no trial begins.
+            confirm: How many of the best trials to retrain with other seeds.
+        """
+        state = self.tuner.state()
+        self._introduce(state)
+        self.folder.begin(state)
+        try:
+            self._train(timeout)
+            state = self.tuner.state()
+            _some_completed(state)
+            if confirm is not None:
+                confirmed = confirmation.retrain(self.tuner, confirm, self.progress, **self.options)
+            else:
+                confirmed = confirmation.earlier(self.folder, state, self.progress)
+        except KeyboardInterrupt:
+            self.progress.say(f"{_done(self.tuner.state())}; the same command resumes from here.")
+            raise
+        except OSError as error:
+            if not of_file(error):
+                raise
+            left = f"{_done(self.tuner.state())}, and the same command resumes from there"
+            raise RunFailed(f"{sentence(error)}; {left}") from None
+        if len(state.ended) < state.total:
+            self.progress.say(
+                f"Stopped by --timeout: {_done(state)}; the same command with a longer one, or "
+                "without it, resumes from here."
+            )
+        self.folder.finish(state, confirmed)
+        if not search_report.drawn(self.folder.path, confirmed):
+            self._draw(state, confirmed)
+        self.folder.show(state, self.progress.console, confirmed)
+
+    def _introduce(self, state: SearchState) -> None:
+        """Say what is about to happen, and on what."""
+        settings = self.folder.settings
+        if settings.objective.endswith("precision") and "macro" not in settings.objective:
+            macro = settings.objective.replace("precision", "macro_precision")
+            print(MISLEADING.format(settings.objective, macro), file=sys.stderr)
+        self.progress.announce(state, self.folder.path, self.folder.resumed)
+        if settings.split != "holdout":
+            source = run_report.validation_source(settings.split)
+            self.progress.say(f"{len(self.split.validation):,} images for validation, {source}.")
+
+    def _train(self, timeout: float | None) -> None:
+        """Train what is left; meanwhile show the search and keep its table up to date."""
+        if not self.tuner.finished():
+            self.tuner.callback = report = Seldom(self._report)
+            with self.progress, report:
+                self.tuner.search(**self.options, timeout=timeout)
+
+    def _report(self) -> None:
+        state = self.tuner.state()
+        self.progress.update(state)
+        self.folder.record(state)
+        if self.artist is None and self.tuner.course.running:
+            self.artist = self._idle()
+            if self.artist is not None:  # the last trials train
+                self.artist.submit(search_report.import_plots)
+
+    def _draw(self, state: SearchState, confirmed: pd.DataFrame | None) -> None:
+        """Draw the pictures in a worker, if there is one."""
+        search = (self.folder.path, state, self.tuner.axes(), self.progress.title, confirmed)
+        worker = self.artist or self._idle()
+        try:
+            done = worker and worker.submit(search_report.draw, *search)
+            for note in done.result() if done else search_report.draw(*search):
+                self.progress.say(note)
+        except BrokenExecutor:
+            why = "because the worker process died"
+            self.progress.say(f"note: the pictures could not be drawn, {why}")
+            worker.restart()
+
+    def _idle(self) -> Worker | None:
+        return next(iter(self.tuner.idle_workers()), None)
+
+
+def _done(state: SearchState) -> str:
+    return f"{len(state.ended)} of {state.total} trials have ended"
+
+
+def _some_completed(state: SearchState) -> None:
+    """Raise `RunFailed` if no trial completed."""
+    if state.best is None:
+        why = "time was up; a longer --timeout resumes"
+        if state.failed:
+            why = f"the first failed: {state.failed[0].reason or ''}"
+        raise RunFailed(f"no trial completed; {why}")

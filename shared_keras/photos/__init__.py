@@ -1,0 +1,1 @@
+"""From image files of any kind to images like those of the dataset."""
