@@ -102,6 +102,7 @@ def differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str)
         digest: Digest of the images that the run must have used.
     """
     expected = {
+        "system": system,
         "epochs": recipe.epochs,
         "patience": recipe.patience,
         "batch_size": recipe.batch_size,

@@ -164,7 +164,7 @@ def test_predict_files(trained, capsys, tmp_path):
 def test_predicting_no_readable_file_is_bad_input(trained, capsys, tmp_path):
     places = ["--data-dir", str(trained.data), "--results-dir", str(trained.results)]
     for files, message in (
-        ([tmp_path], "expected an image file, got a folder"),
+        ([tmp_path], "expected a folder with image files"),
         ([tmp_path / "a.png", tmp_path / "b.png"], "none of 2 files"),
     ):
         assert cli.main(trained.task, "predict", [*map(str, files), *places]) == 2
@@ -227,6 +227,11 @@ def test_committed_reference_is_complete(task, tmp_path):
     assert best["score"] == table[table.epochs == budget.max_epochs].score.max()
 
 
+# Rows of the ladder whose five seeds are still to be trained: ours, and the twin's.
+WAITING = {
+}
+
+
 def test_committed_runs_are_as_published(task, full):
     """The ladder's committed runs: all recipes, five seeds, as many twins, and one model.
 
@@ -236,10 +241,13 @@ def test_committed_runs_are_as_published(task, full):
     folder = folders.reference(task) / "runs"
     found, ignored, problems = recipe_runs.collect(task, folder, digest)
     assert not ignored and not problems
-    for name, recipe in task.recipes.items():
-        assert len(found[name, "ours"]) >= 5, name
-        twins = len(found.get((name, "twin"), ()))
-        assert twins >= 5 or name == "cnn" or recipe.monitor != MONITOR, name
+    kinds = {"ours": set(task.recipes)}
+    kinds["twin"] = {
+        name for name, each in task.recipes.items() if name != "cnn" and each.monitor == MONITOR
+    }
+    for kind, names in kinds.items():
+        few = {name for name in names if len(found.get((name, kind), ())) < 5}
+        assert few == WAITING[task.name, kind]
     assert list(folder.rglob("*.keras")) == [saved_models.committed(task)]
 
 
