@@ -13,11 +13,12 @@ class Seldom:
 
     Args:
         function: The function.
-        share: Its share of the time.
+        share: Its share of the time, `SHARE` if not given.
     """
 
-    def __init__(self, function: Callable[[], None], share: float = SHARE):
-        self._function, self._share, self._due, self._left_out = function, share, 0.0, False
+    def __init__(self, function: Callable[[], None], share: float | None = None):
+        self._function, self._share = function, SHARE if share is None else share
+        self._due, self._left_out = 0.0, False
 
     def __enter__(self):
         return self

@@ -50,7 +50,7 @@ REFUSED = {
     "x must be an array, a list or dict of arrays, or a dataset": {"x": 3},
     "y must be an array of numbers": {"y": np.array([["yes"]] * 60)},
     "x and y must be equally long. Received: 60, 59": {"y": Y[1:]},
-    r"validation_data must be \(x, y\)": {"validation_data": X},
+    r"validation_data must be": {"validation_data": (X, Y, None, Y)},
     r"len\(validation_data\[0\]\) must be at least 1": {"validation_data": (X[:0], Y[:0])},
     "batch_size must be at least 1. Received: 0": {"batch_size": 0},
     "callbacks must be Keras callbacks": {"callbacks": ["stop"]},
