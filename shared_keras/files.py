@@ -22,7 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = path  # a full disk names none
+        if error.errno is not None:  # else the message is all that there is
+            error.filename = path  # a full disk names none
         raise
     finally:
         temporary.unlink(missing_ok=True)
