@@ -28,7 +28,7 @@ def show(stages: Sequence[Stage], console: Console | None = None) -> None:
     console.print(table)
     for stage in stages:
         for note in stage.notes:
-            console.print(f"note ({stage.name}): {note}")
+            console.print(f"note ({stage.name}): {note}", markup=False)
     findings = [finding for stage in stages for finding in stage.findings]
     for number, finding in enumerate(findings, 1):
         size = ""
@@ -37,14 +37,14 @@ def show(stages: Sequence[Stage], console: Console | None = None) -> None:
             if finding.tolerance is not None:
                 size += f", rounding explains {_number(finding.tolerance)}"
             size += "."
-        console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold")
-        console.print(f"   {finding.cause}.{size}")
+        console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold", markup=False)
+        console.print(f"   {finding.cause}.{size}", markup=False)
         if finding.write is not None:
             first, *code = finding.write.splitlines()
-            console.print(f"   Write: {first}")
+            console.print(f"   Write: {first}", markup=False)
             for line in code:
-                console.print(f"      {line}", soft_wrap=True)
-    console.print(_verdict(findings))
+                console.print(f"      {line}", soft_wrap=True, markup=False)
+    console.print(_verdict(findings), markup=False)
 
 
 def _console() -> Console:
