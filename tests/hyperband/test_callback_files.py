@@ -192,3 +192,33 @@ def test_a_path_that_cannot_be_written_is_named():
     with pytest.raises(RuntimeError, match=r"/log.csv: what the winner's .*Is a directory"):
         search(make("r", max_trials=1), callbacks=[keras.callbacks.CSVLogger("log.csv")])
     assert set(make("r", max_trials=1).results().status) == {"COMPLETED"}
+
+
+class Keeping(keras.callbacks.Callback):
+    """A callback of the user's own that chooses names like ours."""
+
+    def on_train_begin(self, logs=None):
+        (self.trial_folder / "callbacks-mine").mkdir(exist_ok=True)
+        for name in ("callbacks.log", "callbacks-mine/m.keras"):
+            (self.trial_folder / name).write_text("kept")
+
+
+def test_names_like_ours_are_the_users():
+    """When a trial starts over, and when the models of others are deleted."""
+    left = Path("r/p/trial_0000")
+    (left / "callbacks-mine").mkdir(parents=True)
+    for name in ("callbacks.log", "callbacks-mine/m.keras", "callbacks-mine/earlier"):
+        (left / name).write_text("kept")
+    tuner = search(make("r", keep_checkpoints=0), callbacks=[Keeping()])
+    for trial in tuner.oracle.trials:
+        assert (tuner.folder(trial) / "callbacks.log").exists()
+        assert (tuner.folder(trial) / "callbacks-mine/m.keras").exists()
+    assert (left / "callbacks-mine/earlier").exists()
+
+
+def test_no_folder_is_named_like_a_placeholder():
+    callbacks = [checkpoint("m/{epoch}/m.weights.h5"), keras.callbacks.CSVLogger("log.csv")]
+    search(make("r", max_trials=1), callbacks=callbacks)
+    folders = Path("r").rglob("callbacks/**/")
+    assert [path.name for path in folders] == ["callbacks", "m", "1"]
+    assert Path("m/1/m.weights.h5").exists()
