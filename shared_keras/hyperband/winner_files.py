@@ -1,7 +1,13 @@
-"""Bring what the winner's callbacks wrote to where the user told them to write."""
+"""Bring what the winner's callbacks wrote to where the user told them to write.
+
+A file there is ours if it is as we wrote it, by its time; ours are replaced when another trial
+becomes the winner. What was there before the search is replaced, as Keras would, or appended to.
+All else is the user's and stays.
+"""
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import keras
@@ -12,14 +18,17 @@ from shared_keras.errors import RunFailed
 from shared_keras.hyperband.decisions import rungs
 from shared_keras.hyperband.trials import callback_files
 
-RECORD = "callbacks.json"  # whose files are there, and when they were written
+RECORD = "callbacks.json"
 
 
 def bring(tuner: keras_tuner.Tuner, callbacks, say: Callable[[str], None]) -> None:
     """Copy the files of the winner's callbacks to the paths of the user's callbacks.
 
     Files that are there already stay as they are, unless another trial is the winner now. What an
-    earlier winner left is deleted then, if nobody has changed it.
+    earlier winner left is replaced or deleted then, if nobody has changed it.
+
+    The record says which trial's files are there, when each was written (null: it was about to
+    be), and how long each log was that we append to.
 
     Args:
         tuner: A `Hyperband` that has searched.
@@ -34,66 +43,117 @@ def bring(tuner: keras_tuner.Tuner, callbacks, say: Callable[[str], None]) -> No
     if not writers or not trials:
         return
     lineage = [tuner.folder(trial.trial_id) for trial in trials]
-    record = Path(tuner.project_dir) / RECORD
+    winner, record = trials[0].trial_id, Path(tuner.project_dir) / RECORD
     root, below = callback_files.root(writers), lineage[0] / callback_files.FOLDER
     found = {root / path.relative_to(below): path for path in _files(below)}
-    earlier = files.read_object(record, "trial", "files") if record.exists() else None
-    same = earlier is not None and earlier["trial"] == trials[0].trial_id
-    missing = {to: path for to, path in found.items() if not (same and to.exists())}
-    if not missing:
+    begins = not record.exists()
+    earlier = (
+        {"trial": None, "files": {}} if begins else files.read_object(record, "trial", "files")
+    )
+    ours, lengths = dict(earlier["files"]), dict(earlier.get("lengths", {}))
+    if earlier["trial"] == winner:
+        found = {to: path for to, path in found.items() if not to.exists()}
+    new = {to: path for to, path in found.items() if begins or not to.exists() or _is_as(to, ours)}
+    left = found.keys() - new.keys()
+    if not new:
+        if left:
+            say(f"{_left(left)}; what the winner, trial {winner}, wrote is in {below}.")
         return
-    for to, path in missing.items():
-        parts = [path]
-        if any(writer.appends and writer.path == to for writer in writers):
-            older = [each / callback_files.FOLDER / path.relative_to(below) for each in lineage]
-            parts = [to, *reversed(older)]
+    appending = {writer.path for writer in writers if writer.appends}
+    replaced = [to for to in new if begins and to.exists() and to not in appending]
+    for to in new.keys() & appending:
+        now = to.stat().st_size if to.exists() else 0
+        lengths[str(to)] = min(now, lengths.get(str(to), now))
+    about_to = {"files": ours | {str(to): None for to in new}, "lengths": lengths}
+    files.write_json(record, {"trial": None} | about_to)
+    for to, path in new.items():
+        older = [each / callback_files.FOLDER / path.relative_to(below) for each in lineage]
+        logs = [log for log in reversed(older) if log.exists()]
         try:
-            _write(to, [part for part in parts if part.exists()])
+            with _replacing(to) as temporary:
+                if to in appending:
+                    temporary.write_bytes(_appended(to, lengths[str(to)], logs))
+                else:
+                    shutil.copyfile(path, temporary)
         except OSError as error:
             raise RunFailed(
                 f"{to}: what the winner's callback wrote cannot be copied there "
                 f"({error.strerror}); it is in {path}"
             ) from error
-    if earlier is not None:
-        _delete(earlier["files"], found)
-    written = {str(to): to.stat().st_mtime_ns for to in found}
-    files.write_json(record, {"trial": trials[0].trial_id, "files": written})
-    say(_line(writers, missing, trials[0].trial_id))
+    if earlier["trial"] != winner:
+        _delete(ours, found)
+        ours = {}
+    ours |= {str(to): to.stat().st_mtime_ns for to in new}
+    files.write_json(record, {"trial": winner, "files": ours, "lengths": lengths})
+    say(_line(writers, new, replaced, left, winner))
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _write(to: Path, parts: Sequence[Path]) -> None:
-    """Write a copy of a file or, given several logs, their rows below one header."""
+def _is_as(path: Path, ours: dict[str, int | None]) -> bool:
+    """Return whether a file is as we wrote it, or were about to."""
+    return str(path) in ours and ours[str(path)] in (None, path.stat().st_mtime_ns)
+
+
+def _replacing(to: Path) -> AbstractContextManager[Path]:
+    """Yield a temporary path that then replaces a file, or the one that a link stands for."""
+    to = to.resolve()
     to.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(to) as temporary:
-        if len(parts) == 1:
-            shutil.copyfile(parts[0], temporary)
-            return
-        logs = [part.read_bytes().splitlines(keepends=True) for part in parts]
-        rows = [line for log in logs if log for line in log[1:]]
-        temporary.write_bytes(b"".join([*next(filter(None, logs), [])[:1], *rows]))
+    return files.replacing(to)
 
 
-def _delete(earlier: dict[str, int], found: Iterable[Path]) -> None:
+def _appended(to: Path, length: int, logs: Sequence[Path]) -> bytes:
+    """Return the beginning of a file, or the header of logs, and below it the rows of the logs."""
+    beginning = to.read_bytes()[:length] if length else b""
+    if beginning and not beginning.endswith(b"\n"):
+        beginning += b"\n"
+    lines = [each for log in logs if (each := log.read_bytes().splitlines(keepends=True))]
+    header = [] if beginning or not lines else lines[0][:1]
+    rows = [row for log in lines for row in log[1:]]
+    return b"".join([beginning, *header, *rows])
+
+
+def _delete(ours: dict[str, int | None], found: Iterable[Path]) -> None:
     """Delete files that an earlier winner left and this one has not, unless they were changed."""
-    for name in earlier.keys() - {str(path) for path in found}:
-        path = Path(name)
-        if path.exists() and path.stat().st_mtime_ns == earlier[name]:
+    kept = {path.resolve() for path in found}
+    for name, written in ours.items():
+        path = Path(name).resolve()
+        if path not in kept and path.is_file() and path.stat().st_mtime_ns == written:
             path.unlink()
 
 
-def _line(writers, brought: Iterable[Path], trial: str) -> str:
-    """Return a line that says whose files are where the user wanted them."""
+def _line(writers, new, replaced, left, trial: str) -> str:
+    """Return a line that says whose files are where the user wanted them.
+
+    Args:
+        writers: The callbacks that write.
+        new: Paths to which files were brought.
+        replaced: Those at which there was one before the search.
+        left: Paths at which the user's file was left.
+        trial: The winner.
+    """
+    names = _names(writers, new)
+    holds = "holds" if len(names) == 1 else "hold"
+    line = f"{' and '.join(names)} {holds} what the winner, trial {trial}, wrote"
+    if replaced:
+        line += f", and no longer what was in {' and '.join(_names(writers, replaced))} before"
+    if left:
+        line += f"; {_left(left)}"
+    return f"{line}; the other trials' files are in their folders, below {callback_files.FOLDER}."
+
+
+def _left(paths: Iterable[Path]) -> str:
+    names = " and ".join(sorted(map(str, paths)))
+    return f"{names} stayed as you left it, because no winner wrote what is there"
+
+
+def _names(writers, paths: Iterable[Path]) -> list[str]:
+    """Return the paths of the callbacks, as the user gave them, that wrote to these paths."""
     names = {
         str(getattr(writer.callback, writer.attribute)): None
         for writer in writers
-        if any(str(path).startswith(writer.fixed()) for path in brought)
+        if any(str(path).startswith(writer.fixed()) for path in paths)
     }
-    holds = "holds" if len(names) == 1 else "hold"
-    return (
-        f"{' and '.join(names)} {holds} what the winner, trial {trial}, wrote; "
-        f"the other trials' files are in their folders, below {callback_files.FOLDER}."
-    )
+    return list(names)

@@ -3,13 +3,15 @@
 import csv
 import functools
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 
 from shared_keras import files
-from shared_keras.hyperband import Hyperband
+from shared_keras.hyperband import Hyperband, winner_files
 from shared_keras.hyperband.trials import callback_files
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
@@ -73,7 +75,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
 
 
 def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
-    """Files with other names vanish, what the user has changed or deleted does not come back."""
+    """Files with other names vanish; what was there before the search does, too."""
     path = "runs/{epoch:02d}/{val_loss:.6f}.weights.h5"
     logs = [keras.callbacks.CSVLogger("runs/log.csv"), keras.callbacks.CSVLogger("runs/log.csv")]
     Path("runs").mkdir()
@@ -81,9 +83,6 @@ def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     tuner = search(make("r", max_trials=1), callbacks=[checkpoint(path), *logs])
     first = list(Path("runs").rglob("*.h5"))
     assert len(first) == 1 and len(rows("runs/log.csv")) == 1
-    Path("runs/log.csv").write_text("changed")
-    tuner = search(make("r", max_trials=1), callbacks=[checkpoint(path), *logs])
-    assert Path("runs/log.csv").read_text() == "changed"  # the winner is the same
     tuner = search(make("r"), callbacks=[checkpoint(path), *logs])
     history = files.read_history(tuner.folder(tuner.winner().trial_id) / "history.csv")
     begun = len(rows(Path("runs/log.csv")))
@@ -100,6 +99,94 @@ def test_a_log_that_is_appended_to_keeps_what_was_there():
     search(tuner, callbacks=[log])
     assert tuner.winner().hyperparameters.values["tuner/initial_epoch"] == 1  # a promoted one
     assert [row["epoch"] for row in rows("log.csv")] == ["7", "0", "1"]
+
+
+class Winners:
+    """Stands for a tuner whose trials have written files: `bring` needs no more of it."""
+
+    def __init__(self, folder):
+        self.project_dir, self.oracle = Path(folder), SimpleNamespace(trials={})
+
+    def folder(self, trial_id):
+        return self.project_dir / f"trial_{trial_id}"
+
+    def winner(self):
+        return list(self.oracle.trials.values())[-1]
+
+    def wins(self, trial_id, callbacks, **written):
+        """Have a trial win that wrote these files, and return what the line says."""
+        hp = keras_tuner.HyperParameters()
+        hp.values = {"tuner/epochs": 1, "tuner/initial_epoch": 0, "tuner/bracket": 0}
+        trial = keras_tuner.engine.trial.Trial(hp, trial_id)
+        self.oracle.trials.pop(trial_id, None)
+        self.oracle.trials[trial_id] = trial
+        folder = self.folder(trial_id) / "callbacks"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in written.items():
+            (folder / name.replace("_", ".")).write_text(text)
+        said = []
+        winner_files.bring(self, callbacks, said.append)
+        return " ".join(said)
+
+
+def test_what_the_user_changed_stays(tmp_path):
+    """Whether the winner is the same or another one; a line says so."""
+    tuner, callbacks = Winners("r"), [keras.callbacks.ModelCheckpoint("m{epoch}.keras")]
+    one, two = Path("m1.keras"), Path("m2.keras")
+    tuner.wins("A", callbacks, m1_keras="A1", m2_keras="A2")
+    one.write_text("mine")
+    two.unlink()
+    tuner.wins("A", callbacks)
+    assert (one.read_text(), two.read_text()) == ("mine", "A2")
+    line = tuner.wins("B", callbacks, m1_keras="B1", m3_keras="B3")
+    assert one.read_text() == "mine" and f"{tmp_path}/m1.keras stayed as you left it" in line
+    assert not two.exists() and Path("m3.keras").read_text() == "B3"
+    line = tuner.wins("C", callbacks, m1_keras="C1")
+    assert one.read_text() == "mine" and "stayed" in line and "trial_C" in line
+    assert tuner.wins("D", callbacks, m2_keras="D2").startswith("m{epoch}.keras holds")
+    assert one.read_text() == "mine" and not Path("m3.keras").exists()
+
+
+@pytest.mark.parametrize("before", ["", "e,l\n7,7\n", "e,l\n7,7"])
+def test_a_log_has_the_rows_of_one_winner(before, monkeypatch):
+    """Below what was there; also if the search was stopped before it could note what it wrote."""
+    log = Path("log.csv")
+    if before:
+        log.write_text(before)
+    tuner, callbacks = Winners("r"), [keras.callbacks.CSVLogger("log.csv", append=True)]
+    write = files.write_json
+
+    def stop(path, value):
+        if value["trial"] == "A":
+            raise KeyboardInterrupt
+        write(path, value)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files, "write_json", stop)
+        tuner.wins("A", callbacks, log_csv="e,l\n0,1\n")
+    first = [{"e": "7", "l": "7"}] if before else []
+    assert rows(log) == [*first, {"e": "0", "l": "1"}]
+    tuner.wins("A", callbacks)
+    assert rows(log) == [*first, {"e": "0", "l": "1"}]
+    tuner.wins("B", callbacks, log_csv="e,l\n0,2\n")
+    assert rows(log) == [*first, {"e": "0", "l": "2"}]
+
+
+def test_a_link_stays_a_link():
+    Path("disk").mkdir()
+    Path("best.keras").symlink_to("disk/best.keras")
+    tuner, callbacks = Winners("r"), [keras.callbacks.ModelCheckpoint("best.keras")]
+    for trial in "AB":
+        tuner.wins(trial, callbacks, best_keras=trial)
+        assert Path("best.keras").is_symlink() and Path("disk/best.keras").read_text() == trial
+
+
+def test_what_was_there_before_the_search_is_named():
+    """A checkpoint takes its place, as in Keras."""
+    Path("best.keras").write_text("before")
+    line = Winners("r").wins("A", [keras.callbacks.ModelCheckpoint("best.keras")], best_keras="A")
+    assert Path("best.keras").read_text() == "A"
+    assert "and no longer what was in best.keras before" in line
 
 
 def test_a_trial_restores_no_backup_of_another_run(plain):
@@ -192,3 +279,33 @@ def test_a_path_that_cannot_be_written_is_named():
     with pytest.raises(RuntimeError, match=r"/log.csv: what the winner's .*Is a directory"):
         search(make("r", max_trials=1), callbacks=[keras.callbacks.CSVLogger("log.csv")])
     assert set(make("r", max_trials=1).results().status) == {"COMPLETED"}
+
+
+class Keeping(keras.callbacks.Callback):
+    """A callback of the user's own that chooses names like ours."""
+
+    def on_train_begin(self, logs=None):
+        (self.trial_folder / "callbacks-mine").mkdir(exist_ok=True)
+        for name in ("callbacks.log", "callbacks-mine/m.keras"):
+            (self.trial_folder / name).write_text("kept")
+
+
+def test_names_like_ours_are_the_users():
+    """When a trial starts over, and when the models of others are deleted."""
+    left = Path("r/p/trial_0000")
+    (left / "callbacks-mine").mkdir(parents=True)
+    for name in ("callbacks.log", "callbacks-mine/m.keras", "callbacks-mine/earlier"):
+        (left / name).write_text("kept")
+    tuner = search(make("r", keep_checkpoints=0), callbacks=[Keeping()])
+    for trial in tuner.oracle.trials:
+        assert (tuner.folder(trial) / "callbacks.log").exists()
+        assert (tuner.folder(trial) / "callbacks-mine/m.keras").exists()
+    assert (left / "callbacks-mine/earlier").exists()
+
+
+def test_no_folder_is_named_like_a_placeholder():
+    callbacks = [checkpoint("m/{epoch}/m.weights.h5"), keras.callbacks.CSVLogger("log.csv")]
+    search(make("r", max_trials=1), callbacks=callbacks)
+    folders = Path("r").rglob("callbacks/**/")
+    assert [path.name for path in folders] == ["callbacks", "m", "1"]
+    assert Path("m/1/m.weights.h5").exists()

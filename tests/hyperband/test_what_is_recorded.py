@@ -1,5 +1,6 @@
 """What is recorded of a trial is what `build` was given: no more, no less, and no other value."""
 
+import copy
 import json
 
 import keras
@@ -9,6 +10,7 @@ import pytest
 
 from shared_keras import files
 from shared_keras.hyperband import table
+from shared_keras.hyperband.decisions import drawn
 from tests.hyperband.small_search import DATA, make, outcome, search
 
 
@@ -73,8 +75,34 @@ def read_anyhow(hp):
     return dense(values["first"] + hp["second"] + dict(**hp.values)["third"])
 
 
-SPACES = [two_scopes, two_parents, passed_over, choices, scope_in_scope, read_anyhow]
-TRY_FIRST = {passed_over: [{"deep": True}, {"deep": True, "units": 30}, {"deep": False}]}
+def logged(hp):
+    """What writes all values down, or copies them, asks for none."""
+    hp.copy(), copy.deepcopy(hp), hp.values.copy(), json.dumps(hp.values)
+    dict(**hp.values), hp.values | {}, list(hp.values.items()), [*hp.values], [*hp.values.values()]
+    return passed_over(hp)
+
+
+def scope_beside_scope(hp):
+    """A scope that the code comes upon only under the condition of another."""
+    if hp.Choice("kind", ["a", "b"], default="b") == "b":
+        with hp.conditional_scope("kind", ["a"]):
+            return dense(2)
+    size = hp.Choice("size", ["few", "more"])
+    with hp.conditional_scope("size", ["more"]):
+        return dense((hp.Int("units", 20, 30) if size == "more" else None) or 3)
+
+
+def never_met(hp):
+    if hp.Choice("kind", ["a", "b"]) == "a":
+        with hp.conditional_scope("kind", ["b"]):
+            hp.Int("units", 20, 30)
+    return dense(3)
+
+
+SPACES = [two_scopes, two_parents, passed_over, choices, scope_in_scope, read_anyhow, logged]
+SPACES += [scope_beside_scope]
+KNOWN = [{"deep": True}, {"deep": True, "units": 30}, {"deep": False}]
+TRY_FIRST = {passed_over: KNOWN, logged: KNOWN}
 
 
 def asked(build, values):
@@ -134,6 +162,13 @@ def test_a_search_over_two_scopes_is_trained_and_extended(tmp_path):
     assert score == pytest.approx(tuner.winner().score)
 
 
+@pytest.mark.parametrize("build, found", [(scope_beside_scope, 3), (never_met, 2)])
+def test_a_search_space_is_learnt_in_finite_time(tmp_path, build, found):
+    """And so far as there are values with which the code comes upon it."""
+    known = scored(tmp_path, build, max_trials=1).oracle.get_space()
+    assert len(known.space) == found
+
+
 class AsksInFit(keras_tuner.HyperModel):
     def build(self, hp):
         return dense(hp.Int("units", 2, 8, step=6))
@@ -143,6 +178,13 @@ class AsksInFit(keras_tuner.HyperModel):
         if batch_size == 16:
             assert hp.get("momentum") is not None
         return model.fit(*args, **options, batch_size=batch_size)
+
+
+def test_what_is_read_from_a_copy_was_asked_for():
+    hp = drawn.of({"space": [], "values": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}}, 0)
+    assert hp.values["a"] == hp.values.get("a") == hp["a"] == 1
+    assert hp.copy()["b"] == 2 and copy.deepcopy(hp).get("c") == 3 and hp.values.copy()["d"] == 4
+    assert hp.given().values == {"a": 1, "b": 2, "c": 3, "d": 4}
 
 
 @pytest.mark.parametrize("tuned", [True, False])

@@ -1,25 +1,16 @@
 """The hyperparameters of a trial while it trains: what it asks for is drawn, and recorded."""
 
-import functools
-from collections.abc import Callable
-
 import keras_tuner
 import numpy as np
 
 from shared_keras.hyperband import table
 
 
-def _of_all(method: Callable) -> Callable:
-    @functools.wraps(method)
-    def method_that_reads_all(self, *args):
-        self.read.update(dict.keys(self))
-        return method(self, *args)
-
-    return method_that_reads_all
-
-
 class Values(dict):
-    """Values by name that remember which of them were read."""
+    """Values by name that remember which of them were read by name.
+
+    What reads all at once, such as a log of them, does not ask for any. Copies remember together.
+    """
 
     def __init__(self, values):
         super().__init__(values)
@@ -33,10 +24,13 @@ class Values(dict):
         self.read.add(name)
         return super().get(name, default)
 
-    __iter__, keys, values, items, copy, __or__, __ror__ = map(
-        _of_all,
-        (dict.__iter__, dict.keys, dict.values, dict.items, dict.copy, dict.__or__, dict.__ror__),
-    )
+    def copy(self):
+        copied = Values(self)
+        copied.read = self.read
+        return copied
+
+    def __deepcopy__(self, memo):
+        return self.copy()
 
 
 class DrawnHyperParameters(keras_tuner.HyperParameters):
@@ -61,6 +55,11 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
             self.values[hp.name] = hp.random_sample(derive_seed(self.seed, *hp.name.encode()))
         return super()._retrieve(hp)
 
+    def copy(self):
+        copied = super().copy()
+        copied.values = self.values.copy()  # what is read there is asked for, too
+        return copied
+
     def given(self) -> keras_tuner.HyperParameters:
         """Return them with only those values that the training has asked for so far.
 
@@ -71,7 +70,7 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
         plain.merge(self.space)
         plain.values = {
             name: value
-            for name, value in dict.items(self.values)  # which reads none
+            for name, value in self.values.items()
             if name in read or name.startswith(table.PREFIX)
         }
         return plain

@@ -1,6 +1,6 @@
 """Learn which hyperparameters a hypermodel has, by building it under each of its conditions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import keras_tuner
 
@@ -15,24 +15,36 @@ def explore(build: Callable[[keras_tuner.HyperParameters], None], oracle) -> Non
         build: Builds the hypermodel.
         oracle: The oracle, which may know some already.
     """
-    met, to_meet = [], []  # lists of conditions that hold together
+    met, seen = [], []  # lists of conditions that hold together
+    attempts = []  # such lists, each with values that may be needed to come upon them
     hp = oracle.get_space()
     while True:
         build(hp)
         oracle.update_space(hp)
         met += [scope for scope in hp.active_scopes if scope not in met]
-        to_meet += [scope for scope in hp.inactive_scopes if scope not in to_meet]
-        to_meet = [scope for scope in to_meet if scope not in met]
-        if not to_meet:
+        for scope in hp.inactive_scopes:
+            if scope not in seen:
+                seen.append(scope)
+                attempts += [(scope, {}), (scope, dict(hp.values))]
+        attempts = [(scope, values) for scope, values in attempts if scope not in met]
+        if not attempts:
             return
-        hp = _meeting(to_meet[0], oracle.get_space())
+        hp = _meeting(*attempts.pop(0), oracle.get_space())
 
 
-def _meeting(conditions: Iterable, known: keras_tuner.HyperParameters):
-    """Return hyperparameters that meet conditions; what depends on none stays as it is known."""
+def _meeting(conditions: Iterable, values: Mapping, known: keras_tuner.HyperParameters):
+    """Return hyperparameters that meet conditions.
+
+    Args:
+        conditions: The conditions.
+        values: Values of others; what depends on no condition and is not among them stays as it
+            is known.
+        known: All hyperparameters that are known.
+    """
     hp = keras_tuner.HyperParameters()
     free = {each.name for each in known.space if not each.conditions}
     hp.values = {name: value for name, value in known.values.items() if name in free}
+    hp.values |= values
     hp.values |= {condition.name: condition.values[0] for condition in conditions}
     hp.merge(known, overwrite=False)  # all others get their defaults
     return hp

@@ -15,7 +15,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 
 import keras_tuner
 from keras_tuner.engine.hyperparameters import serialize
@@ -212,11 +211,12 @@ class Oracle(SavingOracle):
 
         That one draws again what a condition excludes, and what nobody asked for.
         """
-        values = SimpleNamespace(
-            values=trial.hyperparameters.values, ensure_active_values=lambda: None
-        )
-        tried = SimpleNamespace(trial_id=trial.trial_id, hyperparameters=values)
-        super()._record_values(tried)
+        old = self._id_to_hash[trial.trial_id]
+        new = self._compute_values_hash(trial.hyperparameters.values)
+        if old != new:
+            self._tried_so_far.discard(old)
+        self._tried_so_far.add(new)
+        self._id_to_hash[trial.trial_id] = new
 
     def _retry(self, trial):
         """Return whether a failed trial is to be run again. Unlike the stock method, be silent."""

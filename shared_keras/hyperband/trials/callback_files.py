@@ -8,6 +8,7 @@ winner to where the user wants them. `tensorboard_dirs` does the same for Tensor
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -102,8 +103,10 @@ def separate(callbacks: list, here: Path, trial: Path, execution: int) -> None:
         return
     above, folder = root(found), _folder(trial, execution)
     for writer in found:
+        Path(folder, os.path.relpath(os.path.dirname(writer.fixed()), above)).mkdir(
+            parents=True, exist_ok=True
+        )
         path = folder / writer.path.relative_to(above)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if writer.filled_in:
             literal = str(folder).replace("{", "{{").replace("}", "}}")
             path = Path(literal, writer.path.relative_to(above))
@@ -124,12 +127,19 @@ def _folder(trial: Path, execution: int) -> Path:
 
 def clear(trial: Path) -> None:
     """Delete what callbacks of an earlier run of a trial left: it starts over, and so do they."""
-    for folder in trial.glob(f"{FOLDER}*"):
+    for folder in _folders(trial):
         shutil.rmtree(folder)
 
 
 def delete_models(trial: Path) -> None:
     """Delete the models that callbacks of a trial saved; logs stay."""
-    for path in trial.glob(f"{FOLDER}*/**/*"):
-        if path.suffix in MODELS and path.is_file():
-            path.unlink(missing_ok=True)
+    for folder in _folders(trial):
+        for path in folder.rglob("*"):
+            if path.suffix in MODELS and path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def _folders(trial: Path) -> list[Path]:
+    """Return the folders of a trial's trainings; other names that begin so are the user's."""
+    found = [path for path in trial.glob(f"{FOLDER}*") if path.is_dir()]
+    return [path for path in found if re.fullmatch(rf"{FOLDER}(-[0-9]+)?", path.name)]

@@ -94,7 +94,6 @@ def record(
 def train(search: Search, job: Job, hp, course: TrialCourse) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, best_number, all_results = None, 0, []
-    callback_files.clear(job.folder)
     for number in range(search.executions * (search.folds or 1)):
         best_epoch = BestEpoch(search.objective, not own_fit.is_in(search.hypermodel))
         course.executions.append(best_epoch)
