@@ -22,7 +22,7 @@ from shared_keras import keras_settings
 from shared_keras.training import stock_fit, why_stock
 from shared_keras.training.fit_data import Arrays, length, training_data
 from shared_keras.training.known_means import any_batch_will_do
-from shared_keras.training.plan import VALIDATION_BATCH, Plan
+from shared_keras.training.plan import Plan, validation_batch
 
 JAX = keras.backend.backend() == "jax"
 if JAX:
@@ -123,7 +123,8 @@ def fit(
         validation_steps: Batches of the evaluation, if not all.
         validation_batch_size: Samples per step of the evaluation. By default `batch_size`, as in
             Keras; or 1,000 if all layers, losses and metrics are among those that are known to
-            give the same result then (see `known_means`).
+            give the same result then (see `known_means`). Of large inputs, it is as many as hold
+            64 MB, but no fewer than `batch_size`.
         validation_freq: After how many epochs to evaluate, or after which.
         seed: Determines the permutations of arrays, together with the epoch. Where `Model.fit`
             reads batches, it seeds the global generators of Python and NumPy, together with
@@ -150,8 +151,9 @@ def fit(
     _need_targets(model, y=data, validation_data=validation_data)
     n = length(data)
     batch_size = 32 if batch_size is None else batch_size
+    any_size = validation_batch_size is None and any_batch_will_do(model)
     if validation_batch_size is None:
-        validation_batch_size = VALIDATION_BATCH if any_batch_will_do(model) else batch_size
+        validation_batch_size = batch_size
     _check_values(
         batch_size=batch_size,
         validation_batch_size=validation_batch_size,
@@ -161,6 +163,8 @@ def fit(
         shuffle=shuffle,
     )
     epochs = _limited(epochs)
+    if any_size and validation_data is not None:
+        validation_batch_size = validation_batch(validation_data[0], batch_size)
 
     def order(epoch: int) -> np.ndarray:
         if not shuffle:

@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any
 
 import keras
+from keras.src.metrics import accuracy_metrics, regression_metrics
 from keras.src.models import Functional  # what `keras.Model(inputs, outputs)` makes
 
 from shared_keras.models import layers, metrics
@@ -47,13 +48,15 @@ ACTIVATIONS = _of(
     """,
 ) | {layers.mish, layers.relu}
 
+# Without those that Keras does not compute sample by sample for every shape of the targets: it may
+# compare each target (n,) with each output (n, 1), or label (n, 1) with each output (n, classes).
 LOSSES = _of(
     keras.losses,
     """
     BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy
-    CategoricalGeneralizedCrossEntropy CategoricalHinge CosineSimilarity Hinge Huber KLDivergence
-    LogCosh MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError
-    MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge
+    CategoricalHinge CosineSimilarity Hinge Huber KLDivergence LogCosh MeanAbsoluteError
+    MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson
+    SparseCategoricalCrossentropy SquaredHinge
     binary_crossentropy binary_focal_crossentropy categorical_crossentropy
     categorical_focal_crossentropy categorical_hinge cosine_similarity hinge huber kl_divergence
     log_cosh mean_absolute_error mean_absolute_percentage_error mean_squared_error
@@ -61,28 +64,31 @@ LOSSES = _of(
     """,
 )
 
+# Without those for which the same holds; of the losses above, some are among them as metrics.
 METRICS = _of(
     keras.metrics,
     """
-    AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalAccuracy
-    CategoricalCrossentropy CategoricalHinge ConcordanceCorrelation CosineSimilarity F1Score
-    FBetaScore FalseNegatives FalsePositives Hinge IoU KLDivergence LogCoshError MeanAbsoluteError
-    MeanAbsolutePercentageError MeanIoU MeanSquaredError MeanSquaredLogarithmicError OneHotIoU
-    OneHotMeanIoU PearsonCorrelation Poisson Precision PrecisionAtRecall R2Score Recall
+    AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalCrossentropy
+    ConcordanceCorrelation CosineSimilarity F1Score FBetaScore FalseNegatives FalsePositives IoU
+    LogCoshError MeanAbsoluteError MeanAbsolutePercentageError MeanIoU MeanSquaredError
+    MeanSquaredLogarithmicError PearsonCorrelation Precision PrecisionAtRecall R2Score Recall
     RecallAtPrecision RootMeanSquaredError SensitivityAtSpecificity SparseCategoricalAccuracy
     SparseCategoricalCrossentropy SparseTopKCategoricalAccuracy SpecificityAtSensitivity
-    SquaredHinge TopKCategoricalAccuracy TrueNegatives TruePositives
-    binary_accuracy binary_crossentropy binary_focal_crossentropy categorical_accuracy
-    categorical_crossentropy categorical_focal_crossentropy categorical_hinge
-    concordance_correlation hinge huber kl_divergence log_cosh mean_absolute_error
+    TopKCategoricalAccuracy TrueNegatives TruePositives
+    binary_accuracy binary_crossentropy binary_focal_crossentropy categorical_crossentropy
+    categorical_focal_crossentropy concordance_correlation huber log_cosh mean_absolute_error
     mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error
-    pearson_correlation poisson sparse_categorical_accuracy sparse_categorical_crossentropy
-    sparse_top_k_categorical_accuracy squared_hinge top_k_categorical_accuracy
+    pearson_correlation sparse_categorical_accuracy sparse_categorical_crossentropy
+    sparse_top_k_categorical_accuracy top_k_categorical_accuracy
     """,
 ) | {metrics.Precision, metrics.MacroPrecision}
 
-CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses one of the above
+# What some of these call, and Keras does not export.
+INNER = {accuracy_metrics.accuracy, regression_metrics.cosine_similarity}
+CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses what fits the shapes
 REPLACEABLE = ("call", "compute_loss", "compute_metrics", "test_step", "result", "update_state")
+PRECISE = ("float32", "float64")  # in 16 bits, a sum of many is rounded to a few digits
+COUNTS = ("int32", "int64")  # of the IoU metrics
 
 
 def any_batch_will_do(model: keras.Model) -> bool:
@@ -98,7 +104,8 @@ def any_batch_will_do(model: keras.Model) -> bool:
         for parts in (model.loss, given)
     )
     return (
-        samples_are_apart(model)
+        keras.config.floatx() in PRECISE
+        and samples_are_apart(model)
         # TensorFlow counts a short batch like a full one in the loss of each output.
         and (not model.built or len(model.outputs) == 1)
         and all(_is_mean(loss, LOSSES, keras.losses.get) for loss in losses)
@@ -188,10 +195,24 @@ def _is_mean(part, known: frozenset, named: Callable) -> bool:
     return (
         kind in known
         and _as_made(part)
+        and _calls_known_function(part, known)
+        and _is_precise(part)
         and getattr(part, "reduction", "mean") in ("mean", "sum_over_batch_size")
         and options.get("axis", -1) == -1
         and options.get("ignore_class") is None
     )
+
+
+def _calls_known_function(part, known: frozenset) -> bool:
+    """Return whether the function that a loss (`fn`) or a metric (`_fn`) calls is known, too."""
+    called = [vars(part)[name] for name in ("fn", "_fn") if name in vars(part)]
+    return isinstance(part, (type, FunctionType)) or all(fn in known | INNER for fn in called)
+
+
+def _is_precise(part) -> bool:
+    if isinstance(part, (type, FunctionType)):
+        return True
+    return part.dtype in PRECISE or (isinstance(part, keras.metrics.IoU) and part.dtype in COUNTS)
 
 
 def _as_made(part) -> bool:

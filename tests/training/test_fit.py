@@ -1,6 +1,7 @@
 """`training.fit` means what `keras.Model.fit` means."""
 
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from shared_keras import devices, training
 from shared_keras.models.build import keras_model
 from shared_keras.models.initializers import assign
 from shared_keras.systems import mlp
-from shared_keras.training import jax_epoch, model_kinds
+from shared_keras.training import jax_epoch, model_kinds, plan
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -45,7 +46,7 @@ CASES = [
 @pytest.mark.parametrize(("optimizer", "parts"), CASES, ids=str)
 def test_same_weights_and_history_as_keras(data, monkeypatch, optimizer, parts):
     """The same start and the same batches: the same weights after two epochs."""
-    monkeypatch.setattr(sys.modules["shared_keras.training.fit"], "VALIDATION_BATCH", 40)
+    monkeypatch.setattr(plan, "VALIDATION_BATCH", 40)
     x, y = data
     ours, theirs = (build(OPTIMIZERS[optimizer](), **parts) for _ in range(2))
     for a, b in zip(ours.get_weights(), theirs.get_weights()):
@@ -133,13 +134,44 @@ def test_dropout_draws_a_new_mask_in_each_step():
 
 
 def test_validation_is_on_the_whole_set(data, monkeypatch):
-    monkeypatch.setattr(sys.modules["shared_keras.training.fit"], "VALIDATION_BATCH", 40)
+    monkeypatch.setattr(plan, "VALIDATION_BATCH", 40)
     x, y = data
     model = build(l2=1e-2)
     history = training.fit(model, x, y, batch_size=BATCH, validation_data=(x, y)).history
     loss, accuracy = model.evaluate(x, y, verbose=0)
     assert history["val_loss"][-1] == pytest.approx(loss, abs=1e-5)
     assert history["val_accuracy"][-1] == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "batch_size", "size"),
+    [
+        ([(28, 28)], 32, 1000),
+        ([(126, 126)], 32, 1000),
+        ([(224, 224, 3)], 32, 106),
+        ([(224, 224, 3), (8,)], 64, 106),
+        ([(224, 224, 3)], 256, 256),
+        ([(5000, 5000)], 2, 2),
+        ([()], 2000, 1000),
+    ],
+)
+def test_large_inputs_are_validated_in_smaller_batches(shapes, batch_size, size):
+    """1,000 of 224 x 224 x 3 would fill 600 MB before the first layer."""
+    x = [np.broadcast_to(np.uint8(0), (3000, *shape)) for shape in shapes]
+    assert plan.validation_batch(x, batch_size) == size
+
+
+@pytest.mark.parametrize(("most", "size"), [(plan.MOST_NUMBERS, 1000), (FEATURES * 50, 50)])
+def test_fit_validates_in_batches_of_that_size(data, monkeypatch, most, size):
+    fit = sys.modules["shared_keras.training.fit"]
+    plans = []
+    monkeypatch.setattr(plan, "MOST_NUMBERS", most)
+    for way in ("stock_fit", "jax_epoch"):
+        if hasattr(fit, way):
+            fake = SimpleNamespace(fit=lambda model, data, plan: plans.append(plan))
+            monkeypatch.setattr(fit, way, fake)
+    training.fit(build(), *data, batch_size=BATCH, validation_data=data)
+    assert [made.validation_batch_size for made in plans] == [size]
 
 
 def test_bad_arguments_are_refused(data):

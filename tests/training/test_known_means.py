@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from keras.src.losses.losses import LossFunctionWrapper  # what `compile` makes of a function
 
 from shared_keras import training
 from shared_keras.models import layers as ours
@@ -12,7 +13,7 @@ from shared_keras.models import metrics as our_metrics
 from shared_keras.models.build import keras_model
 from shared_keras.results.scores import predict_outputs
 from shared_keras.training import known_means
-from tests.conftest import TASKS
+from tests.conftest import LONG, TASKS, long
 from tests.small_model import CLASSES, FEATURES, build, problem
 
 X, Y = problem()
@@ -20,7 +21,7 @@ F = (X / 255).astype(np.float32)
 LOSS = "sparse_categorical_crossentropy"
 ON_EVERY = pytest.mark.every_backend
 RANDOM = np.random.default_rng(0)
-N = 17  # two batches of 7 and one of 3
+N = 14  # two batches of 7
 GIVEN = {1: (6, 4), 2: (8, 8, 2), 3: (4, 4, 4, 2)}  # the shape of a sample, by its dimensions
 LAYER_ARGUMENTS = {
     "Dense": {"units": 3},
@@ -57,7 +58,6 @@ METRIC_ARGUMENTS = {
     "MacroPrecision": {"n_classes": CLASSES},
 }
 OF_LABELS = (
-    keras.losses.CategoricalGeneralizedCrossEntropy,
     keras.metrics.IoU,
     keras.metrics.MeanIoU,
     our_metrics.MacroPrecision,
@@ -84,7 +84,7 @@ def functional(of, shape=(FEATURES,), **compiled):
     return model
 
 
-def in_pieces(function, x, size=7) -> np.ndarray:
+def in_pieces(function, x, size=N // 2) -> np.ndarray:
     """Return what a function returns for the batches of x, (n, ...), one after the other."""
     pieces = [function(x[start : start + size]) for start in range(0, len(x), size)]
     return np.concatenate([keras.ops.convert_to_numpy(piece) for piece in pieces])
@@ -114,7 +114,7 @@ def arguments_of(kind) -> dict:
     return {"output_size": 2} if name.startswith("Adaptive") else {}
 
 
-# A listed layer, activation, loss or metric gives the same for batches of 7 and for all at once.
+# A listed layer, activation, loss or metric gives the same for two batches and for all at once.
 
 
 @pytest.mark.parametrize("kind", by_name(known_means.LAYERS - {keras.layers.InputLayer}))
@@ -126,7 +126,7 @@ def test_a_listed_layer_keeps_samples_apart(kind):
         merged = [batch, batch[:, ::-1]] if kind.__name__ in MERGING else batch
         return layer(merged, training=False) if layer._call_has_training_arg else layer(merged)
 
-    call(x[:1])  # builds it
+    call(x)  # builds it
     positive = [RANDOM.uniform(0.5, 1.5, weight.shape) for weight in layer.weights]
     for weight, value in zip(layer.weights, positive):
         if "int" not in weight.dtype:  # a seed
@@ -144,42 +144,124 @@ def test_a_listed_activation_keeps_samples_apart(function):
     assert known_means.samples_are_apart(made(keras.layers.Dense(4, function)))
 
 
-def evaluated(targets, **compiled) -> list[dict[str, float]]:
-    """Return what `evaluate` returns for probabilities, in batches of 7 and all at once."""
-    model = functional(keras.layers.Identity(), (CLASSES,), **compiled, run_eagerly=True)
-    assert known_means.any_batch_will_do(model)
-    x = RANDOM.dirichlet(np.ones(CLASSES), N).astype(np.float32)
-    options = {"sample_weight": RANDOM.uniform(0, 2, N), "verbose": 0, "return_dict": True}
-    return [model.evaluate(x, targets, batch_size=size, **options) for size in (7, 1000)]
-
-
 LABELS = RANDOM.integers(0, CLASSES, N)
 ONE_HOT = np.eye(CLASSES, dtype=np.float32)[LABELS]
+PROBABILITIES = RANDOM.dirichlet(np.ones(CLASSES), N).astype(np.float32)
+WEIGHTS = RANDOM.uniform(0, 2, N).astype(np.float32)
+BINARY = (LABELS % 2).astype(np.float32)
+# Targets and outputs. Keras makes the shapes of some alike and broadcasts others to (n, n).
+PAIRS = {
+    "one-hot": (ONE_HOT, PROBABILITIES),
+    "labels": (LABELS, PROBABILITIES),
+    "column of labels": (LABELS[:, None], PROBABILITIES),
+    "numbers": (BINARY, PROBABILITIES[:, :1]),
+    "column of numbers": (BINARY[:, None], PROBABILITIES[:, :1]),
+}
 
 
 def are_labels(part) -> bool:
     return "sparse" in part.__name__.lower() or part in OF_LABELS
 
 
+def fits(part, pair: str) -> bool:
+    """Return whether a loss or a metric is meant for targets and outputs of these shapes."""
+    if "numbers" in pair:
+        return not (are_labels(part) or "IoU" in part.__name__)
+    return ("labels" in pair) == are_labels(part)
+
+
+def metric_of(part, name=None) -> keras.metrics.Metric:
+    if not isinstance(part, type):
+        return keras.metrics.MeanMetricWrapper(part, name=name)
+    return part(name=name, **METRIC_ARGUMENTS.get(part.__name__, {}))
+
+
+def compiled(**options):
+    return functional(keras.layers.Identity(), (CLASSES,), **options)
+
+
+def measured(metric, data, size) -> np.ndarray | None:
+    """Return what a metric makes of batches of a size, or None if it refuses them."""
+    metric.reset_state()
+    try:
+        for start in range(0, N, size):
+            metric.update_state(*(values[start : start + size] for values in data))
+    except Exception:  # each backend has its own
+        return None
+    return keras.ops.convert_to_numpy(metric.result())
+
+
+def mean_loss(loss, data, size) -> float | None:
+    """Return the mean of the losses of batches of a size, or None if it refuses them."""
+    total = 0
+    try:
+        for start in range(0, N, size):
+            batch = [values[start : start + size] for values in data]
+            total += float(loss(*batch)) * len(batch[0]) / N
+    except Exception:
+        return None
+    return total
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_listed_loss_is_a_mean(pair):
+    for part in by_name(known_means.LOSSES):
+        loss = part() if isinstance(part, type) else LossFunctionWrapper(part)
+        data = (*PAIRS[pair], WEIGHTS)
+        parted, whole = (mean_loss(loss, data, size) for size in (N // 2, N))
+        assert (whole is None) == (parted is None), part
+        assert whole is not None or not fits(part, pair), part
+        if whole is not None:
+            assert parted == pytest.approx(whole, rel=1e-5), part
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_listed_metric_is_a_mean(pair):
+    for part in by_name(known_means.METRICS):
+        metric = metric_of(part)
+        data = PAIRS[pair] if part in WITHOUT_WEIGHTS else (*PAIRS[pair], WEIGHTS)
+        parted, whole = (measured(metric, data, size) for size in (N // 2, N))
+        assert (whole is None) == (parted is None), part
+        assert whole is not None or pair == "numbers" or not fits(part, pair), part
+        if whole is not None:
+            np.testing.assert_allclose(parted, whole, rtol=1e-4, atol=1e-6, err_msg=str(part))
+
+
+def test_what_is_listed_is_known():
+    for part in known_means.LOSSES:
+        assert known_means.any_batch_will_do(compiled(loss=part)), part
+        if isinstance(part, type):
+            assert known_means.any_batch_will_do(compiled(loss=part())), part
+    metrics = [metric_of(part) if isinstance(part, type) else part for part in known_means.METRICS]
+    assert known_means.any_batch_will_do(compiled(metrics=metrics))
+
+
+def evaluated(targets, **options) -> list[dict[str, float]]:
+    """Return what `evaluate` returns for probabilities, in two batches and all at once."""
+    model = compiled(run_eagerly=True, **options)
+    options = {"sample_weight": WEIGHTS, "verbose": 0, "return_dict": True}
+    sizes = (N // 2, N)
+    return [model.evaluate(PROBABILITIES, targets, batch_size=size, **options) for size in sizes]
+
+
+@long
 @pytest.mark.parametrize("part", by_name(known_means.LOSSES))
-def test_a_listed_loss_is_a_mean(part):
+def test_evaluate_of_a_listed_loss(part):
     loss = part() if isinstance(part, type) else part
     parted, whole = evaluated(LABELS if are_labels(part) else ONE_HOT, loss=loss)
     assert parted["loss"] == pytest.approx(whole["loss"], rel=1e-5)
 
 
+@long
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
-def test_listed_metrics_are_means(labels, weighted):
+def test_evaluate_of_listed_metrics(labels, weighted):
     parts = [part for part in by_name(known_means.METRICS) if are_labels(part) == labels]
-    metrics = []
     parts = [part for part in parts if not (weighted and part in WITHOUT_WEIGHTS)]
-    for i, part in enumerate(parts):
-        if isinstance(part, type):
-            options = METRIC_ARGUMENTS.get(part.__name__, {})
-            metrics.append(part(name=f"{part.__name__}_{i}", **options))
-        else:
-            metrics.append(part)
+    metrics = [
+        metric_of(part, f"{part.__name__}_{i}") if isinstance(part, type) else part
+        for i, part in enumerate(parts)
+    ]
     given = {"weighted_metrics" if weighted else "metrics": metrics}
     y, loss = (LABELS, LOSS) if labels else (ONE_HOT, "mse")
     parted, whole = evaluated(y, loss=loss, **given)
@@ -245,6 +327,11 @@ def one_hot(loss, **options):
     return lambda: made(loss=loss, **options)
 
 
+def with_function(part, name):
+    setattr(part, name, lambda y, y_pred: keras.ops.max(y_pred))
+    return part
+
+
 WRAPPED = keras.metrics.MeanMetricWrapper
 NOT_ANY = {
     "own layer": lambda: made(Doubled()),
@@ -266,6 +353,15 @@ NOT_ANY = {
     "dice": one_hot("dice", last="sigmoid"),
     "tversky": one_hot(keras.losses.Tversky(), last="sigmoid"),
     "circle": one_hot(keras.losses.Circle()),
+    "replaced function of a loss": lambda: made(loss=with_function(sparse(), "fn")),
+    "replaced function of a metric": lambda: made(
+        metrics=[with_function(keras.metrics.MeanSquaredError(), "_fn")]
+    ),
+    # Their targets (n,) and outputs (n, 1) become (n, n).
+    **{f"metric {name}": one_hot("mse", metrics=[name]) for name in ("hinge", "poisson")},
+    "labels with each output": one_hot(keras.losses.CategoricalGeneralizedCrossEntropy()),
+    "rounded loss": lambda: made(loss=sparse(dtype="bfloat16")),
+    "rounded metric": one_hot("mse", metrics=[keras.metrics.MeanSquaredError(dtype="float16")]),
     "sums": lambda: made(loss=sparse(reduction="sum")),
     "weights": lambda: made(loss=sparse(reduction="mean_with_sample_weight")),
     "ignores": lambda: made(loss=sparse(ignore_class=0)),
@@ -293,26 +389,45 @@ NOT_ANY = {
     ),
 }
 COMPARED = [
-    "own layer",
-    "own loss",
-    "own metric, wrapped",
-    "own activation",
     pytest.param("dice", marks=ON_EVERY),
-    "tversky",
-    "circle",
-    "sums",
-    "penalty",
     pytest.param("operation", marks=ON_EVERY),
-    "lambda",
-    "softmax",
-    "mask",
-    "one number a sample",
+    *(
+        pytest.param(kind, marks=long)
+        for kind in (
+            "own layer",
+            "own loss",
+            "own metric, wrapped",
+            "own activation",
+            "tversky",
+            "circle",
+            "replaced function of a loss",
+            "metric hinge",
+            "labels with each output",
+            "rounded loss",
+            "rounded metric",
+            "sums",
+            "penalty",
+            "lambda",
+            "softmax",
+            "mask",
+            "one number a sample",
+        )
+    ),
 ]
 
 
 @pytest.mark.parametrize("kind", NOT_ANY)
 def test_models_whose_results_may_depend_on_the_size_of_a_batch(kind):
     assert not known_means.any_batch_will_do(NOT_ANY[kind]())
+
+
+def test_numbers_of_16_bits_are_no_means():
+    floatx = keras.config.floatx()
+    keras.config.set_floatx("bfloat16")
+    try:
+        assert not known_means.any_batch_will_do(build())
+    finally:
+        keras.config.set_floatx(floatx)
 
 
 def histories(make, y, seed=1, **options) -> list[dict]:
@@ -333,7 +448,7 @@ def same(ours, theirs) -> None:
 
 @pytest.mark.parametrize("kind", COMPARED)
 def test_their_validation_is_keras_own(kind):
-    y = Y
+    y = Y[:, None] if kind == "labels with each output" else Y
     if kind in ("dice", "tversky"):
         y = np.eye(CLASSES, dtype=np.float32)[Y]
     elif kind == "mask":
@@ -355,7 +470,10 @@ ANY_METRICS = ["mae", "accuracy", "auc", "f1_score", "r2_score", highest]
 
 
 @hypothesis.settings(
-    max_examples=6, deadline=None, derandomize=True, phases=[hypothesis.Phase.generate]
+    max_examples=6 if LONG else 1,
+    deadline=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.generate],
 )
 @hypothesis.given(
     st.sampled_from(sorted(ANY_LAYERS)),
