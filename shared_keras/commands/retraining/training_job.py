@@ -136,13 +136,12 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
         ),
     )
     saved_models.save(trained.model, folder / saved_models.MODEL)
-    stopped = len(history["loss"]) < settings.epochs
     result = {
         "seed": settings.seed,
         "best_epoch": trained.best_epoch,
         "epochs_trained": len(history["loss"]),
         "restored_by": None if settings.patience is None else settings.monitor,
-        "stopped_early_by": settings.monitor if stopped else None,
+        "stopped_early_by": settings.monitor if trained.stopped_early else None,
         "seconds": seconds,
         "seconds_per_epoch": statistics.median(history["seconds"]),
         "parameters": trained.model.count_params(),
@@ -153,6 +152,11 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
     return result
 
 
+def epochs_allowed(epochs: int) -> int:
+    """Return for how many epochs `keras.config.max_epochs` lets a model train."""
+    return min(epochs, keras.config.max_epochs() or epochs)
+
+
 class _Trained(NamedTuple):
     """A trained model.
 
@@ -161,6 +165,7 @@ class _Trained(NamedTuple):
         probabilities: Takes raw images, (n, 28, 28).
         history: Its history.
         best_epoch: The epoch whose weights it has, from 1.
+        stopped_early: Whether early stopping ended its training.
         seconds_before: What its training took until it was interrupted.
     """
 
@@ -168,6 +173,7 @@ class _Trained(NamedTuple):
     probabilities: Callable[[np.ndarray], np.ndarray]
     history: dict[str, list[float]]
     best_epoch: int
+    stopped_early: bool
     seconds_before: float
 
 
@@ -212,7 +218,7 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
             split.train.y,
             validation_data=(split.validation.x, split.validation.y),
             batch_size=settings.batch_size,
-            epochs=settings.epochs,
+            epochs=epochs_allowed(settings.epochs),
             initial_epoch=course.epochs,
             callbacks=[*callbacks, course],
             seed=settings.seed,
@@ -220,8 +226,15 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
     history = course.history
     _keep(history, job.folder)
     best = course.epochs if stopper is None else stopper.best_epoch + 1
+    # What stops in the last epoch does not stop early.
+    stopped_early = stopper is not None and 0 < stopper.stopped_epoch < settings.epochs - 1
     return _Trained(
-        model, lambda x: predict_probabilities(model, x), history, best, course.seconds_before
+        model,
+        lambda x: predict_probabilities(model, x),
+        history,
+        best,
+        stopped_early,
+        course.seconds_before,
     )
 
 
@@ -255,6 +268,7 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
         lambda x: twin.probabilities(job.system, network, x),
         history,
         best + 1,
+        len(history["loss"]) < settings.epochs,  # nothing else ends its loop
         course.seconds_before,
     )
 
