@@ -14,7 +14,7 @@ import pytest
 
 from shared_keras import files
 from shared_keras.command_line import cli
-from shared_keras.commands.retraining import kept, session
+from shared_keras.commands.retraining import group, kept, session
 from shared_keras.processes import lock
 from shared_keras.reporting import run_report
 from shared_keras.results import overview, saved_models
@@ -159,6 +159,24 @@ def test_other_settings_and_a_run_under_way_are_left_alone(user, interrupt):
     assert len(user.folders("cut")) == 4
     assert user.run("cut", *words) == 0
     assert f"resuming {folder}" in user.said.out and len(user.folders("cut")) == 4
+
+
+def test_an_equal_command_does_not_take_up_what_is_just_being_created(user, monkeypatch):
+    """It looks as soon as the settings can be found."""
+    user, looks = user(MNIST), []
+    words = ["--recipe", "dense", "--epochs", 1]
+    write_settings = group.write_settings
+
+    def look_after(path, settings):
+        write_settings(path, settings)
+        if not looks:
+            looks.append(path)
+            assert user.run("both", *words) == 0
+
+    monkeypatch.setattr(group, "write_settings", look_after)
+    assert user.run("both", *words) == 0, user.said.err
+    assert "resuming" not in user.said.out and len(user.folders("both")) == 2
+    assert all((folder / "metrics.json").exists() for folder in user.folders("both"))
 
 
 def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):

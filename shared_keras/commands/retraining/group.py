@@ -89,12 +89,15 @@ class Group:
         return "twin-" * self.torch + self.choice.label
 
     def create(self, when: str) -> None:
-        """Create the folder, with the settings of each run.
+        """Create the folder.
 
         Args:
             when: The time in its name.
         """
         self.folder = folders.new_folder(self.runs, self.label, when)
+
+    def write_settings(self) -> None:
+        """Write the settings of each run, by which others find the folder."""
         for seed in self.seeds:
             folder = folders.make_folder(self.place(seed))
             write_settings(folder / SETTINGS, self.settings(seed))
