@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from shared_keras import files
+from shared_keras import devices, files
 from shared_keras.command_line import cli
 from shared_keras.commands.retraining import group, kept, session
 from shared_keras.processes import lock
@@ -122,6 +122,34 @@ def test_early_stopping_remembers_what_it_has_seen(user, interrupt, way):
     assert user.run("cut", *words) == 130
     assert user.run("cut", *words) == 0
     assert result(user.only("cut")) == result(user.only("whole"))
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+def test_what_goes_on_elsewhere_says_so(user, interrupt, monkeypatch, workers):
+    """What it began on is kept; nothing is said where nothing differs, or it is not known."""
+    user, kind = user(MNIST), devices.processor_kind()
+    for name in ("same", "older", "other"):
+        words = ["--recipe", "dense", "--epochs", 3]
+        interrupt(3)
+        assert user.run(name, *words) == 130
+        path = user.only(name) / "environment.json"
+        began = files.read_json(path)
+        assert began["processor"] == kind
+        if name == "older":
+            del began["processor"]
+        elif name == "other":
+            began |= {"processor": "abacus", "versions": began["versions"] | {"jax": "0.1"}}
+        files.write_json(path, began | {"command": "typed first"})
+        assert user.run(name, *words, *workers) == 0, user.said.err
+        ended = files.read_json(path)
+        assert ended["command"] == "typed first"
+        told = [line for line in user.said.out.splitlines() if "began on something else" in line]
+        if name == "other":
+            now = ended["resumed_on"]
+            assert [part["processor"] for part in now] == [kind] and ended["processor"] == "abacus"
+            assert len(told) == 1 and f"(abacus, then {kind}; jax 0.1, then " in told[0]
+        else:
+            assert told == [] and "resumed_on" not in ended
 
 
 def test_what_was_trained_is_not_trained_again(user, interrupt, monkeypatch):

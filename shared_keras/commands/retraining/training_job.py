@@ -20,8 +20,8 @@ from shared_keras.errors import BadInput, RunFailed, sentence
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.models.metrics import precisions
 from shared_keras.reporting.pictures import plots
-from shared_keras.results import saved_models
-from shared_keras.results.environment import Origin, environment
+from shared_keras.results import environment, saved_models
+from shared_keras.results.environment import Origin
 from shared_keras.results.scores import predict_probabilities, score_images
 from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.systems.spec import System
@@ -69,7 +69,8 @@ class Job:
 
     def needs(self) -> list[Path]:
         """Return the files that it reads: what it left when it was interrupted."""
-        return kept.needed(self.folder)
+        began = self.folder / environment.ENVIRONMENT
+        return [*kept.needed(self.folder), *[began] * began.exists()]
 
     def moved(self, root: Path) -> "Job":
         """Return the same job with its folder below another root."""
@@ -120,7 +121,10 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
     """
     task, settings, folder = shared.task, job.settings, job.folder
     split = splits.split(task, shared.train, shared.test, settings.split)
-    files.write_json(folder / "environment.json", environment(shared.origin))
+    if kept.needed(folder):
+        environment.go_on(folder)
+    else:
+        files.write_json(folder / environment.ENVIRONMENT, environment.environment(shared.origin))
     train = {"keras": _train_port, "pytorch": _train_twin}[settings.framework]
     started = time.perf_counter()
     trained = train(job, split, after_epoch)
