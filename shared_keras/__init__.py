@@ -16,4 +16,5 @@ if "keras" in sys.modules:
             file=sys.stderr,
         )
     os.environ["KERAS_BACKEND"] = first
+    del first  # not a name of this package
 os.environ.setdefault("KERAS_BACKEND", CHOICE)

@@ -8,6 +8,7 @@ from pathlib import Path
 from shared_keras.data.splits import Split
 from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.progress import duration
+from shared_keras.results import environment
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def finished(result: Mapping, folder: Path) -> None:
         )
     say(f"validation accuracy {accuracy(result['validation'])}")
     say(f"test accuracy       {accuracy(result['test'])}")
+    if told := environment.mixed(folder):
+        say(told)
     wrote(folder)
 
 

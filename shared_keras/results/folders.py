@@ -36,16 +36,16 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def gone_if_refused(path: Path) -> Iterator[None]:
-    """Create a folder below the results folder, and remove it if a `BadInput` ends the block.
+    """Create the folder of a search, and remove it if a `BadInput` ends the block.
 
-    A folder that was there before is kept.
+    A folder that was there before, or in which a trial has begun, is kept.
     """
     new = not path.exists()
     make_folder(path)
     try:
         yield
     except BadInput:
-        if new:
+        if new and not any(path.glob("trial_*")):
             shutil.rmtree(path, ignore_errors=True)
         raise
 

@@ -12,6 +12,7 @@ import pytest
 
 from shared_keras.command_line import cli, flags
 from shared_keras.errors import BadInput
+from shared_keras.reporting import search_report
 from shared_keras.results import folders, saved_models
 from tests.conftest import MNIST, TASKS, idx_bytes
 
@@ -304,6 +305,17 @@ def test_what_is_refused_while_a_search_begins_leaves_no_folder_either(tmp_path)
             (folder / "settings.json").write_text("{}")
             raise BadInput("no")
         assert folder.exists() == before
+
+
+def test_what_is_refused_once_a_trial_has_begun_keeps_the_folder(small_dirs, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise BadInput("no")
+
+    monkeypatch.setattr(search_report, "winner", refuse)  # when all trials have ended
+    places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    assert cli.main(MNIST, "search", ["--quick", "--workers", "1", *places]) == 2
+    (folder,) = (tmp_path / "mnist" / "searches").iterdir()
+    assert len(list(folder.glob("trial_*/trial.json"))) == 6
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

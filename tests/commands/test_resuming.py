@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from shared_keras import files
+from shared_keras import devices, files
 from shared_keras.command_line import cli
-from shared_keras.commands.retraining import kept, session
+from shared_keras.commands.retraining import group, kept, session
 from shared_keras.processes import lock
 from shared_keras.reporting import run_report
 from shared_keras.results import overview, saved_models
@@ -124,6 +124,34 @@ def test_early_stopping_remembers_what_it_has_seen(user, interrupt, way):
     assert result(user.only("cut")) == result(user.only("whole"))
 
 
+@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+def test_what_goes_on_elsewhere_says_so(user, interrupt, monkeypatch, workers):
+    """What it began on is kept; nothing is said where nothing differs, or it is not known."""
+    user, kind = user(MNIST), devices.processor_kind()
+    for name in ("same", "older", "other"):
+        words = ["--recipe", "dense", "--epochs", 3]
+        interrupt(3)
+        assert user.run(name, *words) == 130
+        path = user.only(name) / "environment.json"
+        began = files.read_json(path)
+        assert began["processor"] == kind
+        if name == "older":
+            del began["processor"]
+        elif name == "other":
+            began |= {"processor": "abacus", "versions": began["versions"] | {"jax": "0.1"}}
+        files.write_json(path, began | {"command": "typed first"})
+        assert user.run(name, *words, *workers) == 0, user.said.err
+        ended = files.read_json(path)
+        assert ended["command"] == "typed first"
+        told = [line for line in user.said.out.splitlines() if "began on something else" in line]
+        if name == "other":
+            now = ended["resumed_on"]
+            assert [part["processor"] for part in now] == [kind] and ended["processor"] == "abacus"
+            assert len(told) == 1 and f"(abacus, then {kind}; jax 0.1, then " in told[0]
+        else:
+            assert told == [] and "resumed_on" not in ended
+
+
 def test_what_was_trained_is_not_trained_again(user, interrupt, monkeypatch):
     """It is interrupted while it saves the model of an early stopping."""
     user = user(MNIST)
@@ -159,6 +187,24 @@ def test_other_settings_and_a_run_under_way_are_left_alone(user, interrupt):
     assert len(user.folders("cut")) == 4
     assert user.run("cut", *words) == 0
     assert f"resuming {folder}" in user.said.out and len(user.folders("cut")) == 4
+
+
+def test_an_equal_command_does_not_take_up_what_is_just_being_created(user, monkeypatch):
+    """It looks as soon as the settings can be found."""
+    user, looks = user(MNIST), []
+    words = ["--recipe", "dense", "--epochs", 1]
+    write_settings = group.write_settings
+
+    def look_after(path, settings):
+        write_settings(path, settings)
+        if not looks:
+            looks.append(path)
+            assert user.run("both", *words) == 0
+
+    monkeypatch.setattr(group, "write_settings", look_after)
+    assert user.run("both", *words) == 0, user.said.err
+    assert "resuming" not in user.said.out and len(user.folders("both")) == 2
+    assert all((folder / "metrics.json").exists() for folder in user.folders("both"))
 
 
 def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):

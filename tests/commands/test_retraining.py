@@ -100,6 +100,21 @@ def test_twins_train_on_workers(retrain):
     assert only(here) == seeds(runs)[1]
 
 
+@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+def test_what_keras_cuts_short_has_not_stopped_early(retrain, monkeypatch, workers):
+    before = keras.config.max_epochs()
+    keras.config.set_max_epochs(2)  # as KERAS_MAX_EPOCHS does when Keras is imported
+    try:
+        words = ["--recipe", RECIPE["mnist"], "--epochs", 4, *workers]
+        code, said, runs = retrain(MNIST, "cut", *words)
+    finally:
+        keras.config.set_max_epochs(before)
+    assert code == 0 and said.err == ""
+    assert "KERAS_MAX_EPOCHS ends the training after 2\n" in said.out
+    metrics = only(runs)[0]
+    assert (metrics["epochs_trained"], metrics["stopped_early_by"]) == (2, None)
+
+
 def test_a_single_run_needs_no_worker_but_can_have_one(retrain, monkeypatch):
     words = ["--recipe", RECIPE["mnist"], "--epochs", 1]
     precision = ["--precision", "mixed_bfloat16"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared_keras import devices, files
 from shared_keras.commands.retraining.choices import Choice
-from shared_keras.commands.retraining.training_job import Job
+from shared_keras.commands.retraining.training_job import Job, epochs_allowed
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
@@ -89,12 +89,15 @@ class Group:
         return "twin-" * self.torch + self.choice.label
 
     def create(self, when: str) -> None:
-        """Create the folder, with the settings of each run.
+        """Create the folder.
 
         Args:
             when: The time in its name.
         """
         self.folder = folders.new_folder(self.runs, self.label, when)
+
+    def write_settings(self) -> None:
+        """Write the settings of each run, by which others find the folder."""
         for seed in self.seeds:
             folder = folders.make_folder(self.place(seed))
             write_settings(folder / SETTINGS, self.settings(seed))
@@ -140,6 +143,8 @@ class Group:
         say(self.protocol)
         seconds = choice.searched.seconds if choice.searched else None
         run_report.length(choice.epochs, choice.patience, choice.monitor, seconds)
+        if not self.torch and (allowed := epochs_allowed(choice.epochs)) < choice.epochs:
+            say(f"KERAS_MAX_EPOCHS ends the training after {allowed}")
         run_report.other_images("the search used", self.choice.search, title, self.digest)
         if self.penalised:
             say("the losses of the epochs include the L2 penalty; those in metrics.json do not")

@@ -20,8 +20,8 @@ from shared_keras.errors import BadInput, RunFailed, sentence
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.models.metrics import precisions
 from shared_keras.reporting.pictures import plots
-from shared_keras.results import saved_models
-from shared_keras.results.environment import Origin, environment
+from shared_keras.results import environment, saved_models
+from shared_keras.results.environment import Origin
 from shared_keras.results.scores import predict_probabilities, score_images
 from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.systems.spec import System
@@ -69,7 +69,8 @@ class Job:
 
     def needs(self) -> list[Path]:
         """Return the files that it reads: what it left when it was interrupted."""
-        return kept.needed(self.folder)
+        began = self.folder / environment.ENVIRONMENT
+        return [*kept.needed(self.folder), *[began] * began.exists()]
 
     def moved(self, root: Path) -> "Job":
         """Return the same job with its folder below another root."""
@@ -120,7 +121,10 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
     """
     task, settings, folder = shared.task, job.settings, job.folder
     split = splits.split(task, shared.train, shared.test, settings.split)
-    files.write_json(folder / "environment.json", environment(shared.origin))
+    if kept.needed(folder):
+        environment.go_on(folder)
+    else:
+        files.write_json(folder / environment.ENVIRONMENT, environment.environment(shared.origin))
     train = {"keras": _train_port, "pytorch": _train_twin}[settings.framework]
     started = time.perf_counter()
     trained = train(job, split, after_epoch)
@@ -136,13 +140,12 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
         ),
     )
     saved_models.save(trained.model, folder / saved_models.MODEL)
-    stopped = len(history["loss"]) < settings.epochs
     result = {
         "seed": settings.seed,
         "best_epoch": trained.best_epoch,
         "epochs_trained": len(history["loss"]),
         "restored_by": None if settings.patience is None else settings.monitor,
-        "stopped_early_by": settings.monitor if stopped else None,
+        "stopped_early_by": settings.monitor if trained.stopped_early else None,
         "seconds": seconds,
         "seconds_per_epoch": statistics.median(history["seconds"]),
         "parameters": trained.model.count_params(),
@@ -153,6 +156,11 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
     return result
 
 
+def epochs_allowed(epochs: int) -> int:
+    """Return for how many epochs `keras.config.max_epochs` lets a model train."""
+    return min(epochs, keras.config.max_epochs() or epochs)
+
+
 class _Trained(NamedTuple):
     """A trained model.
 
@@ -161,6 +169,7 @@ class _Trained(NamedTuple):
         probabilities: Takes raw images, (n, 28, 28).
         history: Its history.
         best_epoch: The epoch whose weights it has, from 1.
+        stopped_early: Whether early stopping ended its training.
         seconds_before: What its training took until it was interrupted.
     """
 
@@ -168,6 +177,7 @@ class _Trained(NamedTuple):
     probabilities: Callable[[np.ndarray], np.ndarray]
     history: dict[str, list[float]]
     best_epoch: int
+    stopped_early: bool
     seconds_before: float
 
 
@@ -212,7 +222,7 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
             split.train.y,
             validation_data=(split.validation.x, split.validation.y),
             batch_size=settings.batch_size,
-            epochs=settings.epochs,
+            epochs=epochs_allowed(settings.epochs),
             initial_epoch=course.epochs,
             callbacks=[*callbacks, course],
             seed=settings.seed,
@@ -220,8 +230,15 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
     history = course.history
     _keep(history, job.folder)
     best = course.epochs if stopper is None else stopper.best_epoch + 1
+    # What stops in the last epoch does not stop early.
+    stopped_early = stopper is not None and 0 < stopper.stopped_epoch < settings.epochs - 1
     return _Trained(
-        model, lambda x: predict_probabilities(model, x), history, best, course.seconds_before
+        model,
+        lambda x: predict_probabilities(model, x),
+        history,
+        best,
+        stopped_early,
+        course.seconds_before,
     )
 
 
@@ -255,6 +272,7 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
         lambda x: twin.probabilities(job.system, network, x),
         history,
         best + 1,
+        len(history["loss"]) < settings.epochs,  # nothing else ends its loop
         course.seconds_before,
     )
 

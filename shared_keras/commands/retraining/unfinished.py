@@ -36,14 +36,12 @@ def take_up_or_create(groups: Sequence[Group]) -> ExitStack:
                 if group.label in found:
                     group.take_up(found[group.label])
                 else:
-                    group.create(when)
-                    held.enter_context(_lock(group.folder))
+                    held.enter_context(_create(group, when))
             return held.pop_all()
     when = folders.now()
     with ExitStack() as held:
         for group in groups:
-            group.create(when)
-            held.enter_context(_lock(group.folder))
+            held.enter_context(_create(group, when))
         return held.pop_all()
 
 
@@ -63,6 +61,17 @@ def _interrupted(groups: Sequence[Group]) -> Iterator[tuple[str, dict[str, Path]
                 found[when].setdefault(group.label, folder)
     for when in sorted(unfinished, reverse=True):
         yield when, found[when]
+
+
+def _create(group: Group, when: str) -> ExitStack:
+    """Create a group's folder; return the context that has it to itself.
+
+    It is taken before it can be found, so that an equal command does not take it up.
+    """
+    group.create(when)
+    with _lock(group.folder) as held:
+        group.write_settings()
+        return held.pop_all()
 
 
 def _lock(folder: Path) -> ExitStack:
