@@ -42,6 +42,14 @@ def on_disk(name: str) -> str:
     return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
+def current_folder() -> Path:
+    """Return the current folder; if it was deleted, by the name that the shell had for it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path(os.environ.get("PWD", os.sep))
+
+
 def sweep(folder: Path) -> None:
     """Delete the temporary files of processes that were killed while writing."""
     for leftover in folder.rglob(".*.tmp-*"):

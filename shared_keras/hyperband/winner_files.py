@@ -38,7 +38,7 @@ def bring(tuner: keras_tuner.Tuner, callbacks, say: Callable[[str], None]) -> No
     Raises:
         RunFailed: if a file cannot be written.
     """
-    writers = callback_files.writers(keras.tree.flatten(callbacks or []), Path.cwd())
+    writers = callback_files.writers(keras.tree.flatten(callbacks or []), files.current_folder())
     trials = rungs.lineage(tuner.oracle.trials, tuner.winner())
     if not writers or not trials:
         return

@@ -11,6 +11,7 @@ from typing import Any
 
 import cloudpickle
 
+from shared_keras import files
 from shared_keras.errors import RunFailed, one_line
 from shared_keras.processes import carried, registered, surroundings
 from shared_keras.processes.protocol import Job, Pool
@@ -61,7 +62,8 @@ class Parcel:
         """Return the call that runs a job."""
         if self.shares_files:
             return run, self.key, self.work, job
-        return run_elsewhere, self.key, self.work, job, carried.read(job.needs()), Path.cwd()
+        needed, here = carried.read(job.needs()), files.current_folder()
+        return run_elsewhere, self.key, self.work, job, needed, here
 
     def result(self, answer: Any) -> Any:
         """Return what `work` returned, after the files that it wrote elsewhere are written here."""
@@ -98,12 +100,12 @@ def run(key: str, work: Callable, job: Job) -> Any:
 
 
 def run_elsewhere(
-    key: str, work: Callable, job: Job, files: Mapping[Path, bytes], folder: Path
+    key: str, work: Callable, job: Job, brought: Mapping[Path, bytes], folder: Path
 ) -> Any:
     """Run a job of another machine, whose files come with it and go back with its result."""
     if key not in _held:
         return NotGiven()
-    return carried.run(lambda moved: work(_held[key], moved), job, files, folder)
+    return carried.run(lambda moved: work(_held[key], moved), job, brought, folder)
 
 
 def _cannot_be_sent(error: Exception) -> CannotBeSent:

@@ -296,3 +296,12 @@ def test_a_non_finite_score_of_a_custom_loop_is_a_failure(tmp_path, bad):
     assert set(table.status[failed]) == {"FAILED"}
     assert set(table.reason[failed]) == {f"ArithmeticError: score became {bad}"}
     assert set(table.status[~failed]) == {"COMPLETED"}
+
+
+def test_a_search_goes_on_where_the_current_folder_was_deleted(tmp_path, monkeypatch):
+    expected = outcome(search(make(tmp_path / "there")))
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()  # the workers live
+    tuner = search(make(tmp_path / "here"))
+    assert outcome(tuner) == expected

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from shared_keras import keras_settings
+from shared_keras import files, keras_settings
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.trials import compiling, saved
 
@@ -52,7 +52,7 @@ class Search:
     hooks: Sequence[keras.callbacks.Callback] = ()
     scope: Callable[[], AbstractContextManager] = nullcontext
     keras_settings: Mapping = field(default_factory=keras_settings.read)
-    here: Path = field(default_factory=Path.cwd)
+    here: Path = field(default_factory=files.current_folder)
     warm: OrderedDict[Path, keras.Model] = field(default_factory=OrderedDict)
 
 
