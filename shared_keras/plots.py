@@ -12,11 +12,10 @@ function returns a matplotlib figure; `figure.savefig("history.png")` writes it.
 from collections.abc import Mapping
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.reporting.pictures import curve_plots
+from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.results import published
 from shared_keras.task import Task
 

@@ -56,6 +56,7 @@ def test_a_training_is_whatever_holds_its_values(kind, tmp_path):
 def test_any_metrics_and_no_validation():
     figure = plots.history({"f1": [0.1, 0.2], "loss": [2.0, 1.0], "seconds": [1.0, 1.0]})
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "f1"]
+    assert figure._repr_png_().startswith(b"\x89PNG")  # what a notebook shows
     assert lines(figure.axes[0]) == {"train": [2.0, 1.0]}
 
 

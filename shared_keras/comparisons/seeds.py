@@ -126,7 +126,8 @@ def _difference(a: Group, b: Group) -> dict:
     elif verdict == verdicts.UNDECIDED and (n := verdicts.more_seeds(a.scores, b.scores)):
         more = {group.name: n - len(group.results) for group in (a, b)}
         each = " and ".join(dict.fromkeys(map(str, more.values())))
-        line += f"; about {each} more seeds each would decide it, if means and deviations stay"
+        seeds = "seed" if each == "1" else "seeds"
+        line += f"; about {each} more {seeds} each would decide it, if means and deviations stay"
     elif verdict == verdicts.UNDECIDED:
         line += f"; as it looks, not even {verdicts.MOST_SEEDS} seeds each would decide it"
     say(line)

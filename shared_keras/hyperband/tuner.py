@@ -222,18 +222,19 @@ class Hyperband(BaseTuner):
             folds.check(fit_args, fit_kwargs, self.folds)
         begun_with = fingerprint.of_search(self, fit_args, fit_kwargs)
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self.lock(), self._progress(verbose) as (report, say), self.oracle.saved_seldom():
+        with self.lock():
             files.sweep(Path(self.project_dir))
             run_trials.begin(self.course)
             kind = devices.processor_kind()
             elsewhere = self.oracle.take_up(self._first_model | begun_with, kind)
-            if elsewhere and not self.finished():
-                say(elsewhere)
-            self.save()
-            self.on_search_begin()
-            workers_or_here.train(self, fit_args, fit_kwargs, deadline, report, say)
-            winner_files.bring(self, fit_kwargs.get("callbacks"), say)
-            self.on_search_end()
+            with self._progress(verbose) as (report, say), self.oracle.saved_seldom():
+                if elsewhere and not self.finished():
+                    say(elsewhere)
+                self.save()
+                self.on_search_begin()
+                workers_or_here.train(self, fit_args, fit_kwargs, deadline, report, say)
+                winner_files.bring(self, fit_kwargs.get("callbacks"), say)
+                self.on_search_end()
         run_trials.need_success(self.oracle, self.project_dir)
         return self
 

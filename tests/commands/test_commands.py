@@ -228,8 +228,7 @@ def test_committed_reference_is_complete(task, tmp_path):
 
 
 # Rows of the ladder whose five seeds are still to be trained: ours, and the twin's.
-WAITING = {
-}
+WAITING = {}
 
 
 def test_committed_runs_are_as_published(task, full):

@@ -95,13 +95,17 @@ def test_losses_with_and_without_penalty_are_not_compared(tmp_path, compare):
     assert [curve["metric"] for curve in result["curves"]] == ["val_accuracy"]
 
 
-def test_an_interrupted_seed_is_left_out_and_a_single_one_is_no_group(tmp_path, compare, capsys):
+def test_an_interrupted_seed_is_left_out_and_a_single_one_is_no_group(
+    tmp_path, compare, capsys, monkeypatch
+):
     a = write(tmp_path / "a", around(0.9, 0.01))
     b = write(tmp_path / "b", around(0.9, 0.01))
     (b / "seed-4" / "metrics.json").unlink()
     out, result, _ = compare(a, b)
     assert "left out: " in out and len(result["b"]["seeds"]) == 4
     single = write(tmp_path / "single", [0.9])
-    words = [str(a), str(single), "--out", str(tmp_path / "other")]
-    assert cli.main(MNIST, "compare", words) == 2
-    assert "has no model" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    for place in (str(single), "single"):
+        words = [str(a), place, "--out", str(tmp_path / "other")]
+        assert cli.main(MNIST, "compare", words) == 2
+        assert "has no model" in capsys.readouterr().err

@@ -41,9 +41,10 @@ def done(tmp_path_factory):
         ("callbacks", build, {"callbacks": [keras.callbacks.EarlyStopping(patience=3)]}),
     ],
 )
-def test_another_search_under_the_same_name_is_refused(done, changed, hypermodel, options):
+def test_another_search_under_the_same_name_is_refused(done, changed, hypermodel, options, capsys):
     with pytest.raises(BadInput, match=f"^{changed} was .* and is now"):
-        search(make(done, hypermodel), **options)
+        search(make(done, hypermodel), **options, verbose=1)
+    assert "is finished" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("first", "second"), [((), ("wide",)), (("wide",), ())])

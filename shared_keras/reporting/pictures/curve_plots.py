@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.plots import whole_axis
 from shared_keras.reporting.pictures.text_fit import fit, title
 

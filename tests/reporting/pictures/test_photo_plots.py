@@ -56,6 +56,12 @@ def test_a_figure_is_shown_by_a_notebook(tmp_path):
 
 
 def test_every_picture_is_of_that_kind():
-    for name in ("plots", "comparison_plots", "hyperparameter_plots", "search_plots"):
+    for name in (
+        "plots",
+        "comparison_plots",
+        "curve_plots",
+        "hyperparameter_plots",
+        "search_plots",
+    ):
         module = importlib.import_module(f"shared_keras.reporting.pictures.{name}")
         assert hasattr(module.Figure, "_repr_png_")
