@@ -13,6 +13,7 @@ from shared_keras.comparisons import curves, recipe_runs, verdicts
 from shared_keras.errors import BadInput
 from shared_keras.reporting.console import say
 from shared_keras.reporting.pictures import curve_plots
+from shared_keras.results import folders
 from shared_keras.results.settings import penalised
 from shared_keras.task import Task
 
@@ -57,8 +58,9 @@ def groups(task: Task, names: Sequence[str], results_dir: Path) -> list[Group] |
 
 
 def _group(name: str, runs: Path) -> Group | None:
-    inside = name and ".." not in name and (runs / name).is_dir()
-    folder = runs / name if inside else Path(name)
+    folder = folders.of_run(runs, name)
+    if folder is None:
+        return None
     results, settings = [], {}
     by_number = sorted(folder.glob("seed-*"), key=lambda path: (len(path.name), path.name))
     for seed in by_number:

@@ -87,6 +87,14 @@ def without_time(name: str) -> str:
     return TIME.sub("", name)
 
 
+def of_run(runs: Path, name: str) -> Path | None:
+    """Return the folder of a run, given its name below `runs` or its path, or None."""
+    inside = runs / name
+    if name and ".." not in name and inside.is_dir():
+        return inside
+    return Path(name) if name and Path(name).is_dir() else None
+
+
 def comparison_folder(out: Path | None, parent: Path, label: str) -> Path:
     """Create the folder of a comparison: `out`, or a new one in `parent`.
 

@@ -121,8 +121,7 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     models = _in(folder, name)
     if not models:
         known = sorted(path.name for path in folder.glob("*") if _models(path))
-        inside = name and ".." not in name and (folder / name).is_dir()
-        without = inside or (name and Path(name).is_dir())
+        without = folders.of_run(folder, name) is not None
         what = f"the run '{name}' has no model" if without else f"no run '{name}' in {folder}"
         raise BadInput(
             f"argument RUN: {what}, expected a .keras file or one of "

@@ -207,13 +207,8 @@ def test_an_equal_command_does_not_take_up_what_is_just_being_created(user, monk
     assert all((folder / "metrics.json").exists() for folder in user.folders("both"))
 
 
-def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
-    """Interrupted when the first of three has ended; `runs` knows that there are three."""
-    user = user(MNIST)
-    words = ["--recipe", "dense", "--epochs", 2, "--runs", 3, "--workers", 1]
-    assert user.run("whole", *words) == 0
-    whole = {path.name: result(path) for path in user.only("whole").glob("seed-*")}
-
+def cut_after_the_first(user, words, monkeypatch):
+    """Retrain, interrupted when the first run has ended."""
     finished = run_report.finished
 
     def stop(*args):
@@ -223,6 +218,16 @@ def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(run_report, "finished", stop)
         assert user.run("cut", *words) == 130
+
+
+def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
+    """Interrupted when the first of three has ended; `runs` knows that there are three."""
+    user = user(MNIST)
+    words = ["--recipe", "dense", "--epochs", 2, "--runs", 3, "--workers", 1]
+    assert user.run("whole", *words) == 0
+    whole = {path.name: result(path) for path in user.only("whole").glob("seed-*")}
+
+    cut_after_the_first(user, words, monkeypatch)
     assert "1 of 3 runs have ended; the same command resumes the others" in user.said.out
     folder = user.only("cut")
     (done,) = folder.glob("*/metrics.json")
@@ -245,15 +250,7 @@ def test_of_all_recipes_those_that_ended_are_kept(user, monkeypatch):
     task = dataclasses.replace(MNIST, recipes={name: MNIST.recipes[name] for name in names})
     user = user(task)
     words = ["--recipe", "all", "--epochs", 1, "--workers", 1]
-    finished = run_report.finished
-
-    def stop(*args):
-        finished(*args)
-        raise Interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_report, "finished", stop)
-        assert user.run("cut", *words) == 130
+    cut_after_the_first(user, words, monkeypatch)
     assert len(user.folders("cut")) == 2
     assert user.run("cut", *words) == 0
     assert "1 run on 1 worker" in user.said.out
