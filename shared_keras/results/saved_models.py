@@ -121,8 +121,9 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     models = _in(folder, name)
     if not models:
         known = sorted(path.name for path in folder.glob("*") if _models(path))
-        without = folders.of_run(folder, name) is not None
-        what = f"the run '{name}' has no model" if without else f"no run '{name}' in {folder}"
+        found = folders.of_run(folder, name)
+        is_run = found and any([*found.glob("metrics.json"), *found.glob("*/metrics.json")])
+        what = f"the run '{name}' has no model" if is_run else f"no run '{name}' in {folder}"
         raise BadInput(
             f"argument RUN: {what}, expected a .keras file or one of "
             f"{', '.join([*known, REFERENCE])}"
