@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from shared_keras.comparisons.ray import experiment
+from shared_keras.comparisons.ray import assumptions, experiment
 from shared_keras.data import datasets, splits
 from shared_keras.pytorch import twin
 
@@ -29,10 +29,11 @@ CONFIG = {
 
 
 class OriginalMLP(torch.nn.Module):
-    """Fashion-PyTorch's tuned network, with its names."""
+    """Fashion-PyTorch's tuned network, with its names; or with another activation and order."""
 
-    def __init__(self, sizes, rates):
+    def __init__(self, sizes, rates, activation=torch.nn.functional.mish, norm="before"):
         super().__init__()
+        self.activation, self.norm = activation, norm
         ends = zip((784, *sizes), sizes)
         self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in ends)
         self.bns = torch.nn.ModuleList(torch.nn.BatchNorm1d(size) for size in sizes)
@@ -42,19 +43,25 @@ class OriginalMLP(torch.nn.Module):
     def forward(self, x):
         x = x.flatten(1)
         for layer, norm, drop in zip(self.layers, self.bns, self.drops):
-            x = drop(torch.nn.functional.mish(norm(layer(x))))
+            first, then = norm, self.activation
+            if self.norm == "after":
+                first, then = then, first
+            x = drop(then(first(layer(x))))
         return self.out_layer(x)
 
 
-def trained(task, split, config, seed=0):
+def trained(task, split, config, seed=0, assumed=None):
     """Train the original's network; return its state dict and the accuracy it would claim.
+
+    It is built as Fashion-PyTorch's, or as `assumed` says.
 
     As in the original, it is the mean accuracy of the batches, in percent.
     """
     sizes = [config[f"l{i}_size"] for i in (1, 2, 3)]
     rates = [config[f"l{i}_drop"] for i in (1, 2, 3)]
     theirs = OriginalMLP(sizes, rates)
-    described = experiment.system(config, theirs.state_dict(), task.pixels)
+    assumed = assumed or next(assumptions.likely(task.pixels))
+    described = experiment.system(config, theirs.state_dict(), assumed)
     network, _, _ = twin.fit(
         described,
         split.train,

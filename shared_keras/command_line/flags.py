@@ -230,6 +230,13 @@ def compare(task: Task) -> Parser:
         "('config'), modules ('modules') and the metric ('metric')",
     )
     add(
+        "--model",
+        metavar="FILE",
+        type=Path,
+        help="for --ray-results: Python file that defines model(config) and preprocess(images), "
+        "if the trials' network is not a likely one. It is run, so only name your own code",
+    )
+    add(
         "--import",
         dest="import_trial",
         metavar="TRIAL",

@@ -7,7 +7,7 @@ from shared_keras.errors import BadInput
 from shared_keras.task import Task
 
 OF_WORKERS = ("workers", "cluster", "gpus_per_worker", "cluster_timeout")
-RAY_FLAGS = ("mapping", "import_trial", "split", *OF_WORKERS)
+RAY_FLAGS = ("mapping", "model", "import_trial", "split", *OF_WORKERS)
 
 
 def run(task: Task, args) -> int:
@@ -45,6 +45,7 @@ def run(task: Task, args) -> int:
                 args.ray_results,
                 mapping=args.mapping,
                 import_trial=args.import_trial,
+                model=args.model,
                 split=args.split or "holdout",
                 data_dir=args.data_dir,
                 results_dir=args.results_dir,

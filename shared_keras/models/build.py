@@ -96,6 +96,8 @@ def _layer(layer: spec.Layer, shape, dtype=None) -> keras.layers.Layer:
             return keras.layers.Activation(mish, dtype=dtype)
         case spec.Activation("relu"):
             return keras.layers.Activation(relu, dtype=dtype)
+        case spec.Activation("leaky_relu"):
+            return keras.layers.LeakyReLU(0.01, dtype=dtype)
         case spec.Activation(name):
             return keras.layers.Activation(name, dtype=dtype)
         case spec.Dropout(rate):

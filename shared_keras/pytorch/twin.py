@@ -23,6 +23,17 @@ from shared_keras.systems.spec import SIDE, System
 
 VALIDATION_BATCH = 1000
 
+ACTIVATIONS = {
+    "mish": nn.Mish,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
 
 def module(system: System) -> nn.Sequential:
     """Return the network: from normalized images, float (n, 28, 28), to logits (n, classes).
@@ -65,7 +76,7 @@ def _part(layer: spec.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
         case spec.Shift(pixels):
             return "shift", _Shift(pixels)
         case spec.Activation(name):
-            return name, {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "mish": nn.Mish}[name]()
+            return name, ACTIVATIONS[name]()
         case spec.Dropout(rate):
             return "dropout", nn.Dropout(rate)
 

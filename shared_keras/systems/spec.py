@@ -9,6 +9,7 @@ from typing import Literal
 
 SIDE = 28  # height and width of an image, in pixels
 Init = Literal["keras", "torch", "he"]
+ACTIVATIONS = ("mish", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Activation:
-    """One of "relu", "sigmoid", "mish", or "softmax" at the end."""
+    """One of `ACTIVATIONS` with PyTorch's defaults, or "softmax" at the end."""
 
     name: str
 

@@ -71,6 +71,8 @@ NORMED_CNN = (
     Dense(10, "he"),
 )
 SIGMOID = (Flatten(), Dense(16), Activation("sigmoid"), Dense(10))
+OTHERS = ("leaky_relu", "elu", "gelu", "silu")  # JAX computes tanh of float64 to 1e-7 only
+ACTIVATED = (*(part for name in OTHERS for part in (Dense(16), Activation(name))), Dense(10))
 SYSTEMS = {
     "rmsprop": (PLAIN, Optimizer("rmsprop", 1e-4, momentum=0.9)),
     "rmsprop, l2": (PLAIN, Optimizer("rmsprop", 1e-4, momentum=0.9, l2=1e-2)),
@@ -83,6 +85,7 @@ SYSTEMS = {
     "adam, l2, cosine per epoch": (NORMED, Optimizer("adam", 1e-3, l2=1e-4, schedule=Cosine(3))),
     "keras adam, kernel l2": (KERAS, Optimizer("keras adam", 1e-3)),
     "sgd": (SIGMOID, Optimizer("sgd", 0.1)),
+    "adam, other activations": ((Flatten(), *ACTIVATED), Optimizer("adam", 1e-3)),
     "sgd, cnn": (CNN, Optimizer("sgd", 0.1)),
     "adam, cosine per epoch, cnn": (NORMED_CNN, Optimizer("adam", 1e-3, schedule=Cosine(3))),
 }

@@ -14,9 +14,20 @@ from pathlib import Path
 import pandas as pd
 
 from shared_keras import files
+from shared_keras.comparisons.ray.assumptions import Assumed
 from shared_keras.errors import BadInput
-from shared_keras.systems.mlp import normalized
-from shared_keras.systems.spec import BatchNorm, Cosine, Optimizer, System
+from shared_keras.systems.mlp import N_CLASSES
+from shared_keras.systems.spec import (
+    Activation,
+    BatchNorm,
+    Cosine,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Optimizer,
+    System,
+)
 
 CHECKPOINT = "model.pt"
 SECTIONS = ("config", "modules", "metric")
@@ -30,6 +41,7 @@ class Trial:
         name: Name of its folder.
         status: From the experiment's state file, such as TERMINATED; "" if unknown.
         config: Its hyperparameters, under Fashion-PyTorch's names.
+        own_config: The same under the names that the trial had for them.
         results: The complete lines of `result.json`.
         checkpoint: Its last `model.pt`, or None.
         claimed: The accuracy that was reported with that checkpoint, as a fraction.
@@ -39,6 +51,7 @@ class Trial:
     name: str
     status: str
     config: Mapping
+    own_config: Mapping
     results: list[dict]
     checkpoint: Path | None
     claimed: float | None
@@ -129,6 +142,7 @@ def _trial(folder: Path, states: Mapping[str, str], names: Names) -> Trial:
         name=folder.name,
         status=status,
         config={names.config.get(key, key): value for key, value in config.items()},
+        own_config=config,
         results=results,
         checkpoint=checkpoints[-1] if checkpoints else None,
         claimed=_claimed(results, checkpoints, names.metric, notes),
@@ -204,14 +218,14 @@ def _claimed(results, checkpoints, metric, notes) -> float | None:
     return value / 100 if value > 1 else value
 
 
-def system(config: Mapping, state: Mapping, pixels: Mapping[str, float]) -> System:
-    """Return the system that a trial of Fashion-PyTorch trained.
+def system(config: Mapping, state: Mapping, assumed: Assumed) -> System:
+    """Return the system that a trial trained.
 
     Args:
         config: Hyperparameters: l1_size, l1_drop, l2_size, ..., base_lr, l2_rate,
             t_max, batch_size. Only the sizes are required.
         state: Its state dict; if it has no running means, there is no BatchNorm.
-        pixels: `mean` and `std` of the images.
+        assumed: What neither of them says.
 
     Raises:
         BadInput: if a size is missing or not a whole number.
@@ -223,20 +237,19 @@ def system(config: Mapping, state: Mapping, pixels: Mapping[str, float]) -> Syst
     for i, size in enumerate(sizes, 1):
         if not isinstance(size, int) or size < 1:
             raise BadInput(f"config: 'l{i}_size' is {size!r}, expected a whole number of units")
-    schedule = Cosine(config["t_max"]) if config.get("t_max") else None
-    system = normalized(
-        sizes,
-        [float(config.get(f"l{i}_drop", 0)) for i in range(1, depth + 1)],
-        Optimizer(
-            "adam",
-            float(config.get("base_lr", 1e-3)),
-            l2=float(config.get("l2_rate", 0)),
-            schedule=schedule,
-        ),
-        batch_size=config.get("batch_size"),
-        **pixels,
+    norm = [BatchNorm()] * any(key.endswith("running_mean") for key in state)
+    layers: list[Layer] = [Flatten()]
+    for i, size in enumerate(sizes, 1):
+        rate = float(config.get(f"l{i}_drop", 0))
+        activated = [*norm, Activation(assumed.activation)]
+        layers += [Dense(size, init="he"), *activated[:: 1 if assumed.norm == "before" else -1]]
+        layers += [Dropout(rate)] * (rate > 0)
+    optimizer = Optimizer(
+        "adam",
+        float(config.get("base_lr", 1e-3)),
+        l2=float(config.get("l2_rate", 0)),
+        schedule=Cosine(config["t_max"]) if config.get("t_max") else None,
     )
-    if any(key.endswith("running_mean") for key in state):
-        return system
-    layers = tuple(layer for layer in system.layers if layer != BatchNorm())
-    return System(layers, system.optimizer, **pixels, batch_size=system.batch_size)
+    layers.append(Dense(N_CLASSES, init="he"))
+    pixels = {"mean": assumed.mean, "std": assumed.std}
+    return System(tuple(layers), optimizer, **pixels, batch_size=config.get("batch_size"))

@@ -2,20 +2,22 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich import box
 from rich.table import Table
+from scipy import special
 
 from shared_keras import devices, files
-from shared_keras.comparisons.ray import experiment, recompute
+from shared_keras.comparisons.ray import assumptions, claims, experiment, recompute
 from shared_keras.comparisons.ray.experiment import Names, Trial
-from shared_keras.comparisons.ray.recompute import LeftOut, Ported, Shared
+from shared_keras.comparisons.ray.recompute import Job, LeftOut, Ported, Shared
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool
-from shared_keras.pytorch import twin
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import claimed
 from shared_keras.results import folders, saved_models
@@ -32,6 +34,7 @@ def run(
     *,
     mapping: Path | None,
     import_trial: str | None,
+    model: Path | None,
     split: str,
     data_dir: str | None,
     results_dir: Path,
@@ -45,6 +48,8 @@ def run(
         ray_results: Folder of a Ray Tune experiment.
         mapping: A file that translates names; see `experiment.read_names`.
         import_trial: A trial to write as a run as well.
+        model: A file that says what their networks are; see `user_network.logits`. By default
+            the likeliest is taken that their claimed scores bear out.
         split: The protocol that the trials were validated under.
         data_dir: Folder of images to use instead of the embedded ones.
         results_dir: Folder of the user's results.
@@ -63,7 +68,13 @@ def run(
     images = datasets.load(task, data_dir, say)
     parts = splits.split(task, *images, split)
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ray")
-    rows, left_out, died = _compare(pool, Shared(task, parts), trials, names)
+    jobs, left_out = _read(trials, names, model)
+    shared = Shared(task, parts, next(assumptions.likely(task.pixels)))
+    if model is None and jobs:
+        borne = claims.borne_out(jobs, shared)
+        say(str(borne))
+        shared = replace(shared, assumed=borne.assumed)
+    rows, left_out, died = _compare(pool, shared, jobs, left_out)
     rows.sort(key=lambda row: (-row["torch_val"], row["trial"]))
     _show(rows, left_out, len(trials))
     files.write_csv(folder / "leaderboard.csv", rows)
@@ -75,7 +86,12 @@ def run(
         reasons = [row["reason"] for row in left_out if row["trial"] == wanted.name]
         if reasons:
             raise BadInput(f"argument --import: '{wanted.name}' cannot be imported: {reasons[0]}")
-        imported = recompute.port(recompute.read(wanted, names), task)
+        imported = recompute.port(recompute.read(wanted, names, model), shared)
+        if imported.system is None:
+            raise BadInput(
+                f"argument --import: '{wanted.name}' cannot be imported: its network is none of "
+                "those that can be ported"
+            )
         settings = _settings(task, ray_results, imported, split, datasets.digest(*images))
         folder = folders.new_folder(results_dir / task.name / "runs", f"ray-{_label(wanted.name)}")
         _import(task, imported, parts, settings, folder)
@@ -83,42 +99,47 @@ def run(
         raise RunFailed("; ".join(died))
 
 
+def _read(
+    trials: Sequence[Trial], names: Names, model: Path | None
+) -> tuple[list[Job], list[dict]]:
+    """Return the trials that have weights, and why the others are left out."""
+    jobs, left_out = [], []
+    for trial in trials:
+        if trial.checkpoint is None:
+            left_out.append(_without(trial, "; ".join(trial.notes)))
+            continue
+        try:
+            jobs.append(recompute.read(trial, names, model))
+        except BadInput as error:
+            left_out.append(_without(trial, error))
+    return jobs, left_out
+
+
+def _without(trial: Trial, reason: object) -> dict:
+    return {"trial": trial.name, "reason": str(reason)}
+
+
 def _compare(
-    pool: Pool, shared: Shared, trials: Sequence[Trial], names: Names
+    pool: Pool, shared: Shared, jobs: Sequence[Job], left_out: list[dict]
 ) -> tuple[list[dict], list[dict], list[str]]:
     """Return the rows of trials, those that are left out, and sentences about dead workers."""
-    rows, left_out, died = [], [], []
-
-    def leave_out(trial, reason):
-        left_out.append({"trial": trial.name, "reason": str(reason)})
-
-    def jobs():
-        for trial in trials:
-            if trial.checkpoint is None:
-                leave_out(trial, "; ".join(trial.notes))
-                continue
-            try:
-                job = recompute.read(trial, names)
-            except BadInput as error:
-                leave_out(trial, error)
-                continue
-            yield job
+    rows, failed, died = [], [], []
 
     def end(job, result):
         if isinstance(result, dict):
             rows.append(result)
         elif isinstance(result, LeftOut):
-            leave_out(job.trial, result.reason)
+            failed.append(_without(job.trial, result.reason))
         else:
-            leave_out(job.trial, result)
+            failed.append(_without(job.trial, result))
             died.append(f"{job.trial.name}: {result}")
 
     def left():
-        return len(rows) + len(left_out) < len(trials)
+        return len(rows) + len(failed) < len(jobs)
 
     with pool.claimed():
-        job_pool.run_all(pool, shared, recompute.work, jobs(), end, left, say=say)
-    return rows, sorted(left_out, key=lambda row: row["trial"]), died
+        job_pool.run_all(pool, shared, recompute.work, iter(jobs), end, left, say=say)
+    return rows, sorted([*left_out, *failed], key=lambda row: row["trial"]), died
 
 
 def _wanted(trials, name: str | None):
@@ -143,8 +164,11 @@ def _show(rows, left_out, n_trials) -> None:
         table.add_row(
             row["trial"],
             *numbers,
-            f"{row['max_logit_difference']:.1e}",
-            f"{row['disagreements']} images",
+            *(
+                ("-", "-")
+                if row["keras_val"] is None
+                else (f"{row['max_logit_difference']:.1e}", f"{row['disagreements']} images")
+            ),
         )
     if rows:
         console().print(table)
@@ -199,7 +223,7 @@ def _import(
     shutil.copyfile(trial.checkpoint, folder / CHECKPOINT)
 
     def probabilities(x):
-        return twin.probabilities(ported.system, ported.network, x)
+        return special.softmax(ported.logits(x).astype(np.float64), axis=1)
 
     files.write_json(
         folder / "metrics.json",

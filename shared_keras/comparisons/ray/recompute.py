@@ -1,25 +1,29 @@
 """Compare the trials of a Ray Tune folder with their ported models."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 from scipy import stats
 
-from shared_keras.comparisons.ray import experiment
+from shared_keras.comparisons.ray import assumptions, experiment, user_network
+from shared_keras.comparisons.ray.assumptions import Assumed
 from shared_keras.comparisons.ray.experiment import Names, Trial
 from shared_keras.data.datasets import Images
 from shared_keras.data.splits import Split
 from shared_keras.errors import BadInput
 from shared_keras.models.build import keras_model
+from shared_keras.processes import carried
 from shared_keras.pytorch import twin, weights
 from shared_keras.results.scores import predict_outputs
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
 
 FLIPS = 2  # images whose class may differ by the rounding of another machine
+SOME = 500  # images by which a network is recognized
 
 
 @dataclass(frozen=True)
@@ -28,22 +32,32 @@ class Shared:
 
     task: Task
     split: Split
+    assumed: Assumed
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A trial to compare with its port, and its state dict under the twin's names."""
+    """A trial to compare with its port.
+
+    Attributes:
+        trial: The trial.
+        state: Its state dict.
+        modules: The names of its modules, mapped to the twin's.
+        model: A file that says what its network is, or None if that is assumed.
+    """
 
     trial: Trial
     state: Mapping[str, "twin.torch.Tensor"]
+    modules: Mapping[str, str]
+    model: Path | None
 
     def needs(self) -> list[Path]:
-        """Return the files that it reads: none."""
-        return []
+        """Return the files that it reads."""
+        return [] if self.model is None else [self.model]
 
     def moved(self, root: Path) -> "Job":
-        """Return the job itself, which has no paths that matter."""
-        return self
+        """Return the job with its file below `root`."""
+        return replace(self, model=self.model and carried.below(root, self.model))
 
 
 @dataclass(frozen=True)
@@ -55,48 +69,83 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Ported:
-    """A trial, its system, and its Keras and PyTorch models."""
+    """A trial, and both its models.
+
+    Attributes:
+        trial: The trial.
+        logits: The PyTorch model, as a function of raw images.
+        system: What it is, or None if it is none of the networks that can be ported.
+        model: The Keras model of the system.
+    """
 
     trial: Trial
-    system: System
-    model: keras.Model
-    network: "twin.nn.Sequential"
+    logits: Callable[[np.ndarray], np.ndarray]
+    system: System | None
+    model: keras.Model | None
 
 
-def read(trial: Trial, names: Names) -> Job:
+def read(trial: Trial, names: Names, model: Path | None) -> Job:
     """Read the checkpoint of a trial.
 
     Raises:
         BadInput: if it cannot be read.
     """
-    return Job(trial, weights.renamed(weights.read(trial.checkpoint), names.modules))
+    return Job(trial, weights.read(trial.checkpoint), names.modules, model and model.absolute())
 
 
 def work(shared: Shared, job: Job) -> dict | LeftOut:
     """Return the row of a trial on the leaderboard, or why it has none."""
     try:
-        return row(port(job, shared.task), shared.split)
+        return row(port(job, shared), shared.split)
     except BadInput as error:
         return LeftOut(str(error))
 
 
-def port(job: Job, task: Task) -> Ported:
+def port(job: Job, shared: Shared) -> Ported:
     """Make the PyTorch and the Keras model of a trial.
 
     Raises:
         BadInput: if its architecture does not match.
     """
-    trial, state = job.trial, job.state
+    if job.model is None:
+        system, network = twin_of(job, shared)
+        return Ported(job.trial, partial(twin.logits, system, network), system, _keras(job, system))
+    some = shared.split.validation.x[:SOME]
+    theirs = user_network.read(job.model, job.trial.own_config, job.state, some)
+    for assumed in assumptions.likely(theirs.pixels) if theirs.pixels else ():
+        try:
+            system, network = twin_of(job, replace(shared, assumed=assumed))
+        except BadInput:
+            break
+        if np.allclose(twin.logits(system, network, some), theirs.logits(some), 1e-4, 1e-4):
+            return Ported(job.trial, theirs.logits, system, _keras(job, system))
+    return Ported(job.trial, theirs.logits, None, None)
+
+
+def twin_of(job: Job, shared: Shared) -> tuple[System, "twin.nn.Sequential"]:
+    """Return the system of a trial as it is assumed to be, and its PyTorch model.
+
+    Raises:
+        BadInput: if its architecture does not match.
+    """
     try:
-        system = experiment.system(trial.config, state, task.pixels)
-        system = system.with_outputs(len(task.classes))
+        system = experiment.system(job.trial.config, job.state, shared.assumed)
+        system = system.with_outputs(len(shared.task.classes))
     except (TypeError, ValueError) as error:
         raise BadInput(str(error)) from None
-    model = keras_model(system)
-    weights.load(model, state)
     network = twin.module(system)
-    weights.load_module(network, state)
-    return Ported(trial, system, model, network)
+    try:
+        weights.load_module(network, weights.renamed(job.state, job.modules))
+    except (RuntimeError, ValueError):
+        _keras(job, system)  # says what does not fit
+        raise
+    return system, network
+
+
+def _keras(job: Job, system: System) -> keras.Model:
+    model = keras_model(system)
+    weights.load(model, weights.renamed(job.state, job.modules))
+    return model
 
 
 def row(ported: Ported, split: Split) -> dict:
@@ -104,26 +153,35 @@ def row(ported: Ported, split: Split) -> dict:
 
     Returns:
         Accuracies as fractions, the largest difference between logits, the number of
-        images on which the two disagree, and a warning if the claim cannot be true.
+        images on which the two disagree, and a warning if the claim cannot be true. What is
+        Keras's is None if the network is none of those that can be ported.
     """
-    values = {"trial": ported.trial.name, "claimed_val": ported.trial.claimed}
-    difference, disagree = 0.0, 0
+    trial = ported.trial
+    values = {"trial": trial.name, "claimed_val": trial.claimed}
+    difference, disagree = None, None
     for name, images in (("val", split.validation), ("test", split.test)):
-        theirs = twin.logits(ported.system, ported.network, images.x)
-        ours = predict_outputs(ported.model, images.x)
+        theirs = ported.logits(images.x)
         values[f"torch_{name}"] = _accuracy(theirs, images)
-        values[f"keras_{name}"] = _accuracy(ours, images)
-        difference = max(difference, float(np.abs(theirs - ours).max()))
-        disagree += int((theirs.argmax(1) != ours.argmax(1)).sum())
-    batch_size = ported.system.batch_size or len(split.validation)
+        values[f"keras_{name}"] = None
+        if ported.model is not None:
+            ours = predict_outputs(ported.model, images.x)
+            values[f"keras_{name}"] = _accuracy(ours, images)
+            difference = max(difference or 0.0, float(np.abs(theirs - ours).max()))
+            disagree = (disagree or 0) + int((theirs.argmax(1) != ours.argmax(1)).sum())
+    unknown = ["none of the networks that can be ported: only PyTorch's scores"]
+    batch_size = trial.config.get("batch_size") or len(split.validation)
     return values | {
         "max_logit_difference": difference,
         "disagreements": disagree,
-        "warning": _warning(
-            ported.trial.claimed, values["torch_val"], len(split.validation), batch_size
-        ),
-        "notes": "; ".join(ported.trial.notes),
+        "warning": _warning(trial.claimed, values["torch_val"], len(split.validation), batch_size),
+        "notes": "; ".join([*trial.notes, *unknown * (ported.model is None)]),
     }
+
+
+def claimable(network: "twin.nn.Sequential", system: System, images: Images) -> tuple[float, float]:
+    """Return the lowest and the highest accuracy that a network could claim of images."""
+    accuracy = _accuracy(twin.logits(system, network, images.x), images)
+    return explainable(accuracy, len(images), system.batch_size or len(images))
 
 
 def _accuracy(logits: np.ndarray, images: Images) -> float:
