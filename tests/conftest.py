@@ -30,13 +30,11 @@ from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
 from shared_keras.data import datasets, idx
 
+pytest_plugins = ["tests.shares"]
+
 TASKS = [FASHION, MNIST]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 TRAIN, TEST = 1500, 600
-# WAYS=all is the long version: also what differs from another test only in a detail.
-LONG = os.environ.get("WAYS") == "all"
-long = pytest.mark.skipif(not LONG, reason="only with WAYS=all")
-
 
 # What Rich turns into a style, if it is not told to print it as it is.
 MARKUP = re.compile(r"\[/|\[(bold|dim|italic|underline|red|green|yellow|blue|cyan|magenta)\b")

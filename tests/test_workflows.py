@@ -18,6 +18,7 @@ def test_workflows_run_only_what_anyone_can_run_here():
     assert called and all((ROOT / path).exists() for path in called)
     assert re.search(r"^ +ways: all$", texts["nightly"], re.MULTILINE)
     assert "WAYS: ${{ inputs.ways }}" in texts["tests"]
+    assert "fetch-depth: 0 " in texts["tests"]  # or it would always be the turn of the same share
 
 
 def test_the_hook_before_a_commit_runs_the_linters_of_the_makefile():

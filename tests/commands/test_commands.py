@@ -18,10 +18,11 @@ from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches
 from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
 from shared_keras.systems.recipe import MONITOR
-from tests.conftest import LONG, MNIST, TASKS, as_embedded
+from tests.conftest import MNIST, TASKS, as_embedded
+from tests.shares import dealt
 
 KERAS_RECIPE = {"fashion": "accuracy", "mnist": "dense"}
-WAYS = TASKS if LONG else TASKS[:1]  # the tasks that go the whole way
+WAYS = dealt(TASKS, TASKS[:1])  # the tasks that go the whole way
 # For what cannot depend on the dataset.
 ONE_TASK = pytest.mark.parametrize("user", [MNIST], indirect=True, ids=["mnist"])
 
@@ -180,7 +181,7 @@ def test_recipe_follows_its_protocol(user, capsys):
     assert (settings.split, settings.batch_size) == ("published", 32)
 
 
-@pytest.mark.parametrize("user", TASKS if LONG else [MNIST], indirect=True, ids=lambda t: t.name)
+@pytest.mark.parametrize("user", dealt(TASKS, [MNIST]), indirect=True, ids=lambda t: t.name)
 def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
     name = {"fashion": "lab4-ffv3", "mnist": "regularized"}[user.task.name]
     words = ("--recipe", name, "--epochs", 2, "--seed", 7)
@@ -328,12 +329,15 @@ def test_a_changed_recipe_leaves_its_old_runs_out_and_says_why(change, said, ful
 
 
 BY_DEFAULT, BY_NAME = (TASKS[0], []), (TASKS[1], ["reference"])
-MORE_MODELS = [(TASKS[1], []), (TASKS[0], ["reference"])]
+MORE_MODELS = [
+    pytest.param(TASKS[1], [], marks=pytest.mark.long),
+    pytest.param(TASKS[0], ["reference"], marks=pytest.mark.long),
+]
 
 
 @pytest.mark.parametrize(
     ("task", "words"),
-    [BY_DEFAULT, BY_NAME, *MORE_MODELS * LONG],
+    [BY_DEFAULT, BY_NAME, *MORE_MODELS],
     indirect=["task"],
     ids=lambda value: getattr(value, "name", "by name" if value else "by default"),
 )
@@ -420,12 +424,16 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "elsewhere")
 
 
-PRECISIONS = [("mixed_bfloat16", None), ("mixed_float16", "mlp")]
-MORE_PRECISIONS = [("mixed_bfloat16", "mlp"), ("mixed_float16", None)]
+PRECISIONS = [
+    ("mixed_bfloat16", None),
+    ("mixed_float16", "mlp"),
+    pytest.param("mixed_bfloat16", "mlp", marks=pytest.mark.long),
+    pytest.param("mixed_float16", None, marks=pytest.mark.long),
+]
 
 
 @ONE_TASK
-@pytest.mark.parametrize(("precision", "recipe"), PRECISIONS + MORE_PRECISIONS * LONG)
+@pytest.mark.parametrize(("precision", "recipe"), PRECISIONS)
 def test_mixed_precision(user, capsys, precision, recipe):
     """The saved model computes in the chosen precision, and stock Keras loads it."""
     try:

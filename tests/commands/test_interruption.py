@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib
 import json
-import os
 import random
 import re
 import signal
@@ -20,18 +19,21 @@ import pytest
 from shared_keras import interrupts
 from shared_keras.command_line import cli
 from shared_keras.hyperband.space import Space
-from tests.conftest import MNIST, long
+from tests.conftest import MNIST
+from tests.shares import dealt
 
 ROOT = Path(__file__).parents[2]
 
 
-KILLS = int(os.environ.get("KILLS", "1"))  # KILLS=25 is the long version: fifty interruptions
+MOMENTS = dealt(range(10), [0])
 
 
 NAMES = ("number", "name", "code")
 CTRL_C, SIGTERM = (signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)
 STOPPED = pytest.mark.parametrize(NAMES, [CTRL_C, SIGTERM])
-STOPPED_IN_SEARCH = pytest.mark.parametrize(NAMES, [CTRL_C, pytest.param(*SIGTERM, marks=long)])
+STOPPED_IN_SEARCH = pytest.mark.parametrize(
+    NAMES, [CTRL_C, pytest.param(*SIGTERM, marks=pytest.mark.long)]
+)
 
 
 def hear_ctrl_c():
@@ -146,7 +148,7 @@ def test_one_sigterm_is_heard_and_a_second_does_not_interrupt_the_cleaning_up():
         signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     """Kill it twice, each time after a random delay; then the same command finishes it."""
     name, chance = f"kill-{moment}", random.Random(moment)

@@ -18,9 +18,9 @@ from shared_keras.commands.retraining import group, kept, session
 from shared_keras.processes import lock
 from shared_keras.reporting import run_report
 from shared_keras.results import overview, saved_models
-from tests.commands.test_interruption import KILLS
+from tests.commands.test_interruption import MOMENTS
 from tests.commands.test_retraining import ROOT, result
-from tests.conftest import FASHION, MNIST, long
+from tests.conftest import FASHION, MNIST
 
 # Dropout, batch norm and a rate that moves with each epoch; with each batch; images that are
 # turned and moved at random.
@@ -84,7 +84,7 @@ def visible(folder):
 
 
 @pytest.mark.parametrize(("task", "recipe", "more"), COURSES, ids=lambda v: getattr(v, "name", v))
-@pytest.mark.parametrize("way", ["keras", pytest.param("torch", marks=long)])
+@pytest.mark.parametrize("way", ["keras", pytest.param("torch", marks=pytest.mark.long)])
 def test_bit_by_bit(user, interrupt, task, recipe, more, way):
     if way == "torch":
         pytest.importorskip("torch")
@@ -378,7 +378,7 @@ def test_a_cluster_brings_home_what_it_has(user, monkeypatch, framework):
         assert visible(user.only("there") / seed) == visible(user.only("here") / seed)
 
 
-@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_moment(user, moment):
     """Killed, then terminated, and then left in peace."""
     user, chance = user(MNIST), random.Random(moment)

@@ -19,7 +19,8 @@ from shared_keras.models.build import keras_model
 from shared_keras.processes.local_pool import LocalPool
 from shared_keras.systems.spec import System
 from tests.commands.test_interruption import hear_ctrl_c
-from tests.conftest import FASHION, LONG, MNIST, TASKS
+from tests.conftest import FASHION, MNIST, TASKS
+from tests.shares import dealt
 
 ROOT = Path(__file__).parents[2]
 RECIPE = {"fashion": "lab4-ffv3", "mnist": "dense"}
@@ -69,9 +70,6 @@ def test_the_number_of_workers_does_not_matter(retrain):
     assert "recipe dense, 2 of 2 seeds\n" in said.out and "(n = 2)" in said.out
     found = seeds(two)
     assert found[0] != found[1] and set(found) == {0, 1}
-    if LONG:
-        _, _, one = retrain(MNIST, "one", *words, "--runs", 2, "--workers", 1)
-        assert seeds(one) == found
     _, _, here = retrain(MNIST, "here", *words, "--seed", 1)
     assert only(here) == found[1]
 
@@ -208,8 +206,13 @@ def test_what_a_run_costs_is_what_its_layers_multiply(task):
         assert system.multiplications() == expected, name
 
 
-def test_all_trains_every_recipe_and_begins_with_the_longest(retrain):
-    names = ["dense", "regularized", "mlp", "cnn"] if LONG else ["dense", "mlp"]
+# From the quickest to the one that takes longest.
+ALL = ["dense", "regularized", "mlp", "cnn"]
+SHORT = ["dense", "mlp"]
+
+
+@pytest.mark.parametrize("names", dealt([SHORT, ALL], [SHORT]), ids=len)
+def test_all_trains_every_recipe_and_begins_with_the_longest(retrain, names):
     task = dataclasses.replace(MNIST, recipes={name: MNIST.recipes[name] for name in names})
     code, said, runs = retrain(task, "all", "--recipe", "all", "--epochs", 1, "--workers", 1)
     assert code == 0

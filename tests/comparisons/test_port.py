@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 from shared_keras.command_line import cli
-from tests.conftest import LONG, MARKUP, MNIST
+from tests.conftest import MARKUP, MNIST
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "port"
 ORIGINAL = """
@@ -99,7 +99,7 @@ def test_missing_file_and_extra_run(tmp_path, capsys):
     assert "argument --port" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not LONG, reason="WAYS=all reads the whole example")
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "code"), [("first", 3), ("second", 3), ("third", 0)])
 def test_the_example_of_the_docs(name, code, small_dirs, tmp_path, capsys):
     files = [str(EXAMPLES / "original.py"), str(EXAMPLES / f"{name}.py")]

@@ -17,7 +17,7 @@ from shared_keras.hyperband.decisions.rungs import COMPLETED, FAILED
 from shared_keras.hyperband.decisions.saving import SavingOracle
 from shared_keras.hyperband.table import without_bookkeeping
 from shared_keras.processes import seldom
-from tests.conftest import LONG
+from tests.shares import dealt
 
 OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 BUDGETS = [(4, 2), (10, 2), (27, 3)]
@@ -379,11 +379,11 @@ def test_what_a_promotion_needs_is_kept(tmp_path):
     assert oracle.promotable() == set()
 
 
+@pytest.mark.parametrize("most", dealt([4, 10], [4]))
 @settings(max_examples=15, deadline=None)
 @given(order=st.integers(0, 2**20), failing=st.sampled_from([0.0, 0.3, 1.0]))
-def test_what_is_remembered_of_a_bracket_is_how_it_stands(tmp_path_factory, order, failing):
-    budget = (10 if LONG else 4, 2)
-    oracle = make(tmp_path_factory.mktemp("a"), budget=budget, hyperband_iterations=2)
+def test_what_is_remembered_of_a_bracket_is_how_it_stands(tmp_path_factory, most, order, failing):
+    oracle = make(tmp_path_factory.mktemp("a"), budget=(most, 2), hyperband_iterations=2)
     shuffle, running = random.Random(order), []
     while True:
         anew = Brackets(oracle.rungs, oracle.objective)

@@ -11,7 +11,6 @@ import pytest
 from shared_keras import training
 from shared_keras.hyperband.trials import job
 from shared_keras.training import checkpoints
-from tests.conftest import LONG
 from tests.small_model import BATCH, CLASSES, FEATURES, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -75,11 +74,16 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-FROM_MEMORY = [*MODELS] if LONG else ["averages", "scaled", "nested", "restored"]
-CASES = [*((kind, True) for kind in FROM_MEMORY), *((kind, False) for kind in MODELS)]
+FROM_MEMORY = ("averages", "scaled", "nested", "restored")
+CASES = [pytest.param(FROM_MEMORY[0], True, marks=ON_EVERY)]
+CASES += [(kind, True) for kind in FROM_MEMORY[1:]]
+CASES += [
+    pytest.param(kind, True, marks=pytest.mark.long) for kind in MODELS if kind not in FROM_MEMORY
+]
+CASES += [(kind, False) for kind in MODELS]
 
 
-@pytest.mark.parametrize(("kind", "warm"), [pytest.param(*CASES[0], marks=ON_EVERY), *CASES[1:]])
+@pytest.mark.parametrize(("kind", "warm"), CASES)
 def test_three_rungs_are_one_training(tmp_path, kind, warm):
     objective = keras_tuner.Objective("val_loss", "min")
     options = FIT | {"callbacks": CALLBACKS.get(kind, [])}

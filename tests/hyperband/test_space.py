@@ -12,7 +12,8 @@ from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.space import Space
 from shared_keras.systems.recipe import Replay
 from shared_keras.systems.spec import Cosine, Dense, Flatten, Optimizer, System
-from tests.conftest import FASHION, LONG
+from tests.conftest import FASHION
+from tests.shares import dealt
 
 
 def values(**changes):
@@ -49,8 +50,9 @@ def tiny(hp):
     return System((Flatten(), Dense(4), Dense(10)), optimizer, batch_size=500)
 
 
-def test_a_stock_tuner_searches_it(split, tmp_path):
-    factor = 2 if LONG else 3  # five trials, one of which resumes another; or two
+@pytest.mark.parametrize("factor", dealt([2, 3], [3]))
+def test_a_stock_tuner_searches_it(split, tmp_path, factor):
+    """Five trials, one of which resumes another; or two."""
     options = {"max_epochs": 2, "factor": factor, "directory": tmp_path}
     tuner = keras_tuner.Hyperband(tiny, "val_accuracy", max_consecutive_failed_trials=1, **options)
     validation = (split.validation.x, split.validation.y)

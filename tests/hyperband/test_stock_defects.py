@@ -1,6 +1,6 @@
 """Defects of KerasTuner 1.4.8: each check fails on the stock class and passes on ours.
 
-With `WAYS=all`, they are shown on the stock class, too, whose version is pinned.
+Long tests show them on the stock class, whose version is pinned.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 
 from shared_keras.errors import BadInput
-from tests.conftest import LONG
 from tests.hyperband.stock_and_ours import (
     ROOT,
     STEPS,
@@ -31,46 +30,57 @@ from tests.hyperband.stock_and_ours import (
     search,
     stock,
 )
+from tests.shares import dealt
 
 
-def only_ours_passes(check):
-    """Check our class and, in the long version, that the stock class fails."""
-    if LONG:
-        with pytest.raises(AssertionError):
-            check(stock)
-    check(ours)
+@pytest.fixture(params=dealt(["ours", "stock"], ["ours"]))
+def only_ours_passes(request):
+    """Check that our class passes or, in the long tests, that the stock class fails."""
+
+    def see(check):
+        if request.param == "ours":
+            check(ours)
+        else:
+            with pytest.raises(AssertionError):
+                check(stock)
+
+    return see
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A finished search of each class, in which each trial's first epoch is its best."""
-    searches = {}
-    for make in (stock, ours) if LONG else (ours,):
+    """Return a finished search of a class, in which each trial's first epoch is its best."""
+
+    @functools.cache
+    def of(make):
         folder = tmp_path_factory.mktemp(make.__name__)
         falls = keras_tuner.Objective("loss", "max")
         options = {"keep_checkpoints": 1} if make is ours else {}
         tuner = make(folder, objective=falls, max_epochs=4, factor=3, **options)
         search(tuner, callbacks=[Recorder(folder / "log")], **SILENT[make])
         log = pd.read_json(folder / "log", lines=True)
-        searches[make] = tuner, folder / "p", log
-    return searches
+        return tuner, folder / "p", log
+
+    return of
 
 
 SILENT = {stock: {"verbose": 0}, ours: {}}
 
 
-def test_1_the_optimizer_is_resumed(searched):
+def test_1_the_optimizer_is_resumed(only_ours_passes, searched):
     def check(make):
-        _, _, log = searched[make]
+        _, _, log = searched(make)
         begins = log.iterations[log.event == "begin"]
         assert 2 * STEPS in set(begins)  # those promoted after two epochs
 
     only_ours_passes(check)
 
 
-def test_2_a_promoted_trial_starts_with_the_weights_that_its_parent_ended_with(searched):
+def test_2_a_promoted_trial_starts_with_the_weights_that_its_parent_ended_with(
+    only_ours_passes, searched
+):
     def check(make):
-        tuner, _, log = searched[make]
+        tuner, _, log = searched(make)
         begins = log.weights[log.event == "begin"].round(3)
         ends = set(log.weights[log.event == "end"].round(3))
         promoted = sum(
@@ -81,7 +91,7 @@ def test_2_a_promoted_trial_starts_with_the_weights_that_its_parent_ended_with(s
     only_ours_passes(check)
 
 
-def test_3_one_failure_does_not_empty_a_rung(tmp_path):
+def test_3_one_failure_does_not_empty_a_rung(only_ours_passes, tmp_path):
     def check(make):
         folder = tmp_path / make.__name__
         folder.mkdir()
@@ -96,7 +106,7 @@ def test_3_one_failure_does_not_empty_a_rung(tmp_path):
     only_ours_passes(check)
 
 
-def test_4_zero_is_a_seed(tmp_path):
+def test_4_zero_is_a_seed(only_ours_passes, tmp_path):
     def check(make):
         first = [
             make(tmp_path / make.__name__ / str(i), seed=0).oracle.create_trial("t")
@@ -163,7 +173,7 @@ def test_6_files_stay_whole_if_the_disk_is_full(tmp_path):
     check(ours)
 
 
-def test_7_a_trial_that_is_run_again_does_not_average(tmp_path):
+def test_7_a_trial_that_is_run_again_does_not_average(only_ours_passes, tmp_path):
     def check(make):
         killed = make(tmp_path / make.__name__)
         killed.save()
@@ -180,7 +190,7 @@ def test_7_a_trial_that_is_run_again_does_not_average(tmp_path):
     only_ours_passes(check)
 
 
-def test_8_a_non_finite_loss_is_a_failure(tmp_path):
+def test_8_a_non_finite_loss_is_a_failure(only_ours_passes, tmp_path):
     def check(make):
         tuner = make(tmp_path / make.__name__, exploding, max_epochs=1)
         with contextlib.suppress(RuntimeError):
@@ -190,7 +200,7 @@ def test_8_a_non_finite_loss_is_a_failure(tmp_path):
     only_ours_passes(check)
 
 
-def test_9_every_failure_is_on_disk_with_its_reason(tmp_path):
+def test_9_every_failure_is_on_disk_with_its_reason(only_ours_passes, tmp_path):
     def check(make):
         tuner = make(tmp_path / make.__name__, failing)
         with pytest.raises(RuntimeError, match="no luck"):
@@ -202,9 +212,12 @@ def test_9_every_failure_is_on_disk_with_its_reason(tmp_path):
     only_ours_passes(check)
 
 
-@pytest.mark.skipif(not LONG, reason="WAYS=all: ours is in test_strangers.py")
+@pytest.mark.long
 def test_10_tensorflow_without_tensorboard(tmp_path):
-    """Without TensorBoard, every stock trial fails on TensorFlow, and none of ours does."""
+    """Without TensorBoard, every stock trial fails on TensorFlow, and none of ours does.
+
+    `test_strangers.py` always checks ours.
+    """
     (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")
     code = (
         "from tests.hyperband.test_stock_defects import *\n"
@@ -230,18 +243,18 @@ def test_10_tensorflow_without_tensorboard(tmp_path):
     assert outcomes == ["stock FAILED", "ours COMPLETED"], result.stdout[-2000:]
 
 
-def test_11_only_needed_checkpoints_stay(searched):
+def test_11_only_needed_checkpoints_stay(only_ours_passes, searched):
     def check(make):
-        tuner, folder, _ = searched[make]
+        tuner, folder, _ = searched(make)
         kept = len(list(folder.glob("trial_*/checkpoint.weights.h5")))
         assert kept < len(tuner.oracle.trials)
 
     only_ours_passes(check)
 
 
-def test_12_every_epoch_is_kept(searched):
+def test_12_every_epoch_is_kept(only_ours_passes, searched):
     def check(make):
-        tuner, folder, _ = searched[make]
+        tuner, folder, _ = searched(make)
         for trial_id, trial in tuner.oracle.trials.items():
             path = folder / f"trial_{trial_id}" / "history.csv"
             assert path.exists()
@@ -252,11 +265,11 @@ def test_12_every_epoch_is_kept(searched):
     only_ours_passes(check)
 
 
-def test_13_the_best_are_among_the_longest_trained(searched):
+def test_13_the_best_are_among_the_longest_trained(only_ours_passes, searched):
     """The objective falls with each epoch, so the shortest trials have the best scores."""
 
     def check(make):
-        tuner, _, _ = searched[make]
+        tuner, _, _ = searched(make)
         for hyperparameters in tuner.get_best_hyperparameters(3):
             assert hyperparameters.values["tuner/epochs"] == 4
 

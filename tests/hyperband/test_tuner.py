@@ -14,7 +14,6 @@ from shared_keras.errors import RunFailed
 from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.decisions.rungs import lineage
 from shared_keras.processes import local_pool as workers
-from tests.conftest import LONG
 from tests.hyperband import small_search
 from tests.hyperband.healthy_search import (
     BUDGET,
@@ -27,8 +26,7 @@ from tests.hyperband.healthy_search import (
     outcome,
     search,
 )
-
-MOMENTS = (1, 8, 14) if LONG else (8,)
+from tests.shares import dealt
 
 
 def uninterrupted(hp, seed):
@@ -70,7 +68,7 @@ def test_workers_do_without_tensorflow(tmp_path):
     assert not worker.submit(has_tensorflow).result()
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", dealt([1, 8, 14], [8]))
 def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, moment):
     """Stop at the n-th event: before, during and after first trials, during a promotion."""
     events = []

@@ -9,7 +9,7 @@ import pytest
 from shared_keras import training
 from shared_keras.models import layers
 from shared_keras.models.optimizers import OnePassAdam
-from tests.conftest import LONG
+from tests.shares import dealt
 from tests.small_model import BATCH, CLASSES, FEATURES, problem
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="what is special to JAX")
@@ -56,13 +56,14 @@ def compiled_as_for_users(monkeypatch):
     monkeypatch.setattr(jax_epoch, "_scan", lambda step, size, _: scan(step, size, newer))
 
 
+@pytest.mark.parametrize("kind", dealt(["Adam", "both"], ["both"]))
 @pytest.mark.parametrize("name", OPTIONS)
-def test_adam_and_relu_give_the_same(name):
+def test_adam_and_relu_give_the_same(name, kind):
     """Bit for bit: weights, slots, history."""
     assert jax_ops.MULTI_OUTPUT in os.environ["XLA_FLAGS"]  # as workers have them
     x, y = problem()
     results = []
-    for adam, relu in KINDS if LONG else KINDS[::2]:  # with LONG, Adam alone, too
+    for adam, relu in (KINDS[0], KINDS[1 if kind == "Adam" else 2]):
         model = network(adam(**OPTIONS[name]()), relu)
         history = training.fit(model, x, y, epochs=3, batch_size=BATCH).history
         arrays = [*model.get_weights(), *map(np.array, model.optimizer.variables)]

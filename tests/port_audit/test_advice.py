@@ -11,9 +11,9 @@ from keras import layers  # noqa: E402
 
 from port_audit import Finding, Stage, table  # noqa: E402
 from port_audit.causes import advice  # noqa: E402
-from tests.conftest import LONG  # noqa: E402
 from tests.port_audit import plain_pairs as plain  # noqa: E402
 from tests.port_audit.test_audit import audited  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 PLAIN_BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
@@ -78,7 +78,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.every_backend
-@pytest.mark.parametrize("name", OPTIMIZERS if LONG else ["Adam with L2"])
+@pytest.mark.parametrize("name", dealt(OPTIMIZERS, ["Adam with L2"]))
 def test_optimizers(name):
     theirs, ours, advised = OPTIMIZERS[name]
     theirs = {"theirs": {"optimizer": theirs}}
@@ -97,7 +97,9 @@ def test_an_optimizer_that_knows_l2_gets_it_as_an_argument():
     assert finding.write == "l2=0.25, without weight_decay and regularizers"
 
 
-@pytest.mark.parametrize(("floor", "alpha"), [(0.0, 0.0), (0.01, 0.1)] if LONG else [(0.01, 0.1)])
+@pytest.mark.parametrize(
+    ("floor", "alpha"), [pytest.param(0.0, 0.0, marks=pytest.mark.long), (0.01, 0.1)]
+)
 def test_a_cosine_that_rises_again(floor, alpha):
     def cosine(optimizer):
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10, floor)

@@ -1,6 +1,6 @@
 """Planted differences are named, each and together; faithful pairs raise no alarm.
 
-WAYS=all plants all of them, and tries each faithful pair with ten seeds.
+Most are long: they are dealt out over the runs. Each faithful pair is tried with ten seeds.
 """
 
 import keras
@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 import port_audit  # noqa: E402
-from tests.conftest import FASHION, LONG, MNIST  # noqa: E402
+from tests.conftest import TASKS  # noqa: E402
 from tests.port_audit import (  # noqa: E402
     faults,
     plain_pairs,
@@ -17,6 +17,7 @@ from tests.port_audit import (  # noqa: E402
     usual_pairs,
 )
 from tests.port_audit import parts as parts_module  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 PLANTED = {**faults.SINGLE, **faults.SEVERAL}
 FAITHFUL = {
@@ -49,7 +50,7 @@ def expected(name):
     return causes
 
 
-@pytest.mark.parametrize("name", PLANTED if LONG else SHORT_PLANTED)
+@pytest.mark.parametrize("name", dealt(PLANTED, SHORT_PLANTED))
 def test_what_is_planted_is_named_and_nothing_else(name):
     pair, options, _ = PLANTED[name]
     report = audited(pair, 0, **options)
@@ -57,8 +58,8 @@ def test_what_is_planted_is_named_and_nothing_else(name):
     assert all(finding.write for finding in report.findings)
 
 
-@pytest.mark.parametrize("seed", range(10 if LONG else 1))
-@pytest.mark.parametrize("name", FAITHFUL if LONG else SHORT_FAITHFUL)
+@pytest.mark.parametrize("seed", dealt(range(10), [0]))
+@pytest.mark.parametrize("name", dealt(FAITHFUL, SHORT_FAITHFUL))
 def test_a_faithful_pair_raises_no_alarm(name, seed):
     report = audited(FAITHFUL[name], seed)
     assert report.same, report.findings
@@ -70,17 +71,12 @@ def test_there_are_as_many_as_promised():
     assert len({pair for pair, _, _ in PLANTED.values()}) >= 10
 
 
-def recipes():
-    """Return each recipe of both tasks: task and name."""
-    return [(task, name) for task in (FASHION, MNIST) for name in task.recipes]
+RECIPES = {f"{task.name}-{name}": (task, name) for task in TASKS for name in task.recipes}
 
 
-@pytest.mark.parametrize(
-    ("task", "name"),
-    recipes() if LONG else [(FASHION, "lab4-ffv1-32-0.1")],
-    ids=lambda value: getattr(value, "name", value),
-)
-def test_the_twin_of_a_recipe_and_its_port_are_the_same(task, name, full):
+@pytest.mark.parametrize("name", dealt(RECIPES, ["fashion-lab4-ffv1-32-0.1"]))
+def test_the_twin_of_a_recipe_and_its_port_are_the_same(name, full):
+    task, name = RECIPES[name]
     torch.manual_seed(0)
     keras.utils.set_random_seed(0)
     train, _ = full[task.name]

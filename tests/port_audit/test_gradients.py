@@ -1,6 +1,6 @@
 """Where rounding flips a gradient, it is compared at PyTorch's numbers; what differs is found.
 
-WAYS=all does so for all pairs and all planted differences.
+Long tests do so for all pairs and all planted differences.
 """
 
 from dataclasses import replace
@@ -13,11 +13,13 @@ torch = pytest.importorskip("torch")
 from port_audit.nets import differentiation, pooling  # noqa: E402
 from port_audit.stages import steps  # noqa: E402
 from port_audit.stages.steps import gradients  # noqa: E402
-from tests.conftest import LONG, long  # noqa: E402
 from tests.port_audit import parts  # noqa: E402
 from tests.port_audit.test_audit import FAITHFUL, PLANTED, audited, expected  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 ONLY_THERE = "gradients agree only at PyTorch's outputs of each layer"
+
+NOTED = ("units and activation", "a layer too many")
 
 
 @pytest.fixture
@@ -42,19 +44,20 @@ def notes(report):
     return next(stage.notes for stage in report.stages if stage.name == "steps")
 
 
-@pytest.mark.parametrize("name", FAITHFUL if LONG else ["cnn"])
+@pytest.mark.parametrize("name", dealt(FAITHFUL, ["cnn"]))
 def test_a_flipped_gradient_is_no_difference(name, flipped):
     report = audited(FAITHFUL[name], 0)
     assert report.same, report.findings
     assert any(note.startswith(ONLY_THERE) for note in notes(report))
 
 
-@pytest.mark.parametrize("name", PLANTED if LONG else ["units and activation", "a layer too many"])
+@pytest.mark.parametrize("name", dealt(PLANTED, NOTED))
 def test_what_is_planted_is_named_beside_a_flipped_gradient(name, flipped):
     pair, options, _ = PLANTED[name]
     report = audited(pair, 0, **options)
     assert set(report.causes) == expected(name), report.findings
-    assert LONG or any(note.startswith(ONLY_THERE) for note in notes(report))
+    if name in NOTED:
+        assert any(note.startswith(ONLY_THERE) for note in notes(report))
 
 
 def scaled_in(name, factor):
@@ -74,7 +77,7 @@ def scaled_in(name, factor):
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.99])
-@pytest.mark.parametrize("name", ["normed_cnn", "lstm"] if LONG else ["mlp"])
+@pytest.mark.parametrize("name", dealt(["mlp", "normed_cnn", "lstm"], ["mlp"]))
 def test_a_gradient_of_another_size_is_found_though_all_outputs_are_the_same(name, factor):
     report = audited(scaled_in(name, factor), 0)
     assert "gradients differ" in [finding.cause for finding in report.findings]
@@ -121,7 +124,7 @@ def test_exact_pooling_gives_the_gradient_to_the_largest_alone():
     assert list(compute()[1][0].ravel()) == [0, 1, 0, 0, 0, 0, 0, 0]
 
 
-@long
+@pytest.mark.long
 @pytest.mark.parametrize(("gap", "gradient"), [(9e-6, [1, 1]), (1.1e-5, [0, 1])])
 def test_tensorflow_gives_the_gradient_of_a_pool_to_all_that_are_close(gap, gradient):
     """If this fails, it is mended there, and `nets/pooling.py` can go."""

@@ -27,7 +27,8 @@ from shared_keras.systems.spec import (
     Optimizer,
     System,
 )
-from tests.conftest import LONG, TASKS
+from tests.conftest import TASKS
+from tests.shares import dealt
 
 torch = pytest.importorskip("torch")
 from shared_keras.pytorch import twin, weights  # noqa: E402
@@ -71,12 +72,13 @@ def assert_same(state, expected):
         assert torch.equal(state[key], value), key
 
 
+@pytest.mark.parametrize("step", dealt([1, 10], [10]))
 @pytest.mark.parametrize(("task", "name"), RECIPES, ids=lambda v: getattr(v, "name", v))
-def test_logits_on_test_images(full, task, name):
+def test_logits_on_test_images(full, task, name, step):
     described = task.system(task.recipes[name].system)
     network = lively(described)
     model = ported(described, network)
-    x = full[task.name][1].x[:: 1 if LONG else 10]
+    x = full[task.name][1].x[::step]
     theirs = twin.logits(described, network, x)
     ours = predict_outputs(model, x)
     if described.probabilities:

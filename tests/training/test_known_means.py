@@ -13,7 +13,8 @@ from shared_keras.models import metrics as our_metrics
 from shared_keras.models.build import keras_model
 from shared_keras.results.scores import predict_outputs
 from shared_keras.training import known_means
-from tests.conftest import LONG, TASKS, long
+from tests.conftest import TASKS
+from tests.shares import dealt
 from tests.small_model import CLASSES, FEATURES, build, problem
 
 X, Y = problem()
@@ -84,14 +85,16 @@ def functional(of, shape=(FEATURES,), **compiled):
     return model
 
 
-def check_apart(function, x) -> None:
-    """Check that outputs do not depend on the other samples; the long version: on how many, too."""
+def check_apart(function, x, size) -> None:
+    """Check that outputs do not depend on the other samples, nor on how many there are."""
     half = x[: N // 2]
     expected = keras.ops.convert_to_numpy(function(x))[: N // 2]
-    others = [np.concatenate([half, half]), *([half, x[:1]] if LONG else [])]
-    for given in others:
-        found = keras.ops.convert_to_numpy(function(given))[: N // 2]
-        np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-4, atol=1e-5)
+    given = np.concatenate([half, half])[:size]
+    found = keras.ops.convert_to_numpy(function(given))[: N // 2]
+    np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-4, atol=1e-5)
+
+
+SIZES = pytest.mark.parametrize("size", dealt([N, N // 2, 1], [N]))
 
 
 def given_to(kind, dense: bool = False) -> np.ndarray:
@@ -121,8 +124,9 @@ def arguments_of(kind) -> dict:
 # A listed layer, activation, loss or metric gives the same for two batches and for all at once.
 
 
+@SIZES
 @pytest.mark.parametrize("kind", by_name(known_means.LAYERS - {keras.layers.InputLayer}))
-def test_a_listed_layer_keeps_samples_apart(kind):
+def test_a_listed_layer_keeps_samples_apart(kind, size):
     x = given_to(kind)
     layer = kind(**arguments_of(kind))
 
@@ -135,14 +139,15 @@ def test_a_listed_layer_keeps_samples_apart(kind):
     for weight, value in zip(layer.weights, positive):
         if "int" not in weight.dtype:  # a seed
             weight.assign(value)
-    check_apart(call, x)
+    check_apart(call, x, size)
     assert known_means.samples_are_apart(keras.Sequential([layer]))
 
 
+@SIZES
 @pytest.mark.parametrize("function", by_name(known_means.ACTIVATIONS))
-def test_a_listed_activation_keeps_samples_apart(function):
+def test_a_listed_activation_keeps_samples_apart(function, size):
     x = RANDOM.normal(size=(N, 6)).astype(np.float32) * 3
-    check_apart(function, x)
+    check_apart(function, x, size)
     assert known_means.samples_are_apart(keras.Sequential([keras.layers.Dense(4, function)]))
 
 
@@ -172,14 +177,17 @@ def fits(part, pair: str) -> bool:
     return ("labels" in pair) == are_labels(part)
 
 
-def unlike(parts) -> list:
-    """Return parts without the classes that do nothing but call a function among them."""
+def unlike(parts, every: bool) -> list:
+    """Return parts, all or without the classes that only call a function among them."""
     found = []
     for part in by_name(parts):
         made = vars(metric_of(part)) if isinstance(part, type) else {}
-        if LONG or not {made.get("fn"), made.get("_fn")} & parts:
+        if every or not {made.get("fn"), made.get("_fn")} & parts:
             found.append(part)
     return found
+
+
+EVERY = pytest.mark.parametrize("every", dealt([False, True], [False]), ids=["unlike", "every"])
 
 
 def metric_of(part, name=None) -> keras.metrics.Metric:
@@ -215,9 +223,10 @@ def mean_loss(loss, data, size) -> float | None:
     return total
 
 
+@EVERY
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_listed_loss_is_a_mean(pair):
-    for part in unlike(known_means.LOSSES):
+def test_a_listed_loss_is_a_mean(pair, every):
+    for part in unlike(known_means.LOSSES, every):
         loss = part() if isinstance(part, type) else LossFunctionWrapper(part)
         data = (*PAIRS[pair], WEIGHTS)
         parted, whole = (mean_loss(loss, data, size) for size in (N // 2, N))
@@ -227,9 +236,10 @@ def test_a_listed_loss_is_a_mean(pair):
             assert parted == pytest.approx(whole, rel=1e-5), part
 
 
+@EVERY
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_listed_metric_is_a_mean(pair):
-    for part in unlike(known_means.METRICS):
+def test_a_listed_metric_is_a_mean(pair, every):
+    for part in unlike(known_means.METRICS, every):
         metric = metric_of(part)
         data = PAIRS[pair] if part in WITHOUT_WEIGHTS else (*PAIRS[pair], WEIGHTS)
         parted, whole = (measured(metric, data, size) for size in (N // 2, N))
@@ -256,7 +266,7 @@ def evaluated(targets, **options) -> list[dict[str, float]]:
     return [model.evaluate(PROBABILITIES, targets, batch_size=size, **options) for size in sizes]
 
 
-@long
+@pytest.mark.long
 @pytest.mark.parametrize("part", by_name(known_means.LOSSES))
 def test_evaluate_of_a_listed_loss(part):
     loss = part() if isinstance(part, type) else part
@@ -264,7 +274,7 @@ def test_evaluate_of_a_listed_loss(part):
     assert parted["loss"] == pytest.approx(whole["loss"], rel=1e-5)
 
 
-@long
+@pytest.mark.long
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 def test_evaluate_of_listed_metrics(labels, weighted):
@@ -406,7 +416,7 @@ COMPARED = [
     pytest.param("operation", marks=ON_EVERY),
     "targets (n,) with outputs (n, 1)",
     *(
-        pytest.param(kind, marks=long)
+        pytest.param(kind, marks=pytest.mark.long)
         for kind in (
             "own layer",
             "own loss",
@@ -482,8 +492,9 @@ ANY_LOSSES = ["mse", "categorical_crossentropy", "kl_divergence", "dice", "tvers
 ANY_METRICS = ["mae", "accuracy", "auc", "f1_score", "r2_score", highest]
 
 
+@pytest.mark.long
 @hypothesis.settings(
-    max_examples=6 if LONG else 1,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     phases=[hypothesis.Phase.generate],

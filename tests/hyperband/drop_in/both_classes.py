@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -11,7 +11,6 @@ import keras_tuner
 import numpy as np
 
 from shared_keras.hyperband import Hyperband
-from tests.conftest import LONG
 
 CLASSES = {"stock": keras_tuner.Hyperband, "ours": Hyperband}
 ONE = {"max_epochs": 1, "factor": 3, "seed": 7}  # one trial, of one epoch
@@ -33,12 +32,6 @@ def build(hp):
         keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     return model
-
-
-def some(ways: Iterable[str], *names: str) -> list[str]:
-    """Return the given names, or those of all ways in the long version."""
-    assert {*names} <= {*ways}
-    return list(ways) if LONG else list(names)
 
 
 def make(hyperband, folder, hypermodel=build, objective="val_accuracy", schedule=ONE, **options):

@@ -6,7 +6,6 @@ import keras
 import keras_tuner
 import pytest
 
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     FIVE,
@@ -26,7 +25,7 @@ from tests.hyperband.drop_in.both_classes import (
 )
 from tests.hyperband.drop_in.test_models import build, subclassed, unbuilt
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +177,7 @@ def test_a_relative_directory_may_be_left_during_the_search(tmp_path, monkeypatc
     assert {path.name for path in tmp_path.iterdir()} == {"first"}
 
 
-@pytest.mark.parametrize("hypermodel", [unbuilt, pytest.param(subclassed, marks=long)])
+@pytest.mark.parametrize("hypermodel", [unbuilt, pytest.param(subclassed, marks=pytest.mark.long)])
 def test_models_that_know_their_input_only_from_data(tmp_path, hypermodel):
     def way(hyperband, folder):
         search(make(hyperband, folder, hypermodel))

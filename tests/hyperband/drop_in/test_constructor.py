@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from shared_keras.hyperband import Hyperband
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     ONE,
@@ -20,7 +19,7 @@ from tests.hyperband.drop_in.both_classes import (
     search,
 )
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 
 def test_the_arguments_are_those_of_the_stock_class_in_the_same_order():

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     VALIDATION,
@@ -18,10 +17,10 @@ from tests.hyperband.drop_in.both_classes import (
     make,
     note,
     notes,
-    some,
 )
+from tests.shares import dealt
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 WEIGHTS = np.linspace(0.1, 1, len(X), dtype="float32")
 
@@ -107,7 +106,7 @@ QUICK += ("validation_split", "weights", "class_weight", "steps")
 HAVE_BATCHES = ("tf.data", "PyDataset", "PyDataset with processes", "generator", "DataLoader")
 
 
-@pytest.mark.parametrize("name", some(WAYS, *QUICK))
+@pytest.mark.parametrize("name", dealt(WAYS, QUICK))
 def test_data_and_options_are_those_of_fit(tmp_path, name):
     logs = []
 
@@ -148,7 +147,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("kind", some(INPUTS, "list", "dict"))
+@pytest.mark.parametrize("kind", dealt(INPUTS, ["list", "dict"]))
 def test_several_inputs(tmp_path, kind):
     hypermodel, form = INPUTS[kind]
 
@@ -229,7 +228,7 @@ CALLBACKS = {
 }
 
 
-@pytest.mark.parametrize("name", some(CALLBACKS, "many", "batches"))
+@pytest.mark.parametrize("name", dealt(CALLBACKS, ["many", "batches"]))
 def test_callbacks(tmp_path, name):
     folders = []
 

@@ -1,6 +1,6 @@
 """What KerasTuner's guides teach, retyped with small data: only the import is another.
 
-`kt.Hyperband` stands for ours and, in the long version, for `keras_tuner.Hyperband`. Where a guide
+`kt.Hyperband` stands for ours and, in the long tests, for `keras_tuner.Hyperband`. Where a guide
 searches with `RandomSearch`, Hyperband takes its place.
 """
 
@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.hyperband.drop_in.both_classes import CLASSES, printed, some
+from tests.hyperband.drop_in.both_classes import CLASSES, printed
+from tests.shares import dealt
 
 SMALL = {"max_epochs": 1, "factor": 3}  # one trial
 
 
-@pytest.fixture(params=some(CLASSES, "ours"))
+@pytest.fixture(params=dealt(CLASSES, ["ours"]))
 def kt(request):
-    """What the guides import: KerasTuner with our class in it, or, in the long version, as is."""
+    """What the guides import: KerasTuner with our class in it, or, in the long tests, as is."""
     return SimpleNamespace(
         Hyperband=CLASSES[request.param],
         HyperModel=keras_tuner.HyperModel,

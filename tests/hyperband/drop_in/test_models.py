@@ -7,7 +7,6 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     FIVE,
@@ -20,10 +19,10 @@ from tests.hyperband.drop_in.both_classes import (
     compare,
     make,
     search,
-    some,
 )
+from tests.shares import dealt
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 CROSS = "sparse_categorical_crossentropy"
 
@@ -208,7 +207,7 @@ QUICK = ("subclassed", "own loss", "own fit", "eager", "normalization", "nested"
 QUICK += ("own step",) if keras.backend.backend() == "jax" else ()
 
 
-@pytest.mark.parametrize("name", some(KINDS, *QUICK))
+@pytest.mark.parametrize("name", dealt(KINDS, QUICK))
 def test_models(tmp_path, name):
     def way(hyperband, folder):
         return search(make(hyperband, folder, KINDS[name]))
@@ -219,7 +218,7 @@ def test_models(tmp_path, name):
         assert score == pytest.approx(tuner.oracle.get_best_trials()[0].score)
 
 
-@pytest.mark.parametrize("name", some(KINDS, "subclassed"))
+@pytest.mark.parametrize("name", dealt(KINDS, ["subclassed"]))
 def test_a_promoted_trial_resumes_its_model(tmp_path, name):
     def way(hyperband, folder):
         return search(make(hyperband, folder, KINDS[name], schedule=FIVE))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import printed
 from tests.hyperband.drop_in.test_guides import (  # noqa: F401
     SMALL,
@@ -16,7 +15,7 @@ from tests.hyperband.drop_in.test_guides import (  # noqa: F401
     split,
 )
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 
 class OwnLoop(keras_tuner.HyperModel):

@@ -5,7 +5,6 @@ import keras_tuner
 import pytest
 from keras_tuner.src.engine.objective import MultiObjective
 
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     TWO,
@@ -16,10 +15,10 @@ from tests.hyperband.drop_in.both_classes import (
     compare,
     make,
     search,
-    some,
 )
+from tests.shares import dealt
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 
 def test_what_is_no_objective_is_refused(tmp_path):
@@ -44,7 +43,7 @@ OBJECTIVES = {
 }
 
 
-@pytest.mark.parametrize("name", some(OBJECTIVES, "against its nature", "both"))
+@pytest.mark.parametrize("name", dealt(OBJECTIVES, ["against its nature", "both"]))
 def test_objectives(tmp_path, name):
     objective = OBJECTIVES[name]
 

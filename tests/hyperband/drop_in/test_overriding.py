@@ -7,7 +7,6 @@ import keras_tuner
 import pytest
 
 from shared_keras.hyperband import Hyperband, overrides
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     ONE,
     TWO,
@@ -72,7 +71,7 @@ def test_a_hook_is_known_by_its_class_and_not_by_its_name():
     assert not overrides.overridden(tuner, "run_trial")
 
 
-@long
+@pytest.mark.long
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_hook_is_called(tmp_path, name):
     def way(hyperband, folder):

@@ -4,7 +4,6 @@ import keras
 import keras_tuner
 import pytest
 
-from tests.conftest import long
 from tests.hyperband.drop_in.both_classes import (
     CLASSES,
     FIVE,
@@ -17,7 +16,7 @@ from tests.hyperband.drop_in.both_classes import (
     search,
 )
 
-pytestmark = long
+pytestmark = pytest.mark.long
 
 
 class Scored(keras_tuner.HyperModel):

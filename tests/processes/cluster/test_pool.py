@@ -22,16 +22,14 @@ from shared_keras.hyperband import confirm
 from shared_keras.processes import carried, cluster, job_pool
 from shared_keras.processes.protocol import WorkerLost
 from tests.commands.test_interruption import Searcher
-from tests.conftest import MNIST, long
+from tests.conftest import MNIST
 from tests.hyperband.healthy_search import FIT, X, Y, make, outcome, search
+from tests.shares import dealt
 
 ray = pytest.importorskip("ray", reason="needs the extra `cluster`")
 from ray import cluster_utils  # noqa: E402
 
 from shared_keras.processes.cluster import connection  # noqa: E402
-
-KILLS = int(os.environ.get("KILLS", "2"))  # KILLS=25 is the long version
-
 
 FAST = {"period_ms": 300, "timeout_ms": 1000, "failure_threshold": 2}  # a dead node is noticed
 
@@ -108,15 +106,16 @@ def write(logs):
 class TestOneSearchAfterTheOther:
     """They share the workers, which take seconds to begin."""
 
+    @pytest.mark.parametrize("count", dealt([2, 9], [2]))
     def test_the_result_is_that_of_this_machine_though_workers_and_nodes_are_killed(
-        self, nodes, pool, expected, tmp_path, monkeypatch
+        self, nodes, pool, expected, tmp_path, monkeypatch, count
     ):
         """The nodes see none of our files: trials run elsewhere, and what they wrote comes back."""
         monkeypatch.setattr(job_pool, "DEATHS", 99)  # by chance, a trial may be hit more than once
         chance, kills = random.Random(0), []
 
         def kill():
-            if len(kills) == KILLS or chance.random() > 0.2 or not pool.workers():
+            if len(kills) == count or chance.random() > 0.2 or not pool.workers():
                 return
             if len(kills) % 2:
                 nodes.remove_node(chance.choice(nodes.list_all_nodes()[1:]), allow_graceful=False)
@@ -126,7 +125,7 @@ class TestOneSearchAfterTheOther:
             kills.append(len(kills))
 
         number = 0
-        while len(kills) < KILLS:
+        while len(kills) < count:
             folder, number = tmp_path / str(number), number + 1
             tuner = search(make(folder, workers=pool, callback=kill))
             assert (outcome(tuner), files(folder)) == expected
@@ -231,7 +230,7 @@ def test_a_search_whose_command_is_killed_goes_on_without_a_cluster(
     pd.testing.assert_frame_equal(user.trials("cut"), user.trials("whole"))
 
 
-@long
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_path, count):
     node = nodes.add_node(num_cpus=8)
@@ -246,7 +245,7 @@ def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_pa
     assert (outcome(tuner), files(tmp_path / "here")) == expected
 
 
-@long
+@pytest.mark.long
 def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tmp_path):
     """The head node's service does not answer for longer than a node may be silent."""
     until(lambda: len(pool.workers()) == 3)
@@ -263,7 +262,7 @@ def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tm
     assert (outcome(tuner), files(tmp_path)) == expected
 
 
-@long
+@pytest.mark.long
 def test_if_the_head_node_dies_the_search_ends_and_goes_on_elsewhere(small_dirs, tmp_path, capsys):
     user = Searcher(small_dirs["mnist"], tmp_path)
     process = user.start("cut", "--cluster", "local")

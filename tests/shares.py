@@ -1,0 +1,111 @@
+"""Which of the long tests run: each run takes another share of them, so that in time all have run.
+
+A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
+out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
+says; without git, the day does. SHARE=3/31 takes the third of 31, and WAYS=all takes all of them.
+"""
+
+import datetime
+import os
+import re
+import subprocess
+import zlib
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+import pytest
+
+SHARES = 31  # a prime, so that who runs the tests at every second commit comes round, too
+
+
+class Share(NamedTuple):
+    """One share of several; the first is number 1."""
+
+    number: int
+    of: int
+
+    def __str__(self):
+        return f"{self.number}/{self.of}"
+
+
+def dealt(values: Iterable, always: Collection) -> list:
+    """Return values for `parametrize`, of which all are long but those that always run."""
+    values = list(values)
+    assert all(value in values for value in always)
+    return [v if v in always else pytest.param(v, marks=pytest.mark.long) for v in values]
+
+
+def share_of(name: str, shares: int) -> Share:
+    """Return the share that a test falls into: the same in every process, on every machine."""
+    return Share(zlib.crc32(name.encode()) % shares + 1, shares)
+
+
+def turn(folder: os.PathLike) -> tuple[Share, str]:
+    """Return whose turn it is, and what says so.
+
+    The count is that of the main line, to which a merge adds one. A shallow clone has none.
+    """
+    count, source = datetime.date.today().toordinal(), "the day"
+    if _git(folder, "rev-parse", "--is-shallow-repository") == "false":
+        commits = _git(folder, "rev-list", "--count", "--first-parent", "HEAD")
+        if commits:
+            count, source = int(commits), "the number of commits"
+    return Share(count % SHARES + 1, SHARES), source
+
+
+def _git(folder, *words) -> str:
+    try:
+        done = subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def wanted() -> Share | None:
+    """Return the share that the environment names, or None for all."""
+    ways, share = os.environ.get("WAYS", ""), os.environ.get("SHARE", "")
+    if ways not in ("", "all"):
+        raise pytest.UsageError(f"WAYS: expected all or nothing, got {ways!r}")
+    if ways:
+        return None
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", share)
+    if not found or int(found[1]) > int(found[2]):
+        raise pytest.UsageError(f"SHARE: expected a share such as 3/{SHARES}, got {share!r}")
+    return Share(*map(int, found.groups()))
+
+
+HEADER = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+    """Decide whose turn it is, for all processes of this run."""
+    config.addinivalue_line("markers", "long: takes seconds; each run takes another share of these")
+    said = ""
+    if not os.environ.get("SHARE"):
+        share, source = turn(config.rootpath)
+        os.environ["SHARE"], said = str(share), f", which {source} chose"
+    share = wanted()
+    config.stash[HEADER] = (
+        f"long tests: share {share}{said}; again: SHARE={share} make test; all: WAYS=all make test"
+        if share
+        else "long tests: all"
+    )
+
+
+def pytest_report_header(config):
+    """Say how to repeat this run."""
+    return config.stash[HEADER]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the long tests of other shares, but for what is named on the command line."""
+    share = wanted()
+    if share is None or any("::" in argument for argument in config.args):
+        return
+
+    def runs(item):
+        return not item.get_closest_marker("long") or share_of(item.nodeid, share.of) == share
+
+    left = [item for item in items if not runs(item)]
+    items[:] = [item for item in items if runs(item)]
+    config.hook.pytest_deselected(items=left)
