@@ -12,6 +12,7 @@ from shared_keras.commands.retraining import kept, training_job, unfinished
 from shared_keras.commands.retraining.choices import choose
 from shared_keras.commands.retraining.group import Group
 from shared_keras.commands.retraining.kept import Paused
+from shared_keras.commands.retraining.request import RetrainRequest
 from shared_keras.commands.retraining.training_job import Failed, Job, Shared
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed, of_file, sentence
@@ -28,23 +29,23 @@ from shared_keras.training import current_epoch
 PAUSE = 60  # seconds
 
 
-def run(task: Task, args, pool: Pool | None) -> None:
-    """Train all that the flags ask for; print and write the results.
+def run(task: Task, asked: RetrainRequest, pool: Pool | None) -> None:
+    """Train all that was asked for; print and write the results.
 
     Args:
         task: The task.
-        args: What `flags.retrain` parsed.
+        asked: What the retraining was asked.
         pool: The workers, or None to do a single run in this process.
 
     Raises:
         BadInput: if the flags do not fit each other or the results.
         RunFailed: if a run failed; the others are kept.
     """
-    task = own_data.task_of(task, args.data_dir)
-    choices = choose(task, args)
-    images = datasets.load(task, args.data_dir, say)
+    task = own_data.task_of(task, asked.data_dir)
+    choices = choose(task, asked)
+    images = datasets.load(task, asked.data_dir, say)
     digest = datasets.digest(*images)
-    keras.config.set_dtype_policy(args.precision)
+    keras.config.set_dtype_policy(asked.precision)
     protocols = {
         name: run_report.protocol(name, splits.split(task, *images, name))
         for name in {choice.split for choice in choices}
@@ -53,14 +54,9 @@ def run(task: Task, args, pool: Pool | None) -> None:
         Group(
             task=task,
             choice=choice,
-            system=task.system(choice.system),
-            seeds=range(args.seed, args.seed + args.runs),
-            torch=args.torch,
-            batch_size=args.batch_size,
-            precision=args.precision,
+            asked=asked,
             digest=digest,
             protocol=protocols[choice.split],
-            runs=args.results_dir / task.name / "runs",
         )
         for choice in choices
     ]
