@@ -12,31 +12,22 @@ from shared_keras.results.settings import ALL
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """What a retraining was asked; `choices` finds out what a search or a recipe adds to that.
+    """What a retraining was asked: each field is what the flag of its name says.
 
     Attributes:
-        recipe: A recipe, or all; None for a trial of a search.
-        trial: The trial; None for the winner.
-        search: The name of its search; None for the newest.
-        epochs: How many at most, if not as the search or the recipe has it; the next three alike.
-        patience: Epochs without improvement before it stops.
-        batch_size: Images per step.
-        split: The protocol that validation images follow.
+        recipe: None for a trial of a search: `trial` or, if that is None, the winner.
         seeds: A seed for each run.
-        torch: Whether to train the PyTorch twin.
-        precision: Keras dtype policy.
-        data_dir: Folder of the user's own images, or None.
-        results_dir: Folder of the user's results.
+        epochs: If it is None, as with the next three, the search or the recipe has its own.
     """
 
     recipe: str | None
     trial: str | None
     search: str | None
+    seeds: range
     epochs: int | None
     patience: int | None
     batch_size: int | None
     split: str | None
-    seeds: range
     torch: bool
     precision: str
     data_dir: str | None

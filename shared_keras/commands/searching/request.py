@@ -15,24 +15,11 @@ OF_BUDGET = ("max_epochs", "factor", "iterations")
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """What a search was asked.
+    """What a search was asked: each field is what the flag of its name says.
 
     Attributes:
-        space: The search space.
-        budget: What it may spend.
-        min_epochs: Epochs of the shortest training.
-        batch_size: Images per step, or None; see `choices.batch_size`.
-        objective: The metric to improve.
-        split: The protocol that validation images follow.
-        seed: Seed of everything random.
-        try_first: The recipe or the search whose settings are tried first, if any.
-        name: Name of the search.
-        max_trials: How many trials to train at most, or None.
-        timeout: Seconds after which no trial begins, or None.
-        confirm: How many of the best trials to retrain with other seeds, or None.
-        tensorboard: Whether to write logs for TensorBoard.
-        data_dir: Folder of the user's own images, or None.
-        results_dir: Folder of the user's results.
+        budget: What `--max-epochs`, `--factor`, `--iterations` and `--quick` come to.
+        batch_size: None if it was not given; see `choices.batch_size`.
     """
 
     space: str
