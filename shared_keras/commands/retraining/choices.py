@@ -9,7 +9,7 @@ from pathlib import Path
 from shared_keras import files
 from shared_keras.commands.retraining.request import RetrainRequest
 from shared_keras.errors import BadInput
-from shared_keras.hyperband.table import epochs_of
+from shared_keras.hyperband import table
 from shared_keras.reporting.console import say
 from shared_keras.reporting.run_report import SearchScore
 from shared_keras.results import searches
@@ -100,7 +100,7 @@ def _of_search(task: Task, asked: RetrainRequest) -> Choice:
     if score is not None and "objective" in best:
         confirmed = best.get("confirmed") if trial == best["trial"] else None
         seconds = _seconds_per_epoch(folder / f"trial_{trial}" / "history.csv")
-        epochs = epochs_of(values)
+        epochs = table.last_epoch(values)
         searched = SearchScore(trial, best["objective"], score, epochs, confirmed, seconds)
     replay = Replay(best["space"], values)
     system = task.system(replay)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shared_keras import devices, files
 from shared_keras.commands.retraining.choices import Choice
 from shared_keras.commands.retraining.request import RetrainRequest
-from shared_keras.commands.retraining.training_job import Job, epochs_allowed
+from shared_keras.commands.retraining.training_job import RunJob, epochs_allowed
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
@@ -153,10 +153,10 @@ class Group:
         folder = folder or self.folder
         return folder if len(self.seeds) == 1 else folder / f"seed-{seed}"
 
-    def job(self, seed: int, pause_after: float | None = None) -> Job:
-        """Return a run as a job. See `Job` for `pause_after`."""
+    def job(self, seed: int, pause_after: float | None = None) -> RunJob:
+        """Return a run as a job. See `RunJob` for `pause_after`."""
         folder = self.place(seed).absolute()
-        return Job(self.settings(seed), self.choice.system, folder, pause_after)
+        return RunJob(self.settings(seed), self.choice.system, folder, pause_after)
 
     def settings(self, seed: int) -> RunSettings:
         """Return what decides a run."""
