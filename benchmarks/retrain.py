@@ -120,9 +120,10 @@ def retrain(way: str, task_name: str, words: list[str]) -> int:
     task = dataclasses.replace(task, recipes=recipes)
     if way == WAYS[1]:
         return cli.main(task, "retrain", words)
-    from shared_keras.commands.retraining import session
+    from shared_keras.commands.retraining import request, session
 
-    session.run(task, flags.parser(task, "retrain").parse_args(words), Here())
+    asked = request.of(flags.parser(task, "retrain").parse_args(words))
+    session.run(task, asked, Here())
     return 0
 
 

@@ -205,10 +205,10 @@ class SimulatedWorker:
 
     def submit(self, function, *args) -> Future:
         """Return a future that `Simulation.go_on` fills, if this is to train a trial."""
-        from shared_keras.hyperband.trials.job import Job
+        from shared_keras.hyperband.trials.job import TrialJob
 
         future = Future()
-        if jobs := [each for each in args if isinstance(each, Job)]:
+        if jobs := [each for each in args if isinstance(each, TrialJob)]:
             self._simulation.train(*jobs, future)
         else:
             future.set_result(None)  # what all trials share has arrived

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from shared_keras import words
 from shared_keras.errors import BadInput
 
 BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}  # as people write them
@@ -77,7 +78,7 @@ def backend() -> str:
 def describe() -> str:
     """Name the device that training runs on."""
     found, cores = gpus(), core_count()
-    return found[0] if found else f"CPU, {cores} core{'s' * (cores > 1)}"
+    return found[0] if found else f"CPU, {words.count(cores, 'core')}"
 
 
 def processor_kind() -> str | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared_keras import devices
-from shared_keras.command_line.parser import Parser, share, whole, whole_or_auto
+from shared_keras.command_line.parser import Parser, share, whole_or_auto
 from shared_keras.task import SPLITS
 
 
@@ -63,12 +63,8 @@ def workers(parser: Parser, note: str = "") -> None:
         metavar="N",
         help="GPUs of each worker of the cluster, such as 0.5; by default 1 if it has any",
     )
-    add(
-        "--cluster-timeout",
-        type=whole(1),
-        metavar="SECONDS",
-        help="how long to wait while the cluster has no worker, by default 600",
-    )
+    patience = "how long to wait while the cluster has no worker, by default 600"
+    parser.add_number("--cluster-timeout", patience, metavar="SECONDS")
 
 
 def device(parser: Parser) -> None:

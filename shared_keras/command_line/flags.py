@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared_keras.command_line import common_flags
-from shared_keras.command_line.parser import Parser, name, whole
+from shared_keras.command_line.parser import Parser, name
 from shared_keras.results.settings import (
     ALL,
     BATCH_SIZE,
@@ -26,39 +26,22 @@ def parser(task: Task, command: str) -> Parser:
 def search(task: Task) -> Parser:
     """Return the parser of `search`."""
     parser = Parser(task, "search", f"Search hyperparameters for {task.title}.")
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.add_number
+
+    def of_spaces(name):
+        return ", ".join(f"{getattr(b, name)} ({space})" for space, b in task.spaces.items())
+
     add("--space", choices=task.spaces, default=task.default_space, help="search space")
-    factors = ", ".join(f"{b.factor} ({name})" for name, b in task.spaces.items())
-    budgets = ", ".join(f"{b.max_epochs} ({name})" for name, b in task.spaces.items())
-    iterations = ", ".join(f"{b.iterations} ({name})" for name, b in task.spaces.items())
-    add(
-        "--max-epochs",
-        type=whole(1),
-        metavar="N",
-        help=f"epochs of the longest training; by default as published: {budgets}",
-    )
-    add(
-        "--factor",
-        type=whole(2),
-        metavar="N",
-        help=f"one trial in N is promoted; by default as published: {factors}",
-    )
+    longest = f"epochs of the longest training; by default as published: {of_spaces('max_epochs')}"
+    number("--max-epochs", longest)
+    share = f"one trial in N is promoted; by default as published: {of_spaces('factor')}"
+    number("--factor", share, least=2)
     add("--quick", action="store_true", help="a budget of about half a minute")
-    add(
-        "--iterations",
-        type=whole(1),
-        metavar="N",
-        help=f"Hyperband runs, by default {iterations}; a larger N extends a finished search",
-    )
-    add(
-        "--min-epochs",
-        type=whole(1),
-        metavar="N",
-        default=1,
-        help="epochs of the shortest training",
-    )
+    runs = f"Hyperband runs, by default {of_spaces('iterations')}"
+    number("--iterations", f"{runs}; a larger N extends a finished search")
+    number("--min-epochs", "epochs of the shortest training", default=1)
     batch = f"images per step, by default {BATCH_SIZE}; the space batchnorm searches it itself"
-    add("--batch-size", type=whole(1), metavar="N", help=batch)
+    number("--batch-size", batch)
     add("--objective", choices=OBJECTIVES, default="val_accuracy", help="metric to improve")
     add(
         "--try-first",
@@ -67,26 +50,14 @@ def search(task: Task) -> Parser:
         help="start with known settings: those of a recipe of the same space, or 'best', "
         "the winner of your newest other search of this space",
     )
-    add(
-        "--timeout",
-        type=whole(1),
-        metavar="SECONDS",
-        help="start no more trials after this time; the same command with a longer one resumes",
-    )
-    add(
-        "--max-trials",
-        type=whole(1),
-        metavar="N",
-        help="train only the first N trials; the same command with a larger N resumes",
-    )
-    add(
-        "--confirm",
-        type=whole(1),
-        metavar="K",
-        help=f"retrain the best K with {SEEDS} other seeds; the best mean wins",
-    )
+    late = "start no more trials after this time; the same command with a longer one resumes"
+    number("--timeout", late, metavar="SECONDS")
+    few = "train only the first N trials; the same command with a larger N resumes"
+    number("--max-trials", few)
+    again = f"retrain the best K with {SEEDS} other seeds; the best mean wins"
+    number("--confirm", again, metavar="K")
     add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
-    add("--seed", type=whole(0), metavar="N", default=0, help="seed of everything random")
+    number("--seed", "seed of everything random", least=0, default=0)
     add("--name", type=name, help="name of the search; by default made from the other flags")
     common_flags.split(parser, "holdout")
     common_flags.data(parser)
@@ -98,9 +69,8 @@ def search(task: Task) -> Parser:
 
 def retrain(task: Task) -> Parser:
     """Return the parser of `retrain`."""
-    parser = Parser(
-        task, "retrain", f"Retrain a search's winner or a published recipe for {task.title}."
-    )
+    title = f"Retrain a search's winner or a published recipe for {task.title}."
+    parser = Parser(task, "retrain", title)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--best", action="store_true", help="the winner of a search")
     which.add_argument("--trial", metavar="ID", help="a trial of a search, such as 0012")
@@ -110,7 +80,7 @@ def retrain(task: Task) -> Parser:
         metavar="NAME",
         help=f"a published setting, or all: {', '.join(task.recipes)}",
     )
-    add = parser.add_argument
+    add, number = parser.add_argument, parser.add_number
     add("--torch", action="store_true", help="train the PyTorch twin instead of the Keras model")
     add(
         "--search",
@@ -119,27 +89,15 @@ def retrain(task: Task) -> Parser:
         help="for --best and --trial: which search; by default your newest that has a winner, "
         "or else the committed one, named 'reference'",
     )
-    add(
-        "--epochs",
-        type=whole(1),
-        metavar="N",
-        help=f"maximum number of epochs; by default {EPOCHS}, or the recipe's",
-    )
-    add(
+    number("--epochs", f"maximum number of epochs; by default {EPOCHS}, or the recipe's")
+    number(
         "--patience",
-        type=whole(1),
-        metavar="N",
-        help="epochs without a better val_accuracy before training stops; "
+        "epochs without a better val_accuracy before training stops; "
         f"by default {PATIENCE}, or the recipe's, which may have none",
     )
-    add("--runs", type=whole(1), metavar="N", default=1, help="train once with each of N seeds")
-    add("--seed", type=whole(0), metavar="N", default=0, help="the first seed")
-    add(
-        "--batch-size",
-        type=whole(1),
-        metavar="N",
-        help="images per step; by default the search's or the recipe's",
-    )
+    number("--runs", "train once with each of N seeds", default=1)
+    number("--seed", "the first seed", least=0, default=0)
+    number("--batch-size", "images per step; by default the search's or the recipe's")
     add("--precision", choices=PRECISIONS, default="float32", help="Keras dtype policy")
     common_flags.split(parser, None, "; by default as the search or the recipe did")
     common_flags.data(parser)
@@ -178,9 +136,9 @@ def predict(task: Task) -> Parser:
         type=Path,
         help="images of any size, or folders of such: PNG, JPEG, BMP, GIF, WebP, TIFF",
     )
-    add("--random", type=whole(1), metavar="N", help="classify N random test images instead")
+    parser.add_number("--random", "classify N random test images instead")
     add("--run", metavar="RUN", help="like RUN of evaluate")
-    add("--seed", type=whole(0), metavar="N", default=0, help="seed of the choice of N")
+    parser.add_number("--seed", "seed of the choice of N", least=0, default=0)
     common_flags.data(parser)
     common_flags.results(parser)
     common_flags.device(parser)

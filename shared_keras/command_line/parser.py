@@ -29,6 +29,17 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    def add_number(
+        self,
+        flag: str,
+        help: str,
+        least: int = 1,
+        default: int | None = None,
+        metavar: str = "N",
+    ) -> None:
+        """Add a flag for a whole number of at least `least`."""
+        self.add_argument(flag, type=whole(least), metavar=metavar, default=default, help=help)
+
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 

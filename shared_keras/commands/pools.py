@@ -1,5 +1,6 @@
 """The workers that a command uses: those of this machine, or of a cluster."""
 
+import argparse
 import contextlib
 import os
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from shared_keras.processes.protocol import Pool
 
 
 @contextlib.contextmanager
-def of(args) -> Iterator[Pool]:
-    """Yield the workers that `flags` asks for; those of a cluster end with the command.
+def asked_for(args: argparse.Namespace) -> Iterator[Pool]:
+    """Yield the workers that `common_flags.workers` read; those of a cluster end with the command.
 
     Raises:
         BadInput: if the flags do not fit together, or Ray is not installed.

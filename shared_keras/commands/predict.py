@@ -1,5 +1,6 @@
 """Classify image files, or test images."""
 
+import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ class Item:
     truth: str = ""
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Print the three likeliest classes of each image, write all, and draw what the model saw.
 
     Raises:
@@ -75,7 +76,10 @@ def run(task: Task, args) -> None:
     settings = saved_models.settings(path)
     run_report.other_images("the model was trained on", settings, task.title, digest)
     known = settings.get("data") in (None, digest)  # these are the model's training images
-    items = _files(task, paths, train, known) if paths else _random(task, args, test)
+    if paths:
+        items = _files(task, paths, train, known)
+    else:
+        items = _random(task, test, args.random, args.seed)
     if items:
         rows = _probabilities(suited.model, items, len(trained.classes))
         answers = [_likeliest(trained.classes, row) for row in rows]
@@ -153,13 +157,13 @@ def _unlike(training, images: dict) -> set:
     return {key for key, is_far in zip(images, far) if is_far}
 
 
-def _random(task, args, test) -> list[Item]:
-    if args.random > len(test):
+def _random(task: Task, test: datasets.Images, count: int, seed: int) -> list[Item]:
+    if count > len(test):
         raise BadInput(
             f"argument --random: expected at most {len(test)}, the number of test "
-            f"images, got {args.random}"
+            f"images, got {count}"
         )
-    chosen = np.random.default_rng(args.seed).choice(len(test), args.random, replace=False)
+    chosen = np.random.default_rng(seed).choice(len(test), count, replace=False)
     names = [task.classes[label] for label in test.y[chosen]]
     return [
         Item(f"test image {i}", f"test image {i}", test.x[i], f"true: {truth}", truth=truth)

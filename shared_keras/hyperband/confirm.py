@@ -116,9 +116,9 @@ def _file(folder: Path, trial, number: int) -> Path:
     return folder / f"trial_{trial.trial_id}" / f"seed-{number}" / "score.json"
 
 
-def _job(tuner, trial, number: int, folder: Path) -> job.Job:
+def _job(tuner, trial, number: int, folder: Path) -> job.TrialJob:
     folder.mkdir(parents=True, exist_ok=True)
-    return job.Job(
+    return job.TrialJob(
         hyperparameters=trial.hyperparameters.get_config(),
         folder=folder,
         parent=None,

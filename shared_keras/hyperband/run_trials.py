@@ -208,10 +208,10 @@ def _begin(course: SearchCourse, new: Slot | Trial, worker: Worker, tuner_id: st
     return trial
 
 
-def make_job(course: SearchCourse, trial: Trial) -> job.Job:
+def make_job(course: SearchCourse, trial: Trial) -> job.TrialJob:
     """Return the job that trains a trial."""
     place = table.bookkeeping(trial)
-    return job.Job(
+    return job.TrialJob(
         hyperparameters=trial.hyperparameters.get_config(),
         folder=course.folder(trial.trial_id),
         parent=course.folder(place.parent) if place.parent else None,

@@ -54,7 +54,7 @@ def parent(values: Mapping) -> str | None:
     return values.get(f"{PREFIX}trial_id")
 
 
-def epochs_of(values: Mapping) -> int | None:
+def last_epoch(values: Mapping) -> int | None:
     """Return the epoch at which a trial with these hyperparameters stops, if they say so."""
     return values.get(f"{PREFIX}epochs")
 

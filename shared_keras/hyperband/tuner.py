@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import keras
 import keras_tuner
 import pandas as pd
 from keras_tuner.engine import tuner as stock
+from keras_tuner.engine.trial import Trial
 
 from shared_keras import devices, files, training
 from shared_keras.errors import BadInput, whole
@@ -29,16 +31,16 @@ from shared_keras.hyperband import (
     winner_files,
     workers_or_here,
 )
-from shared_keras.hyperband.base_tuner import BaseTuner
+from shared_keras.hyperband.decisions import exploring
 from shared_keras.hyperband.resuming import fingerprint
-from shared_keras.hyperband.trials import compiling, folds, job
+from shared_keras.hyperband.trials import compiling, folds, job, saved
 from shared_keras.processes import lock, seldom
 from shared_keras.processes.protocol import NoWorkers, Pool, Worker
 from shared_keras.reporting.progress import Progress
 from shared_keras.results.trials import SearchState
 
 
-class Hyperband(BaseTuner):
+class Hyperband(keras_tuner.Hyperband):
     """The tuner; the module's docstring describes it.
 
     The arguments up to `executions_per_trial` are those of `keras_tuner.Hyperband` and of its
@@ -184,7 +186,7 @@ class Hyperband(BaseTuner):
         if overwrite:  # now that all arguments are known to be right
             arguments.delete(Path(self.project_dir))
         self._made = True
-        if self.begun():
+        if Path(oracle._get_oracle_fname()).exists():  # whichever tuner's
             self.reload()
         self.oracle.verbose = 0
 
@@ -246,13 +248,67 @@ class Hyperband(BaseTuner):
         """
         shared = dataclasses.replace(
             self.shared(fit_args, fit_kwargs),
-            hooks=overrides.callbacks(self, trial),
+            tuner_callbacks=overrides.callbacks(self, trial),
             warm=self._warm,
             quiet=False,
             scope=lambda: stock.maybe_distribute(self.distribution_strategy),
         )
         begun = run_trials.make_job(self.course, trial)
         return job.train(shared, begun, trial.hyperparameters, self.here)
+
+    def on_trial_end(self, trial: Trial) -> None:
+        """Report a trial that has ended to the oracle, and save the state."""
+        self.oracle.end_trial(trial)
+        self.save()
+
+    def save(self) -> None:
+        """Write the state atomically."""
+        self.oracle.save()
+        files.write_json(Path(self._get_tuner_fname()), self.get_state())
+
+    def reload(self) -> None:
+        """Load the state of an earlier search with the same settings."""
+        self.oracle.reload()
+        for trial_id in self.oracle.trials:
+            if seconds := files.seconds(self.folder(trial_id) / job.HISTORY):
+                self.course.seconds[trial_id] = seconds
+
+    def load_model(self, trial: Trial) -> keras.Model:
+        """Return the model of a trial with the weights of its best epoch.
+
+        Raises:
+            BadInput: if the weights were deleted, since the trial was not among the best.
+        """
+        folder = self.folder(trial.trial_id)
+        if not (folder / saved.CHECKPOINT).exists():
+            raise BadInput(
+                f"trial {trial.trial_id}: its weights are not in {folder}; expected one of the "
+                f"best {self.course.keep_checkpoints}, whose weights are kept; keep_checkpoints "
+                "sets how many"
+            )
+        model = self._try_build(trial.hyperparameters)
+        with stock.maybe_distribute(self.distribution_strategy):
+            saved.read_best(folder, model)
+        return model
+
+    def _build_hypermodel(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Return a new model, with the best weights of its parent, if any, as the stock class does.
+
+        Only a `run_trial` of a subclass trains it.
+        """
+        parent = table.parent(hp.values)
+        with stock.maybe_distribute(self.distribution_strategy):
+            model = job.build(self.shared((), {}), hp)
+            if parent is not None and (self.folder(parent) / saved.CHECKPOINT).exists():
+                saved.read_best(self.folder(parent), model)
+        return model
+
+    def _activate_all_conditions(self) -> None:
+        self._first_model = exploring.explore_models(self.hypermodel, self.oracle)
+
+    def _get_tuner_fname(self) -> str:
+        # While the stock constructor runs, one that is not there: it prints that it reads it.
+        return super()._get_tuner_fname() + ("" if self._made else ".none")
 
     def shared(self, fit_args: Sequence, fit_kwargs: Mapping[str, Any]) -> job.Search:
         """Return what all trials of a search have in common."""
@@ -300,6 +356,18 @@ class Hyperband(BaseTuner):
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""
         return view.state(self.oracle, self.course, self.finished())
+
+    def ranked(self) -> list[Trial]:
+        """Return the completed trials: longest trained first, then by score."""
+        return self.oracle.get_best_trials(len(self.oracle.trials))
+
+    def winner(self) -> Trial | None:
+        """Return the best of the trials that were trained longest, or None."""
+        return next(iter(self.ranked()), None)
+
+    def folder(self, trial_id: str) -> Path:
+        """Return the folder of a trial."""
+        return Path(self.get_trial_dir(trial_id))
 
     def axes(self) -> dict[str, bool]:
         """Return the columns of the search space, each with whether its axis is logarithmic."""

@@ -85,7 +85,8 @@ def run_all(
     jobs: Iterable[Hashable],
     end: Callable[[Any, Any], None],
     left: Callable[[], bool],
-    **told: Callable,
+    report: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda note: None,
 ) -> None:
     """Run independent jobs, and begin them in their order. See `run`.
 
@@ -96,7 +97,8 @@ def run_all(
         jobs: The jobs; each is asked for when there is an idle worker for it.
         end: Called with the job, and what `work` returned or a `Died`.
         left: Asked when no job runs: whether some are left.
-        told: `report` and `say`.
+        report: See `run`.
+        say: See `run`.
     """
     waiting = iter(jobs)
 
@@ -104,7 +106,7 @@ def run_all(
         job = next(waiting, None)
         return None if job is None else (idle[0], job)
 
-    run(pool, shared, work, choose, lambda worker, job, result: end(job, result), left, **told)
+    run(pool, shared, work, choose, lambda worker, job, result: end(job, result), left, report, say)
 
 
 class _Run:

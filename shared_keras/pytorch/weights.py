@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-class _Slot(NamedTuple):
+class _Holder(NamedTuple):
     """A Keras layer with weights: its kind, and the shape of feature maps flattened before it."""
 
     layer: keras.layers.Layer
@@ -40,12 +40,12 @@ def load(model: keras.Model, state: Mapping[str, "torch.Tensor"]) -> None:
     Raises:
         BadInput: naming the first key that does not fit; the model is unchanged.
     """
-    slots = _slots(model)
+    holders = _holders(model)
     values = []
-    for slot, (name, tensors) in _matched(slots, _modules(state)):
-        values.append([_to_keras(slot, name, part, tensors) for part in _parts(slot)])
-    for slot, arrays in zip(slots, values):
-        slot.layer.set_weights(arrays)
+    for holder, (name, tensors) in _matched(holders, _modules(state)):
+        values.append([_to_keras(holder, name, part, tensors) for part in _parts(holder)])
+    for holder, arrays in zip(holders, values):
+        holder.layer.set_weights(arrays)
 
 
 def state_dict(
@@ -63,23 +63,23 @@ def state_dict(
     """
     import torch
 
-    slots = _slots(model)
+    holders = _holders(model)
     if like is None:
         names, counts = [], {}
-        for slot in slots:
-            counts[slot.kind] = counts.get(slot.kind, 0) + 1
-            names.append(f"{slot.kind}_{counts[slot.kind]}")
+        for holder in holders:
+            counts[holder.kind] = counts.get(holder.kind, 0) + 1
+            names.append(f"{holder.kind}_{counts[holder.kind]}")
     else:
-        matched = _matched(slots, _modules(like))
-        for slot, (name, tensors) in matched:
-            for part in _parts(slot):
-                _to_keras(slot, name, part, tensors)
+        matched = _matched(holders, _modules(like))
+        for holder, (name, tensors) in matched:
+            for part in _parts(holder):
+                _to_keras(holder, name, part, tensors)
         names = [name for _, (name, _) in matched]
     state = {}
-    for slot, name in zip(slots, names):
-        for part, array in zip(_parts(slot), slot.layer.get_weights()):
-            state[f"{name}.{part}"] = torch.from_numpy(_to_torch(slot, part, array).copy())
-        if slot.kind == "norm":
+    for holder, name in zip(holders, names):
+        for part, array in zip(_parts(holder), holder.layer.get_weights()):
+            state[f"{name}.{part}"] = torch.from_numpy(_to_torch(holder, part, array).copy())
+        if holder.kind == "norm":
             state[f"{name}.num_batches_tracked"] = torch.tensor(0)
     return state if like is None else {key: state[key] for key in like}
 
@@ -154,22 +154,22 @@ def read(path: Path) -> dict[str, "torch.Tensor"]:
     return dict(state)
 
 
-def _slots(model) -> list[_Slot]:
+def _holders(model) -> list[_Holder]:
     kinds = {
         keras.layers.Dense: "dense",
         keras.layers.Conv2D: "conv",
         keras.layers.BatchNormalization: "norm",
     }
-    slots, maps = [], None
+    holders, maps = [], None
     for layer in model.layers:
         if isinstance(layer, keras.layers.Flatten):
             shape = layer.input.shape[1:]
             maps = tuple(shape) if len(shape) == 3 else None
         kind = next((name for cls, name in kinds.items() if isinstance(layer, cls)), None)
         if kind is not None:
-            slots.append(_Slot(layer, kind, maps if kind == "dense" else None))
+            holders.append(_Holder(layer, kind, maps if kind == "dense" else None))
             maps = None
-    return slots
+    return holders
 
 
 def _modules(state) -> dict[str, dict]:
@@ -202,68 +202,68 @@ def _by_kind(modules) -> dict[str, list[tuple[str, Mapping]]]:
     return kinds
 
 
-def _matched(slots, modules) -> list[tuple[_Slot, tuple[str, Mapping]]]:
+def _matched(holders, modules) -> list[tuple[_Holder, tuple[str, Mapping]]]:
     """Pair each layer with the next module of its kind."""
     queues = {"dense": [], "conv": [], "norm": []}
     for name, tensors in modules.items():
         kind = _kind(name, tensors)
         queues[kind].append((name, tensors))
-        wanted = sum(slot.kind == kind for slot in slots)
+        wanted = sum(holder.kind == kind for holder in holders)
         if len(queues[kind]) > wanted:
             raise BadInput(
                 f"state dict: '{name}.{next(iter(tensors))}' has no place in the model, which "
                 f"has {wanted} {kind} layers"
             )
     pairs = []
-    for slot in slots:
-        if not queues[slot.kind]:
+    for holder in holders:
+        if not queues[holder.kind]:
             raise BadInput(
-                f"state dict: nothing in it fits '{slot.layer.name}', a {slot.kind} layer of the "
-                f"model; it has {', '.join(f'{name}.weight' for name in modules) or 'no keys'}"
+                f"state dict: nothing in it fits '{holder.layer.name}', a {holder.kind} layer of "
+                f"the model; it has {', '.join(f'{name}.weight' for name in modules) or 'no keys'}"
             )
-        pairs.append((slot, queues[slot.kind].pop(0)))
+        pairs.append((holder, queues[holder.kind].pop(0)))
     return pairs
 
 
-def _parts(slot) -> tuple[str, ...]:
-    if slot.kind == "norm":
+def _parts(holder) -> tuple[str, ...]:
+    if holder.kind == "norm":
         return NORM
-    return ("weight", "bias") if slot.layer.use_bias else ("weight",)
+    return ("weight", "bias") if holder.layer.use_bias else ("weight",)
 
 
-def _to_keras(slot, name, part, tensors) -> np.ndarray:
+def _to_keras(holder, name, part, tensors) -> np.ndarray:
     """Return one tensor in the layout of the Keras layer, or reject it by name."""
     key = f"{name}.{part}"
     if part not in tensors:
         raise BadInput(f"state dict: '{key}' is missing, but the model needs it")
-    spare = set(tensors) - set(_parts(slot))
+    spare = set(tensors) - set(_parts(holder))
     if spare:
         raise BadInput(f"state dict: '{name}.{sorted(spare)[0]}' has no place in the model")
-    place = slot.layer.get_weights()[_parts(slot).index(part)]
+    place = holder.layer.get_weights()[_parts(holder).index(part)]
     array = (
         tensors[part].detach().cpu().numpy().copy()
     )  # without a copy JAX might share PyTorch's memory
-    expected = _to_torch(slot, part, place).shape
+    expected = _to_torch(holder, part, place).shape
     if array.shape != expected:
         raise BadInput(f"state dict: '{key}' has the shape {array.shape}, expected {expected}")
-    if part == "weight" and slot.kind == "conv":
+    if part == "weight" and holder.kind == "conv":
         return array.transpose(2, 3, 1, 0)
-    if part == "weight" and slot.kind == "dense":
-        if slot.maps:
-            height, width, channels = slot.maps
+    if part == "weight" and holder.kind == "dense":
+        if holder.maps:
+            height, width, channels = holder.maps
             array = array.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
             array = array.reshape(len(array), -1)
         return array.T
     return array
 
 
-def _to_torch(slot, part, array) -> np.ndarray:
+def _to_torch(holder, part, array) -> np.ndarray:
     """Return one array of the Keras layer in PyTorch's layout."""
-    if part == "weight" and slot.kind == "conv":
+    if part == "weight" and holder.kind == "conv":
         return array.transpose(3, 2, 0, 1)
-    if part == "weight" and slot.kind == "dense":
+    if part == "weight" and holder.kind == "dense":
         array = array.T
-        if slot.maps:
-            array = array.reshape(-1, *slot.maps).transpose(0, 3, 1, 2)
+        if holder.maps:
+            array = array.reshape(-1, *holder.maps).transpose(0, 3, 1, 2)
             array = array.reshape(len(array), -1)
     return array

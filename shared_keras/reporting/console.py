@@ -3,8 +3,10 @@
 import textwrap
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
 
 AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # a class may be called "[x]"
 
@@ -27,13 +29,28 @@ def fold(line: str, screen: Console) -> str:
     return textwrap.fill(line, screen.width, break_long_words=False, break_on_hyphens=False)
 
 
-def bar(name: str, done: int, total: int) -> Progress:
-    """Return a bar that shows how many of a total are done."""
-    shown = Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
-    )
-    shown.add_task(name, completed=done, total=total)
-    return shown
+class BelowTheLines:
+    """A bar and a table below what is printed, on a terminal only. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self.console = console()
+        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self):
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.live.stop()
+
+    def bar(self, name: str, done: int, total: int, table: Table) -> Group:
+        """Return a bar that shows how many of a total are done, above a table."""
+        shown = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
+        )
+        shown.add_task(name, completed=done, total=total)
+        return Group(shown, table)
 
 
 def wrote(folder: Path) -> None:

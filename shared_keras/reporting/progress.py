@@ -6,19 +6,18 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Group
-from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from shared_keras import devices
-from shared_keras.reporting.console import bar, console, fold
+from shared_keras import devices, words
+from shared_keras.reporting.console import BelowTheLines, fold
 from shared_keras.results.trials import SearchState, TrialRow
 
 LAYER = re.compile(r"_\d+$")
 
 
-class Progress:
+class Progress(BelowTheLines):
     """The display of a running search. Use it as a context manager around `tuner.search`.
 
     Args:
@@ -27,19 +26,9 @@ class Progress:
     """
 
     def __init__(self, title: str, workers: Callable[[], int]):
-        self.console = console()
+        super().__init__()
         self.title, self.workers = title, workers
-        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
         self.shown: set[str] = set()  # ended trials, shown or of an earlier run
-
-    def __enter__(self):
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, *exception):
-        if self.console.is_terminal:
-            self.live.stop()
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -81,7 +70,6 @@ class Progress:
         return "?" if seconds is None else duration(seconds)
 
     def _view(self, state: SearchState) -> Group:
-        counted = bar(f"{self.title}, trials", len(state.ended), state.total)
         table = Table.grid(padding=(0, 2))
         for row in state.rows:
             if row.trial in state.running:
@@ -91,7 +79,7 @@ class Progress:
                 table.add_row("", Settings(row.hyperparameters))
         table.add_row("best", _best(state))
         table.add_row("time left", self._time_left(state))
-        return Group(counted, table)
+        return self.bar(f"{self.title}, trials", len(state.ended), state.total, table)
 
     def _line(self, state: SearchState, row: TrialRow, number: int) -> str:
         scored = row.score is not None
@@ -199,6 +187,6 @@ def _best(state: SearchState) -> str:
     of_all = max(state.ranked, key=lambda row: sign * row.score)
     rows = [state.best] if of_all.score == state.best.score else [state.best, of_all]
     return ", ".join(
-        f"after {row.epochs} epoch{'s' * (row.epochs > 1)} {row.score:.4f} (trial {row.trial})"
+        f"after {words.count(row.epochs, 'epoch')} {row.score:.4f} (trial {row.trial})"
         for row in rows
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared_keras import words
 from shared_keras.data.splits import Split
 from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.progress import duration
@@ -54,7 +55,7 @@ def length(epochs: int, patience: int | None, monitor: str, seconds: float | Non
         monitor: What decides that.
         seconds: What an epoch took in the search, if that is known.
     """
-    line = f"{epochs} epochs" if epochs > 1 else "1 epoch"
+    line = words.count(epochs, "epoch")
     if patience is not None and patience < epochs:
         line = f"at most {line}; it stops when {monitor} has not been better for {patience}"
     if seconds is not None:
@@ -153,20 +154,14 @@ def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalise
 def beside_search(results: Sequence[Mapping], searched: SearchScore) -> None:
     """Print what a trial reached in its search beside what retraining it reached."""
     there = f"{searched.score:.4f} in the search (trial {searched.trial}"
-    there += f", {epochs_of([searched.epochs])})" if searched.epochs else ")"
+    there += f", {words.count(searched.epochs, 'epoch')})" if searched.epochs else ")"
     if searched.confirmed:
         mean, sd, n = (searched.confirmed[key] for key in ("mean", "sd", "n"))
         there += f", there confirmed by {mean:.4f} ± {sd:.4f} over {n:.0f} other seeds"
     if searched.objective == "val_accuracy":
         here = summary(results)["val_accuracy"]["mean"]
-        kept = epochs_of([result["best_epoch"] for result in results])
+        kept = words.span([result["best_epoch"] for result in results], "epoch")
         seeds = f"mean of {len(results)} seeds, " if len(results) > 1 else ""
         say(f"val_accuracy {here:.4f} here ({seeds}{kept}), {there}")
     else:
         say(f"{searched.objective} {there}")
-
-
-def epochs_of(trained: Sequence[int]) -> str:
-    """Say how many epochs one or several trainings had."""
-    low, high = min(trained), max(trained)
-    return f"{low if low == high else f'{low} to {high}'} epoch{'s' * (high > 1)}"

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rich.console import Group
-from rich.live import Live
 from rich.table import Table
 
-from shared_keras.reporting.console import bar, console
+from shared_keras.reporting.console import BelowTheLines
 from shared_keras.reporting.progress import duration
 
 
@@ -27,7 +25,7 @@ class Running(NamedTuple):
     seconds: float
 
 
-class RunsProgress:
+class RunsProgress(BelowTheLines):
     """The display of runs, below what is printed. Use it as a context manager.
 
     Args:
@@ -36,22 +34,13 @@ class RunsProgress:
     """
 
     def __init__(self, title: str, total: int):
+        super().__init__()
         self.title, self.total = title, total
-        self.live = Live(console=console(), refresh_per_second=4, transient=True)
-
-    def __enter__(self):
-        if self.live.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.live.stop()
 
     def update(self, ended: int, running: Sequence[Running]) -> None:
         """Show how many have ended, and what the others are doing."""
-        counted = bar(f"{self.title}, runs", ended, self.total)
         table = Table.grid(padding=(0, 2))
         for run in running:
             at = "" if run.epoch is None else f"{run.epoch} of {run.epochs} epochs, "
             table.add_row(run.name, f"{at}{duration(run.seconds)}")
-        self.live.update(Group(counted, table))
+        self.live.update(self.bar(f"{self.title}, runs", ended, self.total, table))

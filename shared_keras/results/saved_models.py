@@ -1,15 +1,14 @@
 """Save models, find them again, and load them without trusting them."""
 
-import contextlib
 import dataclasses
 import os
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
 
+from shared_keras import silence
 from shared_keras.errors import BadInput
 from shared_keras.files import read_object, replacing, shown
 from shared_keras.models.portable import portable
@@ -26,7 +25,7 @@ RUN = re.compile(r"(?:\d{8}-\d{6}-)?(twin-)?(recipe-)?(.*?)(?:-seed-(\d+))?")
 
 def save(model: keras.Model, path: Path) -> None:
     """Write a `.keras` file that stock Keras loads; it is complete or not there at all."""
-    with replacing(path) as temporary, _silence():
+    with replacing(path) as temporary, silence.on_stderr():
         portable(model).save(temporary)
 
 
@@ -51,7 +50,7 @@ def load(task: Task, path: Path) -> keras.Model:
     if path.suffix != ".keras" or not path.is_file():
         raise BadInput(f"{path}: expected a .keras file, got none")
     try:
-        with _silence():
+        with silence.on_stderr():
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a broken or hostile file may raise anything
         sentence = str(error).strip().split("\n")[0][:200]
@@ -207,21 +206,3 @@ def _title(name: str) -> str:
     twin, recipe, label, seed = RUN.fullmatch(name).groups()
     label = "recipe " * bool(recipe) + label + " in PyTorch" * bool(twin)
     return f"{label}, seed {seed}" if seed else label
-
-
-@contextlib.contextmanager
-def _silence():
-    """Keep TensorFlow, which Keras imports to save and load, from writing to stderr.
-
-    Its C++ code writes to the file descriptor, so Python's `redirect_stderr` is not
-    enough. Errors still arrive: they are exceptions.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -70,7 +70,7 @@ def _ask_for(room: int, path: Path) -> None:
                     raise
 
 
-def slots(model: keras.Model) -> list:
+def optimizer_variables(model: keras.Model) -> list:
     """Return the variables of a model's optimizer; none if it has none of Keras's."""
     optimizer = getattr(model, "optimizer", None)
     if not isinstance(optimizer, keras.optimizers.Optimizer):  # a custom loop need not compile
@@ -81,4 +81,4 @@ def slots(model: keras.Model) -> list:
 
 
 def _variables(model):
-    return [*model.trainable_variables, *model.non_trainable_variables, *slots(model)]
+    return [*model.trainable_variables, *model.non_trainable_variables, *optimizer_variables(model)]

@@ -86,7 +86,7 @@ def test_the_bars_of_a_fit_of_ones_own_leave_the_progress_alone(tmp_path, capsys
     shared = tuner.shared((), DATA | verbose)
     (tmp_path / "trial").mkdir()
     config = {"space": [], "values": {"units": 4}}
-    result = job.run(shared, job.Job(config, tmp_path / "trial", None, 0, 1, 0, False))
+    result = job.run(shared, job.TrialJob(config, tmp_path / "trial", None, 0, 1, 0, False))
     assert result.failure is None
     assert ("3/3" in capsys.readouterr().out) == shown
 

@@ -95,7 +95,7 @@ def test_three_rungs_are_one_training(tmp_path, kind, warm):
         folder = tmp_path / str(last)
         folder.mkdir()
         values = keras_tuner.HyperParameters().get_config()
-        trial = job.Job(values, folder, parent, first, last, SEED, resumable=True)
+        trial = job.TrialJob(values, folder, parent, first, last, SEED, resumable=True)
         result = job.run(search, trial)
         assert result.failure is None, result.failure
         rows += rows_of(folder)
@@ -139,6 +139,6 @@ def test_numpys_generator_is_seeded_before_a_model_is_built(tmp_path):
         folder = tmp_path / str(i)
         folder.mkdir()
         values = keras_tuner.HyperParameters().get_config()
-        trial = job.Job(values, folder, None, 0, 1, seed, resumable=False)
+        trial = job.TrialJob(values, folder, None, 0, 1, seed, resumable=False)
         losses.append(job.run(search, trial).history["loss"])
     assert losses[0] == losses[1] != losses[2]

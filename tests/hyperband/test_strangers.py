@@ -146,7 +146,7 @@ def test_a_model_without_an_input_is_resumed_in_any_process(tmp_path, warm):
     for i, parent in enumerate((None, tmp_path / "0")):
         (tmp_path / str(i)).mkdir()
         config = {"space": [], "values": {"units": 4}}
-        trial = job.Job(config, tmp_path / str(i), parent, i, i + 1, 0, resumable=True)
+        trial = job.TrialJob(config, tmp_path / str(i), parent, i, i + 1, 0, resumable=True)
         result = job.run(shared, trial)
         assert result.failure is None
         histories += result.history["loss"]

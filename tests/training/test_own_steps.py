@@ -178,7 +178,7 @@ def test_a_trial_keeps_the_mean_of_a_metric_of_several_numbers(tmp_path, name):
     objective, options = keras_tuner.Objective(name, "max"), {"validation_data": (x, y)}
     shared = job.Search(PerClass(), objective, (x, y), options)
     values = keras_tuner.HyperParameters().get_config()
-    trial = job.Job(values, tmp_path, None, 0, 2, 0, resumable=False)
+    trial = job.TrialJob(values, tmp_path, None, 0, 2, 0, resumable=False)
     if name == "val_f1_score":
         result = job.run(shared, trial)
         assert result.failure is None, result.failure

@@ -1,19 +1,18 @@
 """The runs of one choice, with a seed each: their folder, their jobs, and how they ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared_keras import devices, files
 from shared_keras.commands.retraining.choices import Choice
-from shared_keras.commands.retraining.training_job import Job, epochs_allowed
+from shared_keras.commands.retraining.request import RetrainRequest
+from shared_keras.commands.retraining.training_job import RunJob, epochs_allowed
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.results import folders, overview
 from shared_keras.results.settings import RunSettings, penalised, read_settings, write_settings
-from shared_keras.systems.recipe import Replay
-from shared_keras.systems.spec import System
 from shared_keras.task import Task
 
 SETTINGS, METRICS, SUMMARY = "settings.json", "metrics.json", "summary.json"
@@ -26,14 +25,9 @@ class Group:
     Attributes:
         task: The task.
         choice: What to train.
-        system: Its system.
-        seeds: A seed for each run.
-        torch: Whether to train the PyTorch twin.
-        batch_size: Images per step, if not the system's or the choice's own.
-        precision: Keras dtype policy.
+        asked: What the retraining was asked.
         digest: Digest of the images.
         protocol: A line about their split.
-        runs: Where the folders of runs are.
         folder: The folder of this group, once it has one.
         results: The contents of metrics.json by seed.
         left: The seeds of the runs that have not ended.
@@ -42,14 +36,9 @@ class Group:
 
     task: Task
     choice: Choice
-    system: System
-    seeds: Sequence[int]
-    torch: bool
-    batch_size: int | None
-    precision: str
+    asked: RetrainRequest
     digest: str
     protocol: str
-    runs: Path
     folder: Path | None = None
     results: dict[int, Mapping] = field(default_factory=dict)
     left: list[int] = field(init=False)
@@ -59,21 +48,31 @@ class Group:
         self.left = list(self.seeds)
 
     @property
+    def seeds(self) -> range:
+        """A seed for each run."""
+        return self.asked.seeds
+
+    @property
+    def runs(self) -> Path:
+        """Where the folders of runs are."""
+        return self.asked.results_dir / self.task.name / "runs"
+
+    @property
     def what(self) -> str:
         """What is trained, in a word."""
         choice = self.choice
         named = choice.label if choice.recipe is None else f"recipe {choice.recipe}"
-        return "twin of " * self.torch + named
+        return "twin of " * self.asked.torch + named
 
     @property
     def framework(self) -> str:
         """What trains."""
-        return "pytorch" if self.torch else "keras"
+        return "pytorch" if self.asked.torch else "keras"
 
     @property
     def penalised(self) -> bool:
         """Whether the losses of the epochs include penalties."""
-        return penalised(self.framework, self.system.to_json())
+        return penalised(self.framework, self.choice.system.to_json())
 
     def name(self, seed: int) -> str:
         """Return the name of a run for messages."""
@@ -81,12 +80,12 @@ class Group:
 
     def cost(self) -> int:
         """Return how long a run takes, in no particular unit."""
-        return self.choice.epochs * self.system.multiplications()
+        return self.choice.epochs * self.choice.system.multiplications()
 
     @property
     def label(self) -> str:
         """What the name of its folder says."""
-        return "twin-" * self.torch + self.choice.label
+        return "twin-" * self.asked.torch + self.choice.label
 
     def create(self, when: str) -> None:
         """Create the folder.
@@ -139,11 +138,11 @@ class Group:
     def introduce(self) -> None:
         """Say what is trained, and how long that takes."""
         choice, title = self.choice, self.task.title
-        say(f"{title}: {self.choice.source}" + ", as PyTorch twin" * self.torch)
+        say(f"{title}: {self.choice.source}" + ", as PyTorch twin" * self.asked.torch)
         say(self.protocol)
         seconds = choice.searched.seconds if choice.searched else None
         run_report.length(choice.epochs, choice.patience, choice.monitor, seconds)
-        if not self.torch and (allowed := epochs_allowed(choice.epochs)) < choice.epochs:
+        if not self.asked.torch and (allowed := epochs_allowed(choice.epochs)) < choice.epochs:
             say(f"KERAS_MAX_EPOCHS ends the training after {allowed}")
         run_report.other_images("the search used", self.choice.search, title, self.digest)
         if self.penalised:
@@ -154,14 +153,14 @@ class Group:
         folder = folder or self.folder
         return folder if len(self.seeds) == 1 else folder / f"seed-{seed}"
 
-    def job(self, seed: int, pause_after: float | None = None) -> Job:
-        """Return a run as a job. See `Job` for `pause_after`."""
-        return Job(self.settings(seed), self.system, self.place(seed).absolute(), pause_after)
+    def job(self, seed: int, pause_after: float | None = None) -> RunJob:
+        """Return a run as a job. See `RunJob` for `pause_after`."""
+        folder = self.place(seed).absolute()
+        return RunJob(self.settings(seed), self.choice.system, folder, pause_after)
 
     def settings(self, seed: int) -> RunSettings:
         """Return what decides a run."""
-        choice, system = self.choice, self.system
-        replay = choice.system if isinstance(choice.system, Replay) else None
+        choice, replay = self.choice, self.choice.replay
         return RunSettings(
             task=self.task.name,
             source=choice.source,
@@ -169,15 +168,15 @@ class Group:
             recipe=choice.recipe,
             space=replay and replay.space,
             hyperparameters=dict(replay.hyperparameters) if replay else {},
-            system=system.to_json(),
+            system=choice.system.to_json(),
             epochs=choice.epochs,
             patience=choice.patience,
             monitor=choice.monitor,
-            batch_size=self.batch_size or system.batch_size or choice.batch_size,
+            batch_size=choice.batch_size,
             split=choice.split,
             seed=seed,
-            precision=self.precision,
-            backend="torch" if self.torch else devices.backend(),
+            precision=self.asked.precision,
+            backend="torch" if self.asked.torch else devices.backend(),
             data=self.digest,
             title=self.task.title,
             classes=list(self.task.classes),

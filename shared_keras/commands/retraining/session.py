@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import keras
 
-from shared_keras import files
+from shared_keras import files, words
 from shared_keras.commands.retraining import kept, training_job, unfinished
 from shared_keras.commands.retraining.choices import choose
 from shared_keras.commands.retraining.group import Group
 from shared_keras.commands.retraining.kept import Paused
-from shared_keras.commands.retraining.training_job import Failed, Job, Shared
+from shared_keras.commands.retraining.request import RetrainRequest
+from shared_keras.commands.retraining.training_job import Failed, RunJob, SharedByRuns
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed, of_file, sentence
 from shared_keras.processes import job_pool
@@ -28,23 +29,23 @@ from shared_keras.training import current_epoch
 PAUSE = 60  # seconds
 
 
-def run(task: Task, args, pool: Pool | None) -> None:
-    """Train all that the flags ask for; print and write the results.
+def run(task: Task, asked: RetrainRequest, pool: Pool | None) -> None:
+    """Train all that was asked for; print and write the results.
 
     Args:
         task: The task.
-        args: What `flags.retrain` parsed.
+        asked: What the retraining was asked.
         pool: The workers, or None to do a single run in this process.
 
     Raises:
         BadInput: if the flags do not fit each other or the results.
         RunFailed: if a run failed; the others are kept.
     """
-    task = own_data.task_of(task, args.data_dir)
-    choices = choose(task, args)
-    images = datasets.load(task, args.data_dir, say)
+    task = own_data.task_of(task, asked.data_dir)
+    choices = choose(task, asked)
+    images = datasets.load(task, asked.data_dir, say)
     digest = datasets.digest(*images)
-    keras.config.set_dtype_policy(args.precision)
+    keras.config.set_dtype_policy(asked.precision)
     protocols = {
         name: run_report.protocol(name, splits.split(task, *images, name))
         for name in {choice.split for choice in choices}
@@ -53,18 +54,13 @@ def run(task: Task, args, pool: Pool | None) -> None:
         Group(
             task=task,
             choice=choice,
-            system=task.system(choice.system),
-            seeds=range(args.seed, args.seed + args.runs),
-            torch=args.torch,
-            batch_size=args.batch_size,
-            precision=args.precision,
+            asked=asked,
             digest=digest,
             protocol=protocols[choice.split],
-            runs=args.results_dir / task.name / "runs",
         )
         for choice in choices
     ]
-    shared = Shared(task, *images, origin())
+    shared = SharedByRuns(task, *images, origin())
     with unfinished.take_up_or_create(groups):
         if pool is None:
             _run_here(shared, *groups)
@@ -72,7 +68,7 @@ def run(task: Task, args, pool: Pool | None) -> None:
             _Session(shared, groups).run(pool)
 
 
-def _run_here(shared: Shared, group: Group) -> None:
+def _run_here(shared: SharedByRuns, group: Group) -> None:
     """Do a single run, and print a line after each epoch."""
     group.introduce()
     (seed,) = group.seeds
@@ -103,7 +99,7 @@ def _run_here(shared: Shared, group: Group) -> None:
     group.finish()
 
 
-def _epochs(job: Job) -> str:
+def _epochs(job: RunJob) -> str:
     """Say how many epochs of a run have been kept."""
     losses = overview.losses_of(job.folder)
     return f"where {len(losses) or 'none'} of {job.settings.epochs} epochs have been kept"
@@ -122,12 +118,12 @@ class _Session:
     resumes on the next worker.
     """
 
-    def __init__(self, shared: Shared, groups: list[Group]):
+    def __init__(self, shared: SharedByRuns, groups: list[Group]):
         self.shared, self.groups = shared, sorted(groups, key=Group.cost, reverse=True)
         self.total = sum(len(group.seeds) for group in groups)
         self.ended = self.total - sum(len(group.left) for group in groups)
-        self.begun: dict[Job, _Begun] = {}
-        self.paused: list[Job] = []
+        self.begun: dict[RunJob, _Begun] = {}
+        self.paused: list[RunJob] = []
         self.failures: list[str] = []
         self.progress = RunsProgress(shared.task.title, self.total)
 
@@ -137,11 +133,11 @@ class _Session:
         Raises:
             RunFailed: at the end, if some failed; or if there are no workers for too long.
         """
-        left = self.total - self.ended
-        say(f"{_count(left, 'run')} on {_count(pool.size(), 'worker')} of one thread each")
+        left = words.count(self.total - self.ended, "run")
+        say(f"{left} on {words.count(pool.size(), 'worker')} of one thread each")
         if any(group.resumed for group in self.groups):
             when = folders.time_of(self.groups[0].folder.name)
-            ended = f"{self.ended} of {_count(self.total, 'run')} have ended"
+            ended = f"{self.ended} of {words.count(self.total, 'run')} have ended"
             say(f"resuming what began at {when}: {ended}")
         self._tell_before()
         jobs = self._jobs(None if pool.shares_files else PAUSE)
@@ -166,7 +162,7 @@ class _Session:
             for job in self.begun:
                 current_epoch.forget(job.folder)
                 files.sweep(job.folder)
-            left = f"{self.ended} of {_count(self.total, 'run')} have ended; the same command "
+            left = f"{self.ended} of {words.count(self.total, 'run')} have ended; the same command "
             left += "resumes the others"
             if of_file(error):
                 raise RunFailed(f"{sentence(error)}; {left}") from None
@@ -189,7 +185,7 @@ class _Session:
             if not group.left:
                 group.finish()
 
-    def _jobs(self, pause_after: float | None) -> Iterator[Job]:
+    def _jobs(self, pause_after: float | None) -> Iterator[RunJob]:
         for group in self.groups:
             if group.left:
                 group.introduce()
@@ -198,7 +194,7 @@ class _Session:
                 self.begun[job] = _Begun(group, seed, time.monotonic())
                 yield job
 
-    def _end(self, job: Job, result: dict | Failed | Paused | job_pool.Died) -> None:
+    def _end(self, job: RunJob, result: dict | Failed | Paused | job_pool.Died) -> None:
         """Print the result of a run, and that of its group once all of it have ended."""
         if isinstance(result, Paused):
             current_epoch.tell(job.folder, len(overview.losses_of(job.folder)))
@@ -232,10 +228,6 @@ class _Session:
             for job, (group, seed, since) in self.begun.items()
         ]
         self.progress.update(self.ended, running)
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _reason(error: Exception | str, folder: Path) -> str:

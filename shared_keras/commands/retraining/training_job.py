@@ -32,7 +32,7 @@ AfterEpoch = Callable[[int, Mapping[str, float]], None]  # the epoch, from zero,
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedByRuns:
     """What all runs have in common.
 
     Attributes:
@@ -51,7 +51,7 @@ class Shared:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class RunJob:
     """A run.
 
     Attributes:
@@ -72,7 +72,7 @@ class Job:
         began = self.folder / environment.ENVIRONMENT
         return [*kept.needed(self.folder), *[began] * began.exists()]
 
-    def moved(self, root: Path) -> "Job":
+    def moved(self, root: Path) -> "RunJob":
         """Return the same job with its folder below another root."""
         folder = root / self.folder.relative_to(self.folder.anchor)
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class Failed:
     reason: str
 
 
-def work(shared: Shared, job: Job) -> dict | Failed | Paused:
+def work(shared: SharedByRuns, job: RunJob) -> dict | Failed | Paused:
     """Do in a worker what `run` does, without a word; a file tells which epoch has ended."""
     keras_settings.apply(shared.keras_settings | {"interactive_logging": False})
     try:
@@ -101,7 +101,7 @@ def work(shared: Shared, job: Job) -> dict | Failed | Paused:
         current_epoch.forget(job.folder)
 
 
-def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
+def run(shared: SharedByRuns, job: RunJob, after_epoch: AfterEpoch) -> dict:
     """Train a model, restore its best epoch if early stopping is on, and evaluate it.
 
     A training that was interrupted is resumed. The test images are read once, at the end.
@@ -196,7 +196,7 @@ class _Epochs(keras.callbacks.Callback):
         self.after_epoch(epoch, logs)
 
 
-def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
+def _train_port(job: RunJob, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
     settings = job.settings
     training.seed_layers(settings.seed)
     watched = precisions(len(settings.classes)) if "precision" in settings.monitor else ["accuracy"]
@@ -213,9 +213,9 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
             settings.monitor, mode="max", patience=settings.patience, restore_best_weights=True
         )
         callbacks.append(stopper)
-    course = kept.OfPort(job.folder, stopper, job.pause_after)
-    course.take_up(model)
-    if not course.over:
+    keeper = kept.OfPort(job.folder, stopper, job.pause_after)
+    keeper.take_up(model)
+    if not keeper.over:
         training.fit(
             model,
             split.train.x,
@@ -223,13 +223,13 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
             validation_data=(split.validation.x, split.validation.y),
             batch_size=settings.batch_size,
             epochs=epochs_allowed(settings.epochs),
-            initial_epoch=course.epochs,
-            callbacks=[*callbacks, course],
+            initial_epoch=keeper.epochs,
+            callbacks=[*callbacks, keeper],
             seed=settings.seed,
         )
-    history = course.history
+    history = keeper.history
     _keep(history, job.folder)
-    best = course.epochs if stopper is None else stopper.best_epoch + 1
+    best = keeper.epochs if stopper is None else stopper.best_epoch + 1
     # What stops in the last epoch does not stop early.
     stopped_early = stopper is not None and 0 < stopper.stopped_epoch < settings.epochs - 1
     return _Trained(
@@ -238,18 +238,18 @@ def _train_port(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
         history,
         best,
         stopped_early,
-        course.seconds_before,
+        keeper.seconds_before,
     )
 
 
-def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
+def _train_twin(job: RunJob, split: splits.Split, after_epoch: AfterEpoch) -> _Trained:
     import torch
 
     from shared_keras.pytorch import twin, weights  # need the `torch` extra
 
     settings = job.settings
-    course = kept.OfTwin(job.folder, job.pause_after)
-    course.take_up()
+    keeper = kept.OfTwin(job.folder, job.pause_after)
+    keeper.take_up()
     network, history, best = twin.fit(
         job.system,
         split.train,
@@ -259,8 +259,8 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
         patience=settings.patience,
         seed=settings.seed,
         after_epoch=after_epoch,
-        resumed=course.state,
-        keep=course.after_epoch,
+        resumed=keeper.state,
+        keep=keeper.after_epoch,
     )
     _keep(history, job.folder)
     with files.replacing(job.folder / saved_models.CHECKPOINT) as temporary:
@@ -273,7 +273,7 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
         history,
         best + 1,
         len(history["loss"]) < settings.epochs,  # nothing else ends its loop
-        course.seconds_before,
+        keeper.seconds_before,
     )
 
 

@@ -1,62 +1,70 @@
-"""What a search is asked for: whether its space has it, and where the search begins."""
+"""What depends on the space of a search: batch size, objective, and where it begins."""
 
 import keras_tuner
 
+from shared_keras.commands.searching.request import SearchRequest
 from shared_keras.errors import BadInput
 from shared_keras.results import searches
-from shared_keras.results.settings import BEST, OBJECTIVES
+from shared_keras.results.settings import BATCH_SIZE, BEST, OBJECTIVES
 from shared_keras.systems.recipe import Replay
 from shared_keras.task import Task
 
+OF_PROBABILITIES = ("precision", "val_precision")
 
-def check_space(task: Task, args) -> None:
-    """Reject a batch size that the space searches itself, and an objective it does not support.
 
-    Args:
-        task: The task.
-        args: What `flags.search` parsed.
+def batch_size(task: Task, asked: SearchRequest) -> int:
+    """Return how many images a step has, unless the space searches that itself.
 
     Raises:
-        BadInput: if the flags do not fit the space.
+        BadInput: if it does, and a batch size was asked for.
     """
     hp = keras_tuner.HyperParameters()
-    system = task.builder(args.space).describe(hp)
-    if args.batch_size is not None and "batch_size" in hp.values:
+    task.builder(asked.space).describe(hp)
+    if asked.batch_size is not None and "batch_size" in hp.values:
         raise BadInput(
-            f"argument --batch-size: the space {args.space} searches it itself, so "
-            f"leave the flag out, got {args.batch_size}"
+            f"argument --batch-size: the space {asked.space} searches it itself, so "
+            f"leave the flag out, got {asked.batch_size}"
         )
-    if args.objective in ("precision", "val_precision") and not system.probabilities:
+    return asked.batch_size or BATCH_SIZE
+
+
+def check_objective(task: Task, asked: SearchRequest) -> None:
+    """Reject an objective that the models of the space do not support.
+
+    Raises:
+        BadInput: naming those that they do.
+    """
+    system = task.builder(asked.space).describe(keras_tuner.HyperParameters())
+    if asked.objective in OF_PROBABILITIES and not system.probabilities:
         raise BadInput(
-            f"argument --objective: {args.objective} counts probabilities above 0.5, but models of "
-            f"the space {args.space} output logits; expected one of "
-            f"{', '.join(o for o in OBJECTIVES if o not in ('precision', 'val_precision'))}"
+            f"argument --objective: {asked.objective} counts probabilities above 0.5, but models "
+            f"of the space {asked.space} output logits; expected one of "
+            f"{', '.join(each for each in OBJECTIVES if each not in OF_PROBABILITIES)}"
         )
 
 
-def starting_points(task: Task, args, name: str) -> list[dict[str, int | float | str]]:
+def starting_points(task: Task, asked: SearchRequest) -> list[dict[str, int | float | str]]:
     """Return the hyperparameters that the search tries first.
 
     Args:
         task: The task.
-        args: What `flags.search` parsed; `--try-first` is a recipe or "best", the winner
-            of the newest finished search of the space, or else of the committed one.
-        name: Name of the search.
+        asked: Its `try_first` is a recipe or "best", the winner of the newest finished search of
+            the space, or else of the committed one.
 
     Raises:
         BadInput: if none belong to this space.
     """
-    if args.try_first is None:
+    if asked.try_first is None:
         return []
-    space = task.builder(args.space)
-    if args.try_first == BEST:
-        values = searches.best_of_space(task, args.results_dir, args.space, name)
+    space = task.builder(asked.space)
+    if asked.try_first == BEST:
+        values = searches.best_of_space(task, asked.results_dir, asked.space, asked.name)
         return [space.replay(values).values]
     replays = {n: r.system for n, r in task.recipes.items() if isinstance(r.system, Replay)}
-    fitting = [name for name, replay in replays.items() if replay.space == args.space]
-    if args.try_first not in fitting:
+    fitting = [name for name, replay in replays.items() if replay.space == asked.space]
+    if asked.try_first not in fitting:
         raise BadInput(
-            f"argument --try-first: the recipe '{args.try_first}' does not belong to the space "
-            f"{args.space}, expected one of {', '.join([*fitting, BEST])}"
+            f"argument --try-first: the recipe '{asked.try_first}' does not belong to the space "
+            f"{asked.space}, expected one of {', '.join([*fitting, BEST])}"
         )
-    return [space.replay(replays[args.try_first].hyperparameters).values]
+    return [space.replay(replays[asked.try_first].hyperparameters).values]

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from shared_keras import files
 from shared_keras.errors import BadInput
+from shared_keras.hyperband.resuming import same_search
 from shared_keras.reporting import search_report
 from shared_keras.results.environment import environment
 from shared_keras.results.settings import SearchSettings, read_settings, write_settings
@@ -104,10 +105,7 @@ class SearchFolder:
 
 
 def _was_started(path: Path, settings: SearchSettings) -> bool:
-    """Return whether the search was started before; reject different settings.
-
-    More iterations than before extend the search.
-    """
+    """Return whether the search was started before; reject another one."""
     file = path / SETTINGS
     if not file.exists():
         if (path / "oracle.json").exists():
@@ -117,23 +115,5 @@ def _was_started(path: Path, settings: SearchSettings) -> bool:
             )
         return False
     earlier, now = asdict(read_settings(SearchSettings, file)), asdict(settings)
-    earlier["planned"] = None  # follows from the others
-    extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
-    extended["title"] = now["title"]
-    if extended == now != earlier:
-        write_settings(file, settings)
-        return True
-    differences = [
-        f"{key} was {earlier[key]} and is now {now[key]}"
-        for key in now
-        if earlier[key] != now[key] and key not in ("data", "title")
-    ]
-    if earlier["data"] != now["data"]:
-        whose = f", those of {earlier['title']}" if earlier["title"] else ""
-        differences.append(f"the images were other ones{whose}")
-    if differences:
-        raise BadInput(
-            f"argument --name: the search '{path.name}' was started with different "
-            f"settings ({'; '.join(differences)}); use the old ones, or choose another --name"
-        )
+    same_search.refuse_other_settings(earlier, now, path.name)
     return True

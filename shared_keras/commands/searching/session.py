@@ -2,12 +2,14 @@
 
 import sys
 from concurrent.futures import BrokenExecutor
+from dataclasses import asdict
 
 import keras_tuner
 import pandas as pd
 
 from shared_keras import devices
 from shared_keras.commands.searching import choices, confirmation
+from shared_keras.commands.searching.request import SearchRequest
 from shared_keras.commands.searching.search_folder import SearchFolder
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import RunFailed, of_file, sentence
@@ -19,7 +21,7 @@ from shared_keras.reporting import run_report, search_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.progress import Progress
 from shared_keras.results import folders
-from shared_keras.results.settings import BATCH_SIZE, SearchSettings
+from shared_keras.results.settings import SearchSettings
 from shared_keras.results.trials import SearchState
 from shared_keras.task import Task
 
@@ -30,44 +32,44 @@ MISLEADING = (
 )
 
 
-def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None:
+def run(task: Task, asked: SearchRequest, pool: Pool) -> None:
     """Start or resume a search, and show its results.
 
     Args:
         task: The task.
-        args: What `flags.search` parsed.
-        budget: `max_epochs`, `min_epochs`, `factor` and `iterations`.
-        name: Name of the search.
+        asked: What the search was asked.
         pool: The workers.
 
     Raises:
         BadInput: if the flags do not fit the space, or the folder holds a different search.
         RunFailed: if no trial completed.
     """
-    task = own_data.task_of(task, args.data_dir)
-    choices.check_space(task, args)
-    images = datasets.load(task, args.data_dir, say)
+    task = own_data.task_of(task, asked.data_dir)
+    batch_size = choices.batch_size(task, asked)
+    choices.check_objective(task, asked)
+    images = datasets.load(task, asked.data_dir, say)
     settings = SearchSettings(
         task=task.name,
-        space=args.space,
-        batch_size=args.batch_size or BATCH_SIZE,
-        objective=args.objective,
-        split=args.split,
-        seed=args.seed,
-        try_first=args.try_first,
+        space=asked.space,
+        **asdict(asked.budget),
+        min_epochs=asked.min_epochs,
+        batch_size=batch_size,
+        objective=asked.objective,
+        split=asked.split,
+        seed=asked.seed,
+        try_first=asked.try_first,
         backend=devices.backend(),
         data=datasets.digest(*images),
         title=task.title,
-        **budget,
     )
-    try_first = choices.starting_points(task, args, name)
-    split = splits.split(task, *images, args.split)
-    path = args.results_dir / task.name / "searches" / name
+    try_first = choices.starting_points(task, asked)
+    split = splits.split(task, *images, asked.split)
+    path = asked.results_dir / task.name / "searches" / asked.name
     with folders.gone_if_refused(path):
-        folder = SearchFolder(path, settings, logs=args.tensorboard)
-        tuner = _tuner(task, folder, pool, try_first, args.max_trials)
+        folder = SearchFolder(path, settings, logs=asked.tensorboard)
+        tuner = _tuner(task, folder, pool, try_first, asked.max_trials)
         progress = Progress(task.title, pool.size)
-        _Search(tuner, folder, progress, split).run(args.timeout, args.confirm)
+        _Search(tuner, folder, progress, split).run(asked.timeout, asked.confirm)
 
 
 def _tuner(task: Task, folder: SearchFolder, pool: Pool, try_first, max_trials) -> Hyperband:

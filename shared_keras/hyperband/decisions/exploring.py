@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import keras
 import keras_tuner
+from keras_tuner import errors
+
+from shared_keras import training
+from shared_keras.hyperband.resuming import fingerprint
+from shared_keras.hyperband.space import Space
+from shared_keras.systems.spec import System
 
 
 def explore(build: Callable[[keras_tuner.HyperParameters], None], oracle) -> None:
@@ -30,6 +37,33 @@ def explore(build: Callable[[keras_tuner.HyperParameters], None], oracle) -> Non
         if not attempts:
             return
         hp = _meeting(*attempts.pop(0), oracle.get_space())
+
+
+def explore_models(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle) -> dict:
+    """Tell an oracle all hyperparameters of a hypermodel, with defaults for what is not known.
+
+    Returns:
+        What identifies its first model, that with default values; nothing if it makes none.
+    """
+    # A space need not build a model to declare its hyperparameters.
+    make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
+    declared, first = oracle.get_space(), {}
+
+    def build(hp):
+        nonlocal declared
+        declared = hp
+        model = make(hp)
+        if not first and isinstance(model, keras.Model | System):  # else refused when it is trained
+            first["model"] = fingerprint.of_model(model)
+            first["functions of the model"] = fingerprint.of_functions(model)
+
+    try:
+        with training.random_state_restored():
+            training.seed_globals(oracle.seed)  # or random draws would change the model
+            explore(build, oracle)
+    except errors.FailedTrialError:  # a constraint; what it hides is drawn in the trials
+        oracle.update_space(declared)
+    return first
 
 
 def _meeting(conditions: Iterable, values: Mapping, known: keras_tuner.HyperParameters):

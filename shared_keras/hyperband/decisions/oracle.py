@@ -10,8 +10,6 @@ All of this follows from the seed and from the trials that ended. Nothing else i
 search is resumed.
 """
 
-import contextlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -265,20 +263,20 @@ class Oracle(SavingOracle):
         state, statuses = self._saved()
         ended = statuses & set(ENDED)
         self.known_first()  # now, because the state may hold some that were found later
-        if not ended:  # nothing that other settings could conflict with
-            with contextlib.suppress(BadInput):
-                same_search.refuse_others(state, self.get_state(), self._project_dir)
-                self._run_times.update(state["run_times"])
-                self.begun_with = state.get("begun_with", {})
+        try:
+            same_search.refuse_other_decisions(state, self.get_state(), self._project_dir)
+        except BadInput:
+            if ended:
+                raise
+            return  # nothing that other settings could conflict with
+        self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
+        if not ended:
+            self._run_times.update(state["run_times"])
             return
-        same_search.refuse_others(state, self.get_state(), self._project_dir)
-        tried, given = state["first"], json.loads(json.dumps(self.try_first))
-        same_search.refuse("try_first", tried, given or tried, self._project_dir)
         iterations = self.hyperband_iterations
         super().reload()
         self.hyperband_iterations = iterations
-        self.try_first = tried
-        self.begun_with = state.get("begun_with", {})  # there was none before 0.4.0
+        self.try_first = state["first"]
         self.processor = state.get("processor")  # there was none before 0.6.0
         self.forget_interrupted()
 
@@ -305,10 +303,12 @@ class Oracle(SavingOracle):
         Raises:
             BadInput: naming what has changed.
         """
-        if not self.trials and self.begun_with != begun_with:  # a new search: nothing had ended
-            self._run_times.clear()
-            self.begun_with = {}
-        same_search.refuse_others_to_train(self.begun_with, begun_with, self._project_dir)
+        try:
+            same_search.refuse_others_to_train(self.begun_with, begun_with, self._project_dir)
+        except BadInput:
+            if self.trials:
+                raise
+            self._run_times.clear()  # nothing had ended, so this is a new search
         self.begun_with = dict(begun_with)
         if not self.trials:
             self.processor = processor

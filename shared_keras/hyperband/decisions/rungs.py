@@ -174,7 +174,7 @@ def ranked(trials, objective) -> list:
 def longest_first(trials: Iterable, objective) -> list:
     """Return the completed ones among trials: longest trained first, then by score."""
     best = ranked((t for t in trials if t.status == COMPLETED), objective)
-    return sorted(best, key=lambda t: -table.epochs_of(t.hyperparameters.values))
+    return sorted(best, key=lambda t: -table.last_epoch(t.hyperparameters.values))
 
 
 def lineage(trials: Mapping, trial) -> list:

@@ -24,7 +24,7 @@ from shared_keras.hyperband.trials import (
     saved,
     tensorboard_dirs,
 )
-from shared_keras.hyperband.trials.messages import Job, Result, Search
+from shared_keras.hyperband.trials.messages import Result, Search, TrialJob
 from shared_keras.hyperband.trials.outcomes import BestEpoch, NotLogged
 from shared_keras.training import current_epoch
 from shared_keras.training.current_epoch import CurrentEpoch
@@ -49,7 +49,7 @@ class TrialCourse:
         return sum(sum(each.history.get(outcomes.SECONDS, ())) for each in self.executions)
 
 
-def run(search: Search, job: Job) -> Result:
+def run(search: Search, job: TrialJob) -> Result:
     """Train a trial; write its history, a checkpoint and, if it is resumable, its state.
 
     Raises:
@@ -63,14 +63,14 @@ def run(search: Search, job: Job) -> Result:
 
 
 def record(
-    search: Search, job: Job, hp, work: Callable[[TrialCourse], Any], fatal: tuple = FATAL
+    search: Search, job: TrialJob, hp, work: Callable[[TrialCourse], Any], fatal: tuple = FATAL
 ) -> Result:
     """Return the result of a training, whether it succeeds or fails. See `run`.
 
     Args:
         search: The search.
         job: The job.
-        hp: What `Job.drawn` returned; the training may add to it.
+        hp: What `TrialJob.drawn` returned; the training may add to it.
         work: Trains, given the course to record it in, and returns what KerasTuner accepts.
         fatal: Exceptions that end the search instead of the trial.
     """
@@ -82,7 +82,8 @@ def record(
     except BaseException as error:  # in a worker, never Ctrl-C, which workers ignore
         if isinstance(error, fatal) or getattr(error, "errno", None) in NO_ROOM:
             raise
-        found = {"failure": _told(error), "retry": not isinstance(error, errors.FailedTrialError)}
+        chance = not isinstance(error, errors.FailedTrialError)
+        found = {"failure": _failure(error), "retry": chance}
         found |= {"rejected": isinstance(error, Rejected)}
     finally:
         current_epoch.forget(job.folder)
@@ -91,7 +92,7 @@ def record(
     return Result(history, course.seconds(), given, note=course.note, **found)
 
 
-def train(search: Search, job: Job, hp, course: TrialCourse) -> list:
+def train(search: Search, job: TrialJob, hp, course: TrialCourse) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, best_number, all_results = None, 0, []
     for number in range(search.executions * (search.folds or 1)):
@@ -121,17 +122,17 @@ def numbered(name: str, number: int) -> str:
     return f"{stem}-{number}{dot}{ending}" if number else name
 
 
-def seed_of(job: Job, number: int) -> int:
+def seed_of(job: TrialJob, number: int) -> int:
     """Return the seed of an execution."""
     return drawn.derive_seed(job.seed, number) if number else job.seed
 
 
-def _told(error: BaseException) -> str:
+def _failure(error: BaseException) -> str:
     """Return the traceback of the current exception; its last line is the reason."""
     return f"{traceback.format_exc()}\n{one_line(error)}"
 
 
-def _model(search: Search, job: Job, hp, number: int) -> keras.Model:
+def _model(search: Search, job: TrialJob, hp, number: int) -> keras.Model:
     """Return the model as the parent left it, or a new one."""
     state = job.parent and job.parent / numbered(saved.STATE, number)
     if state in search.warm:
@@ -168,11 +169,11 @@ def build(search: Search, hp) -> keras.Model:
     return model
 
 
-def _fit(search: Search, job: Job, hp, model, number: int, course: TrialCourse):
+def _fit(search: Search, job: TrialJob, hp, model, number: int, course: TrialCourse):
     """Train a model, and return what its training returned."""
     callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
     tensorboard_dirs.separate(callbacks, hp.given(), job.folder, number)
-    callbacks += [*search.hooks, course.executions[-1], CurrentEpoch(job.folder)]
+    callbacks += [*search.tuner_callbacks, course.executions[-1], CurrentEpoch(job.folder)]
     callback_files.separate(callbacks, search.here, job.folder, number)
     own = {"initial_epoch": job.initial_epoch, "epochs": job.epochs, "callbacks": callbacks}
     args, options = search.args, search.options

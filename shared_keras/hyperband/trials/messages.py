@@ -31,7 +31,7 @@ class Search:
         seed: The search's seed, which determines the folds.
         draws: Whether hyperparameters that a training declares are drawn, or keep their default.
         quiet: Whether a hypermodel's own `fit` is to print no progress bars.
-        hooks: Callbacks that the tuner itself adds.
+        tuner_callbacks: Callbacks that the tuner itself adds.
         scope: Returns the context in which models are built.
         keras_settings: The user's global Keras settings, such as a dtype policy.
         here: The current folder of the process that searches.
@@ -49,7 +49,7 @@ class Search:
     seed: int = 0
     draws: bool = True
     quiet: bool = False
-    hooks: Sequence[keras.callbacks.Callback] = ()
+    tuner_callbacks: Sequence[keras.callbacks.Callback] = ()
     scope: Callable[[], AbstractContextManager] = nullcontext
     keras_settings: Mapping = field(default_factory=keras_settings.read)
     here: Path = field(default_factory=files.current_folder)
@@ -57,7 +57,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class TrialJob:
     """A trial to train.
 
     Attributes:
@@ -89,7 +89,7 @@ class Job:
         """Return the files that it reads, on a worker that does not have its parent in memory."""
         return saved.resumed_from(self.parent) if self.parent else []
 
-    def moved(self, root: Path) -> "Job":
+    def moved(self, root: Path) -> "TrialJob":
         """Return the same job with its folders below another root."""
         parent = self.parent and root / self.parent.relative_to(self.parent.anchor)
         folder = root / self.folder.relative_to(self.folder.anchor)

@@ -82,5 +82,5 @@ def build(folder: Path, model: keras.Model) -> None:
 
 def _size(model) -> int:
     """Return the bytes of a model's weights and of its optimizer's state, counted as float32."""
-    variables = [*model.variables, *checkpoints.slots(model)]
+    variables = [*model.variables, *checkpoints.optimizer_variables(model)]
     return 4 * sum(math.prod(variable.shape) for variable in variables)

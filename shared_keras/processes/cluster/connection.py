@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared_keras import devices
+from shared_keras import devices, silence
 from shared_keras.errors import BadInput, RunFailed
 
 LOCAL = "local"
@@ -19,7 +19,7 @@ AUTO = "auto"
 CLIENT = "ray://"
 VARIABLE = "RAY_ADDRESS"
 LAST_PORT = 65535
-PATIENCE = 30  # seconds within which a cluster must answer
+ANSWERS_WITHIN = 30  # seconds within which a cluster must answer
 STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
 STUCK = "Initialization failure"  # a client server's process, which may hang at its first fork
 OF_CLIENT = (
@@ -83,7 +83,7 @@ def connect(
     if address == LOCAL:
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
     try:
-        with _sigterm_kept(), _quiet():
+        with _sigterm_kept(), silence.on_stderr():  # Ray's own log; what goes wrong is raised, too
             _begin(address, options)
     except RunFailed:
         raise
@@ -101,7 +101,7 @@ def connect(
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # again: Ray has its own default
     connection = contextlib.ExitStack()
     try:
-        connection.enter_context(_silent())
+        connection.enter_context(_without_logs_of_nodes())
         connection.callback(ray.shutdown)
         return RayPool(workers, gpus_per_worker, timeout, disconnect=connection.close)
     except BaseException:
@@ -122,22 +122,7 @@ def _begin(address: str, options: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what Ray's own log writes to stderr; what goes wrong comes as an exception, too."""
-    sys.stderr.flush()
-    before = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(nowhere)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
+def _without_logs_of_nodes() -> Iterator[None]:
     """Drop the log of a node that died, thirty lines of it, which Ray prints among ours.
 
     This is the switch of Ray's own debugger; `log_to_driver=False` leaves these lines on.
@@ -212,11 +197,11 @@ def _ask(address: str, source: str) -> None:
     where = "on this machine" if address == AUTO else f"at {address}"
     command = [*STATUS, address]
     try:
-        subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        subprocess.run(command, capture_output=True, text=True, timeout=ANSWERS_WITHIN, check=True)
         return
     except subprocess.TimeoutExpired:
         port = "" if address == AUTO else ", and is this its port"
-        why = f"within {PATIENCE} seconds; is its head node still there{port}?"
+        why = f"within {ANSWERS_WITHIN} seconds; is its head node still there{port}?"
     except subprocess.CalledProcessError as error:
         said = answers.exception_in(error.stderr) or "it gives no reason"
         if "version mismatch" in said:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 
-from shared_keras import files
+from shared_keras import files, words
 from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.hyperparameter_plots import (
     axis_order,
@@ -16,7 +16,7 @@ from shared_keras.reporting.pictures.hyperparameter_plots import (
     importance_figure,
     parallel_coordinates,
 )
-from shared_keras.reporting.pictures.plots import BEST, WINNER, whole_axis
+from shared_keras.reporting.pictures.plots import TOP, WINNER, whole_axis
 from shared_keras.reporting.pictures.text_fit import title
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 
@@ -100,13 +100,13 @@ def search(state: SearchState, name: str, winner: TrialRow) -> Figure:
         rungs.setdefault((row.bracket, row.rung), []).append(row)
     across = max(4, 0.55 * len(rungs))
     figure = Figure(figsize=(8 + across, 5.2), layout="constrained")
-    title(figure, f"{name}: {_count(len(done), 'trial')}")
+    title(figure, f"{name}: {words.count(len(done), 'trial')}")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(7, across))
 
     numbers = {row.trial: int(row.trial.partition("-")[0]) for row in done}
     keep = np.maximum if state.direction == "max" else np.minimum
     best = keep.accumulate([row.score for row in done])
-    left.step(list(numbers.values()), best, where="post", color=BEST, label="best so far", zorder=1)
+    left.step(list(numbers.values()), best, where="post", color=TOP, label="best so far", zorder=1)
     lengths = sorted({row.epochs for row in done})
     colors = dict(zip(lengths, colormaps["viridis"](np.linspace(0.05, 0.9, len(lengths)))))
     for length in lengths:
@@ -117,7 +117,7 @@ def search(state: SearchState, name: str, winner: TrialRow) -> Figure:
             "o",
             ms=5,
             color=colors[length],
-            label=_count(length, "epoch"),
+            label=words.count(length, "epoch"),
         )
     whole_axis(left, "trial", 0, max(numbers.values()))
     left.set_ylabel(state.objective)
@@ -173,7 +173,7 @@ def _zoom(axes: Axes, done: Sequence[TrialRow], kept: float, direction: str) -> 
     hidden = [row for row in done if not bottom <= row.score <= top]
     if hidden:
         where = "▼: {} far below" if direction == "max" else "▲: {} far above"
-        axes.set_title(where.format(_count(len(hidden), "trial")), size=10, loc="left")
+        axes.set_title(where.format(words.count(len(hidden), "trial")), size=10, loc="left")
     return hidden
 
 
@@ -193,7 +193,7 @@ def confirmed(table: pd.DataFrame, state: SearchState, name: str) -> Figure:
     epochs = {row.trial: row.epochs for row in state.rows}
     figure = Figure(figsize=(8.5, 0.6 * len(table) + 2), layout="constrained")
     best = f"the best {len(table)} trials" if len(table) > 1 else "the best trial"
-    title(figure, f"{name}: {best} retrained with {_count(table.n[0], 'other seed')}")
+    title(figure, f"{name}: {best} retrained with {words.count(table.n[0], 'other seed')}")
     axes = figure.subplots()
     places = np.arange(len(table))
     found = axes.plot(table.score, places - ASIDE, "x", ms=8, mew=2, color="tab:orange")
@@ -212,8 +212,8 @@ def confirmed(table: pd.DataFrame, state: SearchState, name: str) -> Figure:
             found.append(axes.errorbar(*at, xerr=sd[part], color=color, **mean))
             labels.append(f"their mean ± standard deviation, {label}")
     about = [
-        f"trial {row.trial}, {_count(epochs[row.trial], 'epoch')}\n{row.mean:.4f} ± {spread:.4f}"
-        for row, spread in zip(table.itertuples(), sd)
+        f"trial {trial}, {words.count(epochs[trial], 'epoch')}\n{score:.4f} ± {spread:.4f}"
+        for trial, score, spread in zip(table.trial, table["mean"], sd)
     ]
     axes.set_yticks(places, about)
     axes.get_yticklabels()[0].set(color=WINNER, weight="bold")
@@ -221,8 +221,3 @@ def confirmed(table: pd.DataFrame, state: SearchState, name: str) -> Figure:
     axes.grid(alpha=0.3)
     figure.legend(found, labels, loc="outside lower center", ncols=2)
     return figure
-
-
-def _count(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
