@@ -1,12 +1,9 @@
 """Backend and device: chosen before Keras is imported, described afterwards."""
 
-import contextlib
 import os
 import platform
 import re
 import sys
-from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
 from shared_keras import words
@@ -15,18 +12,8 @@ from shared_keras.errors import BadInput
 BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}  # as people write them
 DEVICES = ("auto", "cpu", "gpu")
 CPU_FEATURES = ("sse4_2", "avx", "fma", "avx2", "avx512f", "asimd", "sve", "sve2")
-PACKAGES = ("keras", "keras-tuner", "numpy", "scikit-learn")  # all but the backend's
 CPUINFO = Path("/proc/cpuinfo")
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}  # environment variables
-
-
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the versions of those packages that are installed; imports none of them."""
-    found = {}
-    for package in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
 
 
 def choose(backend: str | None, device: str) -> None:

@@ -5,10 +5,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 from shared_keras import devices, files
+
+PACKAGES = ("keras", "jax", "tensorflow", "torch", "keras-tuner", "numpy", "scikit-learn")
 
 ENVIRONMENT, RESUMED = "environment.json", "resumed_on"
 DECIDES = ("versions", "processor")  # how numbers are rounded
@@ -36,10 +39,15 @@ def environment(asked: Origin | None = None) -> dict:
         asked: Who asked for it, if not this process itself.
     """
     asked = asked or origin()
-    packages = devices.versions((*devices.PACKAGES, *devices.BACKENDS))
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
     return {
         "command": asked.command,
-        "versions": {"python": platform.python_version()} | packages,
+        "versions": versions,
         "backend": devices.backend(),
         "device": devices.describe(),
         "processor": devices.processor_kind(),

@@ -1,5 +1,6 @@
 """What decides the result of a job on a machine, to compare nodes with the deciding machine."""
 
+import importlib.metadata
 import platform
 import sys
 from collections.abc import Mapping
@@ -9,15 +10,20 @@ from pathlib import Path
 from shared_keras import devices
 
 OURS = ("shared_keras", "fashion_keras", "mnist_keras")
+PACKAGES = ("keras", "keras-tuner", "numpy", "scikit-learn")
 OF_BACKEND = {"jax": ("jax", "jaxlib"), "tensorflow": ("tensorflow",), "torch": ("torch",)}
 MISSING = "missing"
 
 
 def here(backend: str) -> dict[str, str]:
     """Return the versions of all that decides the result of a job here; imports none of it."""
-    packages = (*devices.PACKAGES, *OF_BACKEND[backend])
-    found = dict.fromkeys(packages, MISSING) | devices.versions(packages)
-    return {"Python": platform.python_version()} | found | {"this project's code": _code()}
+    found = {"Python": platform.python_version()}
+    for package in (*PACKAGES, *OF_BACKEND[backend]):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = MISSING
+    return found | {"this project's code": _code()}
 
 
 def differing(there: Mapping[str, str], here: Mapping[str, str]) -> str:
