@@ -30,13 +30,12 @@ def run(task: Task, args: argparse.Namespace) -> int:
             f"argument RUN: expected two runs or none, and none with --ray-results, got "
             f"{len(args.runs)}"
         )
+    places = {"data_dir": args.data_dir, "results_dir": args.results_dir, "out": args.out}
     if args.port is not None:
         devices.need_torch("--port")
         from shared_keras.comparisons import port  # needs the `torch` extra
 
-        return port.run(
-            task, args.port, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out
-        )
+        return port.run(task, args.port, **places)
     if args.ray_results is not None:
         devices.need_torch("--ray-results")
         from shared_keras.comparisons.ray import leaderboard  # needs the `torch` extra
@@ -49,15 +48,11 @@ def run(task: Task, args: argparse.Namespace) -> int:
                 import_trial=args.import_trial,
                 model=args.model,
                 split=args.split or "holdout",
-                data_dir=args.data_dir,
-                results_dir=args.results_dir,
-                out=args.out,
                 pool=pool,
+                **places,
             )
     elif args.runs:
-        two_runs.run(
-            task, args.runs, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out
-        )
+        two_runs.run(task, args.runs, **places)
     else:
-        ladder.run(task, data_dir=args.data_dir, results_dir=args.results_dir, out=args.out)
+        ladder.run(task, **places)
     return 0

@@ -1,7 +1,5 @@
 """Evaluate a model on the test images."""
 
-import argparse
-
 import numpy as np
 from rich import box
 from rich.table import Table
@@ -21,7 +19,7 @@ from shared_keras.task import Task
 HARDEST = 25
 
 
-def run(task: Task, args: argparse.Namespace) -> None:
+def run(task: Task, args) -> None:
     """Print and write the scores; draw the confusion matrix and the hardest images."""
     task = own_data.task_of(task, args.data_dir)
     if None not in (args.run, args.named):

@@ -1,6 +1,5 @@
 """Classify image files, or test images."""
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -50,7 +49,7 @@ class Item:
     truth: str = ""
 
 
-def run(task: Task, args: argparse.Namespace) -> None:
+def run(task: Task, args) -> None:
     """Print the three likeliest classes of each image, write all, and draw what the model saw.
 
     Raises:

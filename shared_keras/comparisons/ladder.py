@@ -17,9 +17,9 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import files
-from shared_keras.comparisons import curves, verdicts, winner_runs
+from shared_keras.comparisons import curves, recipe_runs, verdicts, winner_runs
 from shared_keras.comparisons.ladder_rows import EXPLAINED, OPEN, WITHIN, counted, rows
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Ignored, collect
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Ignored
 from shared_keras.data import datasets, own_data
 from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say, wrote
@@ -44,10 +44,11 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     task = own_data.task_of(task, data_dir)
     digest = datasets.digest(*datasets.load(task, data_dir, say))
     runs = results_dir / task.name / "runs"
-    yours, (winners, won) = collect(task, runs, digest), winner_runs.collect(runs, digest)
+    yours = recipe_runs.collect(task, runs, digest)
+    winners, won = winner_runs.collect(runs, digest)
     for problem in dict.fromkeys(yours.problems + won.problems):
         say(f"left out: {problem}")
-    committed = collect(task, folders.reference(task) / "runs", digest).found
+    committed = recipe_runs.collect(task, folders.reference(task) / "runs", digest).found
     own = yours.found | won.found
     found = committed | own
     if task.own and not found:

@@ -32,6 +32,7 @@ from shared_keras.hyperband import (
     workers_or_here,
 )
 from shared_keras.hyperband.decisions import exploring
+from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import compiling, folds, job, saved
 from shared_keras.processes import lock, seldom
@@ -134,16 +135,16 @@ class Hyperband(keras_tuner.Hyperband):
         **unknown,
     ):
         overrides.need_hypermodel(self, hypermodel)
+        arguments.alone()
         directory = Path(directory or ".").absolute()  # the current one may change
-        oracle = arguments.oracle(
-            directory / (project_name or "untitled_project"),
-            overwrite,
-            objective=objective,
+        folder = None if overwrite else directory / (project_name or "untitled_project")
+        oracle = Oracle(
+            objective,
+            seed=arguments.seed(seed, folder),
             max_epochs=max_epochs,
             min_epochs=min_epochs,
             factor=factor,
             hyperband_iterations=hyperband_iterations,
-            seed=seed,
             hyperparameters=hyperparameters,
             tune_new_entries=tune_new_entries,
             allow_new_entries=allow_new_entries,

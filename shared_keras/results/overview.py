@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared_keras import files, words
+from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.results.trials import TRIALS
 
@@ -54,7 +54,7 @@ def without_result(run: Path) -> str:
     losses = losses_of(run)
     if failed(losses):
         return f"failed, the loss became {losses[-1]}"
-    after = f" after {words.count(len(losses), 'epoch')}" if losses else ""
+    after = f" after {len(losses)} epoch{'s' * (len(losses) > 1)}" if losses else ""
     return f"interrupted{after}, or still running"
 
 
@@ -102,7 +102,9 @@ def _run(folder: Path) -> dict:
     epochs = [r["epochs_trained"] for r in results if "epochs_trained" in r]
     parts = [_source(settings), _images(settings)]
     if epochs:
-        parts.append(words.span(epochs, "epoch"))
+        low, high = min(epochs), max(epochs)
+        span = str(low) if low == high else f"{low} to {high}"
+        parts.append(f"{span} epoch{'s' * (high > 1)}")
     if len(seeds) > 1:
         parts.append(f"{len(done)} of {len(seeds)} seeds")
     missing = [path for path in seeds if path not in done]
@@ -146,7 +148,8 @@ def _search(folder: Path) -> dict:
     planned = settings.get("planned") or best.get("planned")
     trials = f"{ended} of {planned} trials" if planned else f"{ended} trials"
     parts = [f"space {settings['space']}", _images(settings), trials]
-    parts.append(f"up to {words.count(settings['max_epochs'], 'epoch')}")
+    longest = settings["max_epochs"]
+    parts.append(f"up to {longest} epoch{'s' * (longest > 1)}")
     if not more and "confirmed" in best:
         mean, sd, n = (best["confirmed"][key] for key in ("mean", "sd", "n"))
         parts.append(f"the winner confirmed by {mean:.4f} ± {sd:.4f} over {n:.0f} other seeds")

@@ -245,8 +245,9 @@ def test_failures_in_a_row_are_those_of_consecutive_numbers(tmp_path, monkeypatc
     """So the number of workers and their speed decide nothing."""
     monkeypatch.setattr(SavingOracle, "save", lambda self: None)  # as fast as the decisions
     monkeypatch.setattr(SavingOracle, "_save_trial", lambda self, trial: None)
+    most = {"max_consecutive_failed_trials": 3}
     found = [
-        {stops(make(tmp_path, seed, max_failures=3), workers, seed) for workers in (1, 2, 4, 9)}
+        {stops(make(tmp_path, seed, **most), workers, seed) for workers in (1, 2, 4, 9)}
         for seed in range(8)
     ]
     assert all(len(each) == 1 for each in found)

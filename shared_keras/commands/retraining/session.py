@@ -8,8 +8,7 @@ from typing import NamedTuple
 import keras
 
 from shared_keras import files, words
-from shared_keras.commands.retraining import kept, training_job, unfinished
-from shared_keras.commands.retraining.choices import choose
+from shared_keras.commands.retraining import choices, kept, training_job, unfinished
 from shared_keras.commands.retraining.group import Group
 from shared_keras.commands.retraining.kept import Paused
 from shared_keras.commands.retraining.request import RetrainRequest
@@ -42,13 +41,13 @@ def run(task: Task, asked: RetrainRequest, pool: Pool | None) -> None:
         RunFailed: if a run failed; the others are kept.
     """
     task = own_data.task_of(task, asked.data_dir)
-    choices = choose(task, asked)
+    chosen = choices.choose(task, asked)
     images = datasets.load(task, asked.data_dir, say)
     digest = datasets.digest(*images)
     keras.config.set_dtype_policy(asked.precision)
     protocols = {
         name: run_report.protocol(name, splits.split(task, *images, name))
-        for name in {choice.split for choice in choices}
+        for name in {choice.split for choice in chosen}
     }
     groups = [
         Group(
@@ -58,7 +57,7 @@ def run(task: Task, asked: RetrainRequest, pool: Pool | None) -> None:
             digest=digest,
             protocol=protocols[choice.split],
         )
-        for choice in choices
+        for choice in chosen
     ]
     shared = SharedByRuns(task, *images, origin())
     with unfinished.take_up_or_create(groups):

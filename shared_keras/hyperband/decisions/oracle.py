@@ -11,6 +11,7 @@ search is resumed.
 """
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from keras_tuner.engine.hyperparameters import serialize
 from keras_tuner.engine.trial import Trial
 from keras_tuner.src.engine.metrics_tracking import MetricsTracker
 
-from shared_keras.errors import BadInput
+from shared_keras.errors import BadInput, whole
 from shared_keras.hyperband.decisions import objectives, rungs
 from shared_keras.hyperband.decisions.brackets import Brackets
 from shared_keras.hyperband.decisions.drawn import derive_seed
@@ -36,11 +37,15 @@ class Oracle(SavingOracle):
     Args:
         objective: As for `HyperbandOracle`; see `objectives.check`.
         seed: Determines every drawn value; 0 is a seed like any other.
+        max_epochs: As for `HyperbandOracle`, like what is not named here.
+        factor: It need not be whole.
         try_first: Hyperparameters that the first trials use instead of drawn ones.
         max_trials: Only trials whose numbers are below this are run.
         min_epochs: No trial trains for fewer epochs, so brackets that would are left out.
-        max_failures: How many consecutive trials may fail; then `too_many_failed` says so.
-        **kwargs: As for `HyperbandOracle`.
+        max_consecutive_failed_trials: How many may fail; then `too_many_failed` says so.
+
+    Raises:
+        BadInput: naming the argument that is wrong.
     """
 
     def __init__(
@@ -48,19 +53,36 @@ class Oracle(SavingOracle):
         objective,
         *,
         seed: int,
-        try_first: Sequence[Mapping] = (),
-        max_trials: int | None = None,
+        max_epochs: int,
+        factor: float,
         min_epochs: int = 1,
-        max_failures: float = math.inf,
+        hyperband_iterations: int = 1,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int | None = None,
+        max_trials: int | None = None,
+        try_first: Sequence[Mapping] = (),
         **kwargs,
     ):
         objectives.check(objective)
-        # The stock class would raise before it has saved the trial.
-        super().__init__(objective, max_consecutive_failed_trials=math.inf, seed=seed, **kwargs)
+        most = whole("max_epochs", max_epochs, 1)
+        self.min_epochs = whole("min_epochs", min_epochs, 1)
+        if self.min_epochs > most:
+            raise BadInput(f"min_epochs: expected at most max_epochs, {most}, got {min_epochs}")
+        super().__init__(
+            objective,
+            seed=seed,
+            max_epochs=most,
+            factor=_factor(factor),
+            hyperband_iterations=whole("hyperband_iterations", hyperband_iterations, 1),
+            max_retries_per_trial=whole("max_retries_per_trial", max_retries_per_trial, 0),
+            max_consecutive_failed_trials=math.inf,  # it would raise before it has saved the trial
+            **kwargs,
+        )
         self.seed = seed  # the stock class takes 0 for "no seed"
-        self.min_epochs, self.max_failures = min_epochs, max_failures
-        self.try_first = [dict(values) for values in try_first]
-        self.max_trials = max_trials  # the stock class has None
+        failures = "max_consecutive_failed_trials"
+        self.max_failures = whole(failures, max_consecutive_failed_trials, 1, None) or math.inf
+        self.try_first = [_plain(values) for values in try_first]
+        self.max_trials = whole("max_trials", max_trials, 1, None)  # the stock class has None
         self.rungs = self._plan()
         self.brackets = Brackets(self.rungs, self.objective)
         self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
@@ -319,3 +341,15 @@ class Oracle(SavingOracle):
             f"{processor}), so its other trials are rounded differently: scores may differ as they "
             "do between seeds."
         )
+
+
+def _factor(factor: float) -> float:
+    """Return the reduction factor, as an int if it is whole."""
+    if isinstance(factor, numbers.Real) and 2 <= factor < math.inf:
+        return int(factor) if factor == int(factor) else float(factor)
+    raise BadInput(f"factor: expected a number of at least 2, got {factor!r}")
+
+
+def _plain(values: Mapping) -> dict:
+    """Return hyperparameters with Python's numbers instead of NumPy's, which JSON lacks."""
+    return {n: value.item() if hasattr(value, "item") else value for n, value in values.items()}

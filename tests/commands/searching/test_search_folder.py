@@ -1,5 +1,6 @@
 """What the folder of a search tells from one command to the next."""
 
+import dataclasses
 import json
 
 import pandas as pd
@@ -55,9 +56,9 @@ def path(tmp_path):
     return tmp_path
 
 
-def command(path, before, after, confirmed=None):
+def command(path, before, after, confirmed=None, titled=None):
     """Do as a command does; return the folder, and whether trials had ended since the last one."""
-    folder = SearchFolder(path, SETTINGS)
+    folder = SearchFolder(path, dataclasses.replace(SETTINGS, title=titled))
     folder.begin(before)
     folder.record(after)
     new = folder.has_new(after)
@@ -105,11 +106,24 @@ def test_pictures_stay_while_the_same_trials_have_the_same_winner(path):
 
 
 def test_another_search_and_a_folder_of_kerastuner_are_refused(path):
-    command(path, state(), state(0.5))
+    command(path, state(), state(0.5), titled="cats")
     with pytest.raises(BadInput, match="seed was 0 and is now 1"):
-        SearchFolder(path, SearchSettings(**vars(SETTINGS) | {"seed": 1}))
-    assert SearchFolder(path, SearchSettings(**vars(SETTINGS) | {"iterations": 2})).resumed
+        SearchFolder(path, dataclasses.replace(SETTINGS, seed=1))
+    with pytest.raises(BadInput, match="the images were other ones, those of cats"):
+        SearchFolder(path, dataclasses.replace(SETTINGS, data="others"))
     (path / "settings.json").unlink()
     (path / "oracle.json").touch()
     with pytest.raises(BadInput, match="did not create"):
+        SearchFolder(path, SETTINGS)
+
+
+def test_more_iterations_extend_a_search_once_nothing_else_refuses_them(path):
+    more = dataclasses.replace(SETTINGS, iterations=2, title="the same images, by another name")
+    command(path, state(), state(0.5))
+    before = (path / "settings.json").read_text()
+    folder = SearchFolder(path, more)
+    assert folder.resumed and (path / "settings.json").read_text() == before
+    folder.begin(state(0.5))
+    assert json.loads((path / "settings.json").read_text())["iterations"] == 2
+    with pytest.raises(BadInput, match="iterations was 2 and is now 1"):
         SearchFolder(path, SETTINGS)
