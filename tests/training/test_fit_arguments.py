@@ -157,7 +157,11 @@ TAKEN = {
 
 
 EVERYWHERE = ("lists of outputs", "class weight and split", "validation on x", "frame with a bool")
-ON_EVERY = [pytest.param(case, marks=pytest.mark.every_backend) for case in EVERYWHERE]
+ON_EVERY = [pytest.param(case, marks=pytest.mark.every_backend) for case in EVERYWHERE[:2]]
+ON_EVERY += [
+    pytest.param(case, marks=[pytest.mark.every_backend, pytest.mark.long])
+    for case in EVERYWHERE[2:]
+]
 HERE = [case for case in TAKEN if case not in EVERYWHERE]
 
 
@@ -195,8 +199,10 @@ def test_frames_of_numbers_that_keras_refuses(case):
     np.testing.assert_array_equal(array, np.float32(expected))
 
 
-@pytest.mark.every_backend
-@pytest.mark.parametrize(("given", "trained"), [(1, 1), (2, 2), (9, 3), (None, 3)])
+@pytest.mark.parametrize(
+    ("given", "trained"),
+    [(1, 1), pytest.param(2, 2, marks=pytest.mark.every_backend), (9, 3), (None, 3)],
+)
 def test_the_limit_of_epochs_is_keras_own(given, trained):
     keras.config.set_max_epochs(given)
     try:
