@@ -60,7 +60,7 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, 
     monkeypatch.setattr(
         files,
         "write_figure",
-        lambda path, figure: [titles.append(figure._suptitle.get_text()), write(path, figure)],
+        lambda path, figure: [titles.append(figure.get_suptitle()), write(path, figure)],
     )
     y, x = np.mgrid[:140, :140]
     Image.fromarray(np.full((60, 80), 230, np.uint8)).save(tmp_path / "blank.png")
