@@ -29,10 +29,15 @@ class Share(NamedTuple):
 
 
 def dealt(values: Iterable, always: Collection) -> list:
-    """Return values for `parametrize`, of which all are long but those that always run."""
+    """Return values for `parametrize`, of which all are long but those that always run.
+
+    A tuple is for several parameters.
+    """
     values = list(values)
     assert all(value in values for value in always)
-    return [v if v in always else pytest.param(v, marks=pytest.mark.long) for v in values]
+    sets = [value if isinstance(value, tuple) else (value,) for value in values]
+    marks = [() if value in always else (pytest.mark.long,) for value in values]
+    return [pytest.param(*each, marks=mark) for each, mark in zip(sets, marks)]
 
 
 def share_of(name: str, shares: int) -> Share:

@@ -25,9 +25,6 @@ from tests.shares import dealt
 ROOT = Path(__file__).parents[2]
 
 
-MOMENTS = dealt(range(10), [0])
-
-
 NAMES = ("number", "name", "code")
 CTRL_C, SIGTERM = (signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)
 STOPPED = pytest.mark.parametrize(NAMES, [CTRL_C, SIGTERM])
@@ -148,7 +145,7 @@ def test_one_sigterm_is_heard_and_a_second_does_not_interrupt_the_cleaning_up():
         signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", dealt(range(10), [0]))
 def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     """Kill it twice, each time after a random delay; then the same command finishes it."""
     name, chance = f"kill-{moment}", random.Random(moment)

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -16,9 +17,12 @@ from shared_keras.photos import reading
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
 from tests import handwriting
+from tests.conftest import TASKS
+from tests.shares import dealt
 
-DIGITS = int(os.environ.get("DIGITS", "75"))  # DIGITS=1797 is the long version, all of them
-PASTED = int(os.environ.get("PASTED", "75"))  # PASTED=10000 are all test images
+EITHER = pytest.mark.parametrize(
+    "task", dealt(TASKS, TASKS[:1]), indirect=True, ids=lambda t: t.name
+)
 
 
 def accuracy(images, labels):
@@ -29,14 +33,16 @@ def accuracy(images, labels):
     return ((predict_probabilities(model, x).argmax(axis=1) == labels) & ~empty).mean()
 
 
-def test_handwriting_from_elsewhere_is_read(tmp_path):
-    files = handwriting.write(tmp_path, DIGITS)
+@pytest.mark.parametrize("count", dealt([75, 1797], [75]))
+def test_handwriting_from_elsewhere_is_read(tmp_path, count):
+    files = handwriting.write(tmp_path, count)
     images = [reading.read(path, MNIST.photos).image for path, _ in files]
     assert accuracy(images, np.array([label for _, label in files])) >= 0.85
 
 
-def test_test_images_on_larger_paper_lose_little(full, tmp_path):
-    x, y = full["mnist"][1].x[:PASTED], full["mnist"][1].y[:PASTED]
+@pytest.mark.parametrize("count", dealt([75, 2000], [75]))
+def test_test_images_on_larger_paper_lose_little(full, tmp_path, count):
+    x, y = full["mnist"][1].x[:count], full["mnist"][1].y[:count]
     rng = np.random.default_rng(0)
     images = []
     for image in x:
@@ -46,7 +52,7 @@ def test_test_images_on_larger_paper_lose_little(full, tmp_path):
         Image.fromarray(paper if rng.integers(2) else 255 - paper).save(tmp_path / "a.png")
         images.append(reading.read(tmp_path / "a.png", "handwriting").image)
     lost = accuracy(list(x), y) - accuracy(images, y)
-    assert lost <= max(0.003, 1.01 / PASTED)
+    assert lost <= max(0.003, 1.01 / count)
 
 
 def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, monkeypatch):
@@ -54,7 +60,7 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, 
     monkeypatch.setattr(
         files,
         "write_figure",
-        lambda path, figure: [titles.append(figure._suptitle.get_text()), write(path, figure)],
+        lambda path, figure: [titles.append(figure.get_suptitle()), write(path, figure)],
     )
     y, x = np.mgrid[:140, :140]
     Image.fromarray(np.full((60, 80), 230, np.uint8)).save(tmp_path / "blank.png")
@@ -160,6 +166,7 @@ def test_digits_of_others_in_28x28_pixels(tmp_path):
     assert table.note.str.contains("moved and sized as the training images are").mean() > 0.9
 
 
+@EITHER
 def test_what_stands_elsewhere_in_28x28_pixels(task, full, tmp_path):
     """Smaller, and in a corner."""
     images = full[task.name][1]
@@ -171,6 +178,7 @@ def test_what_stands_elsewhere_in_28x28_pixels(task, full, tmp_path):
     assert (table["class"].astype(str) == truth).mean() >= 0.65
 
 
+@EITHER
 def test_the_datasets_own_images_are_not_moved(task, full, tmp_path):
     table = predicted(task, tmp_path, full[task.name][1].x[:60])
     assert table.note.isna().mean() >= 0.95

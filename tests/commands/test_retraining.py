@@ -74,7 +74,9 @@ def test_the_number_of_workers_does_not_matter(retrain):
     assert only(here) == found[1]
 
 
+@pytest.mark.long
 def test_a_cluster_brings_the_same_and_all_its_files(retrain):
+    """Without pauses; with them, `test_resuming.py` always sees the same of MNIST."""
     pytest.importorskip("ray")
     words = ["--recipe", RECIPE["fashion"], "--epochs", 1, "--runs", 2]
     code, said, there = retrain(FASHION, "there", *words, "--cluster", "local", "--workers", 1)
@@ -98,7 +100,7 @@ def test_twins_train_on_workers(retrain):
     assert only(here) == seeds(runs)[1]
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", 1)])
+@pytest.mark.parametrize("workers", [(), pytest.param(("--workers", 1), marks=pytest.mark.long)])
 def test_what_keras_cuts_short_has_not_stopped_early(retrain, monkeypatch, workers):
     before = keras.config.max_epochs()
     keras.config.set_max_epochs(2)  # as KERAS_MAX_EPOCHS does when Keras is imported

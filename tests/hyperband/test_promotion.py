@@ -11,6 +11,7 @@ import pytest
 from shared_keras import training
 from shared_keras.hyperband.trials import job
 from shared_keras.training import checkpoints
+from tests.shares import dealt
 from tests.small_model import BATCH, CLASSES, FEATURES, build, problem
 
 ON_EVERY = pytest.mark.every_backend
@@ -74,13 +75,10 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-FROM_MEMORY = ("averages", "scaled", "nested", "restored")
-CASES = [pytest.param(FROM_MEMORY[0], True, marks=ON_EVERY)]
-CASES += [(kind, True) for kind in FROM_MEMORY[1:]]
-CASES += [
-    pytest.param(kind, True, marks=pytest.mark.long) for kind in MODELS if kind not in FROM_MEMORY
-]
-CASES += [(kind, False) for kind in MODELS]
+# Kinds of models, and whether a promoted one is still in memory.
+OFTEN = [("restored", True), ("averages, scaled", False), ("nested", False), ("unbuilt", False)]
+CASES = [pytest.param("averages", True, marks=ON_EVERY)]
+CASES += dealt(list(itertools.product(MODELS, (True, False)))[1:], OFTEN)
 
 
 @pytest.mark.parametrize(("kind", "warm"), CASES)

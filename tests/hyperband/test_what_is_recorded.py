@@ -12,6 +12,7 @@ from shared_keras import files
 from shared_keras.hyperband import table
 from shared_keras.hyperband.decisions import drawn
 from tests.hyperband.small_search import DATA, make, outcome, search
+from tests.shares import dealt
 
 
 def dense(units):
@@ -101,6 +102,7 @@ def never_met(hp):
 
 SPACES = [two_scopes, two_parents, passed_over, choices, scope_in_scope, read_anyhow, logged]
 SPACES += [scope_beside_scope]
+OFTEN = [two_scopes, passed_over, scope_in_scope]
 KNOWN = [{"deep": True}, {"deep": True, "units": 30}, {"deep": False}]
 TRY_FIRST = {passed_over: KNOWN, logged: KNOWN}
 
@@ -134,7 +136,7 @@ def scored(folder, build, **options):
     return make(folder, Scored(build), objective, **options)
 
 
-@pytest.mark.parametrize("build", SPACES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", dealt(SPACES, OFTEN), ids=lambda build: build.__name__)
 def test_what_is_recorded_is_what_build_was_given(tmp_path, build):
     """The same seed gives the same record, also after an interruption; the weights fit it."""
     tried = {"try_first": TRY_FIRST.get(build, ())}

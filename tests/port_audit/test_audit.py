@@ -66,9 +66,17 @@ def test_a_faithful_pair_raises_no_alarm(name, seed):
     assert all(step.written <= step.tolerance for step in report.path)
 
 
-def test_there_are_as_many_as_promised():
-    assert len(PLANTED) >= 40 and len(FAITHFUL) >= 20
-    assert len({pair for pair, _, _ in PLANTED.values()}) >= 10
+def test_what_is_planted_is_planted_in_faithful_pairs_and_each_cause_without_others():
+    """So a cause that is named is the planted one, and none is known only beside another."""
+    for pair, options, causes in PLANTED.values():
+        assert pair in FAITHFUL.values() and options and causes
+    alone, together = (
+        {cause for _, _, causes in planted.values() for cause in causes}
+        for planted in (faults.SINGLE, faults.SEVERAL)
+    )
+    assert together <= alone
+    for _, _, causes in faults.SEVERAL.values():
+        assert len(causes) > 1
 
 
 RECIPES = {f"{task.name}-{name}": (task, name) for task in TASKS for name in task.recipes}

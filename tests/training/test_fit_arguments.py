@@ -11,6 +11,7 @@ import pytest
 
 from shared_keras import training
 from shared_keras.training.fit_data import arrays
+from tests.shares import dealt
 from tests.small_model import BATCH, CLASSES, FEATURES, N, build, problem
 
 X, Y = problem()
@@ -157,11 +158,18 @@ TAKEN = {
 
 
 EVERYWHERE = ("lists of outputs", "class weight and split", "validation on x", "frame with a bool")
-ON_EVERY = [pytest.param(case, marks=pytest.mark.every_backend) for case in EVERYWHERE]
+ON_EVERY = [pytest.param(case, marks=pytest.mark.every_backend) for case in EVERYWHERE[:2]]
+ON_EVERY += [
+    pytest.param(case, marks=[pytest.mark.every_backend, pytest.mark.long])
+    for case in EVERYWHERE[2:]
+]
 HERE = [case for case in TAKEN if case not in EVERYWHERE]
+OFTEN = ["columns of labels", "pandas", "weighed validation", "validation split", "sample weight"]
+OFTEN += ["class weight", "class weight, one-hot", "dicts", "no targets", "split without targets"]
+OFTEN += ["no batch size", "no epochs"]
 
 
-@pytest.mark.parametrize("case", HERE + ON_EVERY)
+@pytest.mark.parametrize("case", dealt(HERE, OFTEN) + ON_EVERY)
 def test_taken_as_keras_takes_it(case):
     make, x, y, options = TAKEN[case]
     options = {"epochs": 2, "batch_size": BATCH, "shuffle": False} | options
@@ -195,8 +203,10 @@ def test_frames_of_numbers_that_keras_refuses(case):
     np.testing.assert_array_equal(array, np.float32(expected))
 
 
-@pytest.mark.every_backend
-@pytest.mark.parametrize(("given", "trained"), [(1, 1), (2, 2), (9, 3), (None, 3)])
+@pytest.mark.parametrize(
+    ("given", "trained"),
+    [(1, 1), pytest.param(2, 2, marks=pytest.mark.every_backend), (9, 3), (None, 3)],
+)
 def test_the_limit_of_epochs_is_keras_own(given, trained):
     keras.config.set_max_epochs(given)
     try:
@@ -287,7 +297,7 @@ BATCHED = {
 }
 
 
-@pytest.mark.parametrize("case", BATCHED)
+@pytest.mark.parametrize("case", dealt(BATCHED, ["PyDataset", "generator", "steps of validation"]))
 def test_what_comes_in_batches_is_trained_by_keras(case):
     make, options = BATCHED[case]
     options = {"shuffle": False, "epochs": 1 if case == "generator" else 2} | options

@@ -224,7 +224,7 @@ def mean_loss(loss, data, size) -> float | None:
 
 
 @EVERY
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", dealt(PAIRS, ["one-hot", "labels"]))
 def test_a_listed_loss_is_a_mean(pair, every):
     for part in unlike(known_means.LOSSES, every):
         loss = part() if isinstance(part, type) else LossFunctionWrapper(part)
@@ -237,7 +237,7 @@ def test_a_listed_loss_is_a_mean(pair, every):
 
 
 @EVERY
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", dealt(PAIRS, ["one-hot", "labels"]))
 def test_a_listed_metric_is_a_mean(pair, every):
     for part in unlike(known_means.METRICS, every):
         metric = metric_of(part)

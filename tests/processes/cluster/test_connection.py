@@ -83,14 +83,22 @@ def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
         cluster.connect("auto")
 
 
+WAITS = """
+import socket, sys
+host, port = sys.argv[1].split(":")
+socket.create_connection((host, int(port))).recv(1)
+"""
+
+
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 8)
+    monkeypatch.setattr(connection, "PATIENCE", 2)
+    monkeypatch.setattr(connection, "STATUS", (sys.executable, "-c", WAITS))  # in Ray's place
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} within 8 s"):
+        with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} within 2 s"):
             cluster.connect(address)
         server.settimeout(1)
-        for _ in range(2):  # whether anything listens, and then Ray
+        for _ in range(2):  # whether anything listens, and then what asks for the status
             server.accept()[0].close()
 
 

@@ -181,7 +181,7 @@ def test_every_curve_of_a_grid_is_seen():
         assert len(inside) == curves
     assert [text.get_text() for text in figure.axes[2].texts] == ["no loss is finite"]
     assert not seen.cut(figure) and not seen.colliding(figure)
-    assert "logarithmic above 1" in figure._suptitle.get_text()
+    assert "logarithmic above 1" in figure.get_suptitle()
     assert "logarithmic" not in comparison_plots.grid([[("a", one)]], "Lab 4")._suptitle.get_text()
 
 

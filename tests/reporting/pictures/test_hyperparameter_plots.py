@@ -113,7 +113,7 @@ def test_many_hyperparameters_make_no_wider_picture(count):
         table, names, set(), state([1.0]), "a search", trial("0001")
     )
     assert figure.get_figwidth() <= 12.5 and not seen.cut(figure) and not seen.colliding(figure)
-    said = figure._suptitle.get_text()
+    said = figure.get_suptitle()
     assert ("21 of 40 hyperparameters" in said) == (count == 40)
 
 
