@@ -1,13 +1,14 @@
 """The door of a command: what was typed becomes one typed value, and the `Namespace` ends."""
 
 import argparse
-from dataclasses import fields
-from typing import TypeVar
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-Settings = TypeVar("Settings")
+Asked = TypeVar("Asked")
 
 
-def settings(kind: type[Settings], args: argparse.Namespace, **resolved) -> Settings:
+def settings(kind: Callable[..., Asked], args: argparse.Namespace, **resolved: Any) -> Asked:
     """Return the settings of a command.
 
     Args:
@@ -15,5 +16,5 @@ def settings(kind: type[Settings], args: argparse.Namespace, **resolved) -> Sett
         args: What a parser of `flags` read.
         resolved: Fields that are not simply what was typed.
     """
-    names = [field.name for field in fields(kind) if field.name not in resolved]
+    names = [name for name in inspect.signature(kind).parameters if name not in resolved]
     return kind(**{name: getattr(args, name) for name in names}, **resolved)
