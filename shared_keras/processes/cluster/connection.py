@@ -19,7 +19,7 @@ AUTO = "auto"
 CLIENT = "ray://"
 VARIABLE = "RAY_ADDRESS"
 LAST_PORT = 65535
-PATIENCE = 30  # seconds within which a cluster must answer
+ANSWERS_WITHIN = 30  # seconds within which a cluster must answer
 STATUS = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
 STUCK = "Initialization failure"  # a client server's process, which may hang at its first fork
 OF_CLIENT = (
@@ -212,11 +212,11 @@ def _ask(address: str, source: str) -> None:
     where = "on this machine" if address == AUTO else f"at {address}"
     command = [*STATUS, address]
     try:
-        subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+        subprocess.run(command, capture_output=True, text=True, timeout=ANSWERS_WITHIN, check=True)
         return
     except subprocess.TimeoutExpired:
         port = "" if address == AUTO else ", and is this its port"
-        why = f"within {PATIENCE} seconds; is its head node still there{port}?"
+        why = f"within {ANSWERS_WITHIN} seconds; is its head node still there{port}?"
     except subprocess.CalledProcessError as error:
         said = answers.exception_in(error.stderr) or "it gives no reason"
         if "version mismatch" in said:

@@ -30,7 +30,7 @@ SERIES = {  # of the ladder: key, and shift, marker, colour, label, and that of 
     "twin": (0.16, "s", SECOND, "PyTorch twin", "PyTorch twin, yours"),
 }
 COLUMNS, SHOWN = 6, 12  # of disagreements: side by side, and of each kind
-CELL, SIDE, GAP = 2.1, 1.7, 0.1  # inches: an image with the space beside it, itself, a margin
+CELL, IMAGE, GAP = 2.1, 1.7, 0.1  # inches: an image with the space beside it, itself, a margin
 
 
 def claimed(rows: Sequence[Mapping], dataset: str) -> Figure:
@@ -268,7 +268,7 @@ def disagreements(
     name = fit(name, across - MARGIN, TITLE)
     labels = [fit(f"{run} (✓ right, ✗ wrong)", across / 2 - 1, LABEL) for run in answers]
     heights = [2 * GAP + height(name, TITLE) + 0.3 + max(height(run, LABEL) for run in labels)] + [
-        2 * GAP + height(heading, TITLE) + row * (SIDE + above + below)
+        2 * GAP + height(heading, TITLE) + row * (IMAGE + above + below)
         for heading, row in zip(headings, rows)
     ]
     # Constrained layout does not keep room for texts beside images of a fixed shape.
@@ -282,12 +282,12 @@ def disagreements(
     ):
         part.suptitle(heading, y=1 - GAP / down, size=TITLE, color=color, weight="bold")
         places = {
-            "left": (CELL - SIDE) / 2 / across,
-            "right": 1 - (CELL - SIDE) / 2 / across,
+            "left": (CELL - IMAGE) / 2 / across,
+            "right": 1 - (CELL - IMAGE) / 2 / across,
             "bottom": below / down,
-            "top": (below + row * SIDE + (row - 1) * (above + below)) / down,
-            "wspace": CELL / SIDE - 1,
-            "hspace": (above + below) / SIDE,
+            "top": (below + row * IMAGE + (row - 1) * (above + below)) / down,
+            "wspace": CELL / IMAGE - 1,
+            "hspace": (above + below) / IMAGE,
         }
         grid = part.subplots(row, COLUMNS, squeeze=False, gridspec_kw=places)
         for axes in grid.flat:

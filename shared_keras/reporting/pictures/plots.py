@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from shared_keras.reporting.pictures.figure import Figure
 from shared_keras.reporting.pictures.text_fit import fit, height, title, width
 
-TRAIN, VALIDATION, BEST = "tab:blue", "tab:orange", "tab:green"
+TRAIN, VALIDATION, TOP = "tab:blue", "tab:orange", "tab:green"
 WINNER = "tab:red"
 CAPTION = 8  # size of captions in points
 
@@ -32,11 +32,11 @@ def history(
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
         validation = history[f"val_{metric}"]
         best = validation[best_epoch - 1]
-        axes.axvline(best_epoch, color=BEST, lw=1, ls="--", zorder=1)
+        axes.axvline(best_epoch, color=TOP, lw=1, ls="--", zorder=1)
         axes.plot(epochs, history[metric], "o-", ms=4, color=TRAIN, label="train")
         axes.plot(epochs, validation, "o-", ms=4, color=VALIDATION, label="validation")
         kept = f"kept epoch {best_epoch}: {best:.4f}"
-        axes.plot(best_epoch, best, "*", ms=15, color=BEST, label=kept, zorder=1.9)
+        axes.plot(best_epoch, best, "*", ms=15, color=TOP, label=kept, zorder=1.9)
         penalty = ", with the L2 penalty" * (penalised and metric == "loss")
         axes.set_ylabel(metric + penalty)
         whole_axis(axes, "epoch", 1, len(epochs))

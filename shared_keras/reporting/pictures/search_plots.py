@@ -16,7 +16,7 @@ from shared_keras.reporting.pictures.hyperparameter_plots import (
     importance_figure,
     parallel_coordinates,
 )
-from shared_keras.reporting.pictures.plots import BEST, WINNER, whole_axis
+from shared_keras.reporting.pictures.plots import TOP, WINNER, whole_axis
 from shared_keras.reporting.pictures.text_fit import title
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 
@@ -106,7 +106,7 @@ def search(state: SearchState, name: str, winner: TrialRow) -> Figure:
     numbers = {row.trial: int(row.trial.partition("-")[0]) for row in done}
     keep = np.maximum if state.direction == "max" else np.minimum
     best = keep.accumulate([row.score for row in done])
-    left.step(list(numbers.values()), best, where="post", color=BEST, label="best so far", zorder=1)
+    left.step(list(numbers.values()), best, where="post", color=TOP, label="best so far", zorder=1)
     lengths = sorted({row.epochs for row in done})
     colors = dict(zip(lengths, colormaps["viridis"](np.linspace(0.05, 0.9, len(lengths)))))
     for length in lengths:

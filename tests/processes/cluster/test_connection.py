@@ -84,7 +84,7 @@ def test_auto_is_the_address_of_the_environment_if_there_is_one(monkeypatch):
 
 
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 8)
+    monkeypatch.setattr(connection, "ANSWERS_WITHIN", 8)
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(RunFailed, match=f"no Ray cluster answers at {address} within 8 s"):
