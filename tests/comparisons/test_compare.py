@@ -241,11 +241,11 @@ def test_evaluating_on_images_of_the_validation_says_so(user, capsys):
 
 def test_only_images_that_both_test_on_are_compared(small_dirs):
     test = datasets.load(FASHION, str(small_dirs["fashion"]))[1]
-    settings = [{"split": "published"}, {"split": "half"}, {"split": "holdout"}]
-    parts = [set(splits.tested(FASHION, test, its["split"])) for its in settings]
-    common = two_runs._common(FASHION, test, settings[:2])
+    protocols = ["published", "half", "holdout"]
+    parts = [set(splits.tested(FASHION, test, protocol)) for protocol in protocols]
+    common = two_runs._common(FASHION, test, protocols[:2])
     assert set(common) == parts[0] & parts[1] and 0 < len(common) < len(parts[0])
-    assert set(two_runs._common(FASHION, test, settings[1:])) == parts[1]
+    assert set(two_runs._common(FASHION, test, protocols[1:])) == parts[1]
     split = splits.split(FASHION, test, test, "half")
     np.testing.assert_array_equal(split.test.x, test.x[splits.tested(FASHION, test, "half")])
 
