@@ -34,7 +34,7 @@ CASES = {  # task, space, max_epochs, goals: how many times as fast as each of S
     "fashion-regularized": ("fashion", "regularized", 20, (6.0, 2.5)),
 }
 PIXELS, CLASSES = 784, 10
-SETTINGS = "settings.json"
+DRAWN = "drawn.json"  # the hyperparameters that ours drew, for stock
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def _search(name: str, task: str, space: str, max_epochs: int, settings: list | 
         words = ["-m", f"{task}_keras.search", "--space", space, *budget, "--results-dir", folder]
         if how == "stock":
             words = ["-m", "benchmarks.search", "--stock", task, space, str(max_epochs), folder]
-            Path(folder, SETTINGS).write_text(json.dumps(settings))
+            Path(folder, DRAWN).write_text(json.dumps(settings))
         environment = os.environ | {"KERAS_BACKEND": backend.lower(), "TF_CPP_MIN_LOG_LEVEL": "3"}
         started = time.perf_counter()
         done = subprocess.run(
@@ -161,7 +161,7 @@ def stock(task_name: str, space: str, max_epochs: int, folder: str) -> None:
         directory=folder,
         project_name="stock",
     )
-    settings = json.loads(Path(folder, SETTINGS).read_text())
+    settings = json.loads(Path(folder, DRAWN).read_text())
     tuner.oracle._random_values = map(dict, settings).__next__
     tuner.search(
         split.train.x,

@@ -271,8 +271,8 @@ class Hyperband(keras_tuner.Hyperband):
         """Load the state of an earlier search with the same settings."""
         self.oracle.reload()
         for trial_id in self.oracle.trials:
-            if seconds := files.seconds(self.folder(trial_id) / job.HISTORY):
-                self.course.seconds[trial_id] = seconds
+            if seconds := history_csv.column(self.folder(trial_id) / names.HISTORY, "seconds"):
+                self.course.seconds[trial_id] = float(sum(seconds))
 
     def load_model(self, trial: Trial) -> keras.Model:
         """Return the model of a trial with the weights of its best epoch.

@@ -65,7 +65,7 @@ LOSSES = _of(
 )
 
 # Without those for which the same holds; of the losses above, some are among them as metrics.
-METRICS = _of(
+MEAN_METRICS = _of(
     keras.metrics,
     """
     AUC Accuracy BinaryAccuracy BinaryCrossentropy BinaryIoU CategoricalCrossentropy
@@ -109,7 +109,7 @@ def any_batch_will_do(model: keras.Model) -> bool:
         # TensorFlow counts a short batch like a full one in the loss of each output.
         and (not model.built or len(model.outputs) == 1)
         and all(_is_mean(loss, LOSSES, keras.losses.get) for loss in losses)
-        and all(_is_mean(metric, METRICS, keras.metrics.get) for metric in measures)
+        and all(_is_mean(metric, MEAN_METRICS, keras.metrics.get) for metric in measures)
     )
 
 

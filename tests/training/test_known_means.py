@@ -239,7 +239,7 @@ def test_a_listed_loss_is_a_mean(pair, every):
 @EVERY
 @pytest.mark.parametrize("pair", dealt(PAIRS, ["one-hot", "labels"]))
 def test_a_listed_metric_is_a_mean(pair, every):
-    for part in unlike(known_means.METRICS, every):
+    for part in unlike(known_means.MEAN_METRICS, every):
         metric = metric_of(part)
         data = PAIRS[pair] if part in WITHOUT_WEIGHTS else (*PAIRS[pair], WEIGHTS)
         parted, whole = (measured(metric, data, size) for size in (N // 2, N))
@@ -254,7 +254,9 @@ def test_what_is_listed_is_known():
         assert known_means.any_batch_will_do(compiled(loss=part)), part
         if isinstance(part, type):
             assert known_means.any_batch_will_do(compiled(loss=part())), part
-    metrics = [metric_of(part) if isinstance(part, type) else part for part in known_means.METRICS]
+    metrics = [
+        metric_of(part) if isinstance(part, type) else part for part in known_means.MEAN_METRICS
+    ]
     assert known_means.any_batch_will_do(compiled(metrics=metrics))
 
 
@@ -278,7 +280,7 @@ def test_evaluate_of_a_listed_loss(part):
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 def test_evaluate_of_listed_metrics(labels, weighted):
-    parts = [part for part in by_name(known_means.METRICS) if are_labels(part) == labels]
+    parts = [part for part in by_name(known_means.MEAN_METRICS) if are_labels(part) == labels]
     parts = [part for part in parts if not (weighted and part in WITHOUT_WEIGHTS)]
     metrics = [
         metric_of(part, f"{part.__name__}_{i}") if isinstance(part, type) else part

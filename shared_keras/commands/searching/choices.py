@@ -5,7 +5,7 @@ import keras_tuner
 from shared_keras.commands.searching.request import SearchRequest
 from shared_keras.errors import BadInput
 from shared_keras.results import searches
-from shared_keras.results.settings import BATCH_SIZE, BEST, OBJECTIVES
+from shared_keras.results.settings import BATCH_SIZE, OBJECTIVES, TRY_BEST
 from shared_keras.systems.recipe import Replay
 from shared_keras.task import Task
 
@@ -57,7 +57,7 @@ def starting_points(task: Task, asked: SearchRequest) -> list[dict[str, int | fl
     if asked.try_first is None:
         return []
     space = task.builder(asked.space)
-    if asked.try_first == BEST:
+    if asked.try_first == TRY_BEST:
         values = searches.best_of_space(task, asked.results_dir, asked.space, asked.name)
         return [space.replay(values).values]
     replays = {n: r.system for n, r in task.recipes.items() if isinstance(r.system, Replay)}
@@ -65,6 +65,6 @@ def starting_points(task: Task, asked: SearchRequest) -> list[dict[str, int | fl
     if asked.try_first not in fitting:
         raise BadInput(
             f"argument --try-first: the recipe '{asked.try_first}' does not belong to the space "
-            f"{asked.space}, expected one of {', '.join([*fitting, BEST])}"
+            f"{asked.space}, expected one of {', '.join([*fitting, TRY_BEST])}"
         )
     return [space.replay(replays[asked.try_first].hyperparameters).values]

@@ -8,23 +8,10 @@ import pytest
 
 from shared_keras.commands.searching.search_folder import SearchFolder
 from shared_keras.errors import BadInput
-from shared_keras.results.settings import SearchSettings
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
+from tests.results import made
 
-SETTINGS = SearchSettings(
-    task="mnist",
-    space="dense",
-    max_epochs=2,
-    factor=2,
-    iterations=1,
-    batch_size=32,
-    objective="val_accuracy",
-    split="holdout",
-    seed=0,
-    try_first=None,
-    backend="jax",
-    data="digest",
-)
+SETTINGS = made.search_settings()
 
 
 def state(*scores):
@@ -56,7 +43,7 @@ def path(tmp_path):
     return tmp_path
 
 
-def command(path, before, after, confirmed=None, titled=None):
+def command(path, before, after, confirmed=None, titled="MNIST"):
     """Do as a command does; return the folder, and whether trials had ended since the last one."""
     folder = SearchFolder(path, dataclasses.replace(SETTINGS, title=titled))
     folder.begin(before)
@@ -108,9 +95,10 @@ def test_pictures_stay_while_the_same_trials_have_the_same_winner(path):
 def test_another_search_and_a_folder_of_kerastuner_are_refused(path):
     command(path, state(), state(0.5), titled="cats")
     with pytest.raises(BadInput, match="seed was 0 and is now 1"):
-        SearchFolder(path, dataclasses.replace(SETTINGS, seed=1))
+        SearchFolder(path, made.search_settings(seed=1))
     with pytest.raises(BadInput, match="the images were other ones, those of cats"):
-        SearchFolder(path, dataclasses.replace(SETTINGS, data="others"))
+        SearchFolder(path, made.search_settings(data="others"))
+    assert SearchFolder(path, made.search_settings(iterations=2)).resumed
     (path / "settings.json").unlink()
     (path / "oracle.json").touch()
     with pytest.raises(BadInput, match="did not create"):

@@ -91,7 +91,7 @@ socket.create_connection((host, int(port))).recv(1)
 
 
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 2)
+    monkeypatch.setattr(connection, "ANSWERS_WITHIN", 2)
     monkeypatch.setattr(connection, "STATUS", (sys.executable, "-c", WAITS))  # in Ray's place
     with socket.create_server(("", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
