@@ -1,5 +1,7 @@
 """Compare recipes with published scores, two runs, a Ray Tune folder or a model with its port."""
 
+import argparse
+
 from shared_keras import devices
 from shared_keras.commands import pools
 from shared_keras.comparisons import ladder, two_runs
@@ -10,7 +12,7 @@ OF_WORKERS = ("workers", "cluster", "gpus_per_worker", "cluster_timeout")
 RAY_FLAGS = ("mapping", "import_trial", "split", *OF_WORKERS)
 
 
-def run(task: Task, args) -> int:
+def run(task: Task, args: argparse.Namespace) -> int:
     """Run the comparison that the arguments ask for; return the exit code."""
     if args.out is not None and args.out.exists() and any(args.out.iterdir()):
         raise BadInput(f"argument --out: expected a new or empty folder, got '{args.out}'")

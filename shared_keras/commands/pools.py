@@ -1,5 +1,6 @@
 """The workers that a command uses: those of this machine, or of a cluster."""
 
+import argparse
 import contextlib
 import os
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from shared_keras.processes.protocol import Pool
 
 
 @contextlib.contextmanager
-def of(args) -> Iterator[Pool]:
+def of(args: argparse.Namespace) -> Iterator[Pool]:
     """Yield the workers that `flags` asks for; those of a cluster end with the command.
 
     Raises:

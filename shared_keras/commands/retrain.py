@@ -1,5 +1,7 @@
 """Train a search's winner, one of its trials, or published recipes."""
 
+import argparse
+
 from shared_keras import devices
 from shared_keras.commands import pools
 from shared_keras.errors import BadInput
@@ -8,7 +10,7 @@ from shared_keras.results.settings import ALL
 from shared_keras.task import Task
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Start the workers, if there is more than one run, then train.
 
     A single run stays in this process, with all its cores, unless `--workers` or `--cluster`

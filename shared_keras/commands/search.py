@@ -1,5 +1,6 @@
 """Search hyperparameters with Hyperband."""
 
+import argparse
 import contextlib
 import re
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from shared_keras.results.settings import QUICK
 from shared_keras.task import Task
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Start the workers, then search or resume a search.
 
     Args:
@@ -40,7 +41,7 @@ def run(task: Task, args) -> None:
         session.run(task, args, budget, args.name or _default_name(args), pool)
 
 
-def _budget(task: Task, args) -> dict[str, int]:
+def _budget(task: Task, args: argparse.Namespace) -> dict[str, int]:
     if args.quick:
         for flag, value in (("max-epochs", args.max_epochs), ("factor", args.factor)):
             if value is not None:
@@ -55,7 +56,7 @@ def _budget(task: Task, args) -> dict[str, int]:
     return budget | {"min_epochs": args.min_epochs}
 
 
-def _default_name(args) -> str:
+def _default_name(args: argparse.Namespace) -> str:
     parts = [args.space]
     if args.data_dir is not None:
         folder = Path(args.data_dir).resolve().name

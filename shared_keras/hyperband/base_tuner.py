@@ -6,6 +6,7 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine import tuner as stock
+from keras_tuner.engine.trial import Trial
 
 from shared_keras import files, training
 from shared_keras.errors import BadInput
@@ -24,7 +25,7 @@ class BaseTuner(keras_tuner.Hyperband):
         """Return the completed trials: longest trained first, then by score."""
         return self.oracle.get_best_trials(len(self.oracle.trials))
 
-    def winner(self):
+    def winner(self) -> Trial | None:
         """Return the best of the trials that were trained longest, or None."""
         return next(iter(self.ranked()), None)
 
@@ -32,19 +33,19 @@ class BaseTuner(keras_tuner.Hyperband):
         """Return the folder of a trial."""
         return Path(self.get_trial_dir(trial_id))
 
-    def save(self):
+    def save(self) -> None:
         """Write the state atomically."""
         self.oracle.save()
         files.write_json(Path(self._get_tuner_fname()), self.get_state())
 
-    def reload(self):
+    def reload(self) -> None:
         """Load the state of an earlier search with the same settings."""
         self.oracle.reload()
         for trial_id in self.oracle.trials:
             if seconds := files.seconds(self.folder(trial_id) / "history.csv"):
                 self.course.seconds[trial_id] = seconds
 
-    def _get_tuner_fname(self):
+    def _get_tuner_fname(self) -> str:
         # While the stock constructor runs, one that is not there: it prints that it reads it.
         return super()._get_tuner_fname() + ("" if self._made else ".none")
 
@@ -52,14 +53,14 @@ class BaseTuner(keras_tuner.Hyperband):
         """Return whether the folder holds a search, whichever tuner's."""
         return Path(self.oracle._get_oracle_fname()).exists()
 
-    def _activate_all_conditions(self):
+    def _activate_all_conditions(self) -> None:
         hypermodel = self.hypermodel
         # A space need not build a model to declare its hyperparameters.
         make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
 
         declared = self.oracle.get_space()
 
-        def build(hp):
+        def build(hp: keras_tuner.HyperParameters) -> None:
             nonlocal declared
             declared = hp
             model = make(hp)
@@ -76,12 +77,12 @@ class BaseTuner(keras_tuner.Hyperband):
         except errors.FailedTrialError:  # a constraint; what it hides is drawn in the trials
             self.oracle.update_space(declared)
 
-    def on_trial_end(self, trial):
+    def on_trial_end(self, trial: Trial) -> None:
         """Report a trial that has ended to the oracle, and save the state."""
         self.oracle.end_trial(trial)
         self.save()
 
-    def load_model(self, trial):
+    def load_model(self, trial: Trial) -> keras.Model:
         """Return the model of a trial with the weights of its best epoch.
 
         Raises:
@@ -99,7 +100,7 @@ class BaseTuner(keras_tuner.Hyperband):
             saved.read_best(folder, model)
         return model
 
-    def _build_hypermodel(self, hp):
+    def _build_hypermodel(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Return a new model, with the best weights of its parent, if any, as the stock class does.
 
         Only a `run_trial` of a subclass trains it.

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import keras_tuner
 import pandas as pd
 from keras_tuner.engine import tuner as stock
+from keras_tuner.engine.trial import Trial
 
 from shared_keras import devices, files, training
 from shared_keras.errors import BadInput, whole
@@ -99,11 +100,11 @@ class Hyperband(BaseTuner):
 
     def __init__(
         self,
-        hypermodel=None,
-        objective=None,
-        max_epochs=100,
-        factor=3,
-        hyperband_iterations=1,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
         seed: int | None = None,
         hyperparameters: keras_tuner.HyperParameters | None = None,
         tune_new_entries: bool = True,
@@ -111,13 +112,13 @@ class Hyperband(BaseTuner):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int | None = 3,
         max_model_size: int | None = None,
-        optimizer=None,
-        loss=None,
-        metrics=None,
-        distribution_strategy=None,
-        directory=None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        distribution_strategy: Any = None,
+        directory: Any = None,
         project_name: str | None = None,
-        logger=None,
+        logger: Any = None,
         tuner_id: str | None = None,
         overwrite: bool = False,
         executions_per_trial: int = 1,
@@ -129,7 +130,7 @@ class Hyperband(BaseTuner):
         max_trials: int | None = None,
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
-        **unknown,
+        **unknown: Any,
     ):
         overrides.need_hypermodel(self, hypermodel)
         directory = Path(directory or ".").absolute()  # the current one may change
@@ -189,7 +190,11 @@ class Hyperband(BaseTuner):
         self.oracle.verbose = 0
 
     def search(
-        self, *fit_args, timeout: float | None = None, verbose: int | str = "auto", **fit_kwargs
+        self,
+        *fit_args: Any,
+        timeout: float | None = None,
+        verbose: int | str = "auto",
+        **fit_kwargs: Any,
     ) -> "Hyperband":
         """Start or resume a search, and return this tuner.
 
@@ -238,7 +243,7 @@ class Hyperband(BaseTuner):
         run_trials.need_success(self.oracle, self.project_dir)
         return self
 
-    def run_trial(self, trial, *fit_args, **fit_kwargs) -> list:
+    def run_trial(self, trial: Trial, *fit_args: Any, **fit_kwargs: Any) -> list:
         """Train a trial in this process, and return what each of its trainings returned.
 
         Trials train in worker processes, unless a subclass overrides this method, or one that
@@ -278,7 +283,7 @@ class Hyperband(BaseTuner):
             yield
 
     @contextlib.contextmanager
-    def _progress(self, verbose) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+    def _progress(self, verbose: Any) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
         """Yield a function to call whenever something has happened, and one that says a line."""
         if self.callback is not None or not verbose:
             yield self.callback or (lambda: None), self.course.say

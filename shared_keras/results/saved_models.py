@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -210,7 +210,7 @@ def _title(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _silence():
+def _silence() -> Iterator[None]:
     """Keep TensorFlow, which Keras imports to save and load, from writing to stderr.
 
     Its C++ code writes to the file descriptor, so Python's `redirect_stderr` is not

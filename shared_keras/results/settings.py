@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from shared_keras.errors import BadInput
 from shared_keras.files import read_json, write_json
@@ -99,7 +100,7 @@ def penalised(framework: str, system: Mapping) -> bool:
     return framework == "keras" and any(layer.get("l2") for layer in system["layers"])
 
 
-def read_settings(kind: type, path: Path):
+def read_settings(kind: type, path: Path) -> Any:
     """Read settings that were written as JSON from the dataclass `kind`.
 
     Keys that have a default may be missing, because earlier versions did not write them.
@@ -118,6 +119,6 @@ def read_settings(kind: type, path: Path):
     return kind(**values)
 
 
-def write_settings(path: Path, settings) -> None:
+def write_settings(path: Path, settings: Any) -> None:
     """Write a dataclass as JSON."""
     write_json(path, asdict(settings))

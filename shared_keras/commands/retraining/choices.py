@@ -1,5 +1,6 @@
 """What `retrain` trains: a trial of a search, or recipes."""
 
+import argparse
 import dataclasses
 import statistics
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Choice:
     searched: SearchScore | None = None
 
 
-def choose(task: Task, args) -> list[Choice]:
+def choose(task: Task, args: argparse.Namespace) -> list[Choice]:
     """Return what the arguments of `flags.retrain` ask for.
 
     Raises:
@@ -86,7 +87,7 @@ def _of_recipe(name: str, recipe: Recipe) -> Choice:
     )
 
 
-def _of_search(task: Task, args) -> Choice:
+def _of_search(task: Task, args: argparse.Namespace) -> Choice:
     folder = searches.find(task, args.results_dir, args.search)
     best = files.read_object(folder / "best.json", *OF_BEST)
     trial, values, score = best["trial"], best["hyperparameters"], best.get("score")
@@ -121,7 +122,7 @@ def _seconds_per_epoch(history: Path) -> float | None:
         return None
 
 
-def _with_flags(choice: Choice, args) -> Choice:
+def _with_flags(choice: Choice, args: argparse.Namespace) -> Choice:
     given = {
         name: getattr(args, name)
         for name in ("epochs", "patience", "batch_size", "split")

@@ -1,9 +1,10 @@
 """Train what `retrain` is asked for, here or on workers, and show how it ended."""
 
+import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -28,7 +29,7 @@ from shared_keras.training import current_epoch
 PAUSE = 60  # seconds
 
 
-def run(task: Task, args, pool: Pool | None) -> None:
+def run(task: Task, args: argparse.Namespace, pool: Pool | None) -> None:
     """Train all that the flags ask for; print and write the results.
 
     Args:
@@ -81,7 +82,7 @@ def _run_here(shared: Shared, group: Group) -> None:
     if group.resumed:
         say(f"resuming {group.folder}, {_epochs(job)}")
 
-    def after_epoch(epoch, logs):
+    def after_epoch(epoch: int, logs: Any) -> None:
         run_report.epoch(epoch + 1, job.settings.epochs, logs)
 
     try:
@@ -146,7 +147,7 @@ class _Session:
         self._tell_before()
         jobs = self._jobs(None if pool.shares_files else PAUSE)
 
-        def choose(idle):
+        def choose(idle: Sequence) -> Any:
             job = self.paused.pop(0) if self.paused else next(jobs, None)
             return None if job is None else (idle[0], job)
 

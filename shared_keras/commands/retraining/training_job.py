@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -188,10 +188,10 @@ class _Epochs(keras.callbacks.Callback):
         super().__init__()
         self.after_epoch = after_epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["seconds"] = time.perf_counter() - self.started
         self.after_epoch(epoch, logs)
 
@@ -277,7 +277,7 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
     )
 
 
-def _keep(history, folder: Path) -> None:
+def _keep(history: Mapping[str, list[float]], folder: Path) -> None:
     """Write the history, and fail on a non-finite loss."""
     files.write_history(folder / kept.HISTORY, history)
     for epoch, loss in enumerate(history["loss"], 1):

@@ -1,5 +1,7 @@
 """What a search is asked for: whether its space has it, and where the search begins."""
 
+import argparse
+
 import keras_tuner
 
 from shared_keras.errors import BadInput
@@ -9,7 +11,7 @@ from shared_keras.systems.recipe import Replay
 from shared_keras.task import Task
 
 
-def check_space(task: Task, args) -> None:
+def check_space(task: Task, args: argparse.Namespace) -> None:
     """Reject a batch size that the space searches itself, and an objective it does not support.
 
     Args:
@@ -34,7 +36,9 @@ def check_space(task: Task, args) -> None:
         )
 
 
-def starting_points(task: Task, args, name: str) -> list[dict[str, int | float | str]]:
+def starting_points(
+    task: Task, args: argparse.Namespace, name: str
+) -> list[dict[str, int | float | str]]:
     """Return the hyperparameters that the search tries first.
 
     Args:

@@ -1,6 +1,8 @@
 """Run a search: start or resume it, show its progress, write its results."""
 
+import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 
 import keras_tuner
@@ -30,7 +32,9 @@ MISLEADING = (
 )
 
 
-def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None:
+def run(
+    task: Task, args: argparse.Namespace, budget: dict[str, int], name: str, pool: Pool
+) -> None:
     """Start or resume a search, and show its results.
 
     Args:
@@ -70,7 +74,13 @@ def run(task: Task, args, budget: dict[str, int], name: str, pool: Pool) -> None
         _Search(tuner, folder, progress, split).run(args.timeout, args.confirm)
 
 
-def _tuner(task: Task, folder: SearchFolder, pool: Pool, try_first, max_trials) -> Hyperband:
+def _tuner(
+    task: Task,
+    folder: SearchFolder,
+    pool: Pool,
+    try_first: Sequence[Mapping],
+    max_trials: int | None,
+) -> Hyperband:
     settings = folder.settings
     return Hyperband(
         task.builder(settings.space),
