@@ -5,6 +5,8 @@ images. No step stops early; the last epoch is the one that counts. From step 3 
 over `range(EPOCHS + 1)`, so there are 41 and 81 epochs. ASHA ended the tuned ones after 50.
 """
 
+from typing import Any, Literal
+
 from fashion_keras.dataset import PIXELS
 from shared_keras.systems.mlp import normalized
 from shared_keras.systems.recipe import Recipe, Replay
@@ -15,6 +17,7 @@ from shared_keras.systems.spec import (
     Dense,
     Dropout,
     Flatten,
+    Layer,
     Optimizer,
     System,
 )
@@ -24,18 +27,20 @@ L2 = 1e-2
 BATCHES = "accuracies are means over batches"
 
 
-def _plain(activation: str, dropout: float, init="torch", norm=False) -> tuple:
+def _plain(
+    activation: str, dropout: float, init: Literal["torch", "he"] = "torch", norm: bool = False
+) -> tuple:
     """120-72-48 with dropout after the first layer."""
-    layers = [Flatten()]
+    layers: list[Layer] = [Flatten()]
     for i, width in enumerate(WIDTHS):
         layers += [Dense(width, init), *[BatchNorm()] * norm, Activation(activation)]
         layers += [Dropout(dropout)] * (dropout > 0 and i == 0)
     return (*layers, Dense(10, init))
 
 
-def _step(number: int, layers: tuple, optimizer: Optimizer, **settings) -> Recipe:
+def _step(number: int, layers: tuple, optimizer: Optimizer, **settings: Any) -> Recipe:
     """Return a step with the settings of the first steps, unless others are given."""
-    usual = {"epochs": 40, "batch_size": 128, "split": "half"}
+    usual: dict[str, Any] = {"epochs": 40, "batch_size": 128, "split": "half"}
     source = f"Fashion-PyTorch, step {number}"
     return Recipe(system=System(layers, optimizer, **PIXELS), source=source, **usual | settings)
 

@@ -4,6 +4,8 @@ It trains with SGD in batches of 64 on all training images, scales the pixels to
 -1...1, and evaluates on the test images after each epoch; it has no validation set.
 """
 
+from typing import Any
+
 from shared_keras.systems.recipe import Recipe
 from shared_keras.systems.spec import (
     Activation,
@@ -61,7 +63,7 @@ FFV3_CLASSES = {
 }
 
 
-def _recipe(layers: tuple, rate: float, epochs: int, **published) -> Recipe:
+def _recipe(layers: tuple, rate: float, epochs: int, **published: Any) -> Recipe:
     return Recipe(
         system=System(layers, Optimizer("sgd", rate), mean=0.5, std=0.5),
         epochs=epochs,

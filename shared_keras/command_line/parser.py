@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable
+from typing import NoReturn
 
 from shared_keras.task import Task
 
@@ -12,7 +13,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, but not that a flag is off."""
 
-    def _get_help_string(self, action):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, False):
             return action.help
         return super()._get_help_string(action)
@@ -29,7 +30,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 

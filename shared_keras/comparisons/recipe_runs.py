@@ -1,8 +1,8 @@
 """The user's runs of recipes, and the committed ones, read from their folders."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared_keras import files
 from shared_keras.errors import BadInput
@@ -44,7 +44,8 @@ def collect(task: Task, folder: Path, digest: str) -> Collected:
         folder: Folder of runs, at any depth.
         digest: Digest of the images that the runs must have used.
     """
-    found, ignored, problems, systems = {}, [], [], {}
+    found: dict[tuple[str, str], dict] = {}
+    ignored, problems, systems = [], [], {}
     for path in sorted(folder.rglob("settings.json"), key=written):
         try:
             settings = files.read_object(path)
@@ -126,11 +127,11 @@ def differences(settings: Mapping, recipe: Recipe, system: Mapping, digest: str)
     return differs
 
 
-def _text(value) -> str:
+def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _leaves(name: str, value):
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield each single value in nested dicts and lists, with its name, as `optimizer.l2`."""
     parts = dict(enumerate(value, 1)) if isinstance(value, list) else value
     if not isinstance(parts, Mapping):

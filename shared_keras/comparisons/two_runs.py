@@ -5,7 +5,7 @@ Of two runs with several seeds each, the seeds are compared, too; see `seeds`.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -13,6 +13,7 @@ from scipy import stats
 from shared_keras import files
 from shared_keras.comparisons import seeds
 from shared_keras.data import datasets, own_data, splits
+from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say, wrote
@@ -161,23 +162,23 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
     }
 
 
-def _common(task, test, settings) -> np.ndarray:
+def _common(task: Task, test: Images, settings: Sequence) -> np.ndarray:
     """Return the indices of the test images that both protocols test on, int (n,)."""
     tested = [splits.tested(task, test, its.get("split", "holdout")) for its in settings]
-    common = np.intersect1d(*tested)
+    common = np.intersect1d(tested[0], tested[1])
     if len(common) == 0:
         raise BadInput("argument RUN: the two runs have no test image in common")
     return common
 
 
-def _names(paths) -> list[str]:
+def _names(paths: Sequence[Path]) -> list[str]:
     names = [saved_models.describe(path) for path in paths]
     if names[0] == names[1]:
         return [f"{name} ({place})" for name, place in zip(names, ("first", "second"))]
     return names
 
 
-def _verdict(result, a, b) -> str:
+def _verdict(result: Any, a: Any, b: Any) -> str:
     if result["p_value"] >= 0.05:
         return "; the difference may well be chance"
     better = a if result["only_first"] > result["only_second"] else b

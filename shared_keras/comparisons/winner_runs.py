@@ -1,6 +1,7 @@
 """The user's retrained winners and trials of searches, as recipes without published scores."""
 
 from pathlib import Path
+from typing import Any
 
 from shared_keras import files
 from shared_keras.comparisons import recipe_runs
@@ -24,7 +25,10 @@ def collect(folder: Path, digest: str) -> tuple[dict[str, Recipe], Collected]:
     Returns:
         Each retrained trial, by what to call it, and its runs.
     """
-    recipes, ways, found, problems = {}, {}, {}, []
+    recipes: dict[str, Any] = {}
+    ways: dict[str, Any] = {}
+    found: dict[tuple[str, str], dict] = {}
+    problems: list[Any] = []
     for path in sorted(folder.rglob("settings.json"), key=recipe_runs.written):
         try:
             settings = files.read_object(path)

@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from shared_keras import files
 from shared_keras.errors import BadInput, RunFailed, whole
@@ -29,7 +30,7 @@ def oracle(
     max_consecutive_failed_trials: int | None,
     max_trials: int | None,
     try_first: Sequence[Mapping],
-    **others,
+    **others: Any,
 ) -> Oracle:
     """Return the oracle of a search.
 
@@ -76,7 +77,7 @@ def pool(workers: int | Pool | None) -> Pool:
         BadInput: if it is neither.
     """
     if hasattr(workers, "workers"):
-        return workers
+        return cast(Pool, workers)
     return LocalPool(whole("workers", workers, 1, None))
 
 
@@ -99,7 +100,7 @@ def _factor(factor: float) -> float:
     raise BadInput(f"factor: expected a number of at least 2, got {factor!r}")
 
 
-def callable_or_none(name: str, value):
+def callable_or_none(name: str, value: Any) -> Any:
     """Return what can be called without arguments, or None, unchanged.
 
     Raises:

@@ -7,9 +7,9 @@ Dense layer after a Flatten of feature maps is also reordered, because PyTorch p
 channels first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -65,7 +65,8 @@ def state_dict(
 
     slots = _slots(model)
     if like is None:
-        names, counts = [], {}
+        names: list[str] = []
+        counts: dict[str, int] = {}
         for slot in slots:
             counts[slot.kind] = counts.get(slot.kind, 0) + 1
             names.append(f"{slot.kind}_{counts[slot.kind]}")
@@ -96,7 +97,7 @@ def load_module(network: "torch.nn.Module", state: Mapping[str, "torch.Tensor"])
     """
     own = network.state_dict()
     theirs = _by_kind(_modules(state))
-    named = {}
+    named: dict[str, Any] = {}
     for kind, modules in _by_kind(_modules(own)).items():
         for (name, _), (_, tensors) in zip(modules, theirs.get(kind, []), strict=True):
             named |= {f"{name}.{part}": tensor for part, tensor in tensors.items()}
@@ -116,7 +117,7 @@ def renamed(
     if not names:
         return dict(state)
 
-    def number(name):
+    def number(name: str) -> int:
         digits = name.rpartition("_")[2]
         return int(digits) if digits.isdigit() else 0
 
@@ -154,7 +155,7 @@ def read(path: Path) -> dict[str, "torch.Tensor"]:
     return dict(state)
 
 
-def _slots(model) -> list[_Slot]:
+def _slots(model: keras.Model) -> list[_Slot]:
     kinds = {
         keras.layers.Dense: "dense",
         keras.layers.Conv2D: "conv",
@@ -172,9 +173,9 @@ def _slots(model) -> list[_Slot]:
     return slots
 
 
-def _modules(state) -> dict[str, dict]:
+def _modules(state: Mapping[str, Any]) -> dict[str, dict]:
     """Group tensors by module, and drop the batch counters."""
-    modules = {}
+    modules: dict[str, dict] = {}
     for key, tensor in state.items():
         name, _, part = key.rpartition(".")
         if part != "num_batches_tracked":
@@ -195,16 +196,18 @@ def _kind(name: str, tensors: Mapping) -> str:
     return {2: "dense", 4: "conv"}[dimensions]
 
 
-def _by_kind(modules) -> dict[str, list[tuple[str, Mapping]]]:
-    kinds = {}
+def _by_kind(modules: Mapping[str, Mapping]) -> dict[str, list[tuple[str, Mapping]]]:
+    kinds: dict[str, list[tuple[str, Mapping]]] = {}
     for name, tensors in modules.items():
         kinds.setdefault(_kind(name, tensors), []).append((name, tensors))
     return kinds
 
 
-def _matched(slots, modules) -> list[tuple[_Slot, tuple[str, Mapping]]]:
+def _matched(
+    slots: Sequence[_Slot], modules: Mapping[str, Mapping]
+) -> list[tuple[_Slot, tuple[str, Mapping]]]:
     """Pair each layer with the next module of its kind."""
-    queues = {"dense": [], "conv": [], "norm": []}
+    queues: dict[str, list[tuple[str, Mapping]]] = {"dense": [], "conv": [], "norm": []}
     for name, tensors in modules.items():
         kind = _kind(name, tensors)
         queues[kind].append((name, tensors))
@@ -225,13 +228,13 @@ def _matched(slots, modules) -> list[tuple[_Slot, tuple[str, Mapping]]]:
     return pairs
 
 
-def _parts(slot) -> tuple[str, ...]:
+def _parts(slot: _Slot) -> tuple[str, ...]:
     if slot.kind == "norm":
         return NORM
     return ("weight", "bias") if slot.layer.use_bias else ("weight",)
 
 
-def _to_keras(slot, name, part, tensors) -> np.ndarray:
+def _to_keras(slot: _Slot, name: str, part: str, tensors: Mapping) -> np.ndarray:
     """Return one tensor in the layout of the Keras layer, or reject it by name."""
     key = f"{name}.{part}"
     if part not in tensors:
@@ -257,7 +260,7 @@ def _to_keras(slot, name, part, tensors) -> np.ndarray:
     return array
 
 
-def _to_torch(slot, part, array) -> np.ndarray:
+def _to_torch(slot: _Slot, part: str, array: np.ndarray) -> np.ndarray:
     """Return one array of the Keras layer in PyTorch's layout."""
     if part == "weight" and slot.kind == "conv":
         return array.transpose(3, 2, 0, 1)

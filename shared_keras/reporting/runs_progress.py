@@ -1,7 +1,7 @@
 """Show runs that train on workers: a bar and a line for each, on a terminal only."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 from rich.console import Group
 from rich.live import Live
@@ -39,12 +39,12 @@ class RunsProgress:
         self.title, self.total = title, total
         self.live = Live(console=console(), refresh_per_second=4, transient=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self.live.console.is_terminal:
             self.live.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self.live.stop()
 
     def update(self, ended: int, running: Sequence[Running]) -> None:

@@ -7,9 +7,10 @@ The folder holds `experiment_state-*.json`, and a folder for each trial with
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -115,7 +116,7 @@ def read(folder: Path, names: Names) -> list[Trial]:
 
 
 def _trial(folder: Path, states: Mapping[str, str], names: Names) -> Trial:
-    notes = []
+    notes: list[str] = []
     results = _results(folder, notes)
     config = _config(folder, results, notes)
     checkpoints = _checkpoints(folder)
@@ -187,7 +188,9 @@ def _config(folder: Path, results: list[dict], notes: list[str]) -> dict:
     return next((r["config"] for r in results if isinstance(r.get("config"), dict)), {})
 
 
-def _claimed(results, checkpoints, metric, notes) -> float | None:
+def _claimed(
+    results: Sequence[Mapping[str, Any]], checkpoints: Any, metric: str, notes: list[str]
+) -> float | None:
     """Return the accuracy that was reported with the last checkpoint."""
     reported = [
         r for r in results if isinstance(r.get(metric), int | float) and math.isfinite(r[metric])
@@ -204,7 +207,7 @@ def _claimed(results, checkpoints, metric, notes) -> float | None:
     return value / 100 if value > 1 else value
 
 
-def system(config: Mapping, state: Mapping, pixels: Mapping[str, float]) -> System:
+def system(config: Mapping, state: Mapping, pixels: Mapping[str, Any]) -> System:
     """Return the system that a trial of Fashion-PyTorch trained.
 
     Args:

@@ -1,9 +1,11 @@
 """The leaderboard of a Ray Tune folder, and importing a trial as a run."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich import box
 from rich.table import Table
 
@@ -89,10 +91,10 @@ def _compare(
     """Return the rows of trials, those that are left out, and sentences about dead workers."""
     rows, left_out, died = [], [], []
 
-    def leave_out(trial, reason):
+    def leave_out(trial: Any, reason: Any) -> None:
         left_out.append({"trial": trial.name, "reason": str(reason)})
 
-    def jobs():
+    def jobs() -> Iterator[Any]:
         for trial in trials:
             if trial.checkpoint is None:
                 leave_out(trial, "; ".join(trial.notes))
@@ -104,7 +106,7 @@ def _compare(
                 continue
             yield job
 
-    def end(job, result):
+    def end(job: Any, result: Any) -> None:
         if isinstance(result, dict):
             rows.append(result)
         elif isinstance(result, LeftOut):
@@ -113,7 +115,7 @@ def _compare(
             leave_out(job.trial, result)
             died.append(f"{job.trial.name}: {result}")
 
-    def left():
+    def left() -> bool:
         return len(rows) + len(left_out) < len(trials)
 
     with pool.claimed():
@@ -121,7 +123,7 @@ def _compare(
     return rows, sorted(left_out, key=lambda row: row["trial"]), died
 
 
-def _wanted(trials, name: str | None):
+def _wanted(trials: Any, name: str | None) -> Any:
     if name is None:
         return None
     for trial in trials:
@@ -131,7 +133,7 @@ def _wanted(trials, name: str | None):
     raise BadInput(f"argument --import: no trial '{name}', expected one of {known}")
 
 
-def _show(rows, left_out, n_trials) -> None:
+def _show(rows: Any, left_out: Any, n_trials: int) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("trial")
     columns = ("claimed val", "val PyTorch", "val Keras", "test PyTorch", "test Keras")
@@ -158,7 +160,9 @@ def _show(rows, left_out, n_trials) -> None:
         say(f"left out: {row['trial']}: {row['reason']}")
 
 
-def _settings(task, ray_results: Path, ported: Ported, split: str, digest: str) -> RunSettings:
+def _settings(
+    task: Task, ray_results: Path, ported: Ported, split: str, digest: str
+) -> RunSettings:
     """Return the settings of the run that an imported trial becomes."""
     trial, system = ported.trial, ported.system
     return RunSettings(
@@ -198,7 +202,7 @@ def _import(
     saved_models.save(ported.model, folder / saved_models.MODEL)
     shutil.copyfile(trial.checkpoint, folder / CHECKPOINT)
 
-    def probabilities(x):
+    def probabilities(x: np.ndarray) -> np.ndarray:
         return twin.probabilities(ported.system, ported.network, x)
 
     files.write_json(

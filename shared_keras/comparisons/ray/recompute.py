@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -106,7 +107,7 @@ def row(ported: Ported, split: Split) -> dict:
         Accuracies as fractions, the largest difference between logits, the number of
         images on which the two disagree, and a warning if the claim cannot be true.
     """
-    values = {"trial": ported.trial.name, "claimed_val": ported.trial.claimed}
+    values: dict[str, Any] = {"trial": ported.trial.name, "claimed_val": ported.trial.claimed}
     difference, disagree = 0.0, 0
     for name, images in (("val", split.validation), ("test", split.test)):
         theirs = twin.logits(ported.system, ported.network, images.x)

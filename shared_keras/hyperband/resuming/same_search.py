@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.resuming import fingerprint
@@ -57,7 +58,7 @@ def refuse_others_to_train(earlier: Mapping, now: Mapping, folder: str) -> None:
             refuse(name, earlier.get(name), now.get(name), folder)
 
 
-def refuse(name: str, earlier, now, folder: str) -> None:
+def refuse(name: str, earlier: Any, now: Any, folder: str) -> None:
     """Refuse a value that differs from that with which a search was started.
 
     Raises:
@@ -76,6 +77,6 @@ def _by_identity(state: Mapping) -> dict[str, Mapping]:
     return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     """Format a value for a message, with digests cut to their first digits."""
     return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import keras_tuner
 from keras_tuner import errors
 
 from shared_keras import files, keras_settings, training
@@ -63,7 +64,11 @@ def run(search: Search, job: Job) -> Result:
 
 
 def record(
-    search: Search, job: Job, hp, work: Callable[[TrialCourse], Any], fatal: tuple = FATAL
+    search: Search,
+    job: Job,
+    hp: keras_tuner.HyperParameters,
+    work: Callable[[TrialCourse], Any],
+    fatal: tuple = FATAL,
 ) -> Result:
     """Return the result of a training, whether it succeeds or fails. See `run`.
 
@@ -74,7 +79,8 @@ def record(
         work: Trains, given the course to record it in, and returns what KerasTuner accepts.
         fatal: Exceptions that end the search instead of the trial.
     """
-    course, found = TrialCourse(), {}
+    course = TrialCourse()
+    found: dict[str, Any] = {}
     try:
         results = outcomes.check(work(course), search.objective, "Tuner.run_trial()")
         metrics = outcomes.metrics(results, search.objective)
@@ -91,7 +97,7 @@ def record(
     return Result(history, course.seconds(), given, note=course.note, **found)
 
 
-def train(search: Search, job: Job, hp, course: TrialCourse) -> list:
+def train(search: Search, job: Job, hp: keras_tuner.HyperParameters, course: TrialCourse) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, best_number, all_results = None, 0, []
     for number in range(search.executions * (search.folds or 1)):
@@ -131,7 +137,7 @@ def _told(error: BaseException) -> str:
     return f"{traceback.format_exc()}\n{one_line(error)}"
 
 
-def _model(search: Search, job: Job, hp, number: int) -> keras.Model:
+def _model(search: Search, job: Job, hp: keras_tuner.HyperParameters, number: int) -> keras.Model:
     """Return the model as the parent left it, or a new one."""
     state = job.parent and job.parent / numbered(saved.STATE, number)
     if state in search.warm:
@@ -144,7 +150,7 @@ def _model(search: Search, job: Job, hp, number: int) -> keras.Model:
     return model
 
 
-def build(search: Search, hp) -> keras.Model:
+def build(search: Search, hp: keras_tuner.HyperParameters) -> keras.Model:
     """Return a new model, compiled as the search says.
 
     Raises:
@@ -168,7 +174,14 @@ def build(search: Search, hp) -> keras.Model:
     return model
 
 
-def _fit(search: Search, job: Job, hp, model, number: int, course: TrialCourse):
+def _fit(
+    search: Search,
+    job: Job,
+    hp: keras_tuner.HyperParameters,
+    model: keras.Model,
+    number: int,
+    course: TrialCourse,
+) -> Any:
     """Train a model, and return what its training returned."""
     callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
     tensorboard_dirs.separate(callbacks, hp.given(), job.folder, number)
@@ -182,8 +195,8 @@ def _fit(search: Search, job: Job, hp, model, number: int, course: TrialCourse):
     if own_fit.is_in(search.hypermodel):
         training.seed_globals(seed)
         with own_fit.quiet(model) if search.quiet else nullcontext():
-            return search.hypermodel.fit(hp, model, *args, **options | own)
-    given = training.arguments(*args, **options) | own
+            return search.hypermodel.fit(hp, model, *args, **{**options, **own})
+    given = {**training.arguments(*args, **options), **own}
     if isinstance(search.hypermodel, Space):
         given = search.hypermodel.options(hp, given)
     del given["seed"]
