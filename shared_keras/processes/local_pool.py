@@ -25,7 +25,7 @@ from shared_keras.processes import quick_import, surroundings
 from shared_keras.processes.protocol import NoWorkers
 
 # One thread, and programs that compile in two thirds of the time and run no slower:
-# benchmarks/trial.py measures it, docs/speed.md explains it.
+# benchmarks/trial.py measures it, docs/log.md has its figures.
 XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false --xla_cpu_parallel_codegen_split_count=1 "
     "--xla_backend_extra_options="

@@ -29,7 +29,7 @@ from shared_keras.training.model_kinds import convolves_on_cpu, layers
 from shared_keras.training.plan import Plan
 
 # XLA's older code generator compiles in half the time. It is slow at in-place updates, such as
-# an optimizer's, and at many exponentials: docs/speed.md.
+# an optimizer's, and at many exponentials: docs/log.md.
 OLDER = {"xla_cpu_use_fusion_emitters": False}
 QUICK_THERE = (
     keras.activations.linear,
