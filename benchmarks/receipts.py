@@ -20,6 +20,10 @@ def write(name: str, figures: dict) -> None:
     measured = {"date": f"{date.today()}", "processor": _processor(), **environment().to_json()}
     files.write_json(RESULTS / f"{name}.json", measured | figures)
     print(f"wrote {RESULTS / name}.json")
+    if (measured["commit"] or "").endswith("-dirty"):
+        print(
+            "It is not for the repository: files differ from the commit. Commit, and measure again."
+        )
 
 
 def _processor() -> str:

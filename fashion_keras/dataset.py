@@ -1,7 +1,9 @@
 """The files of Fashion-MNIST: pixels, classes, digests."""
 
+from typing import Any
+
 # Mean and standard deviation of the training images, as fractions of 255.
-PIXELS = {"mean": 0.2860, "std": 0.3530}
+PIXELS: dict[str, Any] = {"mean": 0.2860, "std": 0.3530}
 CLASSES = (
     "T-shirt/top",
     "Trouser",

@@ -4,14 +4,20 @@ Names and ranges are those of the original systems, so that their published
 values can be replayed.
 """
 
+from typing import TYPE_CHECKING
+
 from fashion_keras.dataset import PIXELS
 from shared_keras.hyperband.space import Space
 from shared_keras.systems import mlp
 from shared_keras.systems.mlp import Layer, hidden_layers, perceptron
+from shared_keras.systems.spec import System
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 
 @Space
-def dense(hp):
+def dense(hp: "HyperParameters") -> System:
     """The space of Fashion-Keras: depth, widths, learning rate."""
     layers = hidden_layers(
         hp,
@@ -25,7 +31,7 @@ def dense(hp):
 
 
 @Space
-def regularized(hp):
+def regularized(hp: "HyperParameters") -> System:
     """The last space of Fashion-Keras: `dense` with an L2 penalty and dropout for each layer."""
     layers = hidden_layers(
         hp,
@@ -43,6 +49,6 @@ def regularized(hp):
 
 
 @Space
-def batchnorm(hp):
+def batchnorm(hp: "HyperParameters") -> System:
     """Fashion-PyTorch's tuned perceptron, for this task's pixels."""
     return mlp.batchnorm(hp, **PIXELS)

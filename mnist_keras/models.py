@@ -4,16 +4,22 @@ Names and ranges are those of MNIST-Keras, so that its published values can be
 replayed.
 """
 
+from typing import TYPE_CHECKING
+
 from mnist_keras.dataset import PIXELS
 from shared_keras.hyperband.space import Space
 from shared_keras.systems import mlp
 from shared_keras.systems.mlp import Layer, hidden_layers, perceptron
+from shared_keras.systems.spec import System
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 RATES = [1e-4, 1e-3, 1e-2]
 
 
 @Space
-def dense(hp):
+def dense(hp: "HyperParameters") -> System:
     """The first space of the original: depth, widths, learning rate."""
     layers = hidden_layers(
         hp,
@@ -26,7 +32,7 @@ def dense(hp):
 
 
 @Space
-def regularized(hp):
+def regularized(hp: "HyperParameters") -> System:
     """The second space of the original, with an L2 penalty and dropout for each layer.
 
     The original prints a dropout from 0.2 to 4 in steps of 0.5; its results, 0.2
@@ -47,6 +53,6 @@ def regularized(hp):
 
 
 @Space
-def batchnorm(hp):
+def batchnorm(hp: "HyperParameters") -> System:
     """Fashion-PyTorch's tuned perceptron, for this task's pixels."""
     return mlp.batchnorm(hp, **PIXELS)

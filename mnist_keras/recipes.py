@@ -1,4 +1,15 @@
-"""Settings published for MNIST, with their scores."""
+"""Settings published for MNIST, with their scores.
+
+`dense` and `regularized` are MNIST-Keras's; `mlp` and `cnn` are our own.
+
+    python -m mnist_keras.retrain --recipe NAME
+
+    NAME         takes, on two cores    test accuracy to expect
+    dense        a few seconds          97.6 %
+    regularized  a quarter of a minute  97.5 %
+    mlp          three minutes          98.7 %
+    cnn          five minutes           99.5 %
+"""
 
 from shared_keras.systems.cnn import cnn
 from shared_keras.systems.mlp import ours

@@ -71,7 +71,7 @@ def applied(changes: Sequence[Change]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def attributes(target: Any, **values) -> Iterator[None]:
+def attributes(target: Any, **values: Any) -> Iterator[None]:
     """Within this context the attributes of an object have other values.
 
     They are set past Keras's bookkeeping, which would lock or track them.
@@ -90,7 +90,7 @@ def attributes(target: Any, **values) -> Iterator[None]:
                 object.__setattr__(target, name, value)
 
 
-def setting(target: Any, **values) -> Callable[[], AbstractContextManager]:
+def setting(target: Any, **values: Any) -> Callable[[], AbstractContextManager]:
     """Return what makes `attributes` hold, as a change wants it."""
     return lambda: attributes(target, **values)
 
@@ -98,7 +98,7 @@ def setting(target: Any, **values) -> Callable[[], AbstractContextManager]:
 def ahead_of(layer: Any, function: Callable) -> Callable[[], AbstractContextManager]:
     """Return what puts a function ahead of a layer, within `KerasNet.watched`."""
 
-    def apply():
+    def apply() -> AbstractContextManager:
         old = layer.__dict__.get("audited_before")
         return attributes(
             layer, audited_before=function if old is None else lambda x: function(old(x))
@@ -112,13 +112,13 @@ def behind(layer: Any, function: Callable) -> Callable[[], AbstractContextManage
     return setting(layer, audited_behind=function)
 
 
-def calling(layer: Any, wrap: Callable, **others) -> Callable[[], AbstractContextManager]:
+def calling(layer: Any, wrap: Callable, **others: Any) -> Callable[[], AbstractContextManager]:
     """Return what lets `wrap(own_call, inputs, args, kwargs)` stand in for a layer's call."""
 
-    def apply():
+    def apply() -> AbstractContextManager:
         own = layer.call
 
-        def call(inputs, *args, **kwargs):
+        def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
             return wrap(own, inputs, args, kwargs)
 
         return attributes(layer, call=call, **others)

@@ -1,6 +1,7 @@
 """A run of the Keras model in which each layer puts out what PyTorch's does."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +91,7 @@ class Forced:
 def assign(match: Match, values: dict[str, np.ndarray]) -> dict[str, tuple]:
     """Give a layer PyTorch's weights; return what does not fit: both shapes by role."""
     arrays = kinds.carried(match.layer, match.unit.weights(values), match.order)
-    misfits = {}
+    misfits: dict[str, tuple] = {}
     for role, variable in kinds.variables(match.layer).items():
         array = arrays.pop(role, None)
         if array is None:
@@ -141,7 +142,9 @@ class ForcedRun:
         self.calls: list[Match | None] = []
         self.plain: list[keras.layers.Layer] = []
 
-    def on_layer(self, layer, compute, inputs, args, kwargs):
+    def on_layer(
+        self, layer: keras.layers.Layer, compute: Callable, inputs: Any, args: tuple, kwargs: dict
+    ) -> Any:
         own_inputs = ops.convert_to_numpy(inputs)
         match = self._match(layer, own_inputs)
         self.calls.append(match)
@@ -155,13 +158,13 @@ class ForcedRun:
         theirs = match.order(unit.input).astype(own_inputs.dtype)
         match.masked = kwargs.get("mask") is not None
 
-        def linear(x):
+        def linear(x: Any) -> Any:
             acting = match.acting
             quiet = {"activation": activations.identity} if keras_net.activation_of(acting) else {}
             with attributes(acting, **quiet):
                 return layer_call(ops.convert_to_tensor(x), *args, **kwargs)
 
-        def layer_call(*given, **named):
+        def layer_call(*given: Any, **named: Any) -> Any:
             # A change under test may have replaced the call, or the layer, since this run.
             now = match.acting.__dict__.get("call")
             chosen = compute if now is watched else now or match.acting.call
@@ -169,7 +172,7 @@ class ForcedRun:
 
         watched = layer.__dict__.get("call")
 
-        def error():
+        def error() -> float:
             try:
                 result = linear(theirs)
             except Exception:  # PyTorch's inputs do not fit this layer
@@ -184,7 +187,7 @@ class ForcedRun:
             return [outputs, *compute(ops.convert_to_tensor(theirs), *args, **kwargs)[1:]]
         return outputs
 
-    def _match(self, layer, inputs) -> Match | None:
+    def _match(self, layer: keras.layers.Layer, inputs: Any) -> Match | None:
         """Choose the call of PyTorch: the next in order whose inputs are the same, if any."""
         kind = kinds.keras_kind(layer)
         units = [unit for unit in self.left if unit.kind == kind]
@@ -217,7 +220,7 @@ class ForcedRun:
         self.matches.append(match)
         return match
 
-    def _fits(self, match) -> bool:
+    def _fits(self, match: Match) -> bool:
         arrays = kinds.carried(match.layer, match.unit.weights(self.values), match.order)
         roles = kinds.variables(match.layer)
         return all(

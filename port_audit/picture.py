@@ -52,10 +52,11 @@ def along_the_network(steps: Sequence[Step], title: str, cause: str | None = Non
     apart = next((i for i, step in enumerate(steps) if step.written > step.tolerance), None)
     if apart is not None:
         names = [step.where for step in steps]
-        place, said = apart, "the two part here"
+        said = "the two part here"
+        spot: float = apart
         if cause is not None:
-            place, said = names.index(cause) if cause in names else apart - 0.5, f"{said}: {cause}"
-        axes.axvline(place, color="tab:red", lw=0.8, ls=":", label=said)
+            spot, said = names.index(cause) if cause in names else apart - 0.5, f"{said}: {cause}"
+        axes.axvline(spot, color="tab:red", lw=0.8, ls=":", label=said)
     axes.set_yscale("log")
     axes.set(
         ylim=(LEAST, MOST * 6),

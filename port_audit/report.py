@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -66,12 +67,13 @@ class Report:
             causes = [f for stage in self.stages if stage.name == "outputs" for f in stage.findings]
             cause = causes[0].where if causes else None
             figure = picture.along_the_network(self.path, title, cause)
+            part: Any
             for part in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
                 part.set_parse_math(False)  # two "$" in a file's name make no formula
             _put(folder / "audit.png", lambda path: figure.savefig(path, format="png", dpi=120))
 
 
-def _put(path: Path, write: Callable[[Path], None]) -> None:
+def _put(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file whole, or not at all."""
     temporary = path.with_name(f".{os.getpid()}.tmp-{path.name}")
     try:
@@ -81,7 +83,7 @@ def _put(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
     """Replace what JSON has no number for by None."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}

@@ -41,7 +41,7 @@ class TorchSide:
     drop_last: bool = False
     evaluate: Callable | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.step_scheduler_per not in ("epoch", "batch"):
             raise UnusableInput(
                 f"step_scheduler_per: expected 'epoch' or 'batch', got {self.step_scheduler_per!r}"
@@ -67,7 +67,7 @@ class KerasSide:
     callbacks: Callable | None = None
     class_weight: dict | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_batch_size(self.batch_size)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -48,7 +49,8 @@ def show(stages: Sequence[Stage], console: Console | None = None) -> None:
 
 
 def _console() -> Console:
-    literal = {"highlight": False, "markup": False, "emoji": False}  # a layer may be called "[x]"
+    # A layer may be called "[x]".
+    literal: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
     screen = Console(**literal)
     return screen if screen.is_terminal else Console(**literal, width=120)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from port_audit.errors import UnusableInput
 from port_audit.sides import KerasSide, TorchSide
@@ -53,7 +54,7 @@ def read_file(path: Path) -> SimpleNamespace:
 
 def _blaming(function: Callable, path: Path) -> Callable:
     @functools.wraps(function)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         with blamed(path):
             return function(*args, **kwargs)
 

@@ -2,6 +2,7 @@
 
 import errno
 import numbers
+from typing import Any, TypeGuard
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -23,7 +24,7 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def of_file(error: BaseException) -> bool:
+def of_file(error: BaseException) -> TypeGuard[OSError]:
     """Return whether an exception says which file could not be read or written."""
     return isinstance(error, OSError) and bool(error.strerror) and error.filename is not None
 
@@ -36,7 +37,7 @@ def sentence(error: BaseException) -> str:
     return f"{error.filename}{what}: {error.strerror}"
 
 
-def whole(name: str, value, least: int, *others):
+def whole(name: str, value: Any, least: int, *others: Any) -> Any:
     """Return a whole number as a Python int, or another value that is allowed unchanged.
 
     Args:
@@ -48,7 +49,7 @@ def whole(name: str, value, least: int, *others):
     Raises:
         BadInput: if the value is not allowed.
     """
-    if isinstance(value, numbers.Integral) and value >= least:
+    if isinstance(value, numbers.Integral) and int(value) >= least:
         return int(value)
     if value in others:
         return value

@@ -7,8 +7,12 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from shared_keras.errors import BadInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @contextlib.contextmanager
@@ -63,12 +67,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path):
+def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
@@ -110,17 +114,18 @@ def missing_signs() -> Iterator[None]:
         yield
 
 
-def write_figure(path: Path, figure) -> None:
+def write_figure(path: Path, figure: "Figure") -> None:
     """Write a matplotlib figure as PNG, atomically."""
     write_bytes(path, png(figure))
 
 
-def png(figure) -> bytes:
+def png(figure: "Figure") -> bytes:
     """Return a matplotlib figure as PNG.
 
     Texts are shown literally: two "$" in the name of a file or a class do not make a formula.
     A sign that the font lacks, such as an emoji, is drawn as a box.
     """
+    text: Any
     for text in figure.findobj(lambda part: hasattr(part, "set_parse_math")):
         text.set_parse_math(False)
     picture = io.BytesIO()

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 _code = None  # with which this process is to end at once
 _terminated = -math.inf  # when SIGTERM was heard
@@ -63,14 +65,14 @@ def _leave() -> None:
     gc.freeze()  # saves 0.5 s: Python skips these objects at exit
 
 
-def _terminate(number, frame) -> None:
+def _terminate(number: int, frame: FrameType | None) -> None:
     global _terminated
     if time.monotonic() - _terminated > PAUSE:
         _terminated = time.monotonic()
         raise Terminated
 
 
-def _repeat(unraisable) -> None:
+def _repeat(unraisable: Any) -> None:
     global _terminated
     if issubclass(unraisable.exc_type, Terminated):
         _terminated = -math.inf
@@ -85,4 +87,4 @@ def _interrupt(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # wakes a main thread that waits, too
         signal.pthread_kill(threading.main_thread().ident, number)
     else:
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))

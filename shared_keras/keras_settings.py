@@ -1,5 +1,8 @@
 """Keras's global settings: kept across `clear_session`, and sent to workers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 
@@ -24,11 +27,11 @@ def read() -> dict:
     if keras.backend.backend() == "jax":
         import jax
 
-        settings["x64"] = jax.config.jax_enable_x64
+        settings["x64"] = jax.config.read("jax_enable_x64")
     return settings
 
 
-def apply(settings: dict) -> None:
+def apply(settings: Mapping[str, Any]) -> None:
     """Apply to this process the settings that `read` returned."""
     config = keras.config
     config.set_floatx(settings["floatx"])
@@ -43,5 +46,5 @@ def apply(settings: dict) -> None:
     if "x64" in settings:
         import jax
 
-        if jax.config.jax_enable_x64 != settings["x64"]:
+        if jax.config.read("jax_enable_x64") != settings["x64"]:
             jax.config.update("jax_enable_x64", settings["x64"])

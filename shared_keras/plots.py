@@ -11,6 +11,7 @@ function returns a matplotlib figure; `figure.savefig("history.png")` writes it.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shared_keras.errors import BadInput
 from shared_keras.reporting.pictures import curve_plots
@@ -21,7 +22,7 @@ from shared_keras.task import Task
 __all__ = ["beside_published", "histories", "history"]
 
 
-def history(training, name: str = "") -> Figure:
+def history(training: Any, name: str = "") -> Figure:
     """Draw one training: every metric by epoch, on the training and the validation data.
 
     Args:
@@ -46,7 +47,7 @@ def histories(trainings: Mapping[str, object], name: str = "") -> Figure:
     return curve_plots.trainings({key: _read(each) for key, each in trainings.items()}, name)
 
 
-def beside_published(task: Task, recipe: str, training=None, name: str = "yours") -> Figure:
+def beside_published(task: Task, recipe: str, training: Any = None, name: str = "yours") -> Figure:
     """Draw a published training with yours, validation accuracy and loss by epoch.
 
     Args:
@@ -74,7 +75,7 @@ def beside_published(task: Task, recipe: str, training=None, name: str = "yours"
     return curve_plots.beside_published([row], f"{task.title}: {recipe}")
 
 
-def _read(training) -> list[Mapping]:
+def _read(training: Any) -> list[Mapping]:
     """Return the history of each seed.
 
     Raises:

@@ -1,8 +1,9 @@
 """A task: a value that holds everything specific to one dataset."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from shared_keras.systems.recipe import Recipe, Replay
 from shared_keras.systems.spec import System
@@ -67,7 +68,7 @@ class Task:
     grid: tuple[tuple[str, ...], ...] = ()
     own: bool = False
 
-    def builder(self, space: str) -> Callable:
+    def builder(self, space: str) -> Any:
         """Return a search space, a `hyperband.space.Space`, for these classes. Imports Keras."""
         module = importlib.import_module(f"{self.package}.models")
         return getattr(module, space).with_outputs(len(self.classes))

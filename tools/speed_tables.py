@@ -1,6 +1,7 @@
 """The tables of speed, from what the benchmarks wrote."""
 
 import statistics
+from collections import defaultdict
 from pathlib import Path
 
 from shared_keras import files
@@ -58,7 +59,7 @@ def scale() -> str:
     paths = RESULTS.glob("scale-*.json")
     for found in sorted(map(files.read_json, paths), key=lambda f: (f["task"], f["about"])):
         label = f"{found['task']}, {found['cases'][0]['trials']:,} trials"
-        for case in found["cases"]:
+        for case in (case for case in found["cases"] if case["workers"] in SHOWN_WORKERS):
             total = case["seconds"] * case["workers"]
             best = max(case["longest"], case["trained"] / case["workers"])
             shares = [case["trained"], *case["idle"].values()]
@@ -86,23 +87,25 @@ def retrainings() -> str:
 
 
 def measured_on() -> str:
-    """Return where and when each file was measured."""
-    rows = []
+    """Return each machine, with what was measured on it, when and at which commits."""
+    machines = defaultdict(list)
     for path in sorted(RESULTS.glob("*.json")):
         case = files.read_json(path)
         versions = ", ".join(f"{k} {v}" for k, v in case["versions"].items() if k in SHOWN)
-        rows.append(
-            [
-                f"`{case['command']}`",
-                case["date"],
-                f"{case['processor']}, {case['device']}",
-                versions,
-                _short(case["commit"] or ""),
-            ]
-        )
-    return table(("command", "date", "machine", "versions", "commit"), rows)
+        machines[f"{case['processor']}, {case['device']}", versions].append((path.stem, case))
+    rows = []
+    for machine, measured in machines.items():
+        dates = sorted({case["date"] for _, case in measured})
+        names = defaultdict(list)
+        for name, case in measured:
+            commit, _, changed = (case["commit"] or "?").partition("-")
+            names[commit[:7] + ", with changed files" * bool(changed)].append(name)
+        commits = "; ".join(f"{', '.join(of)}: {commit}" for commit, of in names.items())
+        rows.append([*machine, " to ".join(dict.fromkeys((dates[0], dates[-1]))), commits])
+    return table(("machine", "versions", "date", "measured at commit"), rows)
 
 
+SHOWN_WORKERS = (16, 64, 256, 1024)
 SHOWN = ("python", "keras", "jax", "tensorflow", "torch", "keras-tuner")
 
 
@@ -142,9 +145,3 @@ def _cell(found: dict) -> str:
     if found["goal"]:
         text += f"; {_goal(found['goal'], found['ratio'] >= found['goal'])}"
     return f"{text})"
-
-
-def _short(commit: str) -> str:
-    """Return the first digits of a commit, and whether the files differed from it."""
-    digits, _, dirty = commit.partition("-")
-    return digits[:7] + f"-{dirty}" * bool(dirty)

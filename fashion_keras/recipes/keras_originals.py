@@ -1,4 +1,15 @@
-"""The winners of Fashion-Keras's three searches, with their published scores."""
+"""The winners of Fashion-Keras's three searches, with their published scores.
+
+The searches were for `val_precision`, for `val_accuracy`, and with L2 and dropout.
+
+    python -m fashion_keras.retrain --recipe NAME
+
+    NAME                      takes, on two cores    test accuracy to expect
+    precision                 three minutes          78.9 %
+    precision-early-stopping  two minutes            63.0 %
+    accuracy                  a minute               89.9 %
+    regularized               five minutes           89.7 %
+"""
 
 from shared_keras.systems.recipe import Recipe, Replay
 

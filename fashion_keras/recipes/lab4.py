@@ -2,7 +2,26 @@
 
 It trains with SGD in batches of 64 on all training images, scales the pixels to
 -1...1, and evaluates on the test images after each epoch; it has no validation set.
+
+    python -m fashion_keras.retrain --recipe NAME
+
+    NAME               takes, on two cores    test accuracy to expect
+    lab4-ffv0-0.01     a few seconds          81.0 %
+    lab4-ffv0-0.1      a few seconds          85.6 %
+    lab4-ffv1-32-0.05  a few seconds          87.0 %
+    lab4-ffv1-32-0.1   a few seconds          87.1 %
+    lab4-ffv1-32-0.5   a few seconds          35.0 %
+    lab4-ffv2-32-0.05  a few seconds          87.1 %
+    lab4-ffv2-32-0.1   a few seconds          86.9 %
+    lab4-ffv2-32-0.5   a few seconds          20.0 %
+    lab4-ffv2-64-0.05  a few seconds          87.8 %
+    lab4-ffv2-64-0.1   a few seconds          88.3 %
+    lab4-ffv2-64-0.5   a few seconds          21.9 %
+    lab4-ffv3          a quarter of a minute  87.2 %
+    lab4-cnn           three minutes          88.9 %
 """
+
+from typing import Any
 
 from shared_keras.systems.recipe import Recipe
 from shared_keras.systems.spec import (
@@ -61,7 +80,7 @@ FFV3_CLASSES = {
 }
 
 
-def _recipe(layers: tuple, rate: float, epochs: int, **published) -> Recipe:
+def _recipe(layers: tuple, rate: float, epochs: int, **published: Any) -> Recipe:
     return Recipe(
         system=System(layers, Optimizer("sgd", rate), mean=0.5, std=0.5),
         epochs=epochs,

@@ -1,4 +1,13 @@
-"""A perceptron and a small convolutional network of our own."""
+"""A perceptron and a small convolutional network of our own.
+
+Nobody published them; they show what is in reach.
+
+    python -m fashion_keras.retrain --recipe NAME
+
+    NAME  takes, on two cores    test accuracy to expect
+    mlp   five minutes           90.8 %
+    cnn   a quarter of an hour   93.3 %
+"""
 
 from shared_keras.systems.cnn import cnn
 from shared_keras.systems.mlp import ours

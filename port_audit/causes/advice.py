@@ -5,6 +5,7 @@ Lines are code behind a sentence, and need nothing but `import keras`.
 
 from typing import Any
 
+import keras
 from keras.optimizers import Optimizer
 
 
@@ -109,16 +110,16 @@ class Rising{schedule}(keras.optimizers.schedules.{schedule}):
         return super().__call__(period - keras.ops.abs(step - period))"""
 
 
-def _name(optimizer) -> str:
+def _name(optimizer: keras.optimizers.Optimizer) -> str:
     """Return the name of a class; Adam for AdamW, whose weight_decay is not 0 by default."""
     name = type(optimizer).__name__
     return "Adam" if name == "AdamW" else name
 
 
-def _placed(optimizer) -> str:
+def _placed(optimizer: keras.optimizers.Optimizer) -> str:
     return f"Torch{_name(optimizer)}"
 
 
-def _base(optimizer) -> str:
+def _base(optimizer: keras.optimizers.Optimizer) -> str:
     own = type(optimizer).__module__.partition(".")[0] != "keras"
     return _name(optimizer) if own else f"keras.optimizers.{_name(optimizer)}"

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 from keras import layers, ops
 
@@ -80,7 +82,7 @@ def changes(pair: Pair, gap: Gap) -> Iterator[list[Change]]:
             yield scaled
 
 
-def _activations(gap) -> Iterator[Change]:
+def _activations(gap: "Gap") -> Iterator[Change]:
     theirs = [event for event in gap.events if event.activates]
     holder = gap.previous.acting if gap.previous else None
     ours = own_activations(gap)
@@ -109,7 +111,9 @@ def own_activations(gap: Gap) -> list[tuple[layers.Layer, Callable]]:
     return found + [(layer, layer) for layer in plain]
 
 
-def _other_activation(layer, function, event, wanted, own) -> Change:
+def _other_activation(
+    layer: keras.layers.Layer, function: Callable, event: Event | None, wanted: Callable, own: bool
+) -> Change:
     ours = activations.name_of(function)
     theirs = str(event) if event else "nothing"
     parameter = event is not None and SHARE.get(ours.partition("(")[0]) == event.name
@@ -127,7 +131,7 @@ def _other_activation(layer, function, event, wanted, own) -> Change:
     )
 
 
-def _ours(layer, name) -> str:
+def _ours(layer: keras.layers.Layer, name: str) -> str:
     if isinstance(layer, layers.LeakyReLU):
         return f"LeakyReLU(negative_slope={layer.negative_slope:g})"
     if isinstance(layer, layers.ELU):
@@ -135,7 +139,7 @@ def _ours(layer, name) -> str:
     return name
 
 
-def _activation_added(holder, event, wanted) -> Change:
+def _activation_added(holder: keras.layers.Layer, event: Event | None, wanted: Callable) -> Change:
     return Change(
         holder.name,
         "activation",
@@ -147,7 +151,7 @@ def _activation_added(holder, event, wanted) -> Change:
     )
 
 
-def _added_before(match, event, wanted) -> Change:
+def _added_before(match: Match, event: Event | None, wanted: Callable) -> Change:
     return Change(
         match.layer.name,
         "activation",
@@ -157,7 +161,7 @@ def _added_before(match, event, wanted) -> Change:
     )
 
 
-def _written(event) -> str:
+def _written(event: Event | None) -> str:
     if event is None:
         return "no activation"
     options = event.options
@@ -173,7 +177,7 @@ def _written(event) -> str:
     return f"activation='{WRITTEN.get(event.name, event.name)}'"
 
 
-def _pooling(gap) -> Iterator[Change]:
+def _pooling(gap: "Gap") -> Iterator[Change]:
     theirs = [event for event in gap.events if event.pools]
     kinds = tuple(keras_net.POOLING)
     ours = [layer for layer in gap.plain if isinstance(layer, kinds)]
@@ -191,10 +195,10 @@ def _pooling(gap) -> Iterator[Change]:
         )
 
 
-def _pooled(event, dimensions, data_format):
+def _pooled(event: Event, dimensions: int, data_format: str) -> Callable:
     pool = activations.pool(event, dimensions)
 
-    def call(own, x, args, kwargs):
+    def call(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         if data_format == "channels_last":
             return pool(x)
         spatial = range(2, dimensions + 2)
@@ -204,7 +208,7 @@ def _pooled(event, dimensions, data_format):
     return call
 
 
-def _pooling_written(event, layer, dimensions) -> str:
+def _pooling_written(event: Event, layer: keras.layers.Layer, dimensions: int) -> str:
     kind = ("Max" if event.name == "max_pool" else "Average") + f"Pooling{dimensions}D"
     size = event.options["kernel_size"]
     strides = event.options["stride"] if event.options["stride"] is not None else size
@@ -216,7 +220,7 @@ def _pooling_written(event, layer, dimensions) -> str:
     return text + (", with the last windows cut short" if event.options["ceil_mode"] else "")
 
 
-def _padding(gap) -> Iterator[Change]:
+def _padding(gap: "Gap") -> Iterator[Change]:
     """A layer that pads otherwise than the convolution in PyTorch."""
     if gap.match is None or not orders.pads(gap.match.acting, gap.match.unit):
         return
@@ -234,14 +238,21 @@ def _padding(gap) -> Iterator[Change]:
             )
 
 
-def _reshaped(gap) -> Iterator[Change]:
+def _reshaped(gap: "Gap") -> Iterator[Change]:
     for layer in gap.plain:
-        shape = getattr(layer, "target_shape", ())
+        shape: tuple[int, ...] = getattr(layer, "target_shape", ())
         if isinstance(layer, layers.Reshape) and len(shape) > 1:
             first = (shape[-1], *shape[:-1])
             back = (0, *range(2, len(shape) + 1), 1)
 
-            def call(own, x, args, kwargs, first=first, back=back):
+            def call(
+                own: Callable,
+                x: Any,
+                args: tuple,
+                kwargs: dict,
+                first: tuple[int, ...] = first,
+                back: tuple[int, ...] = back,
+            ) -> Any:
                 return ops.transpose(ops.reshape(x, (-1, *first)), back)
 
             yield Change(
@@ -253,7 +264,7 @@ def _reshaped(gap) -> Iterator[Change]:
             )
 
 
-def _scaled(match) -> Iterator[Change]:
+def _scaled(match: Match) -> Iterator[Change]:
     """A linear map, the same for all values or one for each channel, undone at the layer."""
     theirs, ours = match.order(match.unit.input), match.inputs
     if ours is None or theirs.shape != ours.shape or theirs.dtype.kind != "f":
@@ -263,7 +274,7 @@ def _scaled(match) -> Iterator[Change]:
         return
     factor, shift = fits
 
-    def scaled(x):
+    def scaled(x: Any) -> Any:
         return ops.cast(x, "float32") * ops.convert_to_tensor(factor) + ops.convert_to_tensor(shift)
 
     a, b = float(factor.flat[0]), float(shift.flat[0])

@@ -1,6 +1,7 @@
 """Why a layer given the same inputs and weights puts out something else."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from keras import ops
 
@@ -25,7 +26,9 @@ def changes(match: Match) -> list[Change]:
     return found
 
 
-def _option(match: Match, name: str, option: str, ours, theirs, write: str | None = None) -> Change:
+def _option(
+    match: Match, name: str, option: str, ours: Any, theirs: Any, write: str | None = None
+) -> Change:
     return Change(
         match.where,
         name,
@@ -35,7 +38,7 @@ def _option(match: Match, name: str, option: str, ours, theirs, write: str | Non
     )
 
 
-def _masked(match) -> Iterator[Change]:
+def _masked(match: Match) -> Iterator[Change]:
     if match.masked:
         yield Change(
             match.where,
@@ -49,7 +52,7 @@ def _masked(match) -> Iterator[Change]:
         )
 
 
-def _convolution(match) -> Iterator[Change]:
+def _convolution(match: Match) -> Iterator[Change]:
     layer, module = match.acting, match.unit.module
     if tuple(layer.strides) != module.stride:
         yield _option(match, "strides", "strides", tuple(layer.strides), module.stride)
@@ -73,7 +76,7 @@ def _convolution(match) -> Iterator[Change]:
         module.padding_mode
     ]
 
-    def padded(own, x, args, kwargs):
+    def padded(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         return own(ops.pad(x, whole, mode=mode), *args, **kwargs)
 
     name = f"ZeroPadding{len(pairs)}D" if mode == "constant" else f"keras.ops.pad(mode='{mode}')"
@@ -92,7 +95,7 @@ def _convolution(match) -> Iterator[Change]:
     )
 
 
-def _transposed(match) -> Iterator[Change]:
+def _transposed(match: Match) -> Iterator[Change]:
     layer, module = match.acting, match.unit.module
     if tuple(layer.strides) != module.stride:
         yield _option(match, "strides", "strides", tuple(layer.strides), module.stride)
@@ -100,7 +103,7 @@ def _transposed(match) -> Iterator[Change]:
     padding = module.padding
     first = layer.data_format == "channels_first"
 
-    def cropped(own, x, args, kwargs):
+    def cropped(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         whole = own(x, *args, **kwargs)
         for axis, (start, length) in enumerate(zip(padding, expected)):
             index = [slice(None)] * len(whole.shape)
@@ -118,7 +121,7 @@ def _transposed(match) -> Iterator[Change]:
     )
 
 
-def _norm(match) -> Iterator[Change]:
+def _norm(match: Match) -> Iterator[Change]:
     layer, module = match.acting, match.unit.module
     if layer.epsilon != module.eps:
         yield _option(match, "epsilon", "epsilon", layer.epsilon, module.eps)
@@ -139,7 +142,7 @@ def _norm(match) -> Iterator[Change]:
             yield _option(match, "axis", "axis", layer.axis, channel)
 
 
-def _recurrent(match) -> Iterator[Change]:
+def _recurrent(match: Match) -> Iterator[Change]:
     layer, unit = match.acting, match.unit
     if layer.go_backwards != unit.reverse:
         yield _option(match, "direction", "go_backwards", layer.go_backwards, unit.reverse)
@@ -163,7 +166,7 @@ def _recurrent(match) -> Iterator[Change]:
         )
 
 
-def _reset_after(match) -> Callable:
+def _reset_after(match: Match) -> Callable:
     shape = match.order(match.unit.input).shape
     other = kinds.instead(match.layer, match.weights, shape, reset_after=True)
     for role, array in kinds.carried(other, match.weights, match.order).items():

@@ -73,7 +73,7 @@ class Form:
             return ops.sum(values)
         return ops.sum(values) / ops.sum(counts)
 
-    def _values(self, y, z):
+    def _values(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.function in ("cross entropy", "nll"):
             return self._classes(y, z)
         y = ops.reshape(ops.cast(y, "float32"), ops.shape(z))
@@ -95,7 +95,7 @@ class Form:
                 each = ops.where(d < self.delta, d * d / 2, linear) * self.factor
         return each, ops.ones_like(each)
 
-    def _classes(self, y, z):
+    def _classes(self, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         classes = z.shape[-1]
         y = ops.reshape(ops.cast(y, "int32"), ops.shape(z)[:-1])
         kept = ops.ones_like(z[..., 0])
@@ -132,11 +132,13 @@ class Form:
 class _Heard(TorchFunctionMode):
     """Hears which loss PyTorch computes, and with which options."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[str, tuple, dict]] = []
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         name = getattr(function, "__name__", "")
         if name in FROM_TORCH:
             self.calls.append((name, args, kwargs or {}))
@@ -152,7 +154,7 @@ def of_torch(loss: Callable, outputs: Any, y: Any) -> list[Form]:
     return [_torch_form(*each) for each in heard.calls]
 
 
-def _torch_form(name, args, kwargs) -> Form:
+def _torch_form(name: str, args: tuple, kwargs: dict) -> Form:
     weight = kwargs.get("weight", args[2] if len(args) > 2 else None)
     options: dict[str, Any] = {"reduction": kwargs.get("reduction", "mean")}
     if name in ("cross_entropy", "nll_loss"):
@@ -234,7 +236,7 @@ def named(
         tolerance: How far rounding may take them.
     """
 
-    def finding(name, cause, write):
+    def finding(name: str, cause: str, write: str | None) -> Finding:
         return Finding("loss", name, cause, write, size, tolerance)
 
     if "function" in causes and {form.function, mine.function} == {"nll", "cross entropy"}:

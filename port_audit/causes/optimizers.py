@@ -76,14 +76,14 @@ class Stepper:
             self.value = self.value - r.times * r.lr * getattr(self, f"_{r.kind}")(g)
         return self.value
 
-    def _sgd(self, g):
+    def _sgd(self, g: np.ndarray) -> np.ndarray:
         r = self.rule
         if not r.momentum:
             return g
         self.first = r.momentum * self.first + g
         return g + r.momentum * self.first if r.nesterov else self.first
 
-    def _adam(self, g):
+    def _adam(self, g: np.ndarray) -> np.ndarray:
         r = self.rule
         b1, b2 = r.betas
         self.first = b1 * self.first + (1 - b1) * g
@@ -97,7 +97,7 @@ class Stepper:
         mean = self.first / (1 - b1**self.count)
         return np.nan_to_num(mean / (np.sqrt(second) / correction + epsilon), nan=0.0)
 
-    def _rmsprop(self, g):
+    def _rmsprop(self, g: np.ndarray) -> np.ndarray:
         r = self.rule
         self.second = r.rho * self.second + (1 - r.rho) * g * g
         second = self.second
@@ -111,7 +111,7 @@ class Stepper:
         self.first = r.momentum * self.first + move
         return self.first
 
-    def _adagrad(self, g):
+    def _adagrad(self, g: np.ndarray) -> np.ndarray:
         r = self.rule
         self.second = self.second + g * g
         root = (
@@ -140,8 +140,8 @@ def of_torch(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) ->
             momentum = float(group["momentum"])
             return Rule("sgd", momentum=momentum, nesterov=bool(group["nesterov"]), **common)
         case torch.optim.Adam() | torch.optim.AdamW():
-            betas = tuple(float(b) for b in group["betas"])
-            return Rule("adam", betas=betas, amsgrad=bool(group["amsgrad"]), **common)
+            one, two = map(float, group["betas"])
+            return Rule("adam", betas=(one, two), amsgrad=bool(group["amsgrad"]), **common)
         case torch.optim.RMSprop():
             return Rule(
                 "rmsprop",
@@ -208,12 +208,22 @@ def penalty(variable: keras.Variable) -> tuple[float, float]:
     return l1, 2 * l2
 
 
-def finding(name, cause, write, size, tolerance=None) -> Finding:
+def finding(
+    name: str, cause: str, write: str | None, size: float, tolerance: float | None = None
+) -> Finding:
     """Return a finding about the optimizer."""
     return Finding("optimizer", name, cause, write, size, tolerance)
 
 
-def described(name, proved, optimizer, weights, rules, mine, size) -> Finding:
+def described(
+    name: str,
+    proved: Sequence[str],
+    optimizer: keras.optimizers.Optimizer,
+    weights: Sequence,
+    rules: Sequence[Rule],
+    mine: Sequence[Rule],
+    size: float,
+) -> Finding:
     """Return the finding of an option.
 
     Args:
@@ -285,7 +295,14 @@ def described(name, proved, optimizer, weights, rules, mine, size) -> Finding:
     return finding(name, f"{name} is {b}, PyTorch's is {a}", f"{name}={a}", size)
 
 
-def _decay(optimizer, placed, weights, rules, mine, size) -> Finding:
+def _decay(
+    optimizer: keras.optimizers.Optimizer,
+    placed: bool,
+    weights: Sequence,
+    rules: Sequence[Rule],
+    mine: Sequence[Rule],
+    size: float,
+) -> Finding:
     kernels = [(a, b) for w, a, b in zip(weights, rules, mine) if "kernel" in w.role]
     theirs, ours = kernels[0] if kernels else (rules[0], mine[0])
     wanted = theirs.l2 or theirs.decoupled

@@ -1,16 +1,20 @@
 """Additions that one side lacks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from port_audit.changes import Change, ahead_of, behind
 from port_audit.distances import largest
+from port_audit.forced import Match
 from port_audit.nets import activations, keras_net
+from port_audit.pair import Pair
 
 
-def added_before(pair, match) -> Iterator[Change]:
+def added_before(pair: Pair, match: Match) -> Iterator[Change]:
     """A missing or an extra addition: the difference is an earlier tensor."""
     theirs = match.order(match.unit.input)
     if theirs.shape != match.inputs.shape or theirs.dtype.kind != "f":
@@ -42,7 +46,7 @@ def added_before(pair, match) -> Iterator[Change]:
                         return
 
 
-def added_behind(pair, gap) -> Iterator[Change]:
+def added_behind(pair: Pair, gap: Any) -> Iterator[Change]:
     """An addition right behind the layer before, with an activation or a mean after it."""
     previous = gap.previous.layer
     shape = keras_net.arrays(pair.keras.last[id(previous)][1])[0].shape
@@ -66,5 +70,7 @@ def added_behind(pair, gap) -> Iterator[Change]:
                     )
 
 
-def _adding(last, layer, place, sign, activation):
+def _adding(
+    last: dict, layer: keras.layers.Layer, place: int, sign: float, activation: Callable
+) -> Callable:
     return lambda x: x + sign * activation(last[id(layer)][place])

@@ -10,7 +10,8 @@ from keras import activations, ops
 
 GRID = np.linspace(-7, 7, 561, dtype=np.float32).reshape(3, 187)  # two axes, for softmax
 SAME_FUNCTION = 1e-5  # implementations of one function differ by less, on the grid
-DEFAULTS = {  # PyTorch's arguments behind the input, in their order, and their defaults
+# PyTorch's arguments behind the input, in their order, and their defaults.
+DEFAULTS: dict[str, dict[str, Any]] = {
     "relu": {},
     "leaky_relu": {"negative_slope": 0.01},
     "gelu": {"approximate": "none"},
@@ -31,7 +32,7 @@ DEFAULTS = {  # PyTorch's arguments behind the input, in their order, and their 
     "softmax": {"dim": None},
     "log_softmax": {"dim": None},
 }
-POOLING = {
+POOLING: dict[str, dict[str, Any]] = {
     "max_pool": {
         "kernel_size": None,
         "stride": None,
@@ -121,10 +122,10 @@ def same(one: Callable, other: Callable) -> bool:
             values.append(ops.convert_to_numpy(each(ops.convert_to_tensor(GRID))))
         except Exception:  # a function of the user's may take no such array
             return False
-    return np.allclose(*values, rtol=SAME_FUNCTION, atol=SAME_FUNCTION)
+    return np.allclose(values[0], values[1], rtol=SAME_FUNCTION, atol=SAME_FUNCTION)
 
 
-def identity(x):
+def identity(x: Any) -> Any:
     """Return the input."""
     return x
 
@@ -154,7 +155,7 @@ def pool(found: Event, dimensions: int) -> Callable:
     strides = _each(o["stride"] if o["stride"] is not None else o["kernel_size"], dimensions)
     padding = _each(o["padding"], dimensions)
 
-    def pooled(x):
+    def pooled(x: Any) -> Any:
         extra = [
             -(length + 2 * p - k) % s if o["ceil_mode"] else 0
             for length, p, k, s in zip(x.shape[1:-1], padding, size, strides)
@@ -164,7 +165,7 @@ def pool(found: Event, dimensions: int) -> Callable:
             low = ops.pad(x, pairs, constant_values=-3e38)
             return ops.max_pool(low, size, strides, padding="valid", data_format="channels_last")
 
-        def mean(values):
+        def mean(values: Any) -> Any:
             return ops.average_pool(
                 values, size, strides, padding="valid", data_format="channels_last"
             )

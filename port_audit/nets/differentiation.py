@@ -20,7 +20,7 @@ def program(
     backends = {"jax": _of_jax, "tensorflow": _of_tensorflow, "torch": _of_torch}
     compute = backends[keras.backend.backend()](variables, loss)
 
-    def run(*data) -> tuple[float, list[np.ndarray]]:
+    def run(*data: Any) -> tuple[float, list[np.ndarray]]:
         value, found = compute(*data)
         arrays = [
             np.zeros(v.shape, "float32") if g is None else ops.convert_to_numpy(g)
@@ -31,10 +31,10 @@ def program(
     return run
 
 
-def _of_jax(variables, loss):
+def _of_jax(variables: Sequence[keras.Variable], loss: Callable) -> Callable:
     import jax
 
-    def of_values(values, *data):
+    def of_values(values: Any, *data: Any) -> Any:
         with keras.StatelessScope(list(zip(variables, values))):
             return loss(*data)
 
@@ -42,10 +42,10 @@ def _of_jax(variables, loss):
     return lambda *data: compiled([v.value for v in variables], *data)
 
 
-def _of_tensorflow(variables, loss):
+def _of_tensorflow(variables: Sequence[keras.Variable], loss: Callable) -> Callable:
     import tensorflow as tf
 
-    def compute(*data):
+    def compute(*data: Any) -> tuple:
         values = [v.value for v in variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
@@ -56,10 +56,10 @@ def _of_tensorflow(variables, loss):
     return compute
 
 
-def _of_torch(variables, loss):
+def _of_torch(variables: Sequence[keras.Variable], loss: Callable) -> Callable:
     import torch
 
-    def compute(*data):
+    def compute(*data: Any) -> tuple:
         values = [v.value for v in variables]
         wanted = [v for v in values if v.requires_grad]
         with torch.enable_grad():

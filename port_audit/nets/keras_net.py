@@ -109,10 +109,10 @@ class KerasNet:
             for each in self.plain
         )
 
-    def _layer_call(self, layer, on_layer):
+    def _layer_call(self, layer: layers.Layer, on_layer: Callable) -> Callable:
         own = layer.call
 
-        def call(inputs, *args, **kwargs):
+        def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
             before = layer.__dict__.get("audited_before")
             inputs = inputs if before is None else before(inputs)
             acting = kinds.acting(layer)
@@ -154,20 +154,20 @@ def activation_of(layer: layers.Layer) -> Callable | None:
     return getattr(layer, "activation", None)
 
 
-def _plain_call(layer, on_plain):
+def _plain_call(layer: layers.Layer, on_plain: Callable) -> Callable:
     own = layer.call
 
-    def call(*args, **kwargs):
+    def call(*args: Any, **kwargs: Any) -> Any:
         on_plain(layer)
         return own(*args, **kwargs)
 
     return call
 
 
-def _random_call(layer, on_drop, mark):
+def _random_call(layer: layers.Layer, on_drop: Callable, mark: bool) -> Callable:
     own = layer.call
 
-    def call(inputs, *args, **kwargs):
+    def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         on = bool(kwargs.get("training", args[0] if args else False))
         on_drop(layer, on)
         if not isinstance(layer, DROPOUT):

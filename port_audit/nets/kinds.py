@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -86,7 +87,7 @@ def acting(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def instead(
-    layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], shape: tuple, **options
+    layer: keras.layers.Layer, weights: Mapping[str, np.ndarray], shape: tuple, **options: Any
 ) -> keras.layers.Layer:
     """Return a layer of the same kind that takes PyTorch's weights.
 
@@ -184,7 +185,9 @@ def order_features(weight: np.ndarray, order: Order) -> np.ndarray:
     return weight if order.features is None else weight[:, order.features]
 
 
-def _named(weights, names) -> dict[str, np.ndarray]:
+def _named(
+    weights: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, Any]]
+) -> dict[str, np.ndarray]:
     result = {}
     for name, array in weights.items():
         role, convert = names.get(name, (name, lambda w: w))
@@ -192,7 +195,7 @@ def _named(weights, names) -> dict[str, np.ndarray]:
     return result
 
 
-def _kernel(layer, weight) -> np.ndarray:
+def _kernel(layer: keras.layers.Layer, weight: np.ndarray) -> np.ndarray:
     spatial = tuple(range(2, weight.ndim))
     if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
         channels = weight.shape[0] // max(layer.depth_multiplier, 1)
@@ -202,11 +205,11 @@ def _kernel(layer, weight) -> np.ndarray:
     return weight.transpose(*spatial, 1, 0)
 
 
-def _transposed_kernel(weight) -> np.ndarray:
+def _transposed_kernel(weight: np.ndarray) -> np.ndarray:
     return weight.transpose(*range(2, weight.ndim), 1, 0)
 
 
-def _like_inputs(weight, order) -> np.ndarray:
+def _like_inputs(weight: np.ndarray, order: Order) -> np.ndarray:
     """Return weights, one for each feature or each value of a sample, as the inputs lie."""
     if weight.ndim > 1 and order.axes is not None:
         return weight.transpose([axis - 1 for axis in order.axes if axis > 0])
@@ -215,17 +218,23 @@ def _like_inputs(weight, order) -> np.ndarray:
     return weight
 
 
-def _slopes(layer, weight, gradients) -> np.ndarray:
+def _slopes(layer: keras.layers.Layer, weight: np.ndarray, gradients: bool) -> np.ndarray:
     shape = tuple(layer.alpha.shape)
     if gradients or weight.size == np.prod(shape):
         return weight.reshape(shape) if weight.size == np.prod(shape) else weight
     return np.broadcast_to(weight, shape).copy()  # one slope for all, or one for each channel
 
 
-def _recurrent(layer, kind, weights, order, gradients) -> dict[str, np.ndarray]:
+def _recurrent(
+    layer: keras.layers.Layer,
+    kind: str,
+    weights: Mapping[str, np.ndarray],
+    order: Order,
+    gradients: bool,
+) -> dict[str, np.ndarray]:
     gates = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}[kind]
 
-    def reordered(array):
+    def reordered(array: np.ndarray) -> np.ndarray:
         parts = np.split(array, len(gates))
         return np.concatenate([parts[gate] for gate in gates])
 
@@ -236,5 +245,5 @@ def _recurrent(layer, kind, weights, order, gradients) -> dict[str, np.ndarray]:
     if "bias_ih" in weights:
         both = [reordered(weights[name]) for name in ("bias_ih", "bias_hh")]
         two = kind == "gru" and layer.reset_after
-        result["bias"] = np.stack(both) if two else both[0] if gradients else sum(both)
+        result["bias"] = np.stack(both) if two else both[0] if gradients else both[0] + both[1]
     return result

@@ -76,7 +76,9 @@ def default(layer: keras.layers.Layer, unit: Unit) -> Order:
     return SAME
 
 
-def _candidates(layer, unit, array, units) -> Iterator[Order]:
+def _candidates(
+    layer: keras.layers.Layer, unit: Unit, array: np.ndarray, units: Sequence[Unit]
+) -> Iterator[Order]:
     yield default(layer, unit)
     if pads(layer, unit):
         yield replace(default(layer, unit), pads=unit.module.padding)
@@ -94,7 +96,7 @@ def _candidates(layer, unit, array, units) -> Iterator[Order]:
                 yield Order("axes", (0, *rest), faulty=True, pads=unit.module.padding)
 
 
-def _features(unit, array, units) -> Iterator[np.ndarray]:
+def _features(unit: Unit, array: np.ndarray, units: Sequence[Unit]) -> Iterator[np.ndarray]:
     """Return permutations that a Flatten of channels last, or a concatenation, would make."""
     n = unit.input.shape[1]
     if array.shape[1] != n:
@@ -111,12 +113,12 @@ def _features(unit, array, units) -> Iterator[np.ndarray]:
         yield by_value
 
 
-def _channels(unit) -> tuple[int, ...]:
+def _channels(unit: Unit) -> tuple[int, ...]:
     maps = [each for each in (unit.input, unit.output) if each.ndim > 2]
     return tuple(each.shape[1] for each in maps)
 
 
-def _by_value(theirs, ours) -> np.ndarray | None:
+def _by_value(theirs: np.ndarray, ours: np.ndarray) -> np.ndarray | None:
     """Return the permutation of columns, if both have exactly the same ones."""
     sorted_theirs = np.lexsort(theirs.astype(np.float32))
     sorted_ours = np.lexsort(ours.astype(np.float32))

@@ -57,5 +57,5 @@ def in_two_turns(layer: layers.MaxPooling3D, x: Any) -> Any:
     return ops.moveaxis(x, -1, 1) if first else x
 
 
-def _pool(x, size, strides, padding):
+def _pool(x: Any, size: Any, strides: Any, padding: str) -> Any:
     return ops.max_pool(x, size, strides, padding, data_format="channels_last")

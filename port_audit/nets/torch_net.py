@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +45,7 @@ class Unit:
 
     name: str
     kind: str
-    module: nn.Module
+    module: Any  # an `nn.Module`, of whose attributes the type says nothing
     names: dict[str, str]
     input: np.ndarray
     output: np.ndarray
@@ -62,7 +62,7 @@ class Unit:
         with torch.no_grad():
             return array(module(torch.from_numpy(self.input)))
 
-    def weights(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def weights(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return its own among values of all parameters, by their own names."""
         return {own: values[name] for own, name in self.names.items() if name in values}
 
@@ -159,8 +159,8 @@ class TorchNet:
                 hook.remove()
         return Trace(units, watch.taken(), output)
 
-    def _hook(self, units, watch):
-        def hook(module, args, kwargs, output):
+    def _hook(self, units: list[Unit], watch: "_Watch") -> Callable:
+        def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
             inputs = args[0] if args else next(iter(kwargs.values()))
             if not isinstance(inputs, torch.Tensor):  # a packed sequence has no shape
                 return
@@ -185,14 +185,17 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self, mark: bool):
         super().__init__()
-        self.mark, self.events = mark, []
+        self.mark = mark
+        self.events: list[Event] = []
 
     def taken(self) -> list[Event]:
         """Return what was noted since the last time."""
         events, self.events = self.events, []
         return events
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
         if name in DROPPING and args:
@@ -202,7 +205,15 @@ class _Watch(TorchFunctionMode):
             self.events.append(found)
         return function(*args, **kwargs)
 
-    def _drop(self, name, input, p=0.5, training=None, inplace=False, **others):
+    def _drop(
+        self,
+        name: str,
+        input: torch.Tensor,
+        p: float = 0.5,
+        training: bool | None = None,
+        inplace: bool = False,
+        **others: Any,
+    ) -> Any:
         if "train" in others:
             training = others["train"]
         # F.dropout is on by default; it then works in eval mode, too.
@@ -254,7 +265,7 @@ def doubled(x: Any) -> Any:
     return x.double() if x.is_floating_point() else x
 
 
-def _recurrent_units(name, kind, module, inputs) -> list[Unit]:
+def _recurrent_units(name: str, kind: str, module: Any, inputs: torch.Tensor) -> list[Unit]:
     """Return a unit for each layer and direction of an LSTM or a GRU."""
     sequence = inputs if module.batch_first else inputs.transpose(0, 1)
     units = []

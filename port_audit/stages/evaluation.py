@@ -1,6 +1,8 @@
 """Stage 8: the metric of a whole set, averages of batches, train and eval mode."""
 
 import copy
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,14 +53,14 @@ def compare(pair: Pair, settled: bool) -> Stage:
     )
 
 
-def _predicted(outputs: np.ndarray, end) -> np.ndarray:
+def _predicted(outputs: np.ndarray, end: Callable) -> np.ndarray:
     if outputs.shape[1] > 1:
         return outputs.argmax(1)
     zero = float(ops.convert_to_numpy(end(ops.zeros((1, 1))))[0, 0])
     return (outputs[:, 0] > zero).astype(int)
 
 
-def _metrics(pair, settled, batches, whole) -> list[Finding]:
+def _metrics(pair: Pair, settled: bool, batches: Sequence[np.ndarray], whole: Any) -> list[Finding]:
     """Compare each accuracy that the port was compiled with."""
     model = pair.keras.model
     if not getattr(model, "compiled", False) or not settled:
@@ -92,12 +94,12 @@ def _metrics(pair, settled, batches, whole) -> list[Finding]:
     return found
 
 
-def _theirs(pair, batches, whole, averaged) -> list[Finding]:
+def _theirs(pair: Pair, batches: Sequence[np.ndarray], whole: Any, averaged: Any) -> list[Finding]:
     """Compare what the original's `evaluate` says with the share of samples that are right."""
     if pair.theirs.evaluate is None:
         return []
 
-    def said(net, train: bool, lasting: bool) -> float:
+    def said(net: torch_net.TorchNet, train: bool, lasting: bool) -> float:
         module = copy.deepcopy(net.module)
         module.train(train)
         if lasting:

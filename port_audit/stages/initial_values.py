@@ -1,8 +1,10 @@
 """Stage 3: the distribution of each parameter before training."""
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,7 +66,7 @@ def compare(pair: Pair) -> Stage:
     )
 
 
-def _finding(key, places) -> Finding:
+def _finding(key: tuple[str, str], places: Sequence[tuple]) -> Finding:
     name, write = key
     where = ", ".join(dict.fromkeys(f"{m.layer.name}/{role}" for m, role, _, _ in places[:4]))
     where += f" and {len(places) - 4} more" if len(places) > 4 else ""
@@ -105,7 +107,7 @@ def _roles(match: Match) -> dict[str, list[str]]:
     return result
 
 
-def _of_torch(pair) -> dict[str, np.ndarray] | None:
+def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
     model = pair.theirs.model
     if isinstance(model, torch.nn.Module):
         return None
@@ -129,7 +131,7 @@ def _of_torch(pair) -> dict[str, np.ndarray] | None:
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
-def _of_keras(pair) -> dict[tuple[int, str], np.ndarray] | None:
+def _of_keras(pair: Pair) -> dict[tuple[int, str], np.ndarray] | None:
     model = pair.ours.model
     if isinstance(model, keras.Model):
         return None
@@ -190,20 +192,20 @@ def _candidates(match: Match, role: str) -> Iterator[Candidate]:
                 number = "1 / 3" if factor < 1 else f"{factor}"
                 yield Candidate(
                     f"VarianceScaling({number}, '{mode}', '{kind}')",
-                    lambda f=factor, m=mode, k=kind: made.VarianceScaling(f, m, k),
+                    functools.partial(made.VarianceScaling, factor, mode, kind),
                 )
         yield Candidate("'orthogonal'", made.Orthogonal)
     for spread in (1.0, 0.02, 0.01):
         yield Candidate(
-            f"RandomNormal(stddev={spread:g})", lambda s=spread: made.RandomNormal(stddev=s)
+            f"RandomNormal(stddev={spread:g})", functools.partial(made.RandomNormal, stddev=spread)
         )
 
 
 class _TwoUniform:
-    def __init__(self, bound):
+    def __init__(self, bound: float):
         self.bound = bound
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         one = keras.random.uniform(shape, -self.bound, self.bound, dtype)
         return one + keras.random.uniform(shape, -self.bound, self.bound, dtype)
 
@@ -217,8 +219,8 @@ def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None
         return "initial values", f"{option}_initializer=Constant({theirs[0]:g})"
     for candidate in _candidates(match, role):
         draws = max(2, min(40, 2000 // max(1, math.prod(shape))))
-        values = [keras.ops.convert_to_numpy(candidate.make()(shape)).ravel() for _ in range(draws)]
-        if similarity(theirs, np.concatenate(values)) >= 1e-4:
+        drawn = [keras.ops.convert_to_numpy(candidate.make()(shape)).ravel() for _ in range(draws)]
+        if similarity(theirs, np.concatenate(drawn)) >= 1e-4:
             return "initial values", f"{option}_initializer={candidate.write}"
     spread = (theirs.min(), theirs.max(), theirs.std())
     for write, values in (

@@ -1,8 +1,11 @@
 """Stage 1: layers in their order, shapes of their weights, and what is frozen."""
 
 import contextlib
+import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import keras
 
 from port_audit.changes import Change, calling, setting
 from port_audit.findings import Finding, Stage
@@ -34,7 +37,7 @@ def compare(pair: Pair) -> tuple[Stage, bool]:
     return Stage("layers", compared, None, None, tuple(findings), notes), complete
 
 
-def _count(pair) -> int:
+def _count(pair: Pair) -> int:
     """Return the number of parameters in Keras, as PyTorch counts: without statistics."""
     return sum(
         math.prod(variable.shape)
@@ -43,7 +46,7 @@ def _count(pair) -> int:
     )
 
 
-def _unmatched(pair) -> Iterator[Finding]:
+def _unmatched(pair: Pair) -> Iterator[Finding]:
     used = {match.unit.name for match in pair.forced.matches}
     for unit in pair.trace.units:
         if unit.name not in used:
@@ -64,14 +67,14 @@ def _unmatched(pair) -> Iterator[Finding]:
         )
 
 
-def _extra(pair) -> list:
+def _extra(pair: Pair) -> list:
     called = {id(match.layer) for match in pair.forced.matches}
     return [
         layer for layer in pair.keras.known if id(layer) not in called and not pair.forced.stopped
     ]
 
 
-def _unknown(pair) -> Iterator[Finding]:
+def _unknown(pair: Pair) -> Iterator[Finding]:
     known = {name for unit in pair.trace.units for name in unit.names.values()}
     rest = sorted({n.rpartition(".")[0] for n in pair.torch.parameters() if n not in known})
     if rest:
@@ -98,7 +101,7 @@ def _unknown(pair) -> Iterator[Finding]:
         )
 
 
-def _leave_out(pair, layers) -> None:
+def _leave_out(pair: Pair, layers: Sequence[keras.layers.Layer]) -> None:
     """Let layers that PyTorch lacks pass on what they get."""
     changes = [
         Change(layer.name, "extra layer", "", "", calling(layer, lambda own, x, args, kwargs: x))
@@ -109,7 +112,7 @@ def _leave_out(pair, layers) -> None:
         pair.reforce()
 
 
-def _take_their_forms(pair) -> None:
+def _take_their_forms(pair: Pair) -> None:
     """Let layers with PyTorch's shapes act for those that differ, so that others can be seen."""
     for _ in pair.matches:
         misfit = next((m for m in pair.matches if m.misfits and m.acting is m.layer), None)
@@ -148,12 +151,12 @@ def _misfits(match: Match) -> Iterator[Finding]:
             )
 
 
-def _units(match) -> int:
+def _units(match: Match) -> int:
     rows = {"lstm": 4, "gru": 3}.get(match.unit.kind, 1)
     return match.weights.get("weight", match.weights.get("weight_ih")).shape[0] // rows
 
 
-def _frozen(pair) -> Iterator[Finding]:
+def _frozen(pair: Pair) -> Iterator[Finding]:
     parameters = pair.torch.parameters()
     trainable = {id(variable) for variable in pair.keras.model.trainable_variables}
     for match in pair.matches:
@@ -170,14 +173,14 @@ def _frozen(pair) -> Iterator[Finding]:
                 "frozen",
                 f"{state} in the port",
                 write,
-                lambda layer=match.layer, moves=moves: _trainable(layer, moves),
+                functools.partial(_trainable, match.layer, moves),
             )
             pair.undo([change])
             yield change.finding(None, None)
 
 
 @contextlib.contextmanager
-def _trainable(layer, value: bool) -> Iterator[None]:
+def _trainable(layer: keras.layers.Layer, value: bool) -> Iterator[None]:
     old = layer.trainable
     layer.trainable = value
     try:

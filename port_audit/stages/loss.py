@@ -1,6 +1,8 @@
 """Stage 5: the loss, its reduction and weights, logits or probabilities."""
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -49,12 +51,12 @@ def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | No
     return Stage("loss", _name(pair), None, None, tuple(findings)), loss
 
 
-def _name(pair) -> str:
+def _name(pair: Pair) -> str:
     loss = pair.keras.model.loss
     return f"{loss if isinstance(loss, str) else getattr(loss, 'name', type(loss).__name__)}"
 
 
-def _samples(pair):
+def _samples(pair: Pair) -> Iterator[tuple]:
     """Return targets, and numbers in the shape of outputs with classes last."""
     random = np.random.default_rng(0)
     shape = pair.trace.output.shape
@@ -66,7 +68,7 @@ def _samples(pair):
             yield y, ops.convert_to_tensor(values.astype("float32"))
 
 
-def _classes_second(pair) -> bool:
+def _classes_second(pair: Pair) -> bool:
     """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
     ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
     return ours == (
@@ -76,7 +78,7 @@ def _classes_second(pair) -> bool:
     )
 
 
-def _theirs(pair, y, outputs) -> float:
+def _theirs(pair: Pair, y: Any, outputs: Any) -> float:
     array = ops.convert_to_numpy(outputs)
     if array.ndim > 2 and _classes_second(pair):
         array = np.moveaxis(array, -1, 1)
@@ -90,12 +92,12 @@ def compiled(pair: Pair) -> LossInUse:
     """Return the loss that the port was compiled with."""
     weights = pair.ours.class_weight
 
-    def data(y):
+    def data(y: Any) -> tuple:
         shape = pair.forced.outputs[0].shape
         sample_weights = () if not weights else (_each(weights, y),)
         return (losses.targets(pair.keras.model.loss, y, shape), *sample_weights)
 
-    def value(outputs, y, sample_weight=None):
+    def value(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
         return pair.keras.model._compile_loss(
             ops.convert_to_tensor(y), outputs, sample_weight=sample_weight
         )
@@ -103,16 +105,18 @@ def compiled(pair: Pair) -> LossInUse:
     return LossInUse(data, value)
 
 
-def _each(weights, y) -> np.ndarray:
+def _each(weights: Mapping[int, float], y: Any) -> np.ndarray:
     return np.array([weights.get(int(label), 1.0) for label in y], "float32")
 
 
-def _ours(pair, y, outputs) -> float:
+def _ours(pair: Pair, y: Any, outputs: Any) -> float:
     loss = compiled(pair)
     return float(ops.convert_to_numpy(loss.value(outputs, *loss.data(y))))
 
 
-def _explained(pair, samples, theirs, ours, size) -> tuple[list[Finding], Form | None]:
+def _explained(
+    pair: Pair, samples: Sequence[tuple], theirs: np.ndarray, ours: np.ndarray, size: float
+) -> tuple[list[Finding], Form | None]:
     """Find both losses among the known forms, and what sets them apart.
 
     Returns:
@@ -140,16 +144,16 @@ def _explained(pair, samples, theirs, ours, size) -> tuple[list[Finding], Form |
     return list(losses.named(causes, form, mine, end_theirs, end_ours, size, TOLERANCE)), form
 
 
-def _is(form: Form, samples, end, values) -> bool:
+def _is(form: Form, samples: Sequence[tuple], end: Callable, values: np.ndarray) -> bool:
     got = [float(ops.convert_to_numpy(form(y, end(u)))) for y, u in samples]
     return relative(values, np.array(got)) <= TOLERANCE
 
 
-def _unexplained(size) -> Finding:
+def _unexplained(size: float) -> Finding:
     return Finding("loss", UNEXPLAINED, "the losses differ", None, size, TOLERANCE)
 
 
-def _several(pair, ends) -> tuple[Stage, LossInUse | None]:
+def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | None]:
     """Compare the losses of models with several outputs, and the weights that they have."""
     model, trace = pair.keras.model, pair.trace
     count = len(torch_net.arrays(trace.output))
@@ -204,11 +208,11 @@ def _several(pair, ends) -> tuple[Stage, LossInUse | None]:
     return Stage("loss", f"{count} outputs", None, None, (finding,)), loss
 
 
-def _weights_of(model, count: int) -> list[float]:
+def _weights_of(model: keras.Model, count: int) -> list[float]:
     weights = model._compile_loss._user_loss_weights
     return list(weights.values()) if isinstance(weights, dict) else weights or [1.0] * count
 
 
-def _each_output(y, count: int) -> list[np.ndarray]:
+def _each_output(y: Any, count: int) -> list[np.ndarray]:
     """Return targets for each output: their own, or the same for all."""
     return list(y) if isinstance(y, tuple) else [y] * count

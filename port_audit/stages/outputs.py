@@ -1,6 +1,7 @@
 """Stage 2: the outputs of every layer in inference, with PyTorch's weights."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -55,7 +56,7 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     return stage, Agreement(settled() and fits, tuple(ends))
 
 
-def _first(pair, seen) -> list[Finding] | None:
+def _first(pair: Pair, seen: set[tuple]) -> list[Finding] | None:
     """Return what is found at the first divergence not yet seen, or None."""
     for index, match in enumerate(pair.forced.matches):
         key = (id(match.layer), match.unit.name)
@@ -71,7 +72,7 @@ def _first(pair, seen) -> list[Finding] | None:
     return None
 
 
-def _error(pair, match: Match) -> list[Finding]:
+def _error(pair: Pair, match: Match) -> list[Finding]:
     proved = prove(layer_causes.changes(match), match.again, match.tolerance)
     if not proved:
         return [
@@ -87,13 +88,13 @@ def _error(pair, match: Match) -> list[Finding]:
     return _undo(pair, proved, match.error, match.tolerance)
 
 
-def _undo(pair, proved: list[Change], size, tolerance) -> list[Finding]:
+def _undo(pair: Pair, proved: list[Change], size: float, tolerance: float) -> list[Finding]:
     pair.undo(proved)
     pair.reforce()
     return [change.finding(size, tolerance) for change in proved]
 
 
-def _reach(pair, index: int) -> list[Finding]:
+def _reach(pair: Pair, index: int) -> list[Finding]:
     match = pair.forced.matches[index]
     for alternative in gaps.changes(pair, gaps.before(match)):
         proved = prove(alternative, lambda: _reach_of(pair, match), match.reach_tolerance)
@@ -114,7 +115,7 @@ def _reach(pair, index: int) -> list[Finding]:
     ]
 
 
-def _reach_of(pair, match) -> float:
+def _reach_of(pair: Pair, match: Match) -> float:
     """Return how far the inputs of a layer are from PyTorch's now."""
     for now in pair.force().matches:
         if now.layer is match.layer and now.unit.name == match.unit.name:
@@ -122,7 +123,7 @@ def _reach_of(pair, match) -> float:
     return math.inf
 
 
-def _axes(pair, match: Match) -> list[Finding]:
+def _axes(pair: Pair, match: Match) -> list[Finding]:
     axes = match.order.axes
     right = orders.default(match.layer, match.unit)
     inverse = np.argsort(axes)
@@ -142,7 +143,7 @@ def _axes(pair, match: Match) -> list[Finding]:
     return _undo(pair, proved, size, match.reach_tolerance)
 
 
-def _outputs(pair, settled: bool) -> tuple[list[Finding], list[Change]]:
+def _outputs(pair: Pair, settled: bool) -> tuple[list[Finding], list[Change]]:
     """Compare the outputs behind the last layer with weights.
 
     Returns:
@@ -163,7 +164,7 @@ def _outputs(pair, settled: bool) -> tuple[list[Finding], list[Change]]:
     return [Finding("outputs", UNEXPLAINED, "the outputs differ", None, size, tolerance)], []
 
 
-def _makes_probabilities(pair, change) -> bool:
+def _makes_probabilities(pair: Pair, change: Change) -> bool:
     names = [event.name for event in pair.trace.after]
     return change.name == "activation" and (
         any(name in PROBABILITIES for name in names)
@@ -171,7 +172,7 @@ def _makes_probabilities(pair, change) -> bool:
     )
 
 
-def _tail(pair) -> tuple[float, float]:
+def _tail(pair: Pair) -> tuple[float, float]:
     theirs = torch_net.arrays(pair.trace.output)
     ours = pair.force().outputs
     if len(theirs) != len(ours):
@@ -180,7 +181,7 @@ def _tail(pair) -> tuple[float, float]:
     return size, 64 * EPS * max((largest(a) for a in theirs), default=1.0)
 
 
-def _whole(pair, ends) -> tuple[float, float]:
+def _whole(pair: Pair, ends: Sequence[Change]) -> tuple[float, float]:
     """Return how far the outputs are apart when the model runs as a whole, and the tolerance.
 
     Rounding: how far PyTorch's own outputs are from those in float64.
@@ -201,7 +202,7 @@ def _whole(pair, ends) -> tuple[float, float]:
     return size, 16 * max(rounding, 4 * EPS * top)
 
 
-def _notes(pair) -> tuple[str, ...]:
+def _notes(pair: Pair) -> tuple[str, ...]:
     notes = []
     flattened = [m.layer.name for m in pair.matches if m.order.name == "features"]
     if flattened:

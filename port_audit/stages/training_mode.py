@@ -1,7 +1,9 @@
 """Stage 4: what is random or different in training: dropout, batch statistics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import torch
 from keras import ops
@@ -12,6 +14,8 @@ from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
 from port_audit.nets import keras_net, kinds, torch_net
+from port_audit.nets.activations import Event
+from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
 
@@ -33,7 +37,7 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     return Stage("training mode", compared, None, None, tuple(findings), notes)
 
 
-def _dropout(pair, outputs) -> Iterator[Finding]:
+def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
     with pair.torch.unmoved():
         pair.torch.train_with_marks(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
@@ -63,14 +67,14 @@ def _dropout(pair, outputs) -> Iterator[Finding]:
     yield Finding("training mode", UNEXPLAINED, "outputs differ in training mode", None, size, 1.0)
 
 
-def _gaps(pair, trace) -> Iterator[tuple[Match | None, list, list]]:
+def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]:
     """Return for each gap the match behind it, dropouts of PyTorch that are on, and Keras's."""
     forced = pair.force(trace, training=True, mark=True)
 
-    def dropping(events):
+    def dropping(events: Iterable[Event]) -> list[Event]:
         return [event for event in events if event.name == "dropout" and event.options["on"]]
 
-    def layers(plain):
+    def layers(plain: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
         return [layer for layer in plain if isinstance(layer, keras_net.DROPOUT)]
 
     for match in forced.matches:
@@ -78,7 +82,7 @@ def _gaps(pair, trace) -> Iterator[tuple[Match | None, list, list]]:
     yield None, dropping(trace.after), layers(forced.plain)
 
 
-def _by_rates(pair, trace) -> Iterator[Finding]:
+def _by_rates(pair: Pair, trace: Trace) -> Iterator[Finding]:
     """Where outputs differ anyway, only compare the lists of rates."""
     theirs, ours = [], []
     for _, events, layers in _gaps(pair, trace):
@@ -90,7 +94,7 @@ def _by_rates(pair, trace) -> Iterator[Finding]:
         )
 
 
-def _dropout_changes(pair, trace) -> Iterator[list[Change]]:
+def _dropout_changes(pair: Pair, trace: Trace) -> Iterator[list[Change]]:
     gaps = list(_gaps(pair, trace))
     for last_in_gap in (False, True):
         changes = []
@@ -106,7 +110,7 @@ def _dropout_changes(pair, trace) -> Iterator[list[Change]]:
         yield changes
 
 
-def _as_theirs(event, layer) -> Iterator[Change]:
+def _as_theirs(event: Event, layer: keras.layers.Layer) -> Iterator[Change]:
     rate, dimensions = event.options["rate"], event.options["dimensions"]
     if abs(float(layer.rate) - rate) > 1e-9:
         yield Change(
@@ -129,7 +133,7 @@ def _as_theirs(event, layer) -> Iterator[Change]:
         )
 
 
-def _without(layer, name) -> Change:
+def _without(layer: keras.layers.Layer, name: str) -> Change:
     return Change(
         layer.name,
         name,
@@ -139,7 +143,7 @@ def _without(layer, name) -> Change:
     )
 
 
-def _inserted(match, event) -> Change:
+def _inserted(match: Match, event: Event) -> Change:
     factor = torch_net.marking(event.options["rate"], event.options["dimensions"])
     rate = event.options["rate"]
     return Change(
@@ -171,7 +175,7 @@ def _placed(proved: Sequence[Change]) -> list[Change]:
     return [c for c in proved if id(c) not in used] + joined
 
 
-def _recurrent_dropout(pair) -> Iterator[Finding]:
+def _recurrent_dropout(pair: Pair) -> Iterator[Finding]:
     for match in pair.matches:
         if match.unit.kind not in kinds.RECURRENT:
             continue
@@ -186,7 +190,7 @@ def _recurrent_dropout(pair) -> Iterator[Finding]:
                 )
 
 
-def _statistics(pair) -> Iterator[Finding]:
+def _statistics(pair: Pair) -> Iterator[Finding]:
     with pair.torch.unmoved():
         pair.torch.train_without_chance()
         trace = pair.torch.run(pair.torch_inputs)
@@ -225,7 +229,8 @@ def _moved(match: Match) -> list[Finding]:
     unit, layer = match.unit, match.acting
     if not unit.module.track_running_stats:
         return []
-    with torch.no_grad(), torch_net.in_float64(unit.module) as module:
+    with torch.no_grad(), torch_net.in_float64(unit.module) as twice:
+        module: Any = twice
         module.running_mean.zero_()
         module.running_var.zero_()
         module.train()
@@ -246,7 +251,7 @@ def _moved(match: Match) -> list[Finding]:
     n = unit.input.size // unit.input.shape[1]
     momentum = 1 - (unit.module.momentum if unit.module.momentum is not None else 1.0)
 
-    def unbiased(own, x, args, kwargs):
+    def unbiased(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         old = ops.convert_to_numpy(layer.moving_variance)
         outputs = own(x, *args, **kwargs)
         new = ops.convert_to_numpy(layer.moving_variance)

@@ -3,6 +3,7 @@
 import codecs
 import importlib
 import sys
+from typing import Any
 
 from shared_keras import devices, interrupts
 from shared_keras.command_line import flags
@@ -82,12 +83,13 @@ def package(task: Task) -> int:
 def _write_any_text() -> None:
     """Write a "?" for a letter that the locale's encoding lacks, and the bytes of file names."""
     codecs.register_error("as_far_as_possible", _as_far_as_possible)
+    stream: Any
     for stream in (sys.stdout, sys.stderr):
         if stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="as_far_as_possible")
 
 
-def _as_far_as_possible(error: UnicodeError) -> tuple[bytes, int]:
+def _as_far_as_possible(error: Any) -> tuple[bytes, int]:
     letters = error.object[error.start : error.end]
     written = [
         letter.encode("ascii", "surrogateescape") if "\udc80" <= letter <= "\udcff" else b"?"

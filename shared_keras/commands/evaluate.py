@@ -1,6 +1,8 @@
 """Evaluate a model on the test images."""
 
+import argparse
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
@@ -8,6 +10,7 @@ from rich.table import Table
 
 from shared_keras import files
 from shared_keras.data import datasets, own_data, splits
+from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
@@ -18,10 +21,13 @@ from shared_keras.results.environment import environment
 from shared_keras.results.scores import entropy, predict_probabilities, score
 from shared_keras.task import Task
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 HARDEST = 25
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Print and write the scores; draw the confusion matrix and the hardest images."""
     task = own_data.task_of(task, args.data_dir)
     if None not in (args.run, args.named):
@@ -74,7 +80,9 @@ def run(task: Task, args) -> None:
     say(f"wrote {folder}: {names.EVALUATION}, {names.ENVIRONMENT}, confusion.png, hardest.png")
 
 
-def _hardest(task, images, probabilities, hardest, title):
+def _hardest(
+    task: Task, images: Images, probabilities: np.ndarray, hardest: np.ndarray, title: str
+) -> "Figure":
     predicted = probabilities[hardest].argmax(axis=1)
     truth = images.y[hardest]
     captions = [
@@ -86,7 +94,7 @@ def _hardest(task, images, probabilities, hardest, title):
     return plots.images(images.x[hardest], captions, name, colors=colors)
 
 
-def _table(scores) -> None:
+def _table(scores: Any) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("class")
     for column in ("precision", "recall", "f1", "images"):

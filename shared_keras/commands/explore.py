@@ -1,5 +1,7 @@
 """Describe a dataset."""
 
+import argparse
+
 import numpy as np
 from rich import box
 from rich.table import Table
@@ -12,7 +14,7 @@ from shared_keras.results import folders
 from shared_keras.task import Task
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Print shapes, pixel statistics and class balance; draw examples."""
     task = own_data.task_of(task, args.data_dir)
     train, test = datasets.load(task, args.data_dir, say)

@@ -1,15 +1,18 @@
 """Classify image files, or test images."""
 
+import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared_keras import files
 from shared_keras.data import datasets, own_data
+from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.photos import likeness, many_photos, reading
 from shared_keras.reporting import run_report
@@ -19,6 +22,9 @@ from shared_keras.results import folders, pixel_scale, saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import SIDE
 from shared_keras.task import Task
+
+if TYPE_CHECKING:
+    import keras
 
 SHOWN = 3
 PER_PICTURE = 48
@@ -49,7 +55,7 @@ class Item:
     truth: str = ""
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Print the three likeliest classes of each image, write all, and draw what the model saw.
 
     Raises:
@@ -107,7 +113,7 @@ def _paths(given: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _files(task, paths, train, compare: bool) -> list[Item]:
+def _files(task: Task, paths: Sequence[Path], train: Images, compare: bool) -> list[Item]:
     """Read what can be read; name the other files on stderr.
 
     Images are compared with the training images, if these are the model's.
@@ -131,7 +137,7 @@ def _files(task, paths, train, compare: bool) -> list[Item]:
     return items
 
 
-def _judge(items, fitted, training_images) -> None:
+def _judge(items: Sequence[Item], fitted: Any, training_images: np.ndarray) -> None:
     """Mark what is unlike the training images, and replace what is not once it is `fitted`."""
     training = likeness.measure(training_images)
     far = _unlike(training, {number: item.image for number, item in enumerate(items)})
@@ -147,7 +153,7 @@ def _judge(items, fitted, training_images) -> None:
         item.note = ", ".join(notes)
 
 
-def _unlike(training, images: dict) -> set:
+def _unlike(training: Any, images: dict) -> set:
     """Return the keys of images that are unlike the training images, leaving out None."""
     images = {key: image for key, image in images.items() if image is not None}
     if not images:
@@ -170,13 +176,13 @@ def _random(task: Task, test: datasets.Images, count: int, seed: int) -> list[It
     ]
 
 
-def _names(paths) -> dict[Path, str]:
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
     """Return the name of each file, with its folder if another has the same name."""
     counts = Counter(path.name for path in paths)
     return {path: path.name if counts[path.name] == 1 else str(path) for path in paths}
 
 
-def _probabilities(model, items, n_classes: int) -> np.ndarray:
+def _probabilities(model: "keras.Model", items: Sequence[Item], n_classes: int) -> np.ndarray:
     """Return the probabilities of each image, float (n, classes); NaN where there is none."""
     found = [number for number, item in enumerate(items) if item.image is not None]
     rows = np.full((len(items), n_classes), np.nan)
@@ -185,14 +191,14 @@ def _probabilities(model, items, n_classes: int) -> np.ndarray:
     return rows
 
 
-def _likeliest(classes, row) -> list[str]:
+def _likeliest(classes: Sequence[str], row: np.ndarray) -> list[str]:
     """Return the likeliest classes with their probabilities; none of nothing."""
     if np.isnan(row).any():
         return []
     return [f"{classes[i]} {row[i]:.1%}" for i in row.argsort()[::-1][:SHOWN]]
 
 
-def _table(classes, items, rows) -> list[dict]:
+def _table(classes: Sequence[str], items: Sequence[Item], rows: np.ndarray) -> list[dict]:
     """Return a row for each image: what it was taken for, and the probability of every class."""
     table = []
     for item, row in zip(items, rows):
@@ -204,7 +210,7 @@ def _table(classes, items, rows) -> list[dict]:
     return table
 
 
-def _report(items, answers) -> None:
+def _report(items: Sequence[Item], answers: Sequence[list[str]]) -> None:
     for item, answer in zip(items, answers):
         if answer:
             note = f" ({item.note})" if item.note else ""
@@ -213,7 +219,9 @@ def _report(items, answers) -> None:
             say(f"warning: {item.name} is {item.warning}")
 
 
-def _draw(task, folder, path, items, answers) -> None:
+def _draw(
+    task: Task, folder: Path, path: Path, items: Sequence[Item], answers: Sequence[list[str]]
+) -> None:
     (model,) = saved_models.titles([path])
     if path == saved_models.committed(task):
         model = f"the committed model {model}"
@@ -240,10 +248,10 @@ def _draw(task, folder, path, items, answers) -> None:
         say(f"wrote {file}")
 
 
-def _is_red(item, answer) -> bool:
+def _is_red(item: Item, answer: list[str]) -> bool:
     """Return whether an answer is wrong, or not to be trusted."""
     return bool(item.warning) or (bool(item.truth) and answer[0].rpartition(" ")[0] != item.truth)
 
 
-def _caption(item, answer) -> list[str]:
+def _caption(item: Item, answer: list[str]) -> list[str]:
     return [item.name, *filter(None, [item.note]), *answer, *filter(None, [item.warning])]

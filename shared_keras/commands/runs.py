@@ -1,5 +1,6 @@
 """List the user's runs and searches, newest first."""
 
+import argparse
 import statistics
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from shared_keras.task import Task
 INDENT = (0, 0, 0, 2)  # top, right, bottom, left
 
 
-def run(task: Task, args) -> None:
+def run(task: Task, args: argparse.Namespace) -> None:
     """Print a table: names, what they are, scores."""
     if args.results_dir.exists() and not args.results_dir.is_dir():
         raise BadInput(f"argument --results-dir: expected a folder, got '{args.results_dir}'")

@@ -1,7 +1,7 @@
 """Whole trainings: how far two curves are apart, and where most."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from shared_keras.reporting.pictures.curve_plots import Beside, beside_published
 from shared_keras.results import published
 from shared_keras.results.settings import penalised
 from shared_keras.task import Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ENOUGH = 5  # seeds, of which four still have a deviation that says something
 COMPARED = ("val_accuracy", "val_loss")  # training metrics depend on how they were averaged
@@ -34,7 +37,7 @@ class Apart(NamedTuple):
     most: float
     at: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         most = f"{self.metric} at most {self._points(self.most)}"
         if self.sds is None:
             return f"{most} (epoch {self.at})"
@@ -96,7 +99,7 @@ def of_recipes(task: Task, found: Found) -> list[Beside]:
     return trainings
 
 
-def draw(task: Task, trainings: Sequence[Beside]):
+def draw(task: Task, trainings: Sequence[Beside]) -> "Figure":
     """Draw the published trainings with ours, a figure."""
     name = f"{task.title}: published trainings and ours (bands: standard deviation over seeds)"
     return beside_published(trainings, name)

@@ -9,9 +9,10 @@ your own images, nothing is published.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -148,9 +149,9 @@ def _show_verdicts(rows: Sequence[Mapping]) -> None:
     for column in ("score", "n", "points", "95 % interval", "verdict"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in judged:
-        n = f"{row['ours_n']}, {row['twin_n']}"
+        seeds = f"{row['ours_n']}, {row['twin_n']}"
         score = row["score"].removesuffix("_accuracy")
-        table.add_row(row["recipe"], score, n, *difference(row), row["verdict"])
+        table.add_row(row["recipe"], score, seeds, *difference(row), row["verdict"])
     if judged:
         console().print(table)
         say(
@@ -196,7 +197,7 @@ def _history(found, name: str):
     return runs[0].history if runs else None
 
 
-def _per_class(task, found, folder: Path) -> None:
+def _per_class(task: Task, found: Any, folder: Path) -> None:
     """Print and write the published scores of each class beside ours."""
     keys = ("precision", "recall", "f1")
     for name, recipe in task.recipes.items():
@@ -221,7 +222,7 @@ def _per_class(task, found, folder: Path) -> None:
         files.write_csv(folder / f"classes-{name}.csv", rows)
 
 
-def _mean(values) -> float:
+def _mean(values: Iterable[float]) -> float:
     """Return the mean of the measured values, or NaN if there are none."""
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else float("nan")

@@ -38,11 +38,12 @@ def run(
             raise BadInput(f"argument --port: expected a Python file, got '{path}'")
     images, _ = datasets.load(task, data_dir, say)
     try:
-        report = port_audit.compare_files(*paths, (images.x, images.y))
+        original, port = paths
+        report = port_audit.compare_files(original, port, (images.x, images.y))
     except port_audit.UnusableInput as error:
         raise BadInput(str(error)) from error
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "port")
-    report.write(folder, *paths)
+    report.write(folder, original, port)
     report.show(console())
     wrote(folder)
     return 0 if report.same else DIFFERENT

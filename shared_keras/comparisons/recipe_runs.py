@@ -1,8 +1,8 @@
 """The user's runs of recipes, and the committed ones, read from their folders."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared_keras.results import run_folders
 from shared_keras.results.run_folders import Run
@@ -102,11 +102,11 @@ def differences(settings: RunSettings, recipe: Recipe, system: Mapping, digest: 
     return differs
 
 
-def _text(value) -> str:
+def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _leaves(name: str, value):
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield each single value in nested dicts and lists, with its name, as `optimizer.l2`."""
     parts = dict(enumerate(value, 1)) if isinstance(value, list) else value
     if not isinstance(parts, Mapping):

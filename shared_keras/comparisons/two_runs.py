@@ -6,7 +6,7 @@ Of two runs with several seeds each, the seeds are compared, too; see `seeds`.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -180,7 +180,7 @@ def _names(paths) -> list[str]:
     return named
 
 
-def _verdict(result, a, b) -> str:
+def _verdict(result: Any, a: Any, b: Any) -> str:
     if result["p_value"] >= 0.05:
         return "; the difference may well be chance"
     better = a if result["only_first"] > result["only_second"] else b

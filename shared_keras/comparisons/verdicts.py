@@ -57,10 +57,12 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     )
 
 
-def _p_values(mean, sd, n, other_mean, other_sd, m) -> tuple[float, float]:
+def _p_values(
+    mean: float, sd: float, n: int, other_mean: float, other_sd: float, m: int
+) -> tuple[float, float]:
     """Return the p-values of equality (two one-sided tests) and of difference (Welch)."""
 
-    def p(shift, alternative):
+    def p(shift: float, alternative: str) -> float:
         return stats.ttest_ind_from_stats(
             mean + shift, sd, n, other_mean, other_sd, m, equal_var=False, alternative=alternative
         ).pvalue
@@ -122,7 +124,7 @@ def published(value: float, ours: Sequence[float], images: int | None) -> float:
     n, mean = len(ours), float(np.mean(ours))
     seeds = float(np.var(ours, ddof=1)) * (1 + 1 / n)
     drawn = mean * (1 - mean) / images if images else 0.0
-    half = 0.5 * 10.0 ** Decimal(repr(value)).as_tuple().exponent
+    half = 0.5 * 10.0 ** int(Decimal(repr(value)).as_tuple().exponent)
     apart = max(abs(value - mean) - half, 0.0)
     if seeds + drawn == 0:
         return float(apart == 0)

@@ -86,10 +86,11 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
     if broken := [each for each in read if isinstance(each, BadInput)]:
         more = f" (and {len(broken) - 1:,} more files like it)" * (len(broken) > 1)
         raise BadInput(f"{broken[0]}{more}")
-    full = [i for i, photo in enumerate(read) if photo.image is not None]
+    photos = [each for each in read if not isinstance(each, BadInput)]
+    full = [i for i, photo in enumerate(photos) if photo.image is not None]
     if not full:
         raise BadInput(f"{folder}: no photo can be used, {reading.EMPTY[kind]}")
-    x = np.stack([read[i].image for i in full])
+    x = np.stack([photos[i].image for i in full])
     y = np.array([files[i][1] for i in full], np.int32)
     if found.test is None:
         train, test = stratified.cut(y, TEST_SHARE)
@@ -106,9 +107,9 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
         f"({_names(found.classes)}); {len(train):,} to train on and {len(test):,} to test on, "
         f"{how}; prepared as `predict` prepares photos of {reading.SHOWN[kind]}"
     )
-    if len(full) < len(read):
-        out = len(read) - len(full)
-        first = next(path for (path, _), photo in zip(files, read) if photo.image is None)
+    if len(full) < len(photos):
+        out = len(photos) - len(full)
+        first = next(path for (path, _), photo in zip(files, photos) if photo.image is None)
         say(
             f"warning: {out:,} photo{'s are' if out > 1 else ' is'} left out, as on "
             f"{first}: {reading.EMPTY[kind]}"
@@ -140,6 +141,6 @@ def _files(folder: Path, classes: Sequence[str]) -> tuple[tuple[Path, int], ...]
     return tuple(files)
 
 
-def _names(classes) -> str:
+def _names(classes: Sequence[str]) -> str:
     shown = ", ".join(classes[:NAMED])
     return f"{shown}, ..., {classes[-1]}" if len(classes) > NAMED else shown

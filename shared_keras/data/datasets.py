@@ -1,10 +1,11 @@
 """Read the images of a task, or of a user's folder, into arrays."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def _photos(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Images
     return train, test
 
 
-def _pair(folder, names, digests, n_classes) -> Images:
+def _pair(folder: Path, names: Sequence[str], digests: Any, n_classes: int) -> Images:
     image_path, label_path = (find(folder, name) for name in names)
     x = idx.read(image_path, 3, digests.get(names[0]))
     y = idx.read(label_path, 1, digests.get(names[1]))
@@ -145,5 +146,5 @@ def digest(train: Images, test: Images) -> str:
     for images in (train, test):
         for array in (images.x, images.y):
             sha256.update(str(array.shape).encode())
-            sha256.update(np.ascontiguousarray(array))
+            sha256.update(np.ascontiguousarray(array).data)
     return sha256.hexdigest()

@@ -52,7 +52,7 @@ def tested(task: Task, test: Images, protocol: str) -> np.ndarray:
     return _cut_test(task, test, protocol)[1]
 
 
-def _holdout(task, train) -> tuple[np.ndarray, np.ndarray]:
+def _holdout(task: Task, train: Images) -> tuple[np.ndarray, np.ndarray]:
     """Take a fifth for validation.
 
     For the embedded images, a file says which: importing scikit-learn takes longer than
@@ -66,7 +66,7 @@ def _holdout(task, train) -> tuple[np.ndarray, np.ndarray]:
     return stratified.cut(train.y, HOLDOUT_FRACTION)
 
 
-def _cut_test(task, test, protocol) -> tuple[np.ndarray, np.ndarray]:
+def _cut_test(task: Task, test: Images, protocol: str) -> tuple[np.ndarray, np.ndarray]:
     if protocol == "test":
         return np.arange(len(test)), np.arange(len(test))
     if protocol == "half":

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 from pathlib import Path
+from typing import cast
 
 from shared_keras import files
 from shared_keras.errors import BadInput, RunFailed, whole
@@ -29,7 +30,7 @@ def pool(workers: int | Pool | None) -> Pool:
         BadInput: if it is neither.
     """
     if hasattr(workers, "workers"):
-        return workers
+        return cast(Pool, workers)
     return LocalPool(whole("workers", workers, 1, None))
 
 

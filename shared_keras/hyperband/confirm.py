@@ -1,9 +1,12 @@
 """Retrain a search's best settings with new seeds, so that the winner is not merely lucky."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import keras_tuner
 import pandas as pd
+from keras_tuner.engine.trial import Trial
 
 from shared_keras import files
 from shared_keras.errors import BadInput, RunFailed
@@ -19,12 +22,12 @@ from shared_keras.results.trials import last_line
 def retrain(
     tuner: Hyperband,
     count: int,
-    x,
-    y,
+    x: Any,
+    y: Any,
     *,
     seeds: int,
     report: Callable[[str], None] = lambda line: None,
-    **options,
+    **options: Any,
 ) -> pd.DataFrame:
     """Retrain the `count` best trials of a search with each of a few seeds.
 
@@ -82,14 +85,22 @@ def read(folder: Path) -> pd.DataFrame:
         ) from None
 
 
-def _train(tuner, trials, numbers, x, y, report, options) -> None:
+def _train(
+    tuner: keras_tuner.Tuner,
+    trials: Sequence[Trial],
+    numbers: Iterable[int],
+    x: Any,
+    y: Any,
+    report: Callable[[str], None],
+    options: Mapping[str, Any],
+) -> None:
     """Run the trainings that are not done yet."""
     folder = Path(tuner.project_dir) / "confirm"
     shared = tuner.shared((x, y), options)
     waiting = [(t, n) for t in trials for n in numbers if not _file(folder, t, n).exists()]
     begun = {}
 
-    def choose(idle):
+    def choose(idle: Sequence) -> Any:
         if not waiting:
             return None
         trial, number = waiting.pop(0)
@@ -97,7 +108,7 @@ def _train(tuner, trials, numbers, x, y, report, options) -> None:
         begun[new] = trial, number
         return idle[0], new
 
-    def end(worker, ended, result):
+    def end(worker: Any, ended: Any, result: Any) -> None:
         trial, number = begun[ended]
         failure = str(result) if isinstance(result, job_pool.Died) else result.failure
         if failure is not None:
@@ -112,7 +123,7 @@ def _train(tuner, trials, numbers, x, y, report, options) -> None:
     job_pool.run(tuner.pool, shared, job.run, choose, end, lambda: bool(waiting), say=report)
 
 
-def _file(folder: Path, trial, number: int) -> Path:
+def _file(folder: Path, trial: Trial, number: int) -> Path:
     return folder / f"trial_{trial.trial_id}" / f"seed-{number}" / "score.json"
 
 
@@ -140,7 +151,7 @@ def seed_of(search_seed: int, number: int) -> int:
     return derive_seed(search_seed, 0, 0, number)
 
 
-def _row(folder: Path, trial, numbers) -> dict:
+def _row(folder: Path, trial: Trial, numbers: Iterable[int]) -> dict:
     scores = pd.Series(
         [files.read_object(_file(folder, trial, n), "score")["score"] for n in numbers]
     )

@@ -1,7 +1,11 @@
 """What a subclass of the tuner overrides, and where its trials train therefore."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.trials import own_fit
@@ -25,7 +29,7 @@ def takes_anything(tuner: keras_tuner.Tuner) -> bool:
     return overridden(tuner, "run_trial") or own_fit.is_in(tuner.hypermodel)
 
 
-def need_hypermodel(tuner: keras_tuner.Tuner, hypermodel) -> None:
+def need_hypermodel(tuner: keras_tuner.Tuner, hypermodel: Any) -> None:
     """Refuse a search without a hypermodel, unless a subclass trains by itself.
 
     Raises:
@@ -46,7 +50,7 @@ def reason_to_train_here(tuner: keras_tuner.Tuner) -> str | None:
     return None if tuner.distribution_strategy is None else "there is a distribution_strategy"
 
 
-def callbacks(tuner: keras_tuner.Tuner, trial) -> list[keras.callbacks.Callback]:
+def callbacks(tuner: keras_tuner.Tuner, trial: Trial) -> list[keras.callbacks.Callback]:
     """Return callbacks that call what a subclass overrides, as the stock tuner does."""
     callback = keras.callbacks.Callback()
     for method, hook in DURING_TRAINING.items():
@@ -55,8 +59,8 @@ def callbacks(tuner: keras_tuner.Tuner, trial) -> list[keras.callbacks.Callback]
     return [callback]
 
 
-def _caller(method, trial, callback):
-    def call(number, logs=None):
+def _caller(method: Callable, trial: Trial, callback: keras.callbacks.Callback) -> Callable:
+    def call(number: int, logs: Any = None) -> None:
         method(trial, callback.model, number, logs)
 
     return call

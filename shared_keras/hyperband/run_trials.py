@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial
@@ -26,7 +26,7 @@ from shared_keras.hyperband.trials import callback_files, job, saved
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool, Worker
 
-HERE = "here"  # in place of a worker
+HERE: Any = "here"  # in place of a worker
 
 
 class Running(NamedTuple):
@@ -109,7 +109,7 @@ def run(
     """
     trials = {}
 
-    def choose(idle):
+    def choose(idle: Sequence) -> Any:
         choice = None if _late(deadline) else _choose(course, idle)
         if choice is None:
             return None
@@ -119,10 +119,10 @@ def run(
         trials[begun] = trial
         return worker, begun
 
-    def end(worker, ended, result):
+    def end(worker: Any, ended: Any, result: Any) -> None:
         _end(course, trials.pop(ended), worker, result)
 
-    def left():
+    def left() -> bool:
         return not _late(deadline) and bool(course.again or course.oracle.open_slots())
 
     job_pool.run(pool, shared, job.run, choose, end, left, report, say)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import keras_tuner
@@ -32,15 +33,15 @@ class Space(keras_tuner.HyperModel):
         """Return the same space of models for `n` classes."""
 
         @functools.wraps(self.describe)
-        def describe(hp):
+        def describe(hp: keras_tuner.HyperParameters) -> System:
             return self.describe(hp).with_outputs(n)
 
         return Space(describe)
 
-    def __call__(self, hp) -> keras.Model:
+    def __call__(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         return self.build(hp)
 
-    def build(self, hp) -> keras.Model:
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Return the compiled model."""
         return keras_model(self.describe(hp))
 
@@ -75,21 +76,25 @@ class Space(keras_tuner.HyperModel):
                 raise BadInput(f"hyperparameter '{hp.name}' is missing")
         return replayed
 
-    def options(self, hp, options: dict) -> dict:
+    def options(self, hp: keras_tuner.HyperParameters, options: dict) -> dict:
         """Return a training's options, including those that the system itself sets."""
         system = self.describe(hp)
         # The system's callbacks come first, so that the others see the learning rate in the logs.
-        own = {"callbacks": [*schedule_callbacks(system), *options.get("callbacks", [])]}
+        own: dict[str, Any] = {
+            "callbacks": [*schedule_callbacks(system), *options.get("callbacks", [])]
+        }
         if system.batch_size is not None:
             own["batch_size"] = system.batch_size
         return options | own
 
-    def fit(self, hp, model, *args, **kwargs):
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> Any:
         """Train with `Model.fit`, as a stock tuner does."""
         return model.fit(*args, **self.options(hp, kwargs))
 
 
-def _check_range(hp, value) -> None:
+def _check_range(hp: keras_tuner.HyperParameters, value: Any) -> None:
     config = hp.get_config()
     if "values" in config:
         if value not in config["values"]:

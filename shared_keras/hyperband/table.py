@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from keras_tuner.engine.trial import Trial
 
 from shared_keras.results.trials import TrialRow, column, last_line
 
@@ -26,7 +29,7 @@ class Bookkeeping:
     rung: int
     parent: str | None = None
 
-    def to_values(self) -> dict:
+    def to_values(self) -> dict[str, Any]:
         """Return the hyperparameters that KerasTuner would write."""
         values = {
             f"{PREFIX}epochs": self.epochs,
@@ -37,7 +40,7 @@ class Bookkeeping:
         return values if self.parent is None else {f"{PREFIX}trial_id": self.parent} | values
 
 
-def bookkeeping(trial) -> Bookkeeping:
+def bookkeeping(trial: Trial) -> Bookkeeping:
     """Return the bookkeeping of a `keras_tuner.engine.trial.Trial`."""
     values = trial.hyperparameters.values
     return Bookkeeping(
@@ -49,7 +52,7 @@ def bookkeeping(trial) -> Bookkeeping:
     )
 
 
-def parent(values: Mapping) -> str | None:
+def parent(values: Mapping[str, Any]) -> str | None:
     """Return the trial that one with these hyperparameters resumes, if any."""
     return values.get(f"{PREFIX}trial_id")
 
@@ -59,22 +62,22 @@ def last_epoch(values: Mapping) -> int | None:
     return values.get(f"{PREFIX}epochs")
 
 
-def without_bookkeeping(values: Mapping) -> dict:
+def without_bookkeeping(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return hyperparameters without KerasTuner's bookkeeping."""
     return {name: value for name, value in values.items() if not name.startswith(PREFIX)}
 
 
-def reason(trial) -> str:
+def reason(trial: Trial) -> str:
     """Return in one line why a trial failed; trial.json has the traceback."""
     return last_line(trial.message or "")
 
 
-def not_finite(trial) -> bool:
+def not_finite(trial: Trial) -> bool:
     """Return whether a trial failed because its loss or its objective became NaN or infinite."""
     return reason(trial).startswith(f"{ArithmeticError.__name__}: ")
 
 
-def row(trial, seconds: float | None) -> TrialRow:
+def row(trial: Trial, seconds: float | None) -> TrialRow:
     """Return the row of a trial, given its training time in seconds."""
     place = bookkeeping(trial)
     return TrialRow(
@@ -92,14 +95,14 @@ def row(trial, seconds: float | None) -> TrialRow:
     )
 
 
-def axes(space: Iterable) -> dict[str, bool]:
+def axes(space: Iterable[Any]) -> dict[str, bool]:
     """Return the columns of a search space, each with whether its axis is logarithmic.
 
     Args:
         space: KerasTuner's hyperparameters. An axis is logarithmic if values are drawn on a
             logarithmic scale, or chosen from more than two positive floats.
     """
-    found = {}
+    found: dict[str, bool] = {}
     for parameter in space:
         config = parameter.get_config()
         values = config.get("values", ())

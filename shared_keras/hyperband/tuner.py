@@ -38,6 +38,7 @@ from shared_keras.hyperband.trials import compiling, folds, job, saved
 from shared_keras.processes import lock, seldom
 from shared_keras.processes.protocol import NoWorkers, Pool, Worker
 from shared_keras.reporting.progress import Progress
+from shared_keras.results import history_csv, names
 from shared_keras.results.trials import SearchState
 
 
@@ -102,11 +103,11 @@ class Hyperband(keras_tuner.Hyperband):
 
     def __init__(
         self,
-        hypermodel=None,
-        objective=None,
-        max_epochs=100,
-        factor=3,
-        hyperband_iterations=1,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
         seed: int | None = None,
         hyperparameters: keras_tuner.HyperParameters | None = None,
         tune_new_entries: bool = True,
@@ -114,13 +115,13 @@ class Hyperband(keras_tuner.Hyperband):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int | None = 3,
         max_model_size: int | None = None,
-        optimizer=None,
-        loss=None,
-        metrics=None,
-        distribution_strategy=None,
-        directory=None,
+        optimizer: Any = None,
+        loss: Any = None,
+        metrics: Any = None,
+        distribution_strategy: Any = None,
+        directory: Any = None,
         project_name: str | None = None,
-        logger=None,
+        logger: Any = None,
         tuner_id: str | None = None,
         overwrite: bool = False,
         executions_per_trial: int = 1,
@@ -132,7 +133,7 @@ class Hyperband(keras_tuner.Hyperband):
         max_trials: int | None = None,
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
-        **unknown,
+        **unknown: Any,
     ):
         overrides.need_hypermodel(self, hypermodel)
         arguments.alone()
@@ -192,7 +193,11 @@ class Hyperband(keras_tuner.Hyperband):
         self.oracle.verbose = 0
 
     def search(
-        self, *fit_args, timeout: float | None = None, verbose: int | str = "auto", **fit_kwargs
+        self,
+        *fit_args: Any,
+        timeout: float | None = None,
+        verbose: int | str = "auto",
+        **fit_kwargs: Any,
     ) -> "Hyperband":
         """Start or resume a search, and return this tuner.
 
@@ -241,7 +246,7 @@ class Hyperband(keras_tuner.Hyperband):
         run_trials.need_success(self.oracle, self.project_dir)
         return self
 
-    def run_trial(self, trial, *fit_args, **fit_kwargs) -> list:
+    def run_trial(self, trial: Trial, *fit_args: Any, **fit_kwargs: Any) -> list:
         """Train a trial in this process, and return what each of its trainings returned.
 
         Trials train in worker processes, unless a subclass overrides this method, or one that
@@ -335,7 +340,7 @@ class Hyperband(keras_tuner.Hyperband):
             yield
 
     @contextlib.contextmanager
-    def _progress(self, verbose) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+    def _progress(self, verbose: Any) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
         """Yield a function to call whenever something has happened, and one that says a line."""
         if self.callback is not None or not verbose:
             yield self.callback or (lambda: None), self.course.say

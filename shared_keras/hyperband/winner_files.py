@@ -6,9 +6,10 @@ All else is the user's and stays.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
@@ -21,7 +22,7 @@ from shared_keras.hyperband.trials import callback_files
 RECORD = "callbacks.json"
 
 
-def bring(tuner: keras_tuner.Tuner, callbacks, say: Callable[[str], None]) -> None:
+def bring(tuner: keras_tuner.Tuner, callbacks: Any, say: Callable[[str], None]) -> None:
     """Copy the files of the winner's callbacks to the paths of the user's callbacks.
 
     Files that are there already stay as they are, unless another trial is the winner now. What an
@@ -124,7 +125,13 @@ def _delete(ours: dict[str, int | None], found: Iterable[Path]) -> None:
             path.unlink()
 
 
-def _line(writers, new, replaced, left, trial: str) -> str:
+def _line(
+    writers: Any,
+    new: Collection[Path],
+    replaced: Collection[Path],
+    left: Collection[Path],
+    trial: str,
+) -> str:
     """Return a line that says whose files are where the user wanted them.
 
     Args:
@@ -149,7 +156,7 @@ def _left(paths: Iterable[Path]) -> str:
     return f"{names} stayed as you left it, because no winner wrote what is there"
 
 
-def _names(writers, paths: Iterable[Path]) -> list[str]:
+def _names(writers: Any, paths: Iterable[Path]) -> list[str]:
     """Return the paths of the callbacks, as the user gave them, that wrote to these paths."""
     names = {
         str(getattr(writer.callback, writer.attribute)): None

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
 from shared_keras import training
 from shared_keras.hyperband import overrides, run_trials
 from shared_keras.hyperband.trials import job
+from shared_keras.hyperband.trials.job import TrialCourse
 from shared_keras.processes.job_pool import CannotBeSent
 from shared_keras.processes.protocol import NoWorkers
 
@@ -33,7 +35,7 @@ def train(
     """
     note = _noting(tuner.course.notes, say)
 
-    def each_time():
+    def each_time() -> None:
         tuner.oracle.catch_up()
         note()
         report()
@@ -50,19 +52,21 @@ def train(
             reason = str(error)
     say(f"Trials train in this process, one after the other, because {reason}.")
 
-    def train_here(trial):
+    def train_here(trial: Trial) -> Any:
         return _train_here(tuner, trial, args, options)
 
     run_trials.run_here(tuner.course, train_here, deadline, each_time)
 
 
-def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
+def _train_here(
+    tuner: keras_tuner.Tuner, trial: Trial, args: Sequence, options: Mapping
+) -> job.Result:
     shared = tuner.shared(args, options)
     begun = run_trials.make_job(tuner.course, trial)
     hp = begun.drawn(shared)
     trial.hyperparameters = hp
 
-    def work(course):
+    def work(course: TrialCourse) -> Any:
         tuner.here = course
         results = tuner.run_trial(trial, *args, **options)
         return _reported(trial, tuner.oracle.objective.name) if results is None else results
@@ -71,7 +75,7 @@ def _train_here(tuner, trial, args: Sequence, options: Mapping) -> job.Result:
         return job.record(shared, begun, hp, work, (*job.FATAL, KeyboardInterrupt, SystemExit))
 
 
-def _reported(trial, objective: str) -> dict[str, float] | None:
+def _reported(trial: Trial, objective: str) -> dict[str, float] | None:
     """Return what a `run_trial` that returns nothing gave to `Oracle.update_trial`, if anything."""
     known = trial.metrics
     if not known.exists(objective):
@@ -86,9 +90,9 @@ def _reported(trial, objective: str) -> dict[str, float] | None:
 
 def _noting(notes: Sequence[str], say: Callable) -> Callable[[], None]:
     """Return a function that says each new note once."""
-    said = set()
+    said: set[str] = set()
 
-    def note_new():
+    def note_new() -> None:
         for note in set(notes) - said:
             said.add(note)
             say(f"keras.Model.fit trains, instead of one compiled program per epoch, as {note}.")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 
@@ -48,7 +49,7 @@ def schedule_callbacks(system: System) -> list[keras.callbacks.Callback]:
         return []
     rate = system.optimizer.learning_rate
 
-    def cosine(epoch, _):
+    def cosine(epoch: int, _: Any) -> Any:
         return float(optimizers.cosine(rate, epoch, schedule.t_max))
 
     return [keras.callbacks.LearningRateScheduler(cosine)]
@@ -60,7 +61,7 @@ def _output_dtype() -> str:
     return "float32" if compute in ("float16", "bfloat16") else compute
 
 
-def _layer(layer: spec.Layer, shape, dtype=None) -> keras.layers.Layer:
+def _layer(layer: spec.Layer, shape: Sequence[int], dtype: Any = None) -> keras.layers.Layer:
     match layer:
         case spec.Flatten():
             return keras.layers.Flatten(dtype=dtype)
@@ -104,7 +105,7 @@ def _layer(layer: spec.Layer, shape, dtype=None) -> keras.layers.Layer:
             return Dropout(rate)
 
 
-def _initializers(init: str, fan_in: int, fan_out: int) -> dict:
+def _initializers(init: Literal["keras", "torch", "he"], fan_in: int, fan_out: int) -> dict:
     torchs = 1 / math.sqrt(fan_in)
     match init:
         case "keras":

@@ -5,7 +5,8 @@ or more: a small model would take longer to build than to train for an epoch. Wi
 also gives the same values on every backend.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 class RandomUniform(keras.initializers.RandomUniform):
     """Keras's `RandomUniform`, with values from NumPy."""
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Draw values of any shape."""
         values = np.random.default_rng(self.seed).uniform(self.minval, self.maxval, shape)
         return tensor(values.astype(dtype))
@@ -25,7 +26,7 @@ class RandomUniform(keras.initializers.RandomUniform):
 class RandomNormal(keras.initializers.RandomNormal):
     """Keras's `RandomNormal`, with values from NumPy."""
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Draw values of any shape."""
         values = np.random.default_rng(self.seed).normal(self.mean, self.stddev, shape)
         return tensor(values.astype(dtype))
@@ -35,7 +36,7 @@ class RandomNormal(keras.initializers.RandomNormal):
 class Zeros(keras.initializers.Zeros):
     """Keras's `Zeros`, made by NumPy."""
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Make zeros of any shape."""
         return tensor(np.zeros(shape, dtype))
 
@@ -44,7 +45,7 @@ class Zeros(keras.initializers.Zeros):
 class Ones(keras.initializers.Ones):
     """Keras's `Ones`, made by NumPy."""
 
-    def __call__(self, shape, dtype=None):
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Make ones of any shape."""
         return tensor(np.ones(shape, dtype))
 
@@ -54,7 +55,7 @@ def constants() -> keras.saving.CustomObjectScope:
     return keras.saving.custom_object_scope({"zeros": Zeros, "ones": Ones})
 
 
-def tensor(values: np.ndarray):
+def tensor(values: np.ndarray) -> Any:
     """Return values, of any shape and dtype, as a tensor of the backend.
 
     JAX's own `asarray`, `zeros` and `ones` compile a program for every new shape, which takes

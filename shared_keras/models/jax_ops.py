@@ -9,6 +9,7 @@ Christopher Wellons in 2018 (nullprogram.com/blog/2018/07/31).
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ def relu(x: jax.Array) -> jax.Array:
     return jnp.maximum(x, 0)
 
 
-def _derivative(change, result, x):
+def _derivative(change: Any, result: Any, x: Any) -> Any:
     # Not "> 0", from which XLA would infer "argument > 0". They differ only for NaN.
     return jax.lax.select(result != 0, change, jnp.zeros_like(change))
 

@@ -1,5 +1,7 @@
 """Layers and activations that match PyTorch's, or Keras's but faster."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,7 +19,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     values per channel. Outside training it behaves like Keras's layer.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
         if self.axis != -1 or self.synchronized or getattr(self, "renorm", False):
             raise ValueError(
@@ -25,7 +27,7 @@ class BatchNorm(keras.layers.BatchNormalization):
                 f"Received: axis={self.axis}, synchronized={self.synchronized}"
             )
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalize inputs, shape (n, ..., channels), in training by the batch's statistics.
 
         Raises:
@@ -51,7 +53,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         )
         return ops.cast(outputs, self.compute_dtype)
 
-    def _move(self, variable, new) -> None:
+    def _move(self, variable: keras.Variable, new: Any) -> None:
         variable.assign(self.momentum * variable + (1 - self.momentum) * new)
 
 
@@ -59,7 +61,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 class Dropout(keras.layers.Dropout):
     """Keras's dropout, with faster random bits on JAX."""
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Drop a fraction of the inputs, shape (n, ...), in training."""
         if not training or self.rate == 0 or not JAX or self.noise_shape is not None:
             return super().call(inputs, training=training)
@@ -77,7 +79,7 @@ class MaxPool(keras.layers.MaxPooling2D):
         ValueError: if squares overlap or are padded, or channels do not come last.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         alike = len({*self.pool_size, *self.strides}) == 1
         if not alike or self.padding != "valid" or self.data_format != "channels_last":
@@ -87,7 +89,7 @@ class MaxPool(keras.layers.MaxPooling2D):
                 f"padding={self.padding!r}, data_format={self.data_format!r}"
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Pool inputs, shape (n, height, width, channels)."""
         size = self.pool_size[0]
         height, width, channels = inputs.shape[1:]
@@ -98,7 +100,7 @@ class MaxPool(keras.layers.MaxPooling2D):
 
 
 @keras.saving.register_keras_serializable("shared_keras")
-def mish(x):
+def mish(x: Any) -> Any:
     """Return x * tanh(softplus(x)), with one exponential instead of three.
 
     Equal to `keras.activations.mish` except for rounding, of less than 1e-6 in float32.
@@ -115,6 +117,6 @@ def mish(x):
 
 
 @keras.saving.register_keras_serializable("shared_keras")
-def relu(x):
+def relu(x: Any) -> Any:
     """Return the larger of x and 0: Keras's ReLU, with a faster derivative on JAX."""
     return jax_ops.relu(x) if JAX else ops.relu(x)

@@ -1,5 +1,7 @@
 """Two precisions for class labels: the one that misled a search, and one that works."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -13,7 +15,7 @@ class Precision(keras.metrics.Precision):
     rightly, scores 1.
     """
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add labels, int (n,) or (n, 1), and probabilities, float (n, classes)."""
         labels = ops.one_hot(ops.reshape(y_true, (-1,)), y_pred.shape[-1])
         return super().update_state(labels, y_pred, sample_weight)
@@ -28,14 +30,14 @@ class MacroPrecision(keras.metrics.Metric):
     not count, as in scikit-learn.
     """
 
-    def __init__(self, n_classes=10, name="macro_precision", **kwargs):
+    def __init__(self, n_classes: int = 10, name: str = "macro_precision", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.n_classes = n_classes
         self.hits = self.add_variable((n_classes,), "zeros", name="hits")
         self.predicted = self.add_variable((n_classes,), "zeros", name="predicted")
         self.true = self.add_variable((n_classes,), "zeros", name="true")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add labels, int (n,) or (n, 1), and probabilities, float (n, classes)."""
         predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), self.n_classes)
         labels = ops.one_hot(ops.reshape(y_true, (-1,)), self.n_classes)
@@ -43,12 +45,12 @@ class MacroPrecision(keras.metrics.Metric):
         self.true.assign_add(ops.sum(labels, axis=0))
         self.hits.assign_add(ops.sum(predicted * labels, axis=0))
 
-    def result(self):
+    def result(self) -> Any:
         """Return the precision, a float32 scalar."""
         known = ops.sum(ops.minimum(self.predicted + self.true, 1))
         return ops.sum(self.hits / ops.maximum(self.predicted, 1)) / ops.maximum(known, 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal metric."""
         return super().get_config() | {"n_classes": self.n_classes}
 

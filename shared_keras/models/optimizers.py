@@ -5,6 +5,8 @@ tests/models/test_torch_semantics.py checks these classes against `torch.optim`.
 PyTorch calls `weight_decay`: this times the parameter is added to the gradient of every parameter.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -18,12 +20,19 @@ if JAX:
 class Adam(keras.optimizers.Adam):
     """`torch.optim.Adam`: epsilon 1e-8, added after the bias correction."""
 
-    def __init__(self, learning_rate=1e-3, l2=0.0, epsilon=1e-8, name="adam", **kwargs):
+    def __init__(
+        self,
+        learning_rate: Any = 1e-3,
+        l2: float = 0.0,
+        epsilon: float = 1e-8,
+        name: str = "adam",
+        **kwargs: Any,
+    ):
         super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
         _refuse("Adam", amsgrad=self.amsgrad)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Update one variable."""
         kind = variable.dtype
         step = ops.cast(self.iterations + 1, kind)
@@ -37,7 +46,7 @@ class Adam(keras.optimizers.Adam):
         scale = ops.sqrt(second) / ops.sqrt(1 - ops.power(beta_2, step)) + self.epsilon
         self.assign_sub(variable, ops.cast(learning_rate, kind) * mean / scale)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal optimizer."""
         return super().get_config() | {"l2": self.l2}
 
@@ -52,13 +61,13 @@ class RMSprop(keras.optimizers.RMSprop):
 
     def __init__(
         self,
-        learning_rate=1e-2,
-        rho=0.99,
-        momentum=0.0,
-        l2=0.0,
-        epsilon=1e-8,
-        name="rmsprop",
-        **kwargs,
+        learning_rate: Any = 1e-2,
+        rho: float = 0.99,
+        momentum: float = 0.0,
+        l2: float = 0.0,
+        epsilon: float = 1e-8,
+        name: str = "rmsprop",
+        **kwargs: Any,
     ):
         super().__init__(
             learning_rate, rho=rho, momentum=momentum, epsilon=epsilon, name=name, **kwargs
@@ -66,7 +75,7 @@ class RMSprop(keras.optimizers.RMSprop):
         _refuse("RMSprop", centered=self.centered)
         self.l2 = l2
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Update one variable."""
         gradient = ops.cast(gradient, variable.dtype) + self.l2 * variable
         index = self._get_variable_index(variable)
@@ -79,7 +88,7 @@ class RMSprop(keras.optimizers.RMSprop):
             move = gathered
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * move)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal optimizer."""
         return super().get_config() | {"l2": self.l2}
 
@@ -88,7 +97,9 @@ class RMSprop(keras.optimizers.RMSprop):
 class OnePassAdam(keras.optimizers.Adam):
     """Keras's Adam, bit for bit; on JAX it makes one pass over memory where XLA can."""
 
-    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+    def stateless_apply(
+        self, optimizer_variables: list, grads: list, trainable_variables: list
+    ) -> Any:
         """Return the new values of the trainable variables and of the optimizer's."""
         apply, values = super().stateless_apply, (optimizer_variables, grads, trainable_variables)
         if JAX and not self.use_ema and jax_ops.fuses_outputs(values):
@@ -106,7 +117,7 @@ def _refuse(optimizer: str, **options: bool) -> None:
             )
 
 
-def cosine(rate: float, step, t_max: int):
+def cosine(rate: float, step: Any, t_max: int) -> Any:
     """Return the learning rate of a step, or of an array of steps, counted from zero."""
     return rate * (1 + np.cos(np.pi * step / t_max)) / 2
 
@@ -118,16 +129,16 @@ class CosineAnnealing(keras.optimizers.schedules.LearningRateSchedule):
     Keras's own `CosineDecay` stays at its floor.
     """
 
-    def __init__(self, learning_rate, t_max):
+    def __init__(self, learning_rate: Any, t_max: int):
         self.learning_rate, self.t_max = learning_rate, t_max
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Return the learning rate of a step, counted from zero."""
         # A table, because Keras's `cos` is float32 even where everything else is float64.
         rates = cosine(self.learning_rate, np.arange(2 * self.t_max), self.t_max)
         table = ops.convert_to_tensor(rates, keras.config.floatx())
         return ops.take(table, ops.cast(step, "int32") % (2 * self.t_max))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal schedule."""
         return {"learning_rate": self.learning_rate, "t_max": self.t_max}

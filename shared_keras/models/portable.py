@@ -1,5 +1,7 @@
 """Replace our parts of a model by Keras's own, so that anyone can load its file."""
 
+from typing import Any
+
 import keras
 
 from shared_keras.models.initializers import Ones, RandomNormal, RandomUniform, Zeros
@@ -51,7 +53,7 @@ def portable(model: keras.Sequential) -> keras.Sequential:
     return copy
 
 
-def _stock(part):
+def _stock(part: Any) -> Any:
     """Return Keras's own counterpart of a layer or an initializer."""
     config = part.get_config()
     for ours, name in ACTIVATIONS.items():
@@ -68,7 +70,7 @@ def _stock_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.
     return STOCK.get(type(optimizer), type(optimizer)).from_config(config)
 
 
-def _is_ours(part) -> bool:
+def _is_ours(part: Any) -> bool:
     """Return whether a layer or an optimizer needs code of this package."""
     part = getattr(part, "inner_optimizer", part)  # mixed_float16 wraps optimizers
     types = [type(part), *(type(getattr(part, name, None)) for name in INITIALIZERS)]

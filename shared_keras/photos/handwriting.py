@@ -60,7 +60,7 @@ def shrink(photo: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BOX))
 
 
-def _around(photo, mask) -> np.ndarray:
+def _around(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Cut out what a mask of the smaller photo shows, with half of its size around it."""
     ratio = max(photo.shape[:2]) / max(mask.shape)
     (rows, columns) = box(mask)
@@ -77,7 +77,7 @@ def box(mask: np.ndarray) -> tuple[slice, slice]:
     return ndimage.find_objects(mask.astype(np.uint8))[0]
 
 
-def _ink(photo) -> tuple[np.ndarray, bool] | None:
+def _ink(photo: np.ndarray) -> tuple[np.ndarray, bool] | None:
     """Return how far ink covers each pixel, 0...1 (height, width), and whether it is dark."""
     mask = _strokes(photo)
     if mask is None:
@@ -97,7 +97,7 @@ def _ink(photo) -> tuple[np.ndarray, bool] | None:
     return (coverage, bool(ink.sum() < 0)) if (coverage > 0.5).any() else None
 
 
-def _strokes(photo) -> np.ndarray | None:
+def _strokes(photo: np.ndarray) -> np.ndarray | None:
     """Return where ink is, bool (height, width), or None for a blank page."""
     side = max(photo.shape)
     blurred = ndimage.gaussian_filter(photo.astype(np.float32), (side / 200, side / 200, 0))
@@ -116,7 +116,7 @@ def _strokes(photo) -> np.ndarray | None:
     return mask
 
 
-def _higher(height, widest) -> np.ndarray | None:
+def _higher(height: np.ndarray, widest: float) -> np.ndarray | None:
     """Return what is far higher than all around and narrower than `widest` pixels, if any."""
     height = height - _without_narrow(height, widest)
     values = np.quantile(height, np.linspace(0, 1, QUANTILES)).astype(np.float64)
@@ -133,7 +133,7 @@ def _higher(height, widest) -> np.ndarray | None:
     return mask if _longest(mask) > SMALLEST * max(height.shape) else None
 
 
-def _without_narrow(height, widest) -> np.ndarray:
+def _without_narrow(height: np.ndarray, widest: float) -> np.ndarray:
     """Level what is narrower than `widest` pixels; slopes and edges go on beyond the border."""
     margins = [min(widest // 2, n - 1) for n in height.shape]
     beyond = np.pad(height, [(m, m) for m in margins], "reflect", reflect_type="odd")
@@ -141,7 +141,7 @@ def _without_narrow(height, widest) -> np.ndarray:
     return level[tuple(slice(m, m + n) for m, n in zip(margins, height.shape))]
 
 
-def _inside(mask) -> np.ndarray:
+def _inside(mask: np.ndarray) -> np.ndarray:
     """Drop the parts of a mask that touch the border, as shadows do, if large ones remain."""
     parts, _ = ndimage.label(mask, np.ones((3, 3)))
     outer = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
@@ -150,7 +150,7 @@ def _inside(mask) -> np.ndarray:
     return inside if inside.any() and _longest(inside) > enough else mask
 
 
-def _longest(mask) -> int:
+def _longest(mask: np.ndarray) -> int:
     return max(s.stop - s.start for s in box(mask))
 
 
@@ -161,7 +161,7 @@ def without_specks(mask: np.ndarray) -> np.ndarray:
     return (areas >= SPECK * areas.max())[parts] & mask
 
 
-def _fit(coverage) -> np.ndarray:
+def _fit(coverage: np.ndarray) -> np.ndarray:
     """Fit ink, 0...1 (height, width), into 20x20 pixels, its centre of mass in the middle."""
     rows, columns = box(coverage > 0.5)
     scale = max(rows.stop - rows.start, columns.stop - columns.start) / FIT
@@ -188,7 +188,7 @@ def resize(levels: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(levels.astype(np.float32)).resize(size, way))
 
 
-def _as_scanned(coverage, scale) -> np.ndarray:
+def _as_scanned(coverage: np.ndarray, scale: float) -> np.ndarray:
     """Sharpen strokes, the more the larger they are, and thicken those of a thin pen.
 
     Args:

@@ -6,6 +6,7 @@ much of it is filled, as opposed to drawn in strokes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,9 +51,9 @@ def measure(images: np.ndarray) -> Training:
     return Training(features, limits, np.quantile(filled, USUAL, method="higher"))
 
 
-def _views(images) -> tuple[np.ndarray, np.ndarray]:
+def _views(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return coarse pixels, and the same without their brightness, float32 (n, 196) each."""
-    fours = np.uint16(images[:, ::2, ::2])  # sums of 2x2 pixels, quicker than a mean of axes
+    fours = images[:, ::2, ::2].astype(np.uint16)  # sums of 2x2 pixels, quicker than a mean of axes
     for pixels in (images[:, ::2, 1::2], images[:, 1::2, ::2], images[:, 1::2, 1::2]):
         fours += pixels
     coarse = fours.reshape(len(images), -1) / np.float32(4 * 255)
@@ -60,7 +61,7 @@ def _views(images) -> tuple[np.ndarray, np.ndarray]:
     return coarse, coarse / np.maximum(length, 1e-6)
 
 
-def _filled(images) -> np.ndarray:
+def _filled(images: np.ndarray) -> np.ndarray:
     """Return how much ink is left within wide areas, where that of strokes is gone, (n,)."""
     kept = SIDE - CORE + 1
     rows = np.minimum.reduce([images[:, i : i + kept] for i in range(CORE)])
@@ -68,7 +69,7 @@ def _filled(images) -> np.ndarray:
     return cores.sum(axis=(1, 2), dtype=np.int64)
 
 
-def _limit(view, order) -> float:
+def _limit(view: np.ndarray, order: Any) -> float:
     """Return the quantile `USUAL` of how far the first images of an order are from all others.
 
     The nearest of a few images is at least as far as the nearest of all. So only those images
@@ -88,7 +89,7 @@ def _limit(view, order) -> float:
     return float(np.quantile(distances, USUAL))
 
 
-def _nearest(rows, training, own=None) -> np.ndarray:
+def _nearest(rows: np.ndarray, training: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
     """Return each row's distance from the nearest training row, but for its `own` index."""
     squares = (training**2).sum(axis=1)
     distances = []

@@ -47,7 +47,7 @@ def read(paths: Sequence[Path], kind: str, thumbnails: int = 0) -> list[Photo | 
     return list(_in_processes(jobs))
 
 
-def _in_processes(jobs) -> Iterator[Photo | BadInput]:
+def _in_processes(jobs: Sequence[tuple]) -> Iterator[Photo | BadInput]:
     from loky import ProcessPoolExecutor
 
     pool = ProcessPoolExecutor(devices.core_count())
@@ -59,7 +59,7 @@ def _in_processes(jobs) -> Iterator[Photo | BadInput]:
         pool.shutdown(wait=False, kill_workers=True)
 
 
-def _read(path, kind, with_thumbnail) -> Photo | BadInput:
+def _read(path: Path, kind: str, with_thumbnail: bool) -> Photo | BadInput:
     try:
         photo = reading.read(path, kind)
     except BadInput as error:

@@ -46,7 +46,7 @@ def fit(image: np.ndarray) -> np.ndarray | None:
     return _fit(image.astype(np.float32), mask) if mask.any() else None
 
 
-def _fit(levels, mask) -> np.ndarray:
+def _fit(levels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fit what a mask shows of levels, float (height, width), into the middle of 28x28 pixels."""
     fitted = resize(levels[box(mask)], SIDE)
     image = np.zeros((SIDE, SIDE), np.uint8)
@@ -56,7 +56,7 @@ def _fit(levels, mask) -> np.ndarray:
     return image
 
 
-def _ground(colours) -> tuple[np.ndarray, np.ndarray]:
+def _ground(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fit a plane to the colours along the border.
 
     Returns:
@@ -76,7 +76,7 @@ def _ground(colours) -> tuple[np.ndarray, np.ndarray]:
     return (plane @ slopes).astype(np.float32), edge
 
 
-def _object(colours, ground, edge) -> np.ndarray | None:
+def _object(colours: np.ndarray, ground: np.ndarray, edge: np.ndarray) -> np.ndarray | None:
     """Return where the object is, bool (height, width), or None if there is only ground."""
     side = max(edge.shape)
     away = ndimage.gaussian_filter(colours - ground, (side / 200, side / 200, 0))

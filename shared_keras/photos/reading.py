@@ -67,7 +67,7 @@ def read(path: Path, kind: str) -> Photo:
     return Photo(thumbnail, *prepared) if prepared else Photo(thumbnail, None)
 
 
-def _open(path) -> np.ndarray:
+def _open(path: Path) -> np.ndarray:
     """Return the upright colours of a file, uint8 (height, width, 3), at most LARGE a side."""
     try:
         with warnings.catch_warnings():
@@ -90,7 +90,7 @@ def _open(path) -> np.ndarray:
         ) from None
 
 
-def _as_it_is(pixels) -> tuple[np.ndarray, bool] | None:
+def _as_it_is(pixels: np.ndarray) -> tuple[np.ndarray, bool] | None:
     """Return an image that already is what a model takes, and whether it was inverted."""
     grey = pixels[..., 0]
     if grey.shape != (SIDE, SIDE) or (pixels != grey[..., None]).any():

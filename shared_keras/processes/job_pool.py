@@ -8,13 +8,13 @@ before its job comes again.
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Any
 
 from shared_keras.errors import RunFailed
 from shared_keras.processes.parcel import CannotBeSent, NotGiven, Parcel
-from shared_keras.processes.protocol import Pool, Worker, WorkerLost
+from shared_keras.processes.protocol import Job, Pool, Worker, WorkerLost
 
 __all__ = ["CannotBeSent", "Died", "run", "run_all"]
 DEATHS = 2  # of the processes that run a job, after which the job is given up
@@ -29,7 +29,7 @@ def run(
     pool: Pool,
     shared: Any,
     work: Callable[[Any, Any], Any],
-    choose: Callable[[list[Worker]], tuple[Worker, Hashable] | None],
+    choose: Callable[[list[Worker]], tuple[Worker, Job] | None],
     end: Callable[[Worker, Any, Any], None],
     left: Callable[[], bool],
     report: Callable[[], None] = lambda: None,
@@ -82,7 +82,7 @@ def run_all(
     pool: Pool,
     shared: Any,
     work: Callable[[Any, Any], Any],
-    jobs: Iterable[Hashable],
+    jobs: Iterable[Job],
     end: Callable[[Any, Any], None],
     left: Callable[[], bool],
     report: Callable[[], None] = lambda: None,
@@ -102,7 +102,7 @@ def run_all(
     """
     waiting = iter(jobs)
 
-    def choose(idle):
+    def choose(idle: Sequence[Worker]) -> Any:
         job = next(waiting, None)
         return None if job is None else (idle[0], job)
 
@@ -114,10 +114,11 @@ class _Run:
 
     def __init__(self, pool: Pool, parcel: Parcel):
         self.pool, self.parcel = pool, parcel
-        self.holding: dict[Worker, Future] = {}  # done once a worker has the shared data
-        self.busy: dict[Future, tuple[Worker, Hashable]] = {}
-        self.again: list[Hashable] = []
-        self.deaths, self.losses = Counter(), Counter()
+        self.holding: dict[Worker, Future[Any]] = {}  # done once a worker has the shared data
+        self.busy: dict[Future[Any], tuple[Worker, Job]] = {}
+        self.again: list[Job] = []
+        self.deaths: Counter[Job] = Counter()
+        self.losses: Counter[Job] = Counter()
         self.unborn = 0  # times that workers died before they had the data, while none had them
         self.arrived = False  # whether the data ever arrived
         self.refusing: set[Worker] = set()  # they cannot unpickle the data
@@ -153,7 +154,7 @@ class _Run:
             if worker in self.refusing or not _refuses(future):
                 continue
             if not self.arrived:
-                raise future.exception()
+                future.result()  # raises it
             self.refusing.add(worker)
             self.pool.notes.append(f"{worker.name} is not used: {future.exception()}.")
         if self.holding and not self.busy and self.holding.keys() <= self.refusing:
@@ -173,15 +174,15 @@ class _Run:
             if self.unborn >= DEATHS and not self.busy:
                 raise RunFailed(f"no job could begin: {_obituary(future)}")
 
-    def again_on(self, idle: list[Worker]) -> tuple[Worker, Hashable] | None:
+    def again_on(self, idle: list[Worker]) -> tuple[Worker, Job] | None:
         """Return a job that is to run again, and a worker for it."""
         return (idle[0], self.again.pop(0)) if self.again else None
 
-    def start(self, worker: Worker, job: Hashable) -> None:
+    def start(self, worker: Worker, job: Job) -> None:
         """Run a job."""
         self.busy[_submit(worker, self.parcel.to_work(job))] = worker, job
 
-    def ended(self) -> Iterator[tuple[Worker, Hashable, Any]]:
+    def ended(self) -> Iterator[tuple[Worker, Job, Any]]:
         """Wait a second, or until something happens, and yield the jobs that have ended."""
         running = [*self.busy, *(f for f in self.holding.values() if not f.done())]
         if not running:  # no worker is there
@@ -207,7 +208,7 @@ class _Run:
                 yield worker, job, self.parcel.result(answer)
 
 
-def _submit(worker: Worker, call: tuple) -> Future:
+def _submit(worker: Worker, call: tuple[Any, ...]) -> Future[Any]:
     """Submit to a worker, whose process is replaced if it has died."""
     try:
         return worker.submit(*call)
@@ -216,26 +217,26 @@ def _submit(worker: Worker, call: tuple) -> Future:
         return worker.submit(*call)
 
 
-def _died(future: Future) -> bool:
+def _died(future: Future[Any]) -> bool:
     """Return whether a job is done because its process died."""
     return isinstance(future.exception(), BrokenExecutor)
 
 
-def _lost(future: Future) -> bool:
+def _lost(future: Future[Any]) -> bool:
     return isinstance(future.exception(), WorkerLost)
 
 
-def _holds(future: Future) -> bool:
+def _holds(future: Future[Any]) -> bool:
     """Return whether a worker has the shared data, given the future that tells it."""
     return future.done() and future.exception() is None
 
 
-def _refuses(future: Future) -> bool:
+def _refuses(future: Future[Any]) -> bool:
     """Return whether a worker could not unpickle the shared data."""
     return future.done() and not _holds(future) and not _died(future)
 
 
-def _obituary(future: Future) -> Died:
+def _obituary(future: Future[Any]) -> Died:
     """Return how a job's process died."""
     codes = re.search(r"{(.*)}", str(future.exception()))
     how = f" ({codes[1]})" if codes else ""

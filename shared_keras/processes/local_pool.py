@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from multiprocessing.util import Finalize
+from typing import Any
 
 from loky import ProcessPoolExecutor
 
@@ -24,7 +25,7 @@ from shared_keras.processes import quick_import, surroundings
 from shared_keras.processes.protocol import NoWorkers
 
 # One thread, and programs that compile in two thirds of the time and run no slower:
-# benchmarks/trial.py measures it, docs/speed.md explains it.
+# benchmarks/trial.py measures it, docs/log.md has its figures.
 XLA_FLAGS = (
     "--xla_cpu_multi_thread_eigen=false --xla_cpu_parallel_codegen_split_count=1 "
     "--xla_backend_extra_options="
@@ -70,15 +71,16 @@ class LocalWorker:
             1, initializer=_begin, initargs=(os.getpid(), self.core), env=self.environment
         )
         self._executor.submit(os.getpid)  # starts the process
-        self.modules = {}  # of this process, as they were when it last got jobs
+        self.modules: dict[str, Any] = {}  # of this process, as they were when it last got jobs
 
-    def submit(self, function: Callable, *args) -> Future:
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `function(*args)` after everything that was submitted before.
 
         The future raises what the function raises, or a `BrokenExecutor` if the process
         died.
         """
-        return self._executor.submit(function, *args)
+        future: Future[Any] = self._executor.submit(function, *args)
+        return future
 
     def restart(self) -> None:
         """End the process, if it is still alive, and start a new one."""
@@ -98,7 +100,7 @@ class LocalPool:
 
     def __init__(self, count: int | None = None):
         self.count = count
-        self.notes = []
+        self.notes: list[str] = []
 
     def workers(self) -> list[LocalWorker]:
         """Return the workers, reusing those that exist.
@@ -156,7 +158,7 @@ def get(count: int) -> list[LocalWorker]:
         )
     _stop_at_exit()
     cores = devices.cores()
-    missing = cores if count == len(cores) else [None] * count
+    missing: list[int | None] = [*cores] if count == len(cores) else [None] * count
     for worker in list(_started):
         if worker.core in missing:
             missing.remove(worker.core)
@@ -198,7 +200,7 @@ def _begin(parent: int, core: int | None) -> None:
         os.sched_setaffinity(0, {core})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def watch():
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)

@@ -54,11 +54,11 @@ class Parcel:
             raise _cannot_be_sent(error) from error
         pool.notes += objects.notes
 
-    def to_hold(self) -> tuple:
+    def to_hold(self) -> tuple[Any, ...]:
         """Return the call that gives a worker the data."""
         return hold, self.key, self.data, self.imported, self.surroundings
 
-    def to_work(self, job: Job) -> tuple:
+    def to_work(self, job: Job) -> tuple[Any, ...]:
         """Return the call that runs a job."""
         if self.shares_files:
             return run, self.key, self.work, job
@@ -94,13 +94,13 @@ def hold(key: str, data: bytes, imported: Mapping[str, bytes], around: Surroundi
     gc.freeze()  # imported modules need no collecting
 
 
-def run(key: str, work: Callable, job: Job) -> Any:
+def run(key: str, work: Callable[[Any, Any], Any], job: Job) -> Any:
     """Run a job that uses the files of this machine."""
     return work(_held[key], job) if key in _held else NotGiven()
 
 
 def run_elsewhere(
-    key: str, work: Callable, job: Job, brought: Mapping[Path, bytes], folder: Path
+    key: str, work: Callable[[Any, Any], Any], job: Job, brought: Mapping[Path, bytes], folder: Path
 ) -> Any:
     """Run a job of another machine, whose files come with it and go back with its result."""
     if key not in _held:

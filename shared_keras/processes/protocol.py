@@ -18,15 +18,13 @@ class NoWorkers(RunFailed):
 
 
 class Worker(Protocol):
-    """A process that runs one job at a time.
+    """A process that runs one job at a time."""
 
-    Attributes:
-        name: Its name, unique in its pool.
-    """
+    @property
+    def name(self) -> str:
+        """Its name, unique in its pool."""
 
-    name: str
-
-    def submit(self, function: Callable, *args) -> Future:
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `function(*args)` after everything that was submitted before.
 
         The future raises what the function raises, a `WorkerLost` if that is not the fault of the
@@ -61,7 +59,7 @@ class Pool(Protocol):
     notes: list[str]
     shares_files: bool
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> Sequence[Worker]:
         """Return the workers that there are now.
 
         Raises:
@@ -75,7 +73,7 @@ class Pool(Protocol):
     def share(self, data: bytes) -> Any:
         """Return what stands for data when it is an argument of a job, so that it is sent once."""
 
-    def claimed(self) -> AbstractContextManager:
+    def claimed(self) -> AbstractContextManager[None]:
         """Have the workers to oneself, because they serve one search at a time.
 
         Raises:

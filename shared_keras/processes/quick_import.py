@@ -3,6 +3,7 @@
 import gc
 import importlib
 import sys
+from typing import Any
 
 WRAPPED = ("sklearn", "matplotlib", "scipy.optimize")  # KerasTuner wraps the last
 
@@ -15,7 +16,8 @@ def keras() -> None:
     can still be imported as usual.
     """
     hidden = [name for name in WRAPPED if name not in sys.modules]
-    sys.modules |= dict.fromkeys(hidden)  # None means "not installed"
+    modules: dict[str, Any] = dict.fromkeys(hidden)  # None means "not installed"
+    sys.modules |= modules
     collects = gc.isenabled()
     gc.disable()  # scanning what stays would take a quarter of the time
     try:

@@ -36,21 +36,23 @@ def read() -> Registered:
     """Return what is registered here, what a `custom_object_scope` offers included."""
     with keras.saving.custom_object_scope({}) as scope:
         found = keras.saving.get_custom_objects() | scope.backup
-    registered = Registered({}, {}, [])
+    own: dict[str, Any] = {}
+    imported: dict[str, bytes] = {}
+    notes: list[str] = []
     for name, value in found.items():
         try:
             data = cloudpickle.dumps(value)
         except Exception as error:
-            registered.notes.append(
+            notes.append(
                 f"Workers do not know {name!r}, which is registered with Keras but cannot be sent "
                 f"to them: {one_line(error)}."
             )
             continue
         if getattr(value, "__module__", None) == "__main__":
-            registered.own[name] = value
+            own[name] = value
         else:
-            registered.imported[name] = data
-    return registered
+            imported[name] = data
+    return Registered(own, imported, notes)
 
 
 def enter(own: Mapping[str, Any], imported: Mapping[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any, Self
 
 SHARE = 0.1
 
@@ -20,10 +21,10 @@ class Seldom:
         self._function, self._share = function, SHARE if share is None else share
         self._due, self._left_out = 0.0, False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         if self._left_out:
             self._call()
 

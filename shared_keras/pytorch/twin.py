@@ -10,6 +10,7 @@ import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,8 @@ def module(system: System) -> nn.Sequential:
     modules are named by kind and number: dense_1, norm_1, mish_1, ...
     """
     shape = (1, SIDE, SIDE)
-    parts, counts = OrderedDict(), Counter()
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    counts: Counter[str] = Counter()
     if any(isinstance(layer, spec.Conv) for layer in system.layers):
         parts["channel"] = nn.Unflatten(1, (1, SIDE))
     for layer in system.layers:
@@ -84,7 +86,7 @@ def _part(layer: spec.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
 class _Flip(nn.Module):
     """Mirrors half of the images, in training only."""
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return x
         mirrored = torch.rand(len(x), 1, 1, 1) < 0.5
@@ -94,11 +96,11 @@ class _Flip(nn.Module):
 class _Shift(nn.Module):
     """Moves each image by up to `pixels` in both directions, in training only."""
 
-    def __init__(self, pixels):
+    def __init__(self, pixels: Any):
         super().__init__()
         self.pixels = pixels
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return x
         n, _, height, width = x.shape
@@ -109,7 +111,7 @@ class _Shift(nn.Module):
         return moved.permute(0, 3, 1, 2)
 
 
-def _initialized(part, init: str):
+def _initialized(part: Any, init: str) -> nn.Module:
     if init == "he":
         nn.init.kaiming_normal_(part.weight, nonlinearity="leaky_relu")
     elif init == "keras":
@@ -137,7 +139,7 @@ def make_optimizer(system: System, network: nn.Sequential) -> torch.optim.Optimi
             return adam
 
 
-def _groups(system, network):
+def _groups(system: System, network: nn.Sequential) -> list[dict[str, Any]]:
     """Give each kernel with a penalty c * sum(w**2) the weight decay 2c, with its gradient."""
     dense = [layer for layer in system.layers if isinstance(layer, spec.Dense)]
     linear = [part for part in network if isinstance(part, nn.Linear)]
@@ -148,11 +150,11 @@ def _groups(system, network):
     ]
 
 
-def _keras_epsilon():
+def _keras_epsilon() -> Callable:
     """Return a hook for PyTorch's Adam: Keras adds epsilon before it corrects the bias."""
     steps = 0
 
-    def hook(adam, args, kwargs):
+    def hook(adam: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
         nonlocal steps
         steps += 1
         for group in adam.param_groups:
@@ -161,7 +163,9 @@ def _keras_epsilon():
     return hook
 
 
-def make_scheduler(system: System, optimizer: torch.optim.Optimizer):
+def make_scheduler(
+    system: System, optimizer: torch.optim.Optimizer
+) -> torch.optim.lr_scheduler.LRScheduler | None:
     """Return the learning-rate scheduler, or None."""
     schedule = system.optimizer.schedule
     if schedule is None:
@@ -175,7 +179,13 @@ def normalized(system: System, x: np.ndarray) -> torch.Tensor:
     return (pixels / 255 - system.mean) / system.std
 
 
-def train_epoch(system, network, optimizer, schedule, batches: Iterable) -> tuple[float, float]:
+def train_epoch(
+    system: System,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: Any,
+    batches: Iterable,
+) -> tuple[float, float]:
     """Train on (inputs, labels) batches; return mean loss and accuracy of the epoch."""
     network.train()
     criterion = nn.CrossEntropyLoss()

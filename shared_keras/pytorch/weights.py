@@ -9,7 +9,7 @@ channels first.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -96,7 +96,7 @@ def load_module(network: "torch.nn.Module", state: Mapping[str, "torch.Tensor"])
     """
     own = network.state_dict()
     theirs = _by_kind(_modules(state))
-    named = {}
+    named: dict[str, Any] = {}
     for kind, modules in _by_kind(_modules(own)).items():
         for (name, _), (_, tensors) in zip(modules, theirs.get(kind, []), strict=True):
             named |= {f"{name}.{part}": tensor for part, tensor in tensors.items()}
@@ -116,7 +116,7 @@ def renamed(
     if not names:
         return dict(state)
 
-    def number(name):
+    def number(name: str) -> int:
         digits = name.rpartition("_")[2]
         return int(digits) if digits.isdigit() else 0
 
@@ -172,9 +172,9 @@ def _holders(model) -> list[_Holder]:
     return holders
 
 
-def _modules(state) -> dict[str, dict]:
+def _modules(state: Mapping[str, Any]) -> dict[str, dict]:
     """Group tensors by module, and drop the batch counters."""
-    modules = {}
+    modules: dict[str, dict] = {}
     for key, tensor in state.items():
         name, _, part = key.rpartition(".")
         if part != "num_batches_tracked":
@@ -195,8 +195,8 @@ def _kind(name: str, tensors: Mapping) -> str:
     return {2: "dense", 4: "conv"}[dimensions]
 
 
-def _by_kind(modules) -> dict[str, list[tuple[str, Mapping]]]:
-    kinds = {}
+def _by_kind(modules: Mapping[str, Mapping]) -> dict[str, list[tuple[str, Mapping]]]:
+    kinds: dict[str, list[tuple[str, Mapping]]] = {}
     for name, tensors in modules.items():
         kinds.setdefault(_kind(name, tensors), []).append((name, tensors))
     return kinds
@@ -204,7 +204,7 @@ def _by_kind(modules) -> dict[str, list[tuple[str, Mapping]]]:
 
 def _matched(holders, modules) -> list[tuple[_Holder, tuple[str, Mapping]]]:
     """Pair each layer with the next module of its kind."""
-    queues = {"dense": [], "conv": [], "norm": []}
+    queues: dict[str, list[tuple[str, Mapping]]] = {"dense": [], "conv": [], "norm": []}
     for name, tensors in modules.items():
         kind = _kind(name, tensors)
         queues[kind].append((name, tensors))

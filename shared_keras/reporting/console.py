@@ -2,13 +2,15 @@
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-AS_IT_IS = {"highlight": False, "markup": False, "emoji": False}  # a class may be called "[x]"
+# A class may be called "[x]".
+AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 
 
 def console() -> Console:

@@ -1,11 +1,12 @@
 """Show a running search: live on a terminal, plain lines on a pipe."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -131,7 +132,7 @@ class Settings:
     def __init__(self, hyperparameters: Mapping):
         self.words = settings(hyperparameters).split(" ")
 
-    def __rich_console__(self, screen, options):
+    def __rich_console__(self, screen: Console, options: ConsoleOptions) -> Iterator[Text]:
         line = ""
         for word in self.words:
             whole = len(word) <= options.max_width
@@ -143,7 +144,7 @@ class Settings:
             line += " "
         yield Text(line.rstrip())
 
-    def __rich_measure__(self, screen, options):
+    def __rich_measure__(self, screen: Console, options: ConsoleOptions) -> Measurement:
         pieces = [piece for word in self.words for piece in _values(word)]
         return Measurement(max(map(len, pieces)), len(" ".join(self.words)))
 
@@ -153,14 +154,14 @@ def _values(word: str) -> list[str]:
     return re.findall(r"[^/]+/?", word) or [""]
 
 
-def value(given) -> str:
+def value(given: Any) -> str:
     """Format a hyperparameter for people; files have all digits."""
     return f"{given:.6g}" if isinstance(given, float) else str(given)
 
 
 def settings(hyperparameters: Mapping) -> str:
     """Format hyperparameters on one line, grouping those of the layers."""
-    grouped = {}
+    grouped: dict[str, list[str]] = {}
     for name, value in hyperparameters.items():
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
         grouped.setdefault(LAYER.sub("", name), []).append(text)

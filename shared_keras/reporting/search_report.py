@@ -181,7 +181,7 @@ def show(
         say(f"unchanged in {folder}: {', '.join(kept)}")
 
 
-def _show_confirmed(confirmed: pd.DataFrame, console) -> None:
+def _show_confirmed(confirmed: pd.DataFrame, console: Console) -> None:
     """Print the trials that were retrained."""
     console.print("Retrained trials, best mean first:")
     table = Table(box=box.SIMPLE_HEAD)

@@ -1,6 +1,7 @@
 """Scores of predictions: arrays in, plain values out."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special, stats
@@ -12,10 +13,13 @@ from shared_keras.task import Task
 from shared_keras.training.known_means import samples_are_apart
 from shared_keras.training.plan import VALIDATION_BATCH
 
+if TYPE_CHECKING:
+    import keras
+
 KERAS_BATCH = 32  # of `Model.predict`
 
 
-def predict_outputs(model, x: np.ndarray) -> np.ndarray:
+def predict_outputs(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     """Return a Keras model's outputs for raw images, (n, 28, 28): float32 (n, classes)."""
     # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
     size = VALIDATION_BATCH if samples_are_apart(model) else KERAS_BATCH
@@ -23,7 +27,7 @@ def predict_outputs(model, x: np.ndarray) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def predict_probabilities(model, x: np.ndarray) -> np.ndarray:
+def predict_probabilities(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     """Return the class probabilities of images.
 
     Args:

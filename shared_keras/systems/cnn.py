@@ -51,5 +51,5 @@ def cnn(width: int, *, flip: bool, dropout: float, epochs: int) -> System:
     )
 
 
-def _block(layer: Conv | Dense) -> tuple:
+def _block(layer: Conv | Dense) -> tuple[Conv | Dense, BatchNorm, Activation]:
     return layer, BatchNorm(), Activation("relu")

@@ -1,8 +1,9 @@
 """The multilayer perceptrons that the tasks search over."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shared_keras.systems import spec
 from shared_keras.systems.spec import (
     Activation,
     BatchNorm,
@@ -13,6 +14,9 @@ from shared_keras.systems.spec import (
     Optimizer,
     System,
 )
+
+if TYPE_CHECKING:
+    from keras_tuner import HyperParameters
 
 N_CLASSES = 10
 
@@ -26,7 +30,7 @@ class Layer(NamedTuple):
 
 
 def hidden_layers(
-    hp, name: str, at_least: int, at_most: int, declare: Callable[[int], Layer]
+    hp: "HyperParameters", name: str, at_least: int, at_most: int, declare: Callable[[int], Layer]
 ) -> list[Layer]:
     """Declare the depth and the hyperparameters of every layer that may exist.
 
@@ -61,7 +65,7 @@ def perceptron(layers: Sequence[Layer], *, learning_rate: float) -> System:
         layers: The hidden layers.
         learning_rate: Adam's learning rate.
     """
-    parts = [Flatten()]
+    parts: list[spec.Layer] = [Flatten()]
     for units, l2, dropout in layers:
         parts += [Dense(units, init="keras", l2=l2), Activation("relu")]
         parts += [Dropout(dropout)] * (dropout > 0)
@@ -77,7 +81,7 @@ def normalized(
     activation: str = "mish",
     input_dropout: float = 0.0,
     bias: bool = True,
-    **scaling_and_batch,
+    **scaling_and_batch: Any,
 ) -> System:
     """Return the perceptron that Fashion-PyTorch ended up with.
 
@@ -93,7 +97,8 @@ def normalized(
         bias: Whether the layers before a BatchNorm have a bias, as the original's do.
         scaling_and_batch: `mean`, `std` and `batch_size` of the `System`.
     """
-    layers = [Flatten()] + [Dropout(input_dropout)] * (input_dropout > 0)
+    layers: list[spec.Layer] = [Flatten()]
+    layers += [Dropout(input_dropout)] * (input_dropout > 0)
     for width, rate in zip(units, dropout, strict=True):
         layers += [Dense(width, init="he", bias=bias), BatchNorm(), Activation(activation)]
         layers += [Dropout(rate)] * (rate > 0)
@@ -117,7 +122,7 @@ def ours(input_dropout: float, epochs: int) -> System:
     )
 
 
-def batchnorm(hp, *, mean: float, std: float) -> System:
+def batchnorm(hp: "HyperParameters", *, mean: float, std: float) -> System:
     """Declare the space of Fashion-PyTorch's second session with Ray Tune.
 
     Its `tune.randint` excludes the upper end. The original configured 80 epochs; ASHA ended each

@@ -5,7 +5,7 @@ module. Both are trained the same way.
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 SIDE = 28  # height and width of an image, in pixels
 Init = Literal["keras", "torch", "he"]
@@ -55,7 +55,7 @@ class Conv:
     init: Init = "torch"
     bias: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.kernel - self.stride) % 2:
             raise ValueError(f"kernel and stride must be both odd or both even. Received: {self}")
 
@@ -126,13 +126,13 @@ class Optimizer:
         schedule: How the learning rate changes, if it does.
     """
 
-    name: str
+    name: Literal["adam", "rmsprop", "sgd", "keras adam"]
     learning_rate: float
     momentum: float = 0.0
     l2: float = 0.0
     schedule: Cosine | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.momentum and self.name != "rmsprop":
             raise ValueError(f"momentum is for rmsprop only. Received: {self}")
         if self.l2 and self.name not in ("adam", "rmsprop"):
@@ -183,11 +183,11 @@ class System:
     def with_outputs(self, n: int) -> "System":
         """Return the system for `n` classes: its last `Dense` layer has `n` units."""
         layers = list(self.layers)
-        last = max(i for i, layer in enumerate(layers) if isinstance(layer, Dense))
-        layers[last] = replace(layers[last], units=n)
+        last, dense = [(i, layer) for i, layer in enumerate(layers) if isinstance(layer, Dense)][-1]
+        layers[last] = replace(dense, units=n)
         return replace(self, layers=tuple(layers))
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return the system as plain values for JSON, each layer with its kind."""
         layers = [{"kind": type(layer).__name__} | asdict(layer) for layer in self.layers]
         return asdict(self) | {"layers": layers}

@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,8 @@ def save(path: Path, model: keras.Model, **more: np.ndarray) -> None:
     """
     arrays = [keras.ops.convert_to_numpy(v.value) for v in _variables(model)]
     with replacing(path) as temporary:
-        np.savez(temporary, **{str(i): array for i, array in enumerate(arrays)}, **more)
+        named: dict[str, Any] = {str(i): array for i, array in enumerate(arrays)}
+        np.savez(temporary, **named | more)
 
 
 def load(path: Path, model: keras.Model) -> dict[str, np.ndarray]:

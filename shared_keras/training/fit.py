@@ -200,7 +200,7 @@ def why_not_compiled(model: keras.Model, given: Mapping[str, Any]) -> str | None
     return why_stock.of(model, given) if JAX else None
 
 
-def check(*args, **options) -> None:
+def check(*args: Any, **options: Any) -> None:
     """Refuse what `fit` would refuse of any model, before there is one.
 
     Args:
@@ -225,7 +225,7 @@ def by_name(args: Sequence) -> dict[str, Any]:
     return dict(zip([*inspect.signature(fit).parameters][1:], args))
 
 
-def arguments(*args, **options) -> dict[str, Any]:
+def arguments(*args: Any, **options: Any) -> dict[str, Any]:
     """Return all arguments of `fit` by name, but for the model.
 
     Raises:
@@ -270,7 +270,7 @@ def _limited(epochs: int) -> int:
     return limit
 
 
-def _callbacks(callbacks) -> list[keras.callbacks.Callback]:
+def _callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
     """Return callbacks as a list, after a check that they are callbacks."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         raise ValueError("callbacks must be a list. Received: a keras.callbacks.CallbackList")

@@ -3,10 +3,13 @@
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Arrays = Any  # an array, or a list, tuple or dict of equally long arrays
 
@@ -41,10 +44,11 @@ def training_data(
     return data, validation_data
 
 
-def _validation(data) -> tuple[Arrays, ...]:
+def _validation(data: Any) -> tuple[Arrays, ...]:
     """Return validation data as arrays: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
     if not isinstance(data, (tuple, list)):
-        names, data = ("validation_data",), (data,)
+        data = (data,)
+        names: tuple[str, ...] = ("validation_data",)
     elif 1 <= len(data) <= 3:
         names = tuple(f"validation_data[{i}]" for i in range(len(data)))
     else:
@@ -58,11 +62,14 @@ def _validation(data) -> tuple[Arrays, ...]:
     return data
 
 
-def _split(data, validation_split) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...] | None]:
+def _split(
+    data: Any, validation_split: Any
+) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...] | None]:
     """Return the data for training and, from their end, those for validation, if any."""
     if validation_split is None or validation_split is False:
         return data, None
-    if not isinstance(validation_split, numbers.Real) or not validation_split >= 0:
+    number = isinstance(validation_split, numbers.Real)
+    if not number or not validation_split >= 0:
         raise ValueError(
             f"validation_split must be a number of at least 0. Received: {_short(validation_split)}"
         )
@@ -123,7 +130,7 @@ def arrays(name: str, values: Any) -> Arrays:
     return array[:, None] if hasattr(values, "to_frame") and array.ndim == 1 else array
 
 
-def _of_mixed_frame(name: str, frame) -> np.ndarray:
+def _of_mixed_frame(name: str, frame: "pd.DataFrame") -> np.ndarray:
     """Return a pandas frame whose columns have no dtype in common, as floats (n, columns)."""
     array = np.empty(frame.shape, keras.config.floatx())
     for i, label in enumerate(frame.columns):
@@ -146,14 +153,14 @@ def _of_mixed_frame(name: str, frame) -> np.ndarray:
     return array
 
 
-def _is_nested(value) -> bool:
+def _is_nested(value: Any) -> bool:
     """Return whether a list that holds this value is a list of arrays, not of numbers."""
     if isinstance(value, (list, tuple)):
         return any(map(_is_nested, value))
     return np.ndim(value) > 0 if hasattr(value, "__array__") else isinstance(value, Mapping)
 
 
-def _pack(names, parts) -> tuple[Arrays, ...]:
+def _pack(names: Any, parts: Any) -> tuple[Arrays, ...]:
     """Return the given parts as arrays, after a check that they are equally long."""
     if len(parts) > 2 and parts[1] is None and parts[2] is not None:
         raise ValueError(f"{names[2]} needs {names[1]}, which is None.")
@@ -168,7 +175,7 @@ def _pack(names, parts) -> tuple[Arrays, ...]:
     return tuple(packed)
 
 
-def _weighted(y, class_weight) -> tuple[Arrays, np.ndarray]:
+def _weighted(y: Any, class_weight: Any) -> tuple[Arrays, np.ndarray]:
     """Return targets, and a weight for each sample, float (n,); 1 for classes without a weight."""
     if y is None:
         raise ValueError("class_weight needs y, which is None.")
@@ -186,6 +193,6 @@ def _weighted(y, class_weight) -> tuple[Arrays, np.ndarray]:
     return y, weights[places]
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) < 100 else f"{text[:80]}… ({type(value).__name__})"

@@ -15,6 +15,7 @@ logs are those of its last step, as in `Model.fit`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import keras
@@ -28,7 +29,7 @@ from shared_keras.training.model_kinds import convolves_on_cpu, layers
 from shared_keras.training.plan import Plan
 
 # XLA's older code generator compiles in half the time. It is slow at in-place updates, such as
-# an optimizer's, and at many exponentials: docs/speed.md.
+# an optimizer's, and at many exponentials: docs/log.md.
 OLDER = {"xla_cpu_use_fusion_emitters": False}
 QUICK_THERE = (
     keras.activations.linear,
@@ -91,13 +92,15 @@ def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callb
     return model.history
 
 
-def _validation(model, test, plan, callbacks) -> Callable[[], dict[str, float]]:
+def _validation(
+    model: keras.Model, test: Any, plan: Plan, callbacks: keras.callbacks.CallbackList
+) -> Callable[[], dict[str, float]]:
     """Return a function that evaluates the model on the whole of a plan's validation data."""
     indices = np.arange(length(plan.validation_data), dtype=np.int32)
     batches = -(-len(indices) // plan.validation_batch_size)
     data = jax.device_put(keras.utils.pack_x_y_sample_weight(*plan.validation_data))
 
-    def validate():
+    def validate() -> dict[str, float]:
         model.reset_metrics()
         callbacks.on_test_begin()
         callbacks.on_test_batch_begin(0)
@@ -119,7 +122,7 @@ def _validation(model, test, plan, callbacks) -> Callable[[], dict[str, float]]:
 def train_step(model: keras.Model) -> Callable:
     """Return `model.train_step` in the form that a program needs."""
 
-    def step(state, data):
+    def step(state: Any, data: Any) -> tuple:
         return _own(model, *model.train_step(state, data))
 
     return step
@@ -128,13 +131,13 @@ def train_step(model: keras.Model) -> Callable:
 def test_step(model: keras.Model) -> Callable:
     """Return `model.test_step` in the form that a program needs."""
 
-    def step(state, data):
+    def step(state: Any, data: Any) -> tuple:
         return _own(model, *model.test_step(state, data))
 
     return step
 
 
-def _own(model, logs, state):
+def _own(model: keras.Model, logs: Any, state: Any) -> tuple:
     """Return the state as lists, and the step's logs if they are not just the metrics."""
     ordinary = jax.eval_shape(model.get_metrics_result)
     if isinstance(logs, dict) and logs.keys() == ordinary.keys():
@@ -144,12 +147,12 @@ def _own(model, logs, state):
     return tuple(list(group) for group in state), logs
 
 
-def _logs(model, own: dict | None) -> dict[str, float]:
+def _logs(model: keras.Model, own: dict | None) -> dict[str, float]:
     """Return the logs of an epoch, as Keras does: scalars as Python's, others as arrays."""
     return pythonify_logs(model.get_metrics_result() if own is None else own)
 
 
-def validation_options(model) -> dict | None:
+def validation_options(model: keras.Model) -> dict | None:
     """Return the compiler options for the validation of a model on this device, if any."""
     activations = [getattr(layer, "activation", None) for layer in layers(model)]
     quick = all(a is None or a in QUICK_THERE for a in activations)
@@ -157,7 +160,7 @@ def validation_options(model) -> dict | None:
 
 
 def _program(
-    model, kind: str, step: Callable, batch_size: int, options: dict | None = None
+    model: keras.Model, kind: str, step: Callable, batch_size: int, options: dict | None = None
 ) -> Callable:
     """Return a program for an epoch of steps; reuse the model's of this kind if it has one.
 
@@ -180,7 +183,7 @@ def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
     """
     one = _gather(step)
 
-    def program(state, data, order):
+    def program(state: Any, data: Any, order: Any) -> tuple:
         whole = len(order) // batch_size * batch_size
         batches = order[:whole].reshape(-1, batch_size)
         state, logs = jax.lax.scan(lambda s, indices: one(s, data, indices), state, batches)
@@ -195,7 +198,7 @@ def _one_by_one(step: Callable, batch_size: int) -> Callable:
     """Compile a step, and return a function that runs it for each batch of an order."""
     one = jax.jit(_gather(step), donate_argnums=0)
 
-    def program(state, data, order):
+    def program(state: Any, data: Any, order: Any) -> tuple:
         for start in range(0, len(order), batch_size):
             state, logs = one(state, data, order[start : start + batch_size])
         return state, logs
@@ -206,17 +209,17 @@ def _one_by_one(step: Callable, batch_size: int) -> Callable:
 def _gather(step: Callable) -> Callable:
     """Return a step that picks its batch from all samples by index."""
 
-    def one(state, data, indices):
+    def one(state: Any, data: Any, indices: Any) -> tuple:
         return step(state, select(data, indices))
 
     return one
 
 
-def _read(variables):
+def _read(variables: Any) -> tuple:
     """Return the values of groups of variables, each in its own buffer, ready to donate."""
     seen = set()
 
-    def value(variable):
+    def value(variable: Any) -> Any:
         array = variable.value
         if id(array) in seen:  # one was assigned another's, such as a weight its average
             return jax.numpy.array(array, copy=True)
@@ -226,7 +229,7 @@ def _read(variables):
     return tuple([value(variable) for variable in group] for group in variables)
 
 
-def _write(variables, values) -> None:
+def _write(variables: Any, values: Any) -> None:
     for group, new in zip(variables, values, strict=True):
         for variable, value in zip(group, new, strict=True):
             variable.assign(value)

@@ -15,7 +15,7 @@ from keras.src.models import Functional  # what `keras.Model(inputs, outputs)` m
 from shared_keras.models import layers, metrics
 
 
-def _of(module, names: str) -> frozenset:
+def _of(module: Any, names: str) -> frozenset:
     return frozenset(getattr(module, name) for name in names.split())
 
 
@@ -130,7 +130,7 @@ def samples_are_apart(model: keras.Model) -> bool:
     )
 
 
-def _is_apart(part) -> bool:
+def _is_apart(part: Any) -> bool:
     """Return whether a layer keeps samples apart; operations such as `ops.mean` may not."""
     if isinstance(part, keras.Model):
         return samples_are_apart(part)
@@ -147,23 +147,23 @@ def _is_apart(part) -> bool:
     )
 
 
-def _axes(axis) -> list[int]:
+def _axes(axis: Any) -> list[int]:
     return [each for each in keras.tree.flatten(axis) if each is not None]
 
 
-def _activations(layer) -> Iterator[Any]:
+def _activations(layer: keras.layers.Layer) -> Iterator[Any]:
     for name in ("activation", "recurrent_activation"):
         if (activation := getattr(layer, name, None)) is not None:
             yield activation
 
 
-def _is_known_activation(activation) -> bool:
+def _is_known_activation(activation: Any) -> bool:
     if isinstance(activation, keras.layers.Layer):
         return _is_apart(activation)
     return isinstance(activation, FunctionType) and activation in ACTIVATIONS
 
 
-def _is_given_tensors_only(part) -> bool:
+def _is_given_tensors_only(part: Any) -> bool:
     """Return whether a part of a model is called without a mask and other options.
 
     `training` does not count: `evaluate` and `predict` set it to False everywhere.
@@ -175,7 +175,7 @@ def _is_given_tensors_only(part) -> bool:
     )
 
 
-def _is_mean(part, known: frozenset, named: Callable) -> bool:
+def _is_mean(part: Any, known: frozenset, named: Callable) -> bool:
     """Return whether a loss or a metric is known, and used as a mean over samples.
 
     Args:
@@ -203,18 +203,18 @@ def _is_mean(part, known: frozenset, named: Callable) -> bool:
     )
 
 
-def _calls_known_function(part, known: frozenset) -> bool:
+def _calls_known_function(part: Any, known: frozenset) -> bool:
     """Return whether the function that a loss (`fn`) or a metric (`_fn`) calls is known, too."""
     called = [vars(part)[name] for name in ("fn", "_fn") if name in vars(part)]
     return isinstance(part, (type, FunctionType)) or all(fn in known | INNER for fn in called)
 
 
-def _is_precise(part) -> bool:
+def _is_precise(part: Any) -> bool:
     if isinstance(part, (type, FunctionType)):
         return True
     return part.dtype in PRECISE or (isinstance(part, keras.metrics.IoU) and part.dtype in COUNTS)
 
 
-def _as_made(part) -> bool:
+def _as_made(part: Any) -> bool:
     """Return whether no method of this one object was replaced."""
     return isinstance(part, (type, FunctionType)) or not any(map(vars(part).get, REPLACEABLE))

@@ -5,6 +5,9 @@ On TensorFlow, XLA and many steps per execution are about twice as fast as the d
 every backend.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -18,15 +21,15 @@ STEPS_PER_EXECUTION = 125
 class _Batches(keras.utils.PyDataset):
     """The batches of an epoch, in the order that `_Order` sets."""
 
-    def __init__(self, data, batch_size):
+    def __init__(self, data: Any, batch_size: int):
         super().__init__()
         self.data, self.batch_size = _without_lists(data), batch_size
         self.indices = np.arange(length(data))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
 
-    def __getitem__(self, step):
+    def __getitem__(self, step: int) -> Any:
         start = step * self.batch_size
         return select(self.data, self.indices[start : start + self.batch_size])
 
@@ -41,11 +44,11 @@ def _without_lists(data: Arrays) -> Arrays:
 class _Order(keras.callbacks.Callback):
     """Derives everything random in an epoch from the seed and the epoch alone."""
 
-    def __init__(self, batches, order, seed):
+    def __init__(self, batches: Any, order: Callable[[int], np.ndarray], seed: Any):
         super().__init__()
         self.batches, self.order, self.seed = batches, order, seed
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches.indices = self.order(epoch)
         if keras.backend.backend() == "torch":  # its dropout has no seed of its own
             import torch

@@ -50,12 +50,12 @@ def of_data(given: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _comes_in_batches(data) -> bool:
+def _comes_in_batches(data: Any) -> bool:
     known = data is None or isinstance(data, (list, tuple, Mapping)) or hasattr(data, "__array__")
     return not known and (isinstance(data, (Iterable, keras.utils.PyDataset)))
 
 
-def overridden(thing, method: str, homes: tuple[str, ...]) -> bool:
+def overridden(thing: Any, method: str, homes: tuple[str, ...]) -> bool:
     """Return whether an object has its own method, or a class of its own that defines it.
 
     A function's own `__module__` does not tell: `functools.wraps` copies it.

@@ -1,10 +1,18 @@
 """The recipes train what the originals trained: their settings, as facts."""
 
+import ast
+import importlib
+import json
+import re
+import statistics
+from pathlib import Path
+
 import pytest
 
 from shared_keras.systems.spec import BatchNorm, Dense, Dropout
 from tests.conftest import FASHION, MNIST
 
+ROOT = Path(__file__).parents[2]
 # widths; dropout; optimizer, rate, weight decay; epochs; batch; split; patience
 FACTS = {
     "fashion": {
@@ -131,3 +139,41 @@ def test_published_scores():
     dense, regularized = (MNIST.recipes[name].published for name in ("dense", "regularized"))
     assert dense == {"val_accuracy": 0.9806, "test_accuracy": 0.9755}
     assert regularized == {"val_accuracy": 0.9762, "test_accuracy": 0.9747}
+
+
+# What a recipe's file may say of how long it takes, in seconds.
+TAKES = {
+    "a few seconds": 5,
+    "a quarter of a minute": 15,
+    "half a minute": 30,
+    "a minute": 60,
+    "two minutes": 120,
+    "three minutes": 180,
+    "five minutes": 300,
+    "ten minutes": 600,
+    "a quarter of an hour": 900,
+}
+
+
+def said(task):
+    """Return what the files of a task's recipes say: how long each takes, and its accuracy."""
+    package = importlib.import_module(f"{task.package}.recipes")
+    paths = Path(package.__file__).parent.glob("*.py") if task is FASHION else [package.__file__]
+    line = re.compile(r"^    (\S+) {2,}(\S.*\S) {2,}(\d+\.\d) %$", re.MULTILINE)
+    docs = [ast.get_docstring(ast.parse(Path(path).read_text()), clean=False) for path in paths]
+    return {name: (takes, float(score)) for doc in docs for name, takes, score in line.findall(doc)}
+
+
+@pytest.mark.parametrize("task", [FASHION, MNIST], ids=lambda task: task.name)
+def test_the_files_say_what_to_expect_of_each_recipe(task):
+    """Scores are those of the committed runs, up to their noise; times, of the quickest of them."""
+    found = said(task)
+    assert found.keys() == task.recipes.keys()
+    for name, (takes, score) in found.items():
+        runs = ROOT / "tuner_results" / "reference" / task.name / "runs" / name
+        metrics = [json.loads(path.read_text()) for path in runs.rglob("metrics.json")]
+        accuracies = [100 * each["test"]["accuracy"] for each in metrics]
+        noise = max(2 * statistics.stdev(accuracies), 0.3)
+        assert abs(statistics.mean(accuracies) - score) <= noise, name
+        quickest = min(each["seconds"] for each in metrics)
+        assert TAKES[takes] / 2 <= quickest <= 2 * TAKES[takes], name

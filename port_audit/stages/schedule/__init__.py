@@ -33,7 +33,7 @@ def compare(pair: Pair) -> Stage:
     return Stage("schedule", compared, *sizes, tuple(findings))
 
 
-def _batches(pair) -> Iterator[Finding]:
+def _batches(pair: Pair) -> Iterator[Finding]:
     theirs, ours, n = pair.theirs.batch_size, pair.ours.batch_size, count(pair.x)
     if theirs is not None and ours is not None and theirs != ours:
         yield Finding(

@@ -1,6 +1,8 @@
 """Part of stage 7: how gradients are clipped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,18 +77,18 @@ def compare(pair: Pair) -> list[Finding]:
     ]
 
 
-def _apart(theirs, ours) -> float:
+def _apart(theirs: Sequence[np.ndarray], ours: Sequence[np.ndarray]) -> float:
     return max(relative(a, b) for a, b in zip(theirs, ours))
 
 
-def _gradients(pair) -> list[list[np.ndarray]]:
+def _gradients(pair: Pair) -> list[list[np.ndarray]]:
     net = pair.torch
     with net.unmoved():
         net.train_without_chance()
         rows = np.arange(min(32, len(pair.y)))
         outputs = call(net.module, pair.torch_batch(rows))
         first = outputs if isinstance(outputs, torch.Tensor) else None
-        loss = (
+        loss: Any = (
             pair.theirs.loss(outputs, labels(take(pair.y, rows), first)) if pair.theirs.loss else 0
         )
         if pair.theirs.loss is None:
@@ -97,7 +99,7 @@ def _gradients(pair) -> list[list[np.ndarray]]:
     return [[g * scale for g in base] for scale in SCALES]
 
 
-def _clipped(pair, gradients) -> list[np.ndarray]:
+def _clipped(pair: Pair, gradients: Sequence[np.ndarray]) -> list[np.ndarray]:
     parameters = [torch.nn.Parameter(torch.zeros(g.shape)) for g in gradients]
     for parameter, gradient in zip(parameters, gradients):
         parameter.grad = torch.tensor(gradient)
@@ -105,7 +107,9 @@ def _clipped(pair, gradients) -> list[np.ndarray]:
     return [torch_net.array(p.grad) for p in parameters]
 
 
-def _identified(samples, clipped) -> Clip | None:
+def _identified(
+    samples: Sequence[list[np.ndarray]], clipped: Sequence[list[np.ndarray]]
+) -> Clip | None:
     large = clipped[1]
     norms = [float(np.linalg.norm(g)) for g in large]
     candidates = [

@@ -1,7 +1,7 @@
 """Part of stage 7: the learning rate over steps and epochs."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def _apart(theirs: np.ndarray, ours: np.ndarray) -> float:
     return float(np.abs(theirs / theirs[0] - ours / ours[0]).max())
 
 
-def _of_torch(pair, times: Times, per: str | None = None) -> np.ndarray:
+def _of_torch(pair: Pair, times: Times, per: str | None = None) -> np.ndarray:
     """Return PyTorch's learning rates at the points."""
     optimizer = pair.theirs.optimizer(pair.torch.module.parameters())
     scheduler = pair.theirs.scheduler(optimizer) if pair.theirs.scheduler is not None else None
@@ -88,7 +88,7 @@ def _of_torch(pair, times: Times, per: str | None = None) -> np.ndarray:
     return np.array(rates)
 
 
-def _of_keras(pair, times: Times) -> tuple[np.ndarray, dict[str, Any]]:
+def _of_keras(pair: Pair, times: Times) -> tuple[np.ndarray, dict[str, Any]]:
     """Return Keras's learning rates at the points, and what a change can vary."""
     model = pair.keras.model
     schedule = model.optimizer._learning_rate
@@ -110,7 +110,9 @@ def _of_keras(pair, times: Times) -> tuple[np.ndarray, dict[str, Any]]:
     return _run_callbacks(model, make(), times), {"callbacks": make}
 
 
-def _run_callbacks(model, used, times: Times, shift=0, every_step=False) -> np.ndarray:
+def _run_callbacks(
+    model: keras.Model, used: Any, times: Times, shift: int = 0, every_step: bool = False
+) -> np.ndarray:
     """Return the rates that callbacks set, called as `fit` would.
 
     Args:
@@ -127,7 +129,9 @@ def _run_callbacks(model, used, times: Times, shift=0, every_step=False) -> np.n
     hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
     busy = [c for c in used if any(getattr(type(c), h) is not getattr(base, h) for h in hooks)]
     if not busy and not every_step:  # only the epochs count
-        wanted_steps = {epoch: sorted(s for e, s in wanted if e == epoch) for epoch, _ in wanted}
+        wanted_steps: dict[int, Sequence[int]] = {
+            epoch: sorted(s for e, s in wanted if e == epoch) for epoch, _ in wanted
+        }
     else:
         wanted_steps = {epoch: range(times.per_epoch) for epoch in range(times.epochs)}
     try:
@@ -154,13 +158,20 @@ def _run_callbacks(model, used, times: Times, shift=0, every_step=False) -> np.n
     return np.array(rates)
 
 
-def _each(callbacks, hook: str, number: int) -> None:
+def _each(callbacks: Sequence[keras_callbacks.Callback], hook: str, number: int) -> None:
     for callback in callbacks:
         getattr(callback, hook)(number, dict(LOGS))
 
 
-def _explained(pair, times, theirs, ours, functions, size) -> Iterator[Finding]:
-    def finding(name, cause, write):
+def _explained(
+    pair: Pair,
+    times: Times,
+    theirs: np.ndarray,
+    ours: np.ndarray,
+    functions: Mapping[str, Any],
+    size: float,
+) -> Iterator[Finding]:
+    def finding(name: str, cause: str, write: str | None) -> Finding:
         return Finding("learning rate", name, cause, write, size, TOLERANCE)
 
     first = next(
@@ -197,12 +208,14 @@ def _explained(pair, times, theirs, ours, functions, size) -> Iterator[Finding]:
     )
 
 
-def _class_of(pair) -> str:
+def _class_of(pair: Pair) -> str:
     optimizer = pair.theirs.optimizer(pair.torch.module.parameters())
     return type(pair.theirs.scheduler(optimizer)).__name__
 
 
-def _variants(pair, times, functions) -> Iterator[tuple[list[tuple[str, str, str]], np.ndarray]]:
+def _variants(
+    pair: Pair, times: Times, functions: Mapping[str, Any]
+) -> Iterator[tuple[list[tuple[str, str, str]], np.ndarray]]:
     """Return Keras's rates with something changed, and what that would be the cause of."""
     if "step" in functions:
         yield from schedules.of_schedule(times, functions["step"], functions["schedule"])

@@ -1,5 +1,8 @@
 """Stage 6: gradients, one step of the optimizer, twenty steps."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from port_audit.distances import EPS, largest
@@ -12,6 +15,7 @@ from port_audit.stages.steps import gradients
 from port_audit.stages.steps.optimizer import Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
+    Training,
     batch,
     disturbed,
     gradients_in_float64,
@@ -51,7 +55,7 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
     else:
         compute = gradients.as_it_is(pair, weights, loss)
         compute_there = gradients.given_theirs(pair, weights, loss, theirs)
-        first = exact and exact.gradients[0]
+        first = exact.gradients[0] if exact else None
         found, coarser, forced = gradients.compare(
             pair, weights, theirs, first, compute, compute_there
         )
@@ -79,14 +83,14 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
     return Stage("steps", compared, size, tolerance, tuple(findings), tuple(notes))
 
 
-def _flips(pair) -> str:
+def _flips(pair: Pair) -> str:
     text = "rounding adds up, or flips a ReLU or a maximum"
     if pooling.blurred(pair.keras.plain):
         text += " (TensorFlow's MaxPooling3D takes all within 1e-5 of the largest for it)"
     return text
 
 
-def _stopped_by(findings) -> bool:
+def _stopped_by(findings: Sequence[Finding]) -> bool:
     """Whether twenty steps cannot agree, because something before them is unexplained."""
     return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
 
@@ -101,7 +105,14 @@ def _weights(matches: list[Match]) -> list[Weight]:
     ]
 
 
-def _train_both(pair, weights, compute, advance, theirs, rounded) -> tuple[float, float]:
+def _train_both(
+    pair: Pair,
+    weights: Sequence[Weight],
+    compute: Callable,
+    advance: Callable,
+    theirs: Training,
+    rounded: Any,
+) -> tuple[float, float]:
     """Train the port, too, by its own gradients; return the distance and its tolerance."""
     pair.carry()
     for step in range(STEPS):
@@ -119,12 +130,14 @@ def _train_both(pair, weights, compute, advance, theirs, rounded) -> tuple[float
         far.append(np.abs(expected - value).ravel())
         limit = max(rounding, 64 * EPS * largest(expected), 1e-4 * moved)
         allowed.append(np.full(value.size, limit))
-    far, allowed = np.concatenate(far), np.concatenate(allowed)
-    place = np.argsort(far / allowed)[int(MOST_AGREE * (len(far) - 1))]
-    return float(far[place]), float(allowed[place])
+    distances, limits = np.concatenate(far), np.concatenate(allowed)
+    place = np.argsort(distances / limits)[int(MOST_AGREE * (len(distances) - 1))]
+    return float(distances[place]), float(limits[place])
 
 
-def _each_step_agrees(pair, weights, theirs, compute_there) -> bool:
+def _each_step_agrees(
+    pair: Pair, weights: Sequence[Weight], theirs: Training, compute_there: Callable
+) -> bool:
     """Whether gradients agree at the parameters and outputs that PyTorch goes through.
 
     The optimizers are known to do the same with the same gradients.

@@ -7,7 +7,9 @@ compared again in a run in which each matched layer of Keras puts out PyTorch's 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import keras
 import numpy as np
 import torch
 from keras import ops
@@ -76,12 +78,12 @@ Compute = Callable[[int], Gradients | None]
 def as_it_is(pair: Pair, weights: Sequence[Weight], loss: LossInUse) -> Compute:
     """Return what computes the gradients of the model; how far rounding goes is not measured."""
 
-    def value(x, data):
+    def value(x: Any, data: tuple) -> Any:
         return loss.value(pair.keras.model(x, training=True), *data)
 
     compute = differentiation.program([weight.variable for weight in weights], value)
 
-    def run(step):
+    def run(step: int) -> Gradients | None:
         with applied(loss.ends), pair.keras.watched():
             found = compute(*_batch(pair, loss, rows(pair, step)))[1]
         return Gradients(found, [0.0] * len(found))
@@ -99,17 +101,17 @@ def given_theirs(
     inputs, does not put out the same.
     """
 
-    def value(x, data, outputs):
+    def value(x: Any, data: tuple, outputs: Sequence[np.ndarray | None]) -> Any:
         with pooling.exact(pair.keras.plain), pair.keras.watched(_putting_out(outputs)):
             return loss.value(pair.keras.model(x, training=True), *data)
 
     compute = differentiation.program([weight.variable for weight in weights], value)
 
-    def gradients(forced, chosen):
+    def gradients(forced: Forced, chosen: np.ndarray) -> list[np.ndarray]:
         outputs = [match.outputs if match else None for match in forced.calls]
         return compute(*_batch(pair, loss, chosen), outputs)[1]
 
-    def run(step):
+    def run(step: int) -> Gradients | None:
         chosen = rows(pair, step)
         values = pair.torch.values() | theirs.before(step)
         with applied(loss.ends):
@@ -236,11 +238,11 @@ def _coarser(found: Sequence[Comparison]) -> float:
     return float(np.clip(np.sqrt(squares[0] / max(squares[1], 1e-30)), 1, MOST_COARSER))
 
 
-def _batch(pair, loss, chosen) -> tuple:
+def _batch(pair: Pair, loss: LossInUse, chosen: np.ndarray) -> tuple:
     return pair.keras_batch(chosen), loss.data(take(pair.y, chosen))
 
 
-def _forced(pair, chosen, values) -> Forced:
+def _forced(pair: Pair, chosen: np.ndarray, values: dict[str, np.ndarray]) -> Forced:
     """Run Keras on some samples as in training, each layer with what PyTorch's puts out there."""
     net = torch_net.TorchNet(pair.torch.module)
     state = {name: torch.from_numpy(value) for name, value in values.items()}
@@ -259,10 +261,12 @@ def _agrees(forced: Forced) -> bool:
     )
 
 
-def _putting_out(outputs) -> keras_net.OnLayer:
+def _putting_out(outputs: Sequence[np.ndarray | None]) -> keras_net.OnLayer:
     left = iter(outputs)
 
-    def on_layer(layer, compute, inputs, args, kwargs):
+    def on_layer(
+        layer: keras.layers.Layer, compute: Callable, inputs: Any, args: tuple, kwargs: dict
+    ) -> Any:
         theirs = next(left)
         if theirs is None:  # PyTorch has no such layer
             return compute(inputs, *args, **kwargs)

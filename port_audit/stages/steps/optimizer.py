@@ -1,8 +1,9 @@
 """Part of stage 6: both optimizers, given the same gradients."""
 
 import contextlib
+import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +39,7 @@ class Weight:
         """Return its name on both sides."""
         return f"{self.match.where} ({self.role})"
 
-    def carried(self, values: dict[str, np.ndarray], gradients: bool = False) -> np.ndarray:
+    def carried(self, values: Mapping[str, np.ndarray], gradients: bool = False) -> np.ndarray:
         """Return PyTorch's values of it, in Keras's layout."""
         unit = self.match.unit
         own = unit.weights(values)
@@ -110,7 +111,7 @@ def compare_optimizers(
     return _proved(optimizer, weights, rules, mine, moved, tolerances, size), advance
 
 
-def _torch_rule(theirs, weight: Weight) -> Rule | None:
+def _torch_rule(theirs: Any, weight: Weight) -> Rule | None:
     parameters = weight.parameters(theirs.module)
     if not any(parameter.requires_grad for parameter in parameters):
         return Rule("sgd", 0.0)
@@ -120,7 +121,13 @@ def _torch_rule(theirs, weight: Weight) -> Rule | None:
     return rule
 
 
-def _keras_rules(pair, weights, moved, ours, tolerances) -> list[Rule] | None:
+def _keras_rules(
+    pair: Pair,
+    weights: Sequence[Weight],
+    moved: Sequence[tuple],
+    ours: Sequence[Sequence[np.ndarray]],
+    tolerances: Sequence[float],
+) -> list[Rule] | None:
     """Return the rules that do what Keras's optimizer did, or None if none do."""
     made = [optimizers.of_keras(pair.keras.model.optimizer, w.variable) for w in weights]
     ratios = {}
@@ -139,14 +146,18 @@ def _keras_rules(pair, weights, moved, ours, tolerances) -> list[Rule] | None:
     return rules if far <= 1 else None
 
 
-def _far(values, others) -> float:
+def _far(values: Any, others: Any) -> float:
     return max(
         float(np.abs(a - b).max(initial=0.0)) if a.shape == b.shape else math.inf
         for a, b in zip(values, others)
     )
 
 
-def _farthest(theirs, ours, tolerances) -> tuple[float, float, int]:
+def _farthest(
+    theirs: Sequence[Sequence[np.ndarray]],
+    ours: Sequence[Sequence[np.ndarray]],
+    tolerances: Sequence[float],
+) -> tuple[float, float, int]:
     size, ratio, place = 0.0, 0.0, 0
     for index, (a, b, tolerance) in enumerate(zip(theirs, ours, tolerances)):
         for one, other in zip(a, b):
@@ -158,7 +169,9 @@ def _farthest(theirs, ours, tolerances) -> tuple[float, float, int]:
     return size, ratio, place
 
 
-def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
+def _of_keras(
+    pair: Pair, weights: Sequence[Weight], moved: Sequence[tuple]
+) -> list[list[np.ndarray]]:
     """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
     advance = _keras_steps(pair, weights, [start for start, _, _ in moved])
     steps = range(len(moved[0][1]))
@@ -166,7 +179,7 @@ def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
     return [list(each) for each in zip(*values)]
 
 
-def _keras_steps(pair, weights, starts) -> Advance:
+def _keras_steps(pair: Pair, weights: Sequence[Weight], starts: Sequence[np.ndarray]) -> Advance:
     """Return what updates the weights as Keras's own optimizer does, without clipping."""
     optimizer = pair.keras.model.optimizer
     config = optimizer.get_config()
@@ -199,13 +212,13 @@ def _keras_steps(pair, weights, starts) -> Advance:
     return advance
 
 
-def _rule_steps(rules, starts) -> Advance:
+def _rule_steps(rules: Sequence[Rule], starts: Sequence[np.ndarray]) -> Advance:
     """Return what updates the weights as PyTorch does."""
     steppers = [Stepper(rule, start) for rule, start in zip(rules, starts)]
     return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
 
 
-def _tolerances(pair, theirs, weights) -> list[float]:
+def _tolerances(pair: Pair, theirs: Any, weights: Sequence[Weight]) -> list[float]:
     """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
     named = {
         name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
@@ -233,14 +246,22 @@ def _tolerances(pair, theirs, weights) -> list[float]:
     return found
 
 
-def _proved(optimizer, weights, rules, mine, moved, tolerances, size) -> list[Finding]:
+def _proved(
+    optimizer: keras.optimizers.Optimizer,
+    weights: Sequence[Weight],
+    rules: Sequence[Rule],
+    mine: Sequence[Rule],
+    moved: Sequence[tuple],
+    tolerances: Sequence[float],
+    size: float,
+) -> list[Finding]:
     """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
     names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]
     names += ["amsgrad", "accumulator", "decay", "times"]
     active: set[str] = set()
 
     @contextlib.contextmanager
-    def swapped(name) -> Iterator[None]:
+    def swapped(name: str) -> Iterator[None]:
         active.add(name)
         try:
             yield
@@ -274,7 +295,9 @@ def _proved(optimizer, weights, rules, mine, moved, tolerances, size) -> list[Fi
     ]
     if "kind" in differing:
         differing = ["kind"]
-    changes = [Change("optimizer", name, "", "", lambda n=name: swapped(n)) for name in differing]
+    changes = [
+        Change("optimizer", name, "", "", functools.partial(swapped, name)) for name in differing
+    ]
     proved = prove(changes, divergence, 1.0)
     if not proved:
         return [

@@ -141,7 +141,7 @@ def disturbed(
 
 
 @contextlib.contextmanager
-def _doubled(pair) -> Iterator[torch_net.TorchNet]:
+def _doubled(pair: Pair) -> Iterator[torch_net.TorchNet]:
     """Yield the original in float64, with its own parameters."""
     with torch_net.in_float64(pair.torch.module) as module:
         net = copy.copy(pair.torch)
@@ -149,7 +149,7 @@ def _doubled(pair) -> Iterator[torch_net.TorchNet]:
         yield net
 
 
-def _backward(pair, module, step, double) -> None:
+def _backward(pair: Pair, module: torch.nn.Module, step: int, double: bool) -> None:
     """Give the parameters the gradients of a step."""
     chosen = rows(pair, step)
     inputs = pair.torch_batch(chosen)
@@ -161,7 +161,7 @@ def _backward(pair, module, step, double) -> None:
     loss.backward()
 
 
-def _gradients(net) -> dict[str, np.ndarray]:
+def _gradients(net: torch_net.TorchNet) -> dict[str, np.ndarray]:
     return {
         name: np.zeros(p.shape, "float32") if p.grad is None else torch_net.array(p.grad)
         for name, p in net.parameters().items()

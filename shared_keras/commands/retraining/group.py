@@ -42,7 +42,7 @@ class Group:
     left: list[int] = field(init=False)
     resumed: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.left = list(self.seeds)
 
     @property

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -148,11 +149,11 @@ class OfPort(keras.callbacks.Callback):
         if self.over and best:
             model.set_weights(best)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         """Give early stopping, which has just forgotten it, its state."""
         self._set_stopper()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Record the logs, and keep the training, unless its loss is no longer a number."""
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))

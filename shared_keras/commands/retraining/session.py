@@ -1,9 +1,9 @@
 """Train what `retrain` is asked for, here or on workers, and show how it ended."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -77,7 +77,7 @@ def _run_here(shared: SharedByRuns, group: Group) -> None:
     if group.resumed:
         say(f"resuming {group.folder}, {_epochs(job)}")
 
-    def after_epoch(epoch, logs):
+    def after_epoch(epoch: int, logs: Any) -> None:
         run_report.epoch(epoch + 1, job.settings.epochs, logs)
 
     try:
@@ -142,7 +142,7 @@ class _Session:
         self._tell_before()
         jobs = self._jobs(None if pool.shares_files else PAUSE)
 
-        def choose(idle):
+        def choose(idle: Sequence) -> Any:
             job = self.paused.pop(0) if self.paused else next(jobs, None)
             return None if job is None else (idle[0], job)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -186,10 +186,10 @@ class _Epochs(keras.callbacks.Callback):
         super().__init__()
         self.after_epoch = after_epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs["seconds"] = time.perf_counter() - self.started
         self.after_epoch(epoch, logs)
 
@@ -275,7 +275,7 @@ def _train_twin(job: RunJob, split: splits.Split, after_epoch: AfterEpoch) -> _T
     )
 
 
-def _keep(history, folder: Path) -> None:
+def _keep(history: Mapping[str, list[float]], folder: Path) -> None:
     """Write the history, and fail on a non-finite loss."""
     history_csv.write(folder / names.HISTORY, history)
     for epoch, loss in enumerate(history["loss"], 1):

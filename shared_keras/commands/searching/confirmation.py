@@ -1,5 +1,7 @@
 """Retrain the best trials of a search, or read what was retrained before."""
 
+from typing import Any
+
 import pandas as pd
 
 from shared_keras.commands.searching.search_folder import SearchFolder
@@ -9,7 +11,7 @@ from shared_keras.results.settings import SEEDS
 from shared_keras.results.trials import SearchState
 
 
-def retrain(tuner: Hyperband, count: int, progress: Progress, **options) -> pd.DataFrame:
+def retrain(tuner: Hyperband, count: int, progress: Progress, **options: Any) -> pd.DataFrame:
     """Retrain the best `count` trials, and say what is done already.
 
     Args:

@@ -1,6 +1,7 @@
 """Run a search: start or resume it, show its progress, write its results."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
 
@@ -72,7 +73,13 @@ def run(task: Task, asked: SearchRequest, pool: Pool) -> None:
         _Search(tuner, folder, progress, split).run(asked.timeout, asked.confirm)
 
 
-def _tuner(task: Task, folder: SearchFolder, pool: Pool, try_first, max_trials) -> Hyperband:
+def _tuner(
+    task: Task,
+    folder: SearchFolder,
+    pool: Pool,
+    try_first: Sequence[Mapping],
+    max_trials: int | None,
+) -> Hyperband:
     settings = folder.settings
     return Hyperband(
         task.builder(settings.space),

@@ -7,9 +7,10 @@ The folder holds `experiment_state-*.json`, and a folder for each trial with
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -128,7 +129,7 @@ def read(folder: Path, names: Names) -> list[Trial]:
 
 
 def _trial(folder: Path, states: Mapping[str, str], names: Names) -> Trial:
-    notes = []
+    notes: list[str] = []
     results = _results(folder, notes)
     config = _config(folder, results, notes)
     checkpoints = _checkpoints(folder)
@@ -201,7 +202,9 @@ def _config(folder: Path, results: list[dict], notes: list[str]) -> dict:
     return next((r["config"] for r in results if isinstance(r.get("config"), dict)), {})
 
 
-def _claimed(results, checkpoints, metric, notes) -> float | None:
+def _claimed(
+    results: Sequence[Mapping[str, Any]], checkpoints: Any, metric: str, notes: list[str]
+) -> float | None:
     """Return the accuracy that was reported with the last checkpoint."""
     reported = [
         r for r in results if isinstance(r.get(metric), int | float) and math.isfinite(r[metric])

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -127,7 +128,7 @@ def _compare(
     """Return the rows of trials, those that are left out, and sentences about dead workers."""
     rows, failed, died = [], [], []
 
-    def end(job, result):
+    def end(job: Any, result: Any) -> None:
         if isinstance(result, dict):
             rows.append(result)
         elif isinstance(result, LeftOut):
@@ -144,7 +145,7 @@ def _compare(
     return rows, sorted([*left_out, *failed], key=lambda row: row["trial"]), died
 
 
-def _wanted(trials, name: str | None):
+def _wanted(trials: Any, name: str | None) -> Any:
     if name is None:
         return None
     for trial in trials:
@@ -154,7 +155,7 @@ def _wanted(trials, name: str | None):
     raise BadInput(f"argument --import: no trial '{name}', expected one of {known}")
 
 
-def _show(rows, left_out, n_trials) -> None:
+def _show(rows: Any, left_out: Any, n_trials: int) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("trial")
     columns = ("claimed val", "val PyTorch", "val Keras", "test PyTorch", "test Keras")
@@ -184,7 +185,9 @@ def _show(rows, left_out, n_trials) -> None:
         say(f"left out: {row['trial']}: {row['reason']}")
 
 
-def _settings(task, ray_results: Path, ported: Ported, split: str, digest: str) -> RunSettings:
+def _settings(
+    task: Task, ray_results: Path, ported: Ported, split: str, digest: str
+) -> RunSettings:
     """Return the settings of the run that an imported trial becomes."""
     trial, system = ported.trial, ported.system
     return RunSettings(

@@ -7,6 +7,9 @@ hundreds. This only saves time: forgetting everything at any moment changes no d
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import keras_tuner
+from keras_tuner.engine.trial import Trial
+
 from shared_keras.hyperband.decisions import rungs
 from shared_keras.hyperband.decisions.rungs import Plan, Slot
 
@@ -28,7 +31,7 @@ class Brackets:
         objective: What ranks trials.
     """
 
-    def __init__(self, plan: Plan, objective):
+    def __init__(self, plan: Plan, objective: keras_tuner.Objective):
         self._plan, self._objective = plan, objective
         self._numbers = list(dict.fromkeys(number for number, _ in plan))
         self._bracket_of = {i: key[0] for key, rung in plan.items() for i in rung.trial_ids}
@@ -36,20 +39,20 @@ class Brackets:
 
     def changed(self, trial_id: str) -> None:
         """Take note that a trial has begun or ended."""
-        self._known.pop(self._bracket_of.get(trial_id), None)
+        self._known.pop(self._bracket_of.get(trial_id, -1), None)
 
     def forget(self) -> None:
         """Take note that any trial may have changed."""
         self._known.clear()
 
-    def standings(self, trials: Mapping) -> list[Standing]:
+    def standings(self, trials: Mapping[str, Trial]) -> list[Standing]:
         """Return what each bracket allows, in the order of their trials' numbers."""
         for number in self._numbers:
             if number not in self._known:
                 self._known[number] = self._look(number, trials)
         return [self._known[number] for number in self._numbers]
 
-    def _look(self, number: int, trials: Mapping) -> Standing:
+    def _look(self, number: int, trials: Mapping[str, Trial]) -> Standing:
         return Standing(
             rungs.open_slots(self._plan, number, trials, self._objective),
             rungs.promotable(self._plan, number, trials, self._objective),

@@ -1,35 +1,38 @@
 """The hyperparameters of a trial while it trains: what it asks for is drawn, and recorded."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras_tuner
 import numpy as np
 
 from shared_keras.hyperband import table
 
 
-class Values(dict):
+class Values(dict[str, Any]):
     """Values by name that remember which of them were read by name.
 
     What reads all at once, such as a log of them, does not ask for any. Copies remember together.
     """
 
-    def __init__(self, values):
+    def __init__(self, values: Mapping[str, Any]):
         super().__init__(values)
-        self.read = set()
+        self.read: set[str] = set()
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         self.read.add(name)
         return super().__getitem__(name)
 
-    def get(self, name, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         self.read.add(name)
         return super().get(name, default)
 
-    def copy(self):
+    def copy(self) -> "Values":
         copied = Values(self)
         copied.read = self.read
         return copied
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Values":
         return self.copy()
 
 
@@ -45,17 +48,17 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
         draws: Whether hyperparameters that are declared late are drawn, or keep their default.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seed, self.draws = 0, True
 
-    def _retrieve(self, hp):
+    def _retrieve(self, hp: keras_tuner.HyperParameters) -> Any:
         drawn = self.draws or hp.name in self._hps
         if drawn and hp.name not in self.values and self.is_active(hp):
             self.values[hp.name] = hp.random_sample(derive_seed(self.seed, *hp.name.encode()))
         return super()._retrieve(hp)
 
-    def copy(self):
+    def copy(self) -> Any:
         copied = super().copy()
         copied.values = self.values.copy()  # what is read there is asked for, too
         return copied
@@ -65,7 +68,7 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
 
         Others may be known: those that a condition excludes, or that the code passes over.
         """
-        read = getattr(self.values, "read", self.values)  # all, if the user has replaced them
+        read: Any = getattr(self.values, "read", self.values)  # all, if the user has replaced them
         plain = keras_tuner.HyperParameters()
         plain.merge(self.space)
         plain.values = {
@@ -76,7 +79,9 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
         return plain
 
 
-def of(config: dict, seed: int, draws: bool = True, resumes: bool = False) -> DrawnHyperParameters:
+def of(
+    config: Mapping[str, Any], seed: int, draws: bool = True, resumes: bool = False
+) -> DrawnHyperParameters:
     """Restore hyperparameters from `HyperParameters.get_config()`.
 
     Args:
@@ -85,7 +90,7 @@ def of(config: dict, seed: int, draws: bool = True, resumes: bool = False) -> Dr
         draws: Whether hyperparameters that are declared late are drawn, or keep their default.
         resumes: Whether the trial resumes another, which was given all values of the config.
     """
-    drawn = DrawnHyperParameters.from_config(config)
+    drawn: DrawnHyperParameters = DrawnHyperParameters.from_config(config)
     drawn.seed, drawn.draws, drawn.values = seed, draws, Values(drawn.values)
     if resumes:
         drawn.values.read.update(config["values"])

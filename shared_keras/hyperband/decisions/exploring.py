@@ -1,6 +1,7 @@
 """Learn which hyperparameters a hypermodel has, by building it under each of its conditions."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import keras
 import keras_tuner
@@ -12,7 +13,9 @@ from shared_keras.hyperband.space import Space
 from shared_keras.systems.spec import System
 
 
-def explore(build: Callable[[keras_tuner.HyperParameters], None], oracle) -> None:
+def explore(
+    build: Callable[[keras_tuner.HyperParameters], None], oracle: keras_tuner.Oracle
+) -> None:
     """Tell an oracle all hyperparameters that a hypermodel declares.
 
     KerasTuner's method draws what a new condition brings in, without a seed, and may give one
@@ -22,8 +25,10 @@ def explore(build: Callable[[keras_tuner.HyperParameters], None], oracle) -> Non
         build: Builds the hypermodel.
         oracle: The oracle, which may know some already.
     """
-    met, seen = [], []  # lists of conditions that hold together
-    attempts = []  # such lists, each with values that may be needed to come upon them
+    met: list[Any] = []  # lists of conditions that hold together
+    seen: list[Any] = []
+    # Such lists, each with values that may be needed to come upon them.
+    attempts: list[tuple[Any, dict[str, Any]]] = []
     hp = oracle.get_space()
     while True:
         build(hp)

@@ -1,6 +1,7 @@
 """The hyperparameters of trials that resume no other, drawn before the first of them starts."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import keras_tuner
 
@@ -23,24 +24,24 @@ class FirstDraws:
 
     def __init__(
         self,
-        parameters: list,
+        parameters: list[Any],
         seed_of: Callable[[str], int],
         planned: Iterable[str],
-        given: Iterable[Mapping],
+        given: Iterable[Mapping[str, Any]],
     ):
         self._parameters, self._seed_of = parameters, seed_of
-        self._planned: dict[str, tuple[Mapping, int]] = {}
-        given = iter(given)
+        self._planned: dict[str, tuple[Mapping[str, Any], int]] = {}
+        left = iter(given)
         for trial_id in planned:
-            known = next(given, None)
+            known = next(left, None)
             self._planned[trial_id] = (known, -1) if known else self._draw(trial_id, 0)
 
-    def first(self, trial_id: str) -> tuple[Mapping, int]:
+    def first(self, trial_id: str) -> tuple[Mapping[str, Any], int]:
         """Return a trial's first setting, and the attempt at which it was drawn."""
         # Otherwise, it replaces one that failed.
         return self._planned.get(trial_id) or self._draw(trial_id, 0)
 
-    def next(self, trial_id: str, last_attempt: int) -> tuple[Mapping, int]:
+    def next(self, trial_id: str, last_attempt: int) -> tuple[Mapping[str, Any], int]:
         """Return the setting after one that was rejected, and the attempt at which it was drawn.
 
         It differs from the first settings of planned trials, if possible, but not necessarily
@@ -48,7 +49,7 @@ class FirstDraws:
         """
         return self._draw(trial_id, last_attempt + 1)
 
-    def _draw(self, trial_id: str, first_attempt: int) -> tuple[Mapping, int]:
+    def _draw(self, trial_id: str, first_attempt: int) -> tuple[Mapping[str, Any], int]:
         drawn = [setting for setting, _ in self._planned.values()]
         for attempt in range(first_attempt, max(DRAWS, first_attempt + 1)):
             hp = keras_tuner.HyperParameters()

@@ -1,5 +1,7 @@
 """The objective of a search: what it improves, and in which direction."""
 
+from typing import Any
+
 import keras_tuner
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
@@ -24,7 +26,7 @@ MISJUDGED = {
 _MISJUDGED = {name.lower() for name in MISJUDGED}
 
 
-def check(objective) -> None:
+def check(objective: keras_tuner.Objective) -> None:
     """Refuse names of metrics whose direction the stock class does not know, or gets wrong.
 
     Args:
@@ -47,7 +49,7 @@ def check(objective) -> None:
         )
 
 
-def state(objective: keras_tuner.Objective) -> list:
+def state(objective: keras_tuner.Objective) -> list[Any]:
     """Return an objective's name and direction as JSON; for several, those of each."""
     if hasattr(objective, "objectives"):
         return [state(each) for each in objective.objectives]

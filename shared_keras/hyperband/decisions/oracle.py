@@ -12,8 +12,10 @@ search is resumed.
 
 import math
 import numbers
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.hyperparameters import serialize
@@ -48,9 +50,13 @@ class Oracle(SavingOracle):
         BadInput: naming the argument that is wrong.
     """
 
+    hyperband_iterations: int
+    trials: dict[str, Trial]
+    _retry_queue: list[str]
+
     def __init__(
         self,
-        objective,
+        objective: keras_tuner.Objective,
         *,
         seed: int,
         max_epochs: int,
@@ -85,9 +91,9 @@ class Oracle(SavingOracle):
         self.max_trials = whole("max_trials", max_trials, 1, None)  # the stock class has None
         self.rungs = self._plan()
         self.brackets = Brackets(self.rungs, self.objective)
-        self.begun_with: dict = {}  # what else decides the search: see `fingerprint`
+        self.begun_with: dict[str, Any] = {}  # what else decides the search: see `fingerprint`
         self.processor: str | None = None  # the kind that the search began on, if it is known
-        self._known_first: list | None = None
+        self._known_first: list[Any] | None = None
         self._draws: FirstDraws | None = None
         self._redrawn: dict[str, list[int]] = {}  # attempts of drawing after rejections, by trial
 
@@ -106,7 +112,7 @@ class Oracle(SavingOracle):
 
     def schedule(self) -> list[Rung]:
         """Return all rungs, without the trials beyond `max_trials`."""
-        limit = self.max_trials or math.inf
+        limit = self.max_trials or sys.maxsize
         cut = [(r, min(r.trials, limit - r.first_number)) for r in self.rungs.values()]
         return [r if n == r.trials else replace(r, trials=n) for r, n in cut if n > 0]
 
@@ -160,7 +166,7 @@ class Oracle(SavingOracle):
         self.ongoing_trials[tuner_id] = trial
         self._save_trial(trial)
 
-    def _save_trial(self, trial):
+    def _save_trial(self, trial: Trial) -> None:
         self.brackets.changed(trial.trial_id)
         super()._save_trial(trial)
 
@@ -176,14 +182,16 @@ class Oracle(SavingOracle):
         trial.hyperparameters = self._known_with(values, place)
         return True
 
-    def _known_with(self, values: Mapping, place: Bookkeeping) -> keras_tuner.HyperParameters:
+    def _known_with(
+        self, values: Mapping[str, Any], place: Bookkeeping
+    ) -> keras_tuner.HyperParameters:
         """Return the hyperparameters that were known first, with these values."""
         hyperparameters = keras_tuner.HyperParameters()
         hyperparameters.merge(self.known_first())
-        hyperparameters.values = values | place.to_values()
+        hyperparameters.values = {**values, **place.to_values()}
         return hyperparameters
 
-    def create_trial(self, tuner_id):
+    def create_trial(self, tuner_id: str) -> Trial:
         """Start the next trial; see `keras_tuner.Oracle.create_trial`."""
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
@@ -200,7 +208,7 @@ class Oracle(SavingOracle):
             self._draws = FirstDraws(self.known_first(), self.seed_of, ids, self.try_first)
         return self._draws
 
-    def known_first(self) -> list:
+    def known_first(self) -> list[Any]:
         """Return the hyperparameters that were known before the first trial."""
         if self._known_first is None:
             self._known_first = self.hyperparameters.copy().space
@@ -210,7 +218,7 @@ class Oracle(SavingOracle):
         """Return the seed of a trial that does not resume another."""
         return derive_seed(self.seed, *map(int, trial_id.split("-")))
 
-    def seed_of_training(self, trial) -> int:
+    def seed_of_training(self, trial: Trial) -> int:
         """Return the seed that a trial shares with all that it resumes, unless it is retried."""
         *resuming, first = rungs.lineage(self.trials, trial)
         seed = self.seed_of(first.trial_id)
@@ -220,13 +228,13 @@ class Oracle(SavingOracle):
                 seed = derive_seed(seed, retries, 1)  # no other execution's: those have two numbers
         return seed
 
-    def seed_of_draws(self, trial) -> int:
+    def seed_of_draws(self, trial: Trial) -> int:
         """Return the seed of the hyperparameters that a trial declares late."""
         seed = self.seed_of(rungs.lineage(self.trials, trial)[-1].trial_id)
         attempts = self._redrawn.get(trial.trial_id)
         return derive_seed(seed, attempts[-1]) if attempts else seed
 
-    def _record_values(self, trial):
+    def _record_values(self, trial: Trial) -> None:
         """Note that a setting was tried. Unlike the stock method, leave it as it is.
 
         That one draws again what a condition excludes, and what nobody asked for.
@@ -238,14 +246,14 @@ class Oracle(SavingOracle):
         self._tried_so_far.add(new)
         self._id_to_hash[trial.trial_id] = new
 
-    def _retry(self, trial):
+    def _retry(self, trial: Trial) -> bool:
         """Return whether a failed trial is to be run again. Unlike the stock method, be silent."""
         failed = trial.status == rungs.INVALID
         if failed and self._run_times[trial.trial_id] > self.max_retries_per_trial:
             trial.status = FAILED
         elif failed:
             self._write()  # how often it has run decides its next seed
-        return trial.status == rungs.INVALID
+        return bool(trial.status == rungs.INVALID)
 
     def too_many_failed(self, last: Trial) -> bool:
         """Return whether a trial belongs to a row of as many failures as are allowed.
@@ -256,16 +264,17 @@ class Oracle(SavingOracle):
         failed = {i for i, t in self.trials.items() if t.status == FAILED and not not_finite(t)}
         return rungs.failures_in_a_row(last.trial_id, failed) >= self.max_failures
 
-    def get_best_trials(self, num_trials=1):
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
         """Return completed trials: longest trained first, then by score.
 
         The stock method ranks the scores of all rungs together.
         """
         return rungs.longest_first(self.trials.values(), self.objective)[:num_trials]
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """Return the state that a stock oracle can load, with what only this one needs."""
-        return super().get_state() | {
+        stock: dict[str, Any] = super().get_state()
+        return stock | {
             "brackets": rungs.stock_state(self.rungs, self.trials),
             "current_bracket": 0,
             "current_iteration": self.hyperband_iterations - 1,
@@ -276,7 +285,7 @@ class Oracle(SavingOracle):
             "processor": self.processor,
         }
 
-    def reload(self):
+    def reload(self) -> None:
         """Load the trials that ended; interrupted ones will start over.
 
         Raises:
@@ -312,7 +321,7 @@ class Oracle(SavingOracle):
         for order in (self.start_order, self.end_order):
             order[:] = dict.fromkeys([*(i for i in order if i in ended), *ended])
 
-    def take_up(self, begun_with: Mapping, processor: str | None = None) -> str | None:
+    def take_up(self, begun_with: Mapping[str, Any], processor: str | None = None) -> str | None:
         """Record what the search trains and where, or compare it with what was recorded.
 
         Args:

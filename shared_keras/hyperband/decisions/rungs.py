@@ -25,6 +25,10 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial
 
 from shared_keras.hyperband import table
 
@@ -85,7 +89,7 @@ class Slot:
 Plan = Mapping[tuple[int, int], Rung]  # by key, in the order of their trials' numbers
 
 
-def begun_trials(rung: Rung, trials: Mapping) -> dict:
+def begun_trials(rung: Rung, trials: Mapping[str, Trial]) -> dict[int, Trial]:
     """Return the trials of a rung that have started, by index."""
     return {index: trials[i] for index, i in enumerate(rung.trial_ids) if i in trials}
 
@@ -95,7 +99,9 @@ def first_rungs(plan: Plan) -> list[Rung]:
     return [rung for (_, level), rung in plan.items() if level == 0]
 
 
-def open_slots(plan: Plan, bracket: int, trials: Mapping, objective) -> list[Slot]:
+def open_slots(
+    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
+) -> list[Slot]:
     """Return the slots of a bracket that can be filled now, in the order of their numbers.
 
     They are in its lowest incomplete rung. A failed trial uses up its slot. Further slots open
@@ -126,8 +132,8 @@ def failures_in_a_row(trial_id: str, failed: Collection[str]) -> int:
         trial_id: A trial that failed.
         failed: The ids of all that failed.
     """
-    number, _, extra = trial_id.partition("-")
-    number, extra = int(number), int(extra or 0)
+    words = trial_id.partition("-")
+    number, extra = int(words[0]), int(words[2] or 0)
 
     def row(ids: Iterable[str]) -> int:
         return sum(1 for _ in itertools.takewhile(lambda i: i in failed, ids))
@@ -140,16 +146,18 @@ def failures_in_a_row(trial_id: str, failed: Collection[str]) -> int:
     return replacing if extra else max(replacing, around(number, _trial_id))
 
 
-def all_failed(plan: Plan, bracket: int, trials: Mapping) -> bool:
+def all_failed(plan: Plan, bracket: int, trials: Mapping[str, Trial]) -> bool:
     """Return whether every trial of a bracket's first rung failed."""
     rung = plan[bracket, 0]
     begun = begun_trials(rung, trials)
     return len(begun) >= rung.trials and all(t.status == FAILED for t in begun.values())
 
 
-def promotable(plan: Plan, bracket: int, trials: Mapping, objective) -> set[str]:
+def promotable(
+    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
+) -> set[str]:
     """Return the ids of a bracket's completed trials that a promotion may still need."""
-    ids = set()
+    ids: set[str] = set()
     if _finished(plan, bracket, trials, objective):
         return ids
     for rung, above in itertools.pairwise(_rungs(plan, bracket)):
@@ -160,33 +168,33 @@ def promotable(plan: Plan, bracket: int, trials: Mapping, objective) -> set[str]
     return ids
 
 
-def parent_of(trial) -> str | None:
+def parent_of(trial: Trial) -> str | None:
     """Return the trial that a trial resumes, if any."""
     return table.parent(trial.hyperparameters.values)
 
 
-def ranked(trials, objective) -> list:
+def ranked(trials: Iterable[Trial], objective: keras_tuner.Objective) -> list[Trial]:
     """Return trials by score, the best first, and by number among equals."""
     sign = -1 if objective.direction == "max" else 1
     return sorted(trials, key=lambda t: (sign * t.score, t.trial_id))
 
 
-def longest_first(trials: Iterable, objective) -> list:
+def longest_first(trials: Iterable[Trial], objective: keras_tuner.Objective) -> list[Trial]:
     """Return the completed ones among trials: longest trained first, then by score."""
     best = ranked((t for t in trials if t.status == COMPLETED), objective)
     return sorted(best, key=lambda t: -table.last_epoch(t.hyperparameters.values))
 
 
-def lineage(trials: Mapping, trial) -> list:
+def lineage(trials: Mapping[str, Trial], trial: Trial) -> list[Trial]:
     """Return a trial, its parent, its parent's parent, and so on."""
     line = []
     while trial is not None:
         line.append(trial)
-        trial = trials.get(parent_of(trial))
+        trial = trials.get(parent_of(trial) or "")
     return line
 
 
-def waiting(schedule: Iterable[Rung], trials: Mapping) -> list[tuple[int, int]]:
+def waiting(schedule: Iterable[Rung], trials: Mapping[str, Trial]) -> list[tuple[int, int]]:
     """Return the initial epoch and the epochs of each trial that has yet to start."""
     left = []
     for rung in schedule:
@@ -195,9 +203,9 @@ def waiting(schedule: Iterable[Rung], trials: Mapping) -> list[tuple[int, int]]:
     return left
 
 
-def stock_state(plan: Plan, trials: Mapping) -> list[dict]:
+def stock_state(plan: Plan, trials: Mapping[str, Trial]) -> list[dict[str, Any]]:
     """Return the state of the brackets as KerasTuner's oracle keeps it."""
-    brackets: dict[int, dict] = {}
+    brackets: dict[int, dict[str, Any]] = {}
     for (number, _), rung in plan.items():
         entries = [
             {"past_id": parent_of(t), "id": t.trial_id} for t in begun_trials(rung, trials).values()
@@ -219,16 +227,24 @@ def _rungs(plan: Plan, bracket: int) -> Iterator[Rung]:
         yield plan[bracket, level]
 
 
-def _any_running(begun: Mapping) -> bool:
+def _any_running(begun: Mapping[int, Trial]) -> bool:
     return any(trial.status not in ENDED for trial in begun.values())
 
 
-def _finished(plan: Plan, bracket: int, trials: Mapping, objective) -> bool:
+def _finished(
+    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
+) -> bool:
     running = any(_any_running(begun_trials(rung, trials)) for rung in _rungs(plan, bracket))
     return not running and not open_slots(plan, bracket, trials, objective)
 
 
-def _fill(plan: Plan, rung: Rung, count: int, trials: Mapping, objective) -> list[Slot]:
+def _fill(
+    plan: Plan,
+    rung: Rung,
+    count: int,
+    trials: Mapping[str, Trial],
+    objective: keras_tuner.Objective,
+) -> list[Slot]:
     """Return up to `count` slots of a rung, or one in a rung below if parents are missing."""
     bracket, level = rung.key
     begun = begun_trials(rung, trials)

@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
 from shared_keras import files
 from shared_keras.processes.seldom import Seldom
@@ -21,7 +23,7 @@ class SavingOracle(keras_tuner.oracles.HyperbandOracle):
 
     _seldom: Seldom | None = None
 
-    def save(self):
+    def save(self) -> None:
         """Write the state atomically."""
         (self._seldom or self._write)()
 
@@ -45,11 +47,11 @@ class SavingOracle(keras_tuner.oracles.HyperbandOracle):
         if self._seldom:
             self._seldom.catch_up()
 
-    def _save_trial(self, trial):
+    def _save_trial(self, trial: Trial) -> None:
         path = Path(self._get_trial_dir(trial.trial_id)) / "trial.json"
         files.write_json(path, trial.get_state())
 
-    def _saved(self) -> tuple[dict, set[str]]:
+    def _saved(self) -> tuple[dict[str, Any], set[str]]:
         """Read the state, and the statuses of all trials.
 
         Raises:

@@ -23,7 +23,7 @@ LONG = 100  # longer lists are digested as arrays
 UNKNOWN = ("builtins.function", "builtins.method", "functools.partial", "builtins.type")
 
 
-def of(value) -> object:
+def of(value: Any) -> Any:
     """Return JSON that is equal for equal values: arrays as digests, objects as their settings.
 
     Args:
@@ -50,22 +50,24 @@ def of(value) -> object:
     return [f"{type(value).__module__}.{type(value).__qualname__}", _settings(value)]
 
 
-def _settings(value) -> dict:
+def _settings(value: Any) -> dict:
     """Return the plain arguments and the functions with which an object was made, but for paths.
 
     Its other attributes may change when it is used, and paths often hold the date.
     """
     try:
-        names = inspect.signature(type(value)).parameters
+        parameters = inspect.signature(type(value)).parameters
     except ValueError:  # it is not written in Python
         return {}
     found = getattr(value, "__dict__", {})
-    names = names.keys() - {*PATHS}
+    names = parameters.keys() - {*PATHS}
     kinds = (*PLAIN, *function_digest.FUNCTIONS)
     return {name: of(v) for name, v in found.items() if name in names and isinstance(v, kinds)}
 
 
-def of_search(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, Any]:
+def of_search(
+    tuner: keras_tuner.Tuner, args: Sequence, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return digests of what decides a search besides the numbers that the oracle records.
 
     That is what was given to `search`, and what trials have in common.
@@ -73,7 +75,7 @@ def of_search(tuner, args: Sequence, options: Mapping[str, Any]) -> dict[str, An
     placed = {str(place): argument for place, argument in enumerate(args)}
     given = {n: v for n, v in (placed | dict(options)).items() if n not in IGNORED}
     shared = tuner.shared(args, options)
-    settings = shared.parts._asdict() | {"max_model_size": shared.max_model_size}
+    settings: dict[str, Any] = shared.parts._asdict() | {"max_model_size": shared.max_model_size}
     settings |= {"folds": shared.folds}
     if shared.executions > 1:
         settings["executions_per_trial"] = shared.executions
@@ -124,7 +126,7 @@ def of_functions(model: keras.Model | System) -> list:
     return [of(part) for part in parts if isinstance(part, function_digest.FUNCTIONS)]
 
 
-def alike(earlier, now) -> bool:
+def alike(earlier: Any, now: Any) -> bool:
     """Return whether two results of `of` may be those of equal values.
 
     Earlier versions recorded no more of a function or a class than its type, and other attributes
@@ -155,5 +157,5 @@ def _of_array(array: np.ndarray) -> str:
     return f"{array.dtype} {array.shape} {_digest(np.ascontiguousarray(array))}"
 
 
-def _digest(data) -> str:
+def _digest(data: Any) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -6,6 +6,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable
+from typing import Any
 
 FUNCTIONS = (
     types.FunctionType,
@@ -46,7 +47,7 @@ def alike(earlier: str, now: str) -> bool:
     return bool(name) and name == other and len(versions) == 2
 
 
-def _text(part, left_out: str | None = None) -> str:
+def _text(part: Any, left_out: str | None = None) -> str:
     """Return code or a constant as text, without addresses and in a fixed order."""
     if isinstance(part, types.CodeType):
         constants = [_text(c) for c in part.co_consts if left_out is None or c != left_out]

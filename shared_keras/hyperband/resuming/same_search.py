@@ -8,6 +8,7 @@ what is trained (`begun_with` in oracle.json).
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.resuming import fingerprint
@@ -107,6 +108,6 @@ def _by_identity(state: Mapping) -> dict[str, Mapping]:
     return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     """Format a value for a message, with digests cut to their first digits."""
     return re.sub(r"[0-9a-f]{64}", lambda digest: digest[0][:8], str(value))

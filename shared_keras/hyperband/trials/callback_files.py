@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -59,7 +59,8 @@ class Writer(NamedTuple):
         inside = os.path.join(own, "")
         for name, value in vars(self.callback).items():
             if isinstance(value, (str, os.PathLike)) and str(value).startswith(inside):
-                below = type(value)(path / str(value).removeprefix(inside))
+                kind: Any = type(value)
+                below = kind(path / str(value).removeprefix(inside))
                 setattr(self.callback, name, below)
 
 

@@ -11,10 +11,10 @@ PARTS = (keras.optimizers.Optimizer, keras.losses.Loss, keras.metrics.Metric)
 class Unmade(NamedTuple):
     """An optimizer, a loss or a metric that can be sent to a process and made there."""
 
-    kind: Callable
+    kind: Any  # a class with `from_config`
     config: Mapping[str, Any]
 
-    def make(self):
+    def make(self) -> Any:
         """Return a new one."""
         return self.kind.from_config(dict(self.config))
 
@@ -30,7 +30,7 @@ class Replacements(NamedTuple):
 NONE = Replacements()
 
 
-def replacements(optimizer, loss, metrics) -> Replacements:
+def replacements(optimizer: Any, loss: Any, metrics: Any) -> Replacements:
     """Return arguments of a tuner in a form that can be sent to another process."""
     return Replacements(*(_each(_unmake, part) for part in (optimizer, loss, metrics)))
 
@@ -48,7 +48,7 @@ def recompile(model: keras.Model, parts: Replacements) -> None:
     )
 
 
-def _each(change: Callable, part):
+def _each(change: Callable, part: Any) -> Any:
     if isinstance(part, Unmade):
         return change(part)
     if isinstance(part, Mapping):
@@ -58,9 +58,9 @@ def _each(change: Callable, part):
     return change(part)
 
 
-def _unmake(part):
+def _unmake(part: Any) -> Any:
     return Unmade(type(part), part.get_config()) if isinstance(part, PARTS) else part
 
 
-def _make(part):
+def _make(part: Any) -> Any:
     return part.make() if isinstance(part, Unmade) else part

@@ -70,7 +70,7 @@ def cut(
     return [new.get(name, value) for name, value in placed.items()], named
 
 
-def _classes(y) -> np.ndarray | None:
+def _classes(y: Any) -> np.ndarray | None:
     """Return the class of each sample, int (n,), or None if the targets are not classes."""
     if not isinstance(y, np.ndarray) or y.ndim > 2:
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import keras_tuner
 from keras_tuner import errors
 
 from shared_keras import keras_settings, training
@@ -74,7 +75,8 @@ def record(
         work: Trains, given the course to record it in, and returns what KerasTuner accepts.
         fatal: Exceptions that end the search instead of the trial.
     """
-    course, found = TrialCourse(), {}
+    course = TrialCourse()
+    found: dict[str, Any] = {}
     try:
         results = outcomes.check(work(course), search.objective, "Tuner.run_trial()")
         metrics = outcomes.metrics(results, search.objective)
@@ -146,7 +148,7 @@ def _model(search: Search, job: TrialJob, hp, number: int) -> keras.Model:
     return model
 
 
-def build(search: Search, hp) -> keras.Model:
+def build(search: Search, hp: keras_tuner.HyperParameters) -> keras.Model:
     """Return a new model, compiled as the search says.
 
     Raises:
@@ -184,8 +186,8 @@ def _fit(search: Search, job: TrialJob, hp, model, number: int, course: TrialCou
     if own_fit.is_in(search.hypermodel):
         training.seed_globals(seed)
         with own_fit.quiet(model) if search.quiet else nullcontext():
-            return search.hypermodel.fit(hp, model, *args, **options | own)
-    given = training.arguments(*args, **options) | own
+            return search.hypermodel.fit(hp, model, *args, **{**options, **own})
+    given = {**training.arguments(*args, **options), **own}
     if isinstance(search.hypermodel, Space):
         given = search.hypermodel.options(hp, given)
     del given["seed"]

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import keras_tuner
@@ -19,7 +20,7 @@ class NotLogged(BadInput):
     """The objective is not among the logs of an epoch."""
 
 
-def check(results, objective: keras_tuner.Objective, function: str):
+def check(results: Any, objective: keras_tuner.Objective, function: str) -> Any:
     """Return results with single numbers only, after a check that KerasTuner accepts them.
 
     Args:
@@ -54,12 +55,12 @@ def check(results, objective: keras_tuner.Objective, function: str):
     return results
 
 
-def number(value) -> float:
+def number(value: Any) -> float:
     """Return the mean of a metric that may have several values, such as one per class."""
     return float(np.mean(value))
 
 
-def metrics(results, objective: keras_tuner.Objective) -> dict[str, float]:
+def metrics(results: Any, objective: keras_tuner.Objective) -> dict[str, float]:
     """Return the metrics of checked results: those of the best epoch, averaged over a list."""
     if isinstance(results, keras.callbacks.History) and not results.history:
         raise ArithmeticError("no epoch was trained")
@@ -67,12 +68,14 @@ def metrics(results, objective: keras_tuner.Objective) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def best_step(results, objective: keras_tuner.Objective) -> int:
+def best_step(results: Any, objective: keras_tuner.Objective) -> int:
     """Return the index of the best epoch of checked results, averaged over a list."""
     return tuner_utils.get_best_step(results, objective)
 
 
-def need_finite(logs: Mapping[str, float], objective: keras_tuner.Objective, when="") -> None:
+def need_finite(
+    logs: Mapping[str, float], objective: keras_tuner.Objective, when: str = ""
+) -> None:
     """Refuse an objective or a loss that is NaN or infinite: it cannot be ranked or trusted.
 
     Raises:
@@ -106,7 +109,7 @@ class BestEpoch(keras.callbacks.Callback):
         self.best_value, self.best_weights = None, None
         self.last_weights = None
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = {name: number(value) for name, value in (logs or {}).items()}
         now = time.perf_counter()
         epochs = len(self.history.get(SECONDS, ()))
@@ -127,7 +130,7 @@ class BestEpoch(keras.callbacks.Callback):
                 self.best_value, self.best_weights = value, self.last_weights
         need_finite(logs, self.objective, f" in epoch {epoch + 1}")
 
-    def take(self, results) -> None:
+    def take(self, results: Any) -> None:
         """Record checked results whose loop did not call the callbacks."""
         if isinstance(results, keras.callbacks.History):
             self.history = dict(results.history)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import keras_tuner
@@ -30,7 +31,7 @@ def quiet(model: keras.Model) -> Iterator[None]:
         yield
         return
 
-    def silent(*args, **options):
+    def silent(*args: Any, **options: Any) -> Any:
         if len(args) <= len(BEFORE_VERBOSE):
             options.setdefault("verbose", 0)
         return fit(*args, **options)

@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -21,7 +22,14 @@ class NotSaved(OSError):
     """A file of a trial cannot be written, which is not the trial's fault."""
 
 
-def write(warm: OrderedDict, folder: Path, state: Path | None, model, best_epoch, best: bool):
+def write(
+    warm: OrderedDict,
+    folder: Path,
+    state: Path | None,
+    model: keras.Model,
+    best_epoch: Any,
+    best: bool,
+) -> None:
     """Write a training's best weights, and the state from which another trial resumes it.
 
     The state has the weights of the last epoch. The end of a training may replace these, by
@@ -80,7 +88,7 @@ def build(folder: Path, model: keras.Model) -> None:
     model.build_from_config(files.read_json(folder / BUILD_CONFIG))
 
 
-def _size(model) -> int:
+def _size(model: keras.Model) -> int:
     """Return the bytes of a model's weights and of its optimizer's state, counted as float32."""
     variables = [*model.variables, *checkpoints.optimizer_variables(model)]
     return 4 * sum(math.prod(variable.shape) for variable in variables)

@@ -9,7 +9,9 @@ import keras_tuner
 from keras_tuner.src.engine import tuner_utils
 
 
-def separate(callbacks: list, hp, folder: Path, execution: int) -> None:
+def separate(
+    callbacks: list, hp: keras_tuner.HyperParameters, folder: Path, execution: int
+) -> None:
     """Give each `TensorBoard` callback its own folder, as KerasTuner does on TensorFlow.
 
     With TensorBoard's own package, the hyperparameters are logged for its HParams page, too.
@@ -34,7 +36,7 @@ def separate(callbacks: list, hp, folder: Path, execution: int) -> None:
         callbacks.append(api.KerasCallback(callback.log_dir, values, trial_id=trial_id))
 
 
-def _one_each(hp) -> keras_tuner.HyperParameters:
+def _one_each(hp: keras_tuner.HyperParameters) -> keras_tuner.HyperParameters:
     """Return hyperparameters with one definition for each value; others may have its name."""
     found = keras_tuner.HyperParameters()
     for each in hp.space:

@@ -31,9 +31,9 @@ def bounded(call: Callable[[], Any], seconds: float = ANSWER, late: str = SILENT
     Raises:
         RunFailed: if it takes longer, or fails.
     """
-    future = Future()
+    future: Future[Any] = Future()
 
-    def work():
+    def work() -> None:
         try:
             future.set_result(call())
         except BaseException as error:
@@ -51,10 +51,10 @@ def bounded(call: Callable[[], Any], seconds: float = ANSWER, late: str = SILENT
 
 
 def future_of(
-    reference,
+    reference: Any,
     innocent: Callable[[RayError], bool] = lambda error: False,
     unpack: Callable[[Any], Any] = lambda value: value,
-) -> Future:
+) -> Future[Any]:
     """Return the future of a reference, whose errors are those that `protocol.Worker` names.
 
     Args:
@@ -63,9 +63,9 @@ def future_of(
             fault of the call.
         unpack: Returns or raises what an answer stands for.
     """
-    answer = Future()
+    answer: Future[Any] = Future()
 
-    def take(done):
+    def take(done: Future[Any]) -> None:
         try:
             answer.set_result(unpack(done.result()))
         except RayTaskError as error:

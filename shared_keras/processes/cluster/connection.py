@@ -9,10 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared_keras import devices, silence
 from shared_keras.errors import BadInput, RunFailed
+
+if TYPE_CHECKING:
+    from shared_keras.processes.cluster.pool import RayPool
 
 LOCAL = "local"
 AUTO = "auto"
@@ -41,7 +44,7 @@ def connect(
     workers: int | None = None,
     gpus_per_worker: float | None = None,
     timeout: float = 600,
-):
+) -> "RayPool":
     """Return workers on a Ray cluster, for `Hyperband(..., workers=...)`.
 
     Use it in a `with` statement, or call its `close()`: that ends the workers and the connection.
@@ -79,7 +82,7 @@ def connect(
         _check(address, source)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its next default
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    options = {"log_to_driver": False}
+    options: dict[str, Any] = {"log_to_driver": False}
     if address == LOCAL:
         options |= {"num_cpus": devices.core_count(), "include_dashboard": False}
     try:

@@ -56,7 +56,7 @@ class Node:
         quick_import.keras()
         return Begun(node, devices.cores(), found, versions.processors(with_gpus))
 
-    def call(self, function: Callable, *args) -> tuple[bool, Any]:
+    def call(self, function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
         """Return whether a function returned, and what it returned or raised."""
         try:
             return True, function(*args)

@@ -50,15 +50,19 @@ class RayPool:
         disconnect: Callable[[], None] = lambda: None,
     ):
         self.count, self.timeout, self._disconnect = count, timeout, disconnect
-        self.notes = []
-        self._claim, self._told = threading.Lock(), set()
-        self._asked, self._present, self._unused = [], [], []
-        self._names = {}  # of nodes, by their ids
-        self._used = set()  # ids of the nodes that have had workers and are alive
+        self.notes: list[str] = []
+        self._claim = threading.Lock()
+        self._told: set[str] = set()
+        self._asked: list[RayWorker] = []
+        self._present: list[RayWorker] = []
+        self._unused: list[RayWorker] = []
+        self._names: dict[str, str] = {}  # of nodes, by their ids
+        self._used: set[str] = set()  # ids of the nodes that have had workers and are alive
         self._started, self._looked, self._failed, self._not_before = 0, 0.0, 0, 0.0
-        self._since = self._waiting_said = None  # when the waiting for a worker began
+        self._since: float | None = None  # when the waiting for a worker began
+        self._waiting_said: float | None = None  # the waiting of which something was said
         self._begun = False  # whether there has ever been a worker
-        self._why = None  # a worker is not there
+        self._why = ""  # a worker is not there, if that is known
         if gpus_per_worker is None:
             gpus_per_worker = float(any(n["Resources"].get("GPU") for n in self._nodes()))
         self.gpus_per_worker = gpus_per_worker
@@ -117,7 +121,7 @@ class RayPool:
     def __enter__(self) -> "RayPool":
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.close()
 
     def _forget(self, worker: RayWorker) -> None:
@@ -127,7 +131,7 @@ class RayPool:
                 workers.remove(worker)
         self._looked = 0.0
 
-    def _nodes(self) -> list[dict]:
+    def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in answers.bounded(ray.nodes) if node["Alive"]]
 
     def _look(self) -> None:
@@ -181,7 +185,7 @@ class RayPool:
                 f"Nodes have another processor ({begun.processors}) than this machine: if it is of "
                 "another kind, results may differ from those of this machine as between seeds."
             )
-        self._failed, self._why, self._begun = 0, None, True
+        self._failed, self._why, self._begun = 0, "", True
         self._used.add(worker.node)
         self._present.append(worker)
         self._pin_beside(worker)
@@ -233,7 +237,7 @@ class RayPool:
         return self._why or "the nodes' cores are taken, or workers are still starting"
 
 
-def _names(nodes: Sequence[Mapping]) -> dict[str, str]:
+def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the addresses of nodes by their ids, with a port where nodes share an address."""
     shared = Counter(node["NodeManagerAddress"] for node in nodes)
     return {

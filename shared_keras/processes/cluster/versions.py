@@ -40,7 +40,7 @@ def processors(with_gpus: bool) -> str:
 
 def _code() -> str:
     """Return a digest of the code of those of our packages that are installed."""
-    folder = Path(sys.modules["shared_keras"].__file__).parent.parent
+    folder = Path(str(sys.modules["shared_keras"].__file__)).parent.parent
     digest = sha256()
     for path in sorted(path for name in OURS for path in (folder / name).rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())

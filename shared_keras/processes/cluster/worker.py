@@ -39,15 +39,18 @@ class RayWorker:
         environment: Mapping[str, str],
         gone: Callable[["RayWorker"], None],
     ):
-        self.name, self.node, self.cores, self.core = name, None, [], None
+        self.name, self.node = name, ""
+        self.cores: list[int] = []
+        self.core: int | None = None
         self.environment = environment
         self._gone = gone
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0}
-        self._actor = ray.remote(Node).options(**options).remote()
+        actor: Any = ray.remote(Node)  # its methods get their `remote` there
+        self._actor = actor.options(**options).remote()
         begun = self._actor.begin.remote(environment, gpus > 0)
         self.begun = answers.future_of(begun, answers.node_died)
 
-    def submit(self, function: Callable, *args) -> Future:
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Run `function(*args)` on the node.
 
         Raises:
@@ -59,7 +62,7 @@ class RayWorker:
         except answers.FULL as error:
             raise RunFailed(answers.full(error)) from None
 
-        def innocent(error):
+        def innocent(error: Any) -> bool:
             died = answers.node_died(error)
             return died or not _returned(lambda: alive) or self._machine_lost()
 
@@ -82,7 +85,7 @@ class RayWorker:
         return not _returned(ask.remote)
 
 
-def _returned(ask: Callable) -> bool:
+def _returned(ask: Callable[[], Any]) -> bool:
     """Return whether the reference that `ask` returns gets a value in time."""
     if not ray.is_initialized():  # it is over, and Ray would start a cluster to ask
         return False

@@ -1,6 +1,7 @@
 """Pictures that compare systems. Each function returns a figure."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
     ]
     shown = [value for each in percent for value in each.values() if value is not None]
     low = max(min(shown, default=0), np.median(shown or [0]) - 15) - 1
-    entries = {}
+    entries: dict[str, Any] = {}
     for key, (shift, marker, color, label, of_yours) in SERIES.items():
         for place, (row, values) in enumerate(zip(rows, percent)):
             value = values[key]
@@ -135,7 +136,7 @@ def ladder(rows: Sequence[Mapping], name: str) -> Figure:
     what = "test accuracy" + ", or validation (val.)" * any(of_validation)
     axes.set_xlabel(f"{what}, % ({about})")
     axes.grid(alpha=0.3)
-    figure.legend(entries.values(), entries, loc="outside lower center", ncols=3)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -170,7 +171,7 @@ def grid(cells: Sequence[Sequence[tuple[str, Mapping | None]]], name: str) -> Fi
             if not np.isfinite([history[key] for key in LOSSES]).any():
                 text = "no loss is finite"
                 axes.text(0.5, 0.9, text, color=DARK, ha="center", transform=axes.transAxes)
-    handles = next((a.get_legend_handles_labels() for a in every.flat if a.lines), ([], []))
+    handles: Any = next((a.get_legend_handles_labels() for a in every.flat if a.lines), ([], []))
     figure.legend(*handles, loc="outside lower center", ncols=4)
     return figure
 
@@ -217,7 +218,12 @@ def curves(
 def _curves(axes: Axes, history: Mapping, metric: str, color: str, name: str, other: str) -> None:
     """Draw a metric of a training by epoch: on the training images and on the `other` ones."""
     epochs = np.arange(1, len(history[metric]) + 1)
-    dots = {"color": color, "lw": 1.2, "marker": "o" if len(epochs) < 3 else None, "ms": 5}
+    dots: dict[str, Any] = {
+        "color": color,
+        "lw": 1.2,
+        "marker": "o" if len(epochs) < 3 else None,
+        "ms": 5,
+    }
     axes.plot(epochs, history[metric], label=f"{name}, train", **dots)
     dots |= {"mfc": "none", "ls": "--"}
     axes.plot(epochs, history[f"val_{metric}"], label=f"{name}, {other}", **dots)
@@ -273,7 +279,8 @@ def disagreements(
     ]
     # Constrained layout does not keep room for texts beside images of a fixed shape.
     figure = Figure(figsize=(across, sum(heights)))
-    top, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0)
+    top, *parts = parts
     top.suptitle(name, y=1 - GAP / heights[0], size=TITLE)
     squares = [Line2D([], [], ls="none", marker="s", ms=9, color=c) for c in (FIRST, DARK)]
     top.legend(squares, labels, loc="lower center", ncols=2, frameon=False)

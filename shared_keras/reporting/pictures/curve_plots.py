@@ -5,7 +5,7 @@ epoch. Several seeds are drawn as their mean and a band of one standard deviatio
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -58,7 +58,9 @@ def stack(series: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray, np
     return mean, np.sqrt(squares / np.where(n > 1, n - 1, np.nan)), n
 
 
-def band(axes: Axes, series: Sequence[Sequence[float]], label: str, color: str, **style) -> None:
+def band(
+    axes: Axes, series: Sequence[Sequence[float]], label: str, color: str, **style: Any
+) -> None:
     """Draw seeds as their mean, with a band of one standard deviation."""
     mean, sd, _ = stack(series)
     epochs = np.arange(1, len(mean) + 1)
@@ -159,7 +161,7 @@ def _counted(label: str, histories: Histories) -> str:
 
 def _handles(figure: Figure) -> dict:
     """Return the lines of all panels by their labels, each label once."""
-    found = {}
+    found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels()):
             found.setdefault(label, handle)

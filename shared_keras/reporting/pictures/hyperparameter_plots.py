@@ -245,7 +245,7 @@ def _axis(axes: Axes, place: int, column: pd.Series, numbers: pd.Series, is_log:
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return hyperparameters as numbers: strings by their order, inactive ones as NaN."""
 
-    def number(column):
+    def number(column: pd.Series) -> pd.Series:
         if pd.api.types.is_numeric_dtype(column):
             return column.astype(float)
         if pd.api.types.infer_dtype(column) in ("mixed", "mixed-integer"):

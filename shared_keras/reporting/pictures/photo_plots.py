@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -38,8 +39,8 @@ def seen(
     n = len(images)
     columns = min(COLUMNS, n)
     rows = -(-n // columns)
-    captions = ["\n".join(textwrap.fill(line, LETTERS) for line in lines) for lines in captions]
-    lines = 1 + max(caption.count("\n") for caption in captions)
+    broken = ["\n".join(textwrap.fill(line, LETTERS) for line in lines) for lines in captions]
+    lines = 1 + max(caption.count("\n") for caption in broken)
     width = max(WIDTH * columns, 4)
     title = textwrap.fill(title, int(TITLE_LETTERS_PER_INCH * width))
     # Placed by hand: a layout engine leaves empty space around images of a fixed shape.
@@ -63,11 +64,11 @@ def seen(
             panels = [_panel(photos[i], Image.Resampling.BICUBIC), gap, *panels]
         axes.imshow(np.hstack(panels))
         color = "tab:red" if red is not None and red[i] else "black"
-        axes.set_title(captions[i], size=8, color=color, pad=4)
+        axes.set_title(broken[i], size=8, color=color, pad=4)
     return figure
 
 
-def _panel(pixels, way) -> np.ndarray:
+def _panel(pixels: np.ndarray, way: Any) -> np.ndarray:
     """Enlarge or shrink an image to a square of `PANEL` pixels: framed, with white around it."""
     picture = Image.fromarray(pixels).convert("RGB")
     scale = (PANEL - 2) / max(picture.size)

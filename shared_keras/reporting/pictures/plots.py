@@ -1,6 +1,7 @@
 """Pictures. Each function takes values and returns a matplotlib figure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -81,7 +82,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], name: str) -> Figure:
     image = axes.imshow(errors, cmap=colors, vmin=0, vmax=highest)
     label = "share of the true class, errors only"
     figure.colorbar(image, ax=axes, format=PercentFormatter(1), label=label, shrink=0.8)
-    turned = {} if level else {"rotation": 90 if n > 12 else 45, "ha": "right"}
+    turned: dict[str, Any] = {} if level else {"rotation": 90 if n > 12 else 45, "ha": "right"}
     if not level:
         turned |= {"rotation_mode": "anchor", "va": "center" if n > 12 else "top"}
     axes.set_xticks(range(n), columns, size=size, **turned)
@@ -102,7 +103,11 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], name: str) -> Figure:
 
 
 def images(
-    x: np.ndarray, captions: Sequence[str], name: str, columns: int = 5, colors=None
+    x: np.ndarray,
+    captions: Sequence[str],
+    name: str,
+    columns: int = 5,
+    colors: Sequence[str] | None = None,
 ) -> Figure:
     """Draw images, uint8 (n, 28, 28), in a grid, each with its caption above.
 

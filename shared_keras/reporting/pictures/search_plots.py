@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -196,12 +197,12 @@ def confirmed(table: pd.DataFrame, state: SearchState, name: str) -> Figure:
     title(figure, f"{name}: {best} retrained with {words.count(table.n[0], 'other seed')}")
     axes = figure.subplots()
     places = np.arange(len(table))
-    found = axes.plot(table.score, places - ASIDE, "x", ms=8, mew=2, color="tab:orange")
+    found: list[Any] = axes.plot(table.score, places - ASIDE, "x", ms=8, mew=2, color="tab:orange")
     labels = ["score in the search"]
     for seed in (column for column in table if column.startswith("seed_")):
         found[1:] = axes.plot(table[seed], places, "o", ms=6, mfc="none", color="tab:blue")
         labels[1:] = ["with one of the other seeds"]
-    mean = {"fmt": "D", "ms": 6, "lw": 2, "capsize": 4}
+    mean: dict[str, Any] = {"fmt": "D", "ms": 6, "lw": 2, "capsize": 4}
     sd = table.sd.fillna(0)  # of a single seed
     for part, color, label in (
         (slice(0, 1), WINNER, "winner"),

@@ -1,6 +1,7 @@
 """Text in pictures: broken into lines that fit, so that none is cut or runs into another."""
 
 import re
+from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -49,7 +50,7 @@ def fit(text: str, inches: float, size: float) -> str:
     return "\n".join(lines)
 
 
-def _pieces(line: str, inches: float, size: float):
+def _pieces(line: str, inches: float, size: float) -> Iterator[str]:
     """Yield parts of a line that need not be broken, each word with the spaces behind it."""
     for word in re.findall(r"\S+\s*|\s+", line):
         if width(word.rstrip(), size) <= inches:
