@@ -17,7 +17,7 @@ def write(name: str, figures: dict) -> None:
         figures: Values that JSON can hold.
     """
     RESULTS.mkdir(exist_ok=True)
-    measured = {"date": f"{date.today()}", "processor": _processor(), **environment()}
+    measured = {"date": f"{date.today()}", "processor": _processor(), **environment().to_json()}
     files.write_json(RESULTS / f"{name}.json", measured | figures)
     print(f"wrote {RESULTS / name}.json")
 

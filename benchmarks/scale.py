@@ -129,21 +129,21 @@ def simulate(
     Returns:
         What became of it, and the parent, the score and the status of each trial.
     """
-    from shared_keras import files
     from shared_keras.hyperband import Hyperband, run_trials
     from shared_keras.processes.seldom import Seldom
+    from shared_keras.results.settings import SearchSettings
     from shared_keras.results.trials import write_trials
 
     task = importlib.import_module(f"{task_name}_keras.task").TASK
-    settings = files.read_json(REFERENCE / task_name / "settings.json")
+    settings = SearchSettings.read(REFERENCE / task_name)
     with tempfile.TemporaryDirectory() as folder:
 
         def make(iterations):
             return Hyperband(
-                task.builder(settings["space"]),
-                settings["objective"],
-                max_epochs=max_epochs or settings["max_epochs"],
-                factor=settings["factor"],
+                task.builder(settings.space),
+                settings.objective,
+                max_epochs=max_epochs or settings.max_epochs,
+                factor=settings.factor,
                 hyperband_iterations=iterations,
                 seed=seed,
                 max_consecutive_failed_trials=None,
@@ -172,7 +172,9 @@ def cells(task_name: str) -> Cells:
     """Return the seconds and the scores of the committed search by bracket and rung, sorted."""
     import pandas as pd
 
-    trials = pd.read_csv(REFERENCE / task_name / "trials.csv")
+    from shared_keras.results import names
+
+    trials = pd.read_csv(REFERENCE / task_name / names.TRIALS)
     return {
         place: (sorted(rows.seconds), sorted(rows.score))
         for place, rows in trials.groupby(["bracket", "rung"])

@@ -1,9 +1,12 @@
 """Backend and device: chosen before Keras is imported, described afterwards."""
 
+import contextlib
 import os
 import platform
 import re
 import sys
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 from shared_keras.errors import BadInput
@@ -108,6 +111,15 @@ def cpu_kind(machine: str, cpuinfo: str) -> str | None:
         return None
     found = [name for name in CPU_FEATURES if name in told[1].split()]
     return f"{machine} with {', '.join(found)}"
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed; imports none of them."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def cores() -> list[int]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import json
 import os
 import warnings
@@ -128,34 +127,3 @@ def png(figure) -> bytes:
     with missing_signs():
         figure.savefig(picture, format="png", dpi=120)
     return picture.getvalue()
-
-
-def write_history(path: Path, history: Mapping[str, Sequence[float]], first: int = 1) -> None:
-    """Write a Keras history as CSV: a row per epoch, numbered from `first`.
-
-    Where one has fewer values than another, the last cells stay empty.
-    """
-    rows = [dict(zip(history, values)) for values in itertools.zip_longest(*history.values())]
-    write_csv(path, [{"epoch": first + i} | row for i, row in enumerate(rows)])
-
-
-def read_history(path: Path) -> dict[str, list[float]]:
-    """Read what `write_history` wrote, without the epoch numbers; "#" begins a comment.
-
-    Raises:
-        BadInput: naming the file, if it is missing or not a history.
-    """
-    import pandas as pd
-
-    try:
-        return pd.read_csv(path, comment="#").drop(columns="epoch").to_dict("list")
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{path}: cannot be read as a history ({error})") from None
-
-
-def seconds(path: Path) -> float | None:
-    """Return the total seconds of a history, or None if it cannot be read."""
-    try:
-        return float(sum(read_history(path)["seconds"]))
-    except (BadInput, KeyError, TypeError):
-        return None

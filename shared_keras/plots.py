@@ -12,11 +12,10 @@ function returns a matplotlib figure; `figure.savefig("history.png")` writes it.
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.reporting.pictures import curve_plots
 from shared_keras.reporting.pictures.figure import Figure
-from shared_keras.results import published
+from shared_keras.results import history_csv, names, published
 from shared_keras.task import Task
 
 __all__ = ["beside_published", "histories", "history"]
@@ -95,6 +94,6 @@ def _read(training) -> list[Mapping]:
 
 
 def _of_folder(folder: Path) -> list[Mapping]:
-    seeds = sorted(folder.glob("seed-*/history.csv"))
-    paths = seeds or [folder / "history.csv" if folder.is_dir() else folder]
-    return [files.read_history(path) for path in paths]
+    seeds = sorted(folder.glob(f"seed-*/{names.HISTORY}"))
+    paths = seeds or [folder / names.HISTORY if folder.is_dir() else folder]
+    return [history_csv.read(path) for path in paths]

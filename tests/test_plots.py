@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared_keras import files, plots
+from shared_keras import plots
 from shared_keras.errors import BadInput
 from shared_keras.reporting.pictures import curve_plots
-from shared_keras.results import folders, published
+from shared_keras.results import folders, history_csv, published
 from tests.conftest import FASHION, MNIST
 from tests.reporting import seen
 
@@ -37,7 +37,7 @@ def keras_history():
 
 @pytest.mark.parametrize("kind", ["history", "dict", "frame", "folder", "file"])
 def test_a_training_is_whatever_holds_its_values(kind, tmp_path):
-    files.write_history(tmp_path / "history.csv", ONE)
+    history_csv.write(tmp_path / "history.csv", ONE)
     training = {
         "history": keras_history(),
         "dict": ONE,
@@ -61,7 +61,7 @@ def test_any_metrics_and_no_validation():
 
 
 def test_several_seeds_are_a_mean_and_a_band():
-    seeds = [files.read_history(path) for path in sorted(RUNS.glob("accuracy/seed-*/history.csv"))]
+    seeds = [history_csv.read(path) for path in sorted(RUNS.glob("accuracy/seed-*/history.csv"))]
     figure = plots.histories({"Keras": RUNS / "accuracy", "mine": keras_history()})
     drawn = lines(figure.axes[1])
     mean = np.mean([seed["val_accuracy"] for seed in seeds], axis=0)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
-from shared_keras import files
 from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import saved_models
+from shared_keras.results.environment import Environment
+from shared_keras.results.metrics import RunMetrics
+from shared_keras.results.settings import RunSettings
 from shared_keras.task import Task
 from tools.markdown import table
 
@@ -24,27 +26,26 @@ def cards() -> dict[Path, str]:
 def card(task: Task, path: Path) -> str:
     """Return the card of a model in the folder of its run."""
     settings, metrics, environment = (
-        files.read_json(path.with_name(name))
-        for name in ("settings.json", "metrics.json", "environment.json")
+        kind.read(path.parent) for kind in (RunSettings, RunMetrics, Environment)
     )
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    macro = metrics["test"]["macro"]
+    macro = metrics.test.macro
     facts = [
-        ("data", f"{task.title}, split `{settings['split']}`"),
-        ("recipe", f"`{settings['recipe']}`, {metrics['parameters']:,} parameters"),
-        ("training", f"{metrics['epochs_trained']} epochs, seed {settings['seed']}"),
-        ("command", f"`python -m {task.package}.retrain --recipe {settings['recipe']}`"),
-        ("validation accuracy", accuracy(metrics["validation"])),
-        ("test accuracy", accuracy(metrics["test"])),
-        ("test loss", f"{metrics['test']['loss']:.4f}"),
+        ("data", f"{task.title}, split `{settings.split}`"),
+        ("recipe", f"`{settings.recipe}`, {metrics.parameters:,} parameters"),
+        ("training", f"{metrics.epochs_trained} epochs, seed {settings.seed}"),
+        ("command", f"`python -m {task.package}.retrain --recipe {settings.recipe}`"),
+        ("validation accuracy", accuracy(metrics.validation)),
+        ("test accuracy", accuracy(metrics.test)),
+        ("test loss", f"{metrics.test.loss:.4f}"),
         ("mean precision, recall, F1", ", ".join(f"{macro[key]:.4f}" for key in macro)),
         ("versions", versions),
-        ("commit", f"`{environment['commit']}`"),
+        ("commit", f"`{environment.commit}`"),
         ("SHA-256 of the file", f"`{digest}`"),
     ]
     rows = [[name, text] for name, text in facts]
-    worst = min(metrics["test"]["classes"], key=lambda row: row["f1"])
+    worst = min(metrics.test.classes, key=lambda row: row["f1"])
     return f"""# The committed model for {task.title}
 
 `{path.name}` takes raw images, shape (n, 28, 28), 0 to 255, light on dark, and returns

@@ -9,6 +9,7 @@ from shared_keras import files
 from shared_keras.comparisons import curves, ladder, ladder_rows, recipe_runs, verdicts
 from shared_keras.data import datasets
 from shared_keras.results import folders
+from shared_keras.results.metrics import RunMetrics
 from shared_keras.task import Task
 from tools import speed_tables
 from tools.markdown import percent, table
@@ -64,7 +65,7 @@ def winners() -> str:
     for task in TASKS.values():
         for protocol in PROTOCOLS:
             runs = _runs(task, protocol)
-            validation = [run["validation"]["accuracy"] for run in runs]
+            validation = [run.validation.accuracy for run in runs]
             more = "" if protocol == "holdout" else f" --split {protocol}"
             command = f"python -m {task.package}.retrain --best --search reference --runs"
             rows.append(
@@ -72,7 +73,7 @@ def winners() -> str:
                     task.title,
                     protocol,
                     percent(validation),
-                    percent([run["test"]["accuracy"] for run in runs]),
+                    percent([run.test.accuracy for run in runs]),
                     _published(task),
                     f"`{command} {len(runs)}{more}`",
                 ]
@@ -81,7 +82,7 @@ def winners() -> str:
 
 
 @functools.cache
-def _found(name: str) -> dict[tuple[str, str], list[dict]]:
+def _found(name: str) -> recipe_runs.Found:
     """Return the committed runs of a task's recipes."""
     task = TASKS[name]
     digest = datasets.digest(*datasets.load(task))
@@ -136,10 +137,10 @@ def whole_trainings() -> str:
 
 def _apart(training) -> list[str]:
     if not training.ours:
-        return ["-"] * len(curves.METRICS)
+        return ["-"] * len(curves.COMPARED)
     return [
         how.removeprefix(f"{metric} ")
-        for metric, how in zip(curves.METRICS, curves.how_far(training))
+        for metric, how in zip(curves.COMPARED, curves.how_far(training))
     ]
 
 
@@ -205,17 +206,17 @@ def write_pictures(folder: Path) -> list[Path]:
     return written
 
 
-def _runs(task: Task, protocol: str) -> list[dict]:
-    """Return the contents of metrics.json for each seed of the retrained winner."""
+def _runs(task: Task, protocol: str) -> list[RunMetrics]:
+    """Return what each seed of the retrained winner reached."""
     folder = folders.reference(task) / "runs" / f"winner-{protocol}"
-    paths = sorted(folder.glob("seed-*/metrics.json"))
+    paths = sorted(folder.glob("seed-*"))
     if not paths:
         raise FileNotFoundError(f"{folder} holds no runs")
-    return [files.read_json(path) for path in paths]
+    return [RunMetrics.read(path) for path in paths]
 
 
 def _tests(task: Task, protocol: str) -> list[float]:
-    return [run["test"]["accuracy"] for run in _runs(task, protocol)]
+    return [run.test.accuracy for run in _runs(task, protocol)]
 
 
 def _published(task: Task) -> str:

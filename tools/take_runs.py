@@ -12,17 +12,18 @@ import argparse
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
-from shared_keras import files
 from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets
-from shared_keras.results import folders, saved_models
+from shared_keras.results import folders, names, saved_models
+from shared_keras.results.environment import Environment
 from shared_keras.task import Task
 
-TAKEN = ("settings.json", "environment.json", "history.csv", "metrics.json")
+TAKEN = (names.SETTINGS, names.ENVIRONMENT, names.HISTORY, names.METRICS)
 PLACE = re.compile(r" --results-dir(?:=|\s+)\S+")  # says nothing to others
 
 
@@ -45,9 +46,9 @@ def take(task: Task, results: Path, reference: Path | None = None) -> list[str]:
         old = [run.folder for run in recipe_runs.collect(task, place, digest).ignored]
         for outdated in old:
             shutil.rmtree(outdated)
-        seeds = sorted(run["seed"] for run in found)
+        seeds = sorted(run.settings.seed for run in found)
         for run in found:
-            _copy(run["folder"], place / f"seed-{run['seed']}")
+            _copy(run.folder, place / f"seed-{run.settings.seed}")
         lines.append(
             f"{task.name}, {place.name}: seeds {', '.join(map(str, seeds))}; {len(old)} outdated "
             f"deleted; {len(list(place.glob('seed-*')))} there now"
@@ -61,9 +62,8 @@ def _copy(run: Path, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     for name in TAKEN:
         shutil.copy(run / name, to / name)
-    path = to / "environment.json"
-    environment = files.read_object(path, "command")
-    files.write_json(path, environment | {"command": PLACE.sub("", environment["command"])})
+    environment = Environment.read(to)
+    replace(environment, command=PLACE.sub("", environment.command)).write(to)
 
 
 def main() -> int:

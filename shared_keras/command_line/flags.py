@@ -7,12 +7,12 @@ from shared_keras.command_line.parser import Parser, name, whole
 from shared_keras.results.settings import (
     ALL,
     BATCH_SIZE,
-    BEST,
     EPOCHS,
     OBJECTIVES,
     PATIENCE,
     PRECISIONS,
     SEEDS,
+    TRY_BEST,
 )
 from shared_keras.systems.recipe import Replay
 from shared_keras.task import Task
@@ -62,7 +62,7 @@ def search(task: Task) -> Parser:
     add("--objective", choices=OBJECTIVES, default="val_accuracy", help="metric to improve")
     add(
         "--try-first",
-        choices=[*(n for n, r in task.recipes.items() if isinstance(r.system, Replay)), BEST],
+        choices=[*(n for n, r in task.recipes.items() if isinstance(r.system, Replay)), TRY_BEST],
         metavar="NAME",
         help="start with known settings: those of a recipe of the same space, or 'best', "
         "the winner of your newest other search of this space",

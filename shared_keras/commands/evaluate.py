@@ -1,5 +1,7 @@
 """Evaluate a model on the test images."""
 
+from dataclasses import asdict
+
 import numpy as np
 from rich import box
 from rich.table import Table
@@ -11,7 +13,7 @@ from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
 from shared_keras.reporting.pictures import plots
 from shared_keras.reporting.run_report import accuracy
-from shared_keras.results import folders, pixel_scale, saved_models
+from shared_keras.results import folders, names, pixel_scale, saved_models
 from shared_keras.results.environment import environment
 from shared_keras.results.scores import entropy, predict_probabilities, score
 from shared_keras.task import Task
@@ -28,7 +30,7 @@ def run(task: Task, args) -> None:
         )
     path = saved_models.find(task, args.results_dir, args.named if args.run is None else args.run)
     trained = saved_models.settings(path)
-    protocol = args.split or trained.get("split", "holdout")
+    protocol = args.split or saved_models.split(path)
     images = datasets.load(task, args.data_dir, say)
     split = splits.split(task, *images, protocol)
     suited = pixel_scale.suit(saved_models.load(task, path), task, path, images[0])
@@ -40,18 +42,18 @@ def run(task: Task, args) -> None:
     folder = folders.new_folder(args.results_dir / task.name / "evaluations", name)
     hardest = entropy(probabilities).argsort(kind="stable")[::-1][:HARDEST]
     files.write_json(
-        folder / "evaluation.json",
+        folder / names.EVALUATION,
         {"model": str(path), "split": protocol, "pixels": suited.scale.name}
-        | scores
+        | asdict(scores)
         | {"hardest": hardest.tolist()},
     )
-    files.write_json(folder / "environment.json", environment())
+    environment().write(folder)
     files.write_figure(
         folder / "confusion.png",
         plots.confusion(
-            np.array(scores["confusion"]),
+            np.array(scores.confusion),
             task.classes,
-            f"{title}: {scores['accuracy']:.2%} of {scores['n']:,} test images are right",
+            f"{title}: {scores.accuracy:.2%} of {scores.n:,} test images are right",
         ),
     )
     figure = _hardest(task, split.test, probabilities, hardest, title)
@@ -63,13 +65,13 @@ def run(task: Task, args) -> None:
     )
     if suited.line:
         say(suited.line)
-    own = trained.get("split", "holdout")
+    own = saved_models.split(path)
     if own == "test" or own not in ("holdout", protocol):
         say("note: the model was validated on TEST images, some or all of which are used here")
     _table(scores)
     say(f"accuracy {accuracy(scores)}")
-    say(f"loss     {scores['loss']:.4f} (cross-entropy, without any L2 penalty)")
-    say(f"wrote {folder}: evaluation.json, environment.json, confusion.png, hardest.png")
+    say(f"loss     {scores.loss:.4f} (cross-entropy, without any L2 penalty)")
+    say(f"wrote {folder}: {names.EVALUATION}, {names.ENVIRONMENT}, confusion.png, hardest.png")
 
 
 def _hardest(task, images, probabilities, hardest, title):
@@ -89,11 +91,11 @@ def _table(scores) -> None:
     table.add_column("class")
     for column in ("precision", "recall", "f1", "images"):
         table.add_column(column, justify="right")
-    for row in scores["classes"]:
+    for row in scores.classes:
         scores_of_class = [row[key] for key in ("precision", "recall", "f1")]
         numbers = ("-" if score is None else f"{score:.4f}" for score in scores_of_class)
         table.add_row(row["class"], *numbers, f"{row['support']:,}")
     table.add_section()
-    numbers = (f"{scores['macro'][key]:.4f}" for key in ("precision", "recall", "f1"))
-    table.add_row("mean", *numbers, f"{scores['n']:,}")
+    numbers = (f"{scores.macro[key]:.4f}" for key in ("precision", "recall", "f1"))
+    table.add_row("mean", *numbers, f"{scores.n:,}")
     console().print(table)

@@ -74,7 +74,7 @@ def run(task: Task, args) -> None:
     digest = datasets.digest(train, test) if args.data_dir else saved_models.digest(task)
     settings = saved_models.settings(path)
     run_report.other_images("the model was trained on", settings, task.title, digest)
-    known = settings.get("data") in (None, digest)  # these are the model's training images
+    known = settings is None or settings.data == digest  # these are the model's training images
     items = _files(task, paths, train, known) if paths else _random(task, args, test)
     if items:
         rows = _probabilities(suited.model, items, len(trained.classes))

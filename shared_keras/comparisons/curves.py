@@ -5,15 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_keras import files
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Found
 from shared_keras.reporting.pictures.curve_plots import Beside, beside_published, stack
 from shared_keras.results import published
 from shared_keras.results.settings import penalised
 from shared_keras.task import Task
 
 ENOUGH = 5  # seeds, of which four still have a deviation that says something
-METRICS = ("val_accuracy", "val_loss")  # training metrics depend on how they were averaged
+COMPARED = ("val_accuracy", "val_loss")  # training metrics depend on how they were averaged
 
 
 class Apart(NamedTuple):
@@ -83,17 +82,14 @@ def apart(
     return Apart(metric, float(sds[epoch]), epoch + 1, float(distance[epoch]), *most)
 
 
-def of_recipes(task: Task, found: Mapping[tuple[str, str], Sequence[Mapping]]) -> list[Beside]:
+def of_recipes(task: Task, found: Found) -> list[Beside]:
     """Return the recipes whose training was published, with ours and the twin's."""
     trainings = []
     for name in published.recipes(task):
         runs = {key: found.get((name, key), []) for key in FRAMEWORKS}
         if not any(runs.values()):
             continue
-        histories = {
-            key: [files.read_history(each["folder"] / "history.csv") for each in runs[key]]
-            for key in FRAMEWORKS
-        }
+        histories = {key: [run.history for run in runs[key]] for key in FRAMEWORKS}
         system = task.system(task.recipes[name].system).to_json()
         same = penalised("keras", system) == penalised("pytorch", system)
         trainings.append(Beside(name, published.curve(task, name), **histories, twin_losses=same))
@@ -112,7 +108,7 @@ def how_far(training: Beside) -> list[str]:
     Beside it stands how far one of our own seeds is from the others.
     """
     lines = []
-    for metric in METRICS:
+    for metric in COMPARED:
         how = apart([training.published], training.ours, metric)
         if how is not None:
             own = sorted(_of_each(training.ours, metric))

@@ -25,6 +25,7 @@ from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import grid, ladder
 from shared_keras.results import folders
+from shared_keras.results.metrics import RunMetrics
 from shared_keras.task import Task
 
 YOURS = "*"  # marks the user's own runs
@@ -104,8 +105,8 @@ def _ignored(ignored: Sequence[Ignored], runs: Path) -> None:
 
 def _test_accuracy(run: Path) -> float | None:
     try:
-        return float(files.read_object(run / "metrics.json")["test"]["accuracy"])
-    except (BadInput, KeyError, TypeError, ValueError):
+        return RunMetrics.read(run).test.accuracy
+    except BadInput:
         return None  # interrupted or damaged
 
 
@@ -190,8 +191,8 @@ def measured(row: Mapping, key: str) -> str:
 
 
 def _history(found, name: str):
-    results = found.get((name, "ours"))
-    return files.read_history(results[0]["folder"] / "history.csv") if results else None
+    runs = found.get((name, "ours"))
+    return runs[0].history if runs else None
 
 
 def _per_class(task, found, folder: Path) -> None:
@@ -208,9 +209,7 @@ def _per_class(task, found, folder: Path) -> None:
         rows = []
         for i, label in enumerate(task.classes):
             published = dict(zip(keys, recipe.classes[label]))
-            ours = {
-                key: _mean(result["test"]["classes"][i][key] for result in results) for key in keys
-            }
+            ours = {key: _mean(run.metrics.test.classes[i][key] for run in results) for key in keys}
             table.add_row(label, *(f"{published[key]:.2f} / {ours[key]:.2f}" for key in keys))
             rows.append(
                 {"class": label}

@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 
 from shared_keras.comparisons import verdicts
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS, SCORES, score_of
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Found
+from shared_keras.results.run_folders import SCORES, Run
 from shared_keras.systems.recipe import Recipe
 from shared_keras.task import Task
 
@@ -13,7 +14,7 @@ WITHIN, EXPLAINED, OPEN = "within the noise", "explained", "open"  # of a publis
 
 def rows(
     task: Task,
-    found: Mapping[tuple[str, str], Sequence[Mapping]],
+    found: Found,
     yours: Collection[tuple[str, str]] = (),
 ) -> list[dict]:
     """Return a row for each score of each recipe: published, ours, the twin's.
@@ -38,7 +39,7 @@ def _judge_twins(task: Task, table: Sequence[tuple[dict, Mapping]]) -> None:
     judged, differences = [], []
     for row, results in table:
         row |= dict.fromkeys(("difference", "difference_low", "difference_high", "verdict"))
-        both = [[score_of(each, row["score"]) for each in results[key]] for key in FRAMEWORKS]
+        both = [[each.score(row["score"]) for each in results[key]] for key in FRAMEWORKS]
         if row["main"] and not task.recipes[row["recipe"]].fails and min(map(len, both)) > 1:
             judged.append(row)
             differences.append(verdicts.difference(*both))
@@ -56,8 +57,8 @@ def _judge_published(task: Task, table: Sequence[tuple[dict, Mapping]]) -> None:
         if row["published"] is None or len(ours) < 2:
             continue
         part = "validation" if score == "val_accuracy" else "test"
-        images = ours[0][part]["n"] if score.endswith("accuracy") else None
-        values = [score_of(each, score) for each in ours]
+        images = getattr(ours[0].metrics, part).n if score.endswith("accuracy") else None
+        values = [each.score(score) for each in ours]
         judged.append(row)
         p_values.append(verdicts.published(row["published"], values, images))
     for row, p in zip(judged, verdicts.holm(p_values)):
@@ -81,7 +82,7 @@ def counted(rows: Sequence[Mapping]) -> dict[str, list[str]]:
     return {key: [n for n, k in worst.items() if k == key] for key in (WITHIN, EXPLAINED, OPEN)}
 
 
-def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) -> list[dict]:
+def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Run]]) -> list[dict]:
     """Return a row for each score that was published or is always shown."""
     rows = []
     for score in SCORES:
@@ -96,8 +97,8 @@ def _rows(name: str, recipe: Recipe, measured: Mapping[str, Sequence[Mapping]]) 
             "published": recipe.published.get(score),
         }
         for key, results in measured.items():
-            values = [score_of(result, score) for result in results]
-            seconds = [result["seconds_per_epoch"] for result in results]
+            values = [run.score(score) for run in results]
+            seconds = [run.metrics.seconds_per_epoch for run in results]
             row |= {
                 key: statistics.fmean(values) if values else None,
                 f"{key}_sd": statistics.stdev(values) if len(values) > 1 else None,

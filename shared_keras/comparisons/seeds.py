@@ -9,36 +9,42 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared_keras import files
-from shared_keras.comparisons import curves, recipe_runs, verdicts
+from shared_keras.comparisons import curves, verdicts
 from shared_keras.errors import BadInput
 from shared_keras.reporting.console import say
 from shared_keras.reporting.pictures import curve_plots
-from shared_keras.results import folders
-from shared_keras.results.settings import penalised
+from shared_keras.results import folders, run_folders
+from shared_keras.results.history_csv import History
+from shared_keras.results.run_folders import Run
+from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.task import Task
 
 
 class Group(NamedTuple):
-    """A run of several seeds that have ended; `results` are as `recipe_runs.result_of` returns."""
+    """The seeds of a run that have ended."""
 
     name: str
-    settings: dict
-    results: list[dict]
+    runs: list[Run]
 
     @property
     def scores(self) -> list[float]:
         """The test accuracy of each seed."""
-        return [result["test"]["accuracy"] for result in self.results]
+        return [run.score("test_accuracy") for run in self.runs]
 
     @property
-    def histories(self) -> list[dict]:
+    def histories(self) -> list[History]:
         """The history of each seed."""
-        return [files.read_history(result["folder"] / "history.csv") for result in self.results]
+        return [run.history for run in self.runs]
+
+    @property
+    def settings(self) -> RunSettings:
+        """Those of the last seed."""
+        return self.runs[-1].settings
 
     @property
     def penalised(self) -> bool:
         """Whether its losses include L2 penalties."""
-        return penalised(self.settings["framework"], self.settings["system"])
+        return penalised(self.settings.framework, self.settings.system)
 
 
 def groups(task: Task, names: Sequence[str], results_dir: Path) -> list[Group] | None:
@@ -50,7 +56,7 @@ def groups(task: Task, names: Sequence[str], results_dir: Path) -> list[Group] |
         results_dir: Folder of the user's results.
     """
     found = [_group(name, results_dir / task.name / "runs") for name in names]
-    if any(group is None or len(group.results) < 2 for group in found):
+    if any(group is None or len(group.runs) < 2 for group in found):
         return None
     if found[0].name == found[1].name:
         found = [g._replace(name=f"{g.name} ({k})") for g, k in zip(found, ("first", "second"))]
@@ -61,17 +67,14 @@ def _group(name: str, runs: Path) -> Group | None:
     folder = folders.of_run(runs, name)
     if folder is None:
         return None
-    results, settings = [], {}
+    ended = []
     by_number = sorted(folder.glob("seed-*"), key=lambda path: (len(path.name), path.name))
     for seed in by_number:
         try:
-            results.append(recipe_runs.result_of(seed))
-            settings = files.read_object(
-                seed / "settings.json", "framework", "system", "split", "data"
-            )
+            ended.append(run_folders.read(seed))
         except BadInput as error:
             say(f"left out: {error}")
-    return Group(folder.name, settings, results) if results else None
+    return Group(folder.name, ended) if ended else None
 
 
 def compare(task: Task, both: Sequence[Group], folder: Path) -> None:
@@ -80,9 +83,12 @@ def compare(task: Task, both: Sequence[Group], folder: Path) -> None:
     for group in both:
         sd = 100 * statistics.stdev(group.scores)
         mean = 100 * statistics.fmean(group.scores)
-        say(f"{group.name}: test accuracy {mean:.2f} % ± {sd:.2f} (n = {len(group.results)} seeds)")
+        say(f"{group.name}: test accuracy {mean:.2f} % ± {sd:.2f} (n = {len(group.runs)} seeds)")
     written = {
-        group.name: {"test_accuracy": group.scores, "seeds": [r["seed"] for r in group.results]}
+        group.name: {
+            "test_accuracy": group.scores,
+            "seeds": [run.settings.seed for run in group.runs],
+        }
         for group in both
     }
     if why := _incomparable(a, b):
@@ -91,7 +97,7 @@ def compare(task: Task, both: Sequence[Group], folder: Path) -> None:
         written |= _difference(a, b)
     apart = [
         how
-        for metric in curves.METRICS
+        for metric in curves.COMPARED
         if (metric != "val_loss" or a.penalised == b.penalised)
         and (how := curves.apart(a.histories, b.histories, metric)) is not None
     ]
@@ -108,8 +114,9 @@ def compare(task: Task, both: Sequence[Group], folder: Path) -> None:
 
 def _incomparable(a: Group, b: Group) -> str | None:
     for key, what in (("data", "images"), ("split", "test images")):
-        if a.settings[key] != b.settings[key]:
-            its = f" (splits {a.settings[key]} and {b.settings[key]})" if key == "split" else ""
+        first, second = (getattr(group.settings, key) for group in (a, b))
+        if first != second:
+            its = f" (splits {first} and {second})" if key == "split" else ""
             return f"they were tested on other {what}{its}"
     return None
 
@@ -126,7 +133,7 @@ def _difference(a: Group, b: Group) -> dict:
     if verdict == verdicts.EQUAL:
         line += f" within {100 * verdicts.MARGIN:g} points (two one-sided tests)"
     elif verdict == verdicts.UNDECIDED and (n := verdicts.more_seeds(a.scores, b.scores)):
-        more = {group.name: n - len(group.results) for group in (a, b)}
+        more = {group.name: n - len(group.runs) for group in (a, b)}
         each = " and ".join(dict.fromkeys(map(str, more.values())))
         seeds = "seed" if each == "1" else "seeds"
         line += f"; about {each} more {seeds} each would decide it, if means and deviations stay"

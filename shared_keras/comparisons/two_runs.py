@@ -4,6 +4,7 @@ Of two runs with several seeds each, the seeds are compared, too; see `seeds`.
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,10 @@ from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.pictures.comparison_plots import curves, disagreements
-from shared_keras.results import folders, pixel_scale, saved_models
+from shared_keras.results import folders, history_csv, names, pixel_scale, saved_models
+from shared_keras.results.metrics import Scores
 from shared_keras.results.scores import predict_probabilities, score
-from shared_keras.results.settings import penalised
+from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.task import Task
 
 
@@ -30,10 +32,10 @@ class Run(NamedTuple):
     """
 
     name: str
-    settings: dict
+    settings: RunSettings | None
     path: Path
     predicted: np.ndarray
-    scores: dict
+    scores: Scores
     note: str
 
 
@@ -66,7 +68,8 @@ def run(
     images = datasets.load(task, data_dir, say)
     test = images[1]
     settings = [saved_models.settings(path) for path in paths]
-    common = _common(task, test, settings)
+    protocols = [saved_models.split(path) for path in paths]
+    common = _common(task, test, protocols)
     x, y = test.x[common], test.y[common]
     both = []
     for name, path, its in zip(_names(paths), paths, settings):
@@ -83,7 +86,7 @@ def run(
         {
             "models": [str(path) for path in paths],
             "test_images": len(common),
-            "scores": {one.name: one.scores for one in both},
+            "scores": {one.name: asdict(one.scores) for one in both},
         }
         | result,
     )
@@ -106,13 +109,13 @@ def run(
         name = f"{task.title}: where two runs disagree, {len(differ):,} of {len(y):,} test images"
         figure = disagreements(x, y, answers, task.classes, name)
         files.write_figure(folder / "disagreements.png", figure)
-    histories = [one.path.with_name("history.csv") for one in both]
+    histories = [one.path.with_name(names.HISTORY) for one in both]
     if all(path.exists() for path in histories):
-        loaded = {title: files.read_history(path) for title, path in zip(titles, histories)}
+        loaded = {title: history_csv.read(path) for title, path in zip(titles, histories)}
         with_penalty = [
             title
             for title, one in zip(titles, both)
-            if one.settings and penalised(one.settings["framework"], one.settings["system"])
+            if one.settings and penalised(one.settings.framework, one.settings.system)
         ]
         name = f"{task.title}: {' and '.join(titles)}"
         files.write_figure(folder / "curves.png", curves(loaded, name, with_penalty))
@@ -122,15 +125,15 @@ def run(
         seeds.compare(task, both_groups, folder)
         say("Is one of two models better? The first seed of each, image by image:")
     say(f"{len(common):,} test images that neither run was trained on")
-    for one in both:
-        if one.settings.get("split") == "test":
+    for one, protocol in zip(both, protocols):
+        if protocol == "test":
             say(f"note: {one.name} was validated on the TEST images, including these")
     for one in both:
         run_report.other_images(f"{one.name} was trained on", one.settings, task.title, digest)
         if one.note:
             say(one.note)
         accuracy = run_report.accuracy(one.scores)
-        say(f"{one.name}: accuracy {accuracy}, loss {one.scores['loss']:.4f}")
+        say(f"{one.name}: accuracy {accuracy}, loss {one.scores.loss:.4f}")
     say(
         f"both right {result['both_right']:,}, only {a.name} {result['only_first']:,}, only "
         f"{b.name} {result['only_second']:,}, both wrong {result['both_wrong']:,}"
@@ -161,9 +164,9 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
     }
 
 
-def _common(task, test, settings) -> np.ndarray:
+def _common(task, test, protocols) -> np.ndarray:
     """Return the indices of the test images that both protocols test on, int (n,)."""
-    tested = [splits.tested(task, test, its.get("split", "holdout")) for its in settings]
+    tested = [splits.tested(task, test, protocol) for protocol in protocols]
     common = np.intersect1d(*tested)
     if len(common) == 0:
         raise BadInput("argument RUN: the two runs have no test image in common")
@@ -171,10 +174,10 @@ def _common(task, test, settings) -> np.ndarray:
 
 
 def _names(paths) -> list[str]:
-    names = [saved_models.describe(path) for path in paths]
-    if names[0] == names[1]:
-        return [f"{name} ({place})" for name, place in zip(names, ("first", "second"))]
-    return names
+    named = [saved_models.describe(path) for path in paths]
+    if named[0] == named[1]:
+        return [f"{name} ({place})" for name, place in zip(named, ("first", "second"))]
+    return named
 
 
 def _verdict(result, a, b) -> str:

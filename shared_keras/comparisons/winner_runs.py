@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from shared_keras import files
-from shared_keras.comparisons import recipe_runs
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Collected
-from shared_keras.errors import BadInput
-from shared_keras.results import overview
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Collected, by_framework
+from shared_keras.results import overview, run_folders
+from shared_keras.results.settings import RunSettings
 from shared_keras.systems.recipe import Recipe, Replay
 
 DECIDE = ("hyperparameters", "epochs", "patience", "batch_size", "split", "precision")
@@ -24,33 +22,28 @@ def collect(folder: Path, digest: str) -> tuple[dict[str, Recipe], Collected]:
     Returns:
         Each retrained trial, by what to call it, and its runs.
     """
-    recipes, ways, found, problems = {}, {}, {}, []
-    for path in sorted(folder.rglob("settings.json"), key=recipe_runs.written):
-        try:
-            settings = files.read_object(path)
-            if settings.get("recipe") or not settings.get("space") or settings["data"] != digest:
-                continue
-            name = overview.of_trial(settings["source"])
-            recipe = Recipe(
-                system=Replay(settings["space"], settings["hyperparameters"]),
-                epochs=settings["epochs"],
-                batch_size=settings["batch_size"],
-                source=name,
-                patience=settings["patience"],
-                split=settings["split"],
-            )
-            key = next(k for k, value in FRAMEWORKS.items() if value == settings["framework"])
-            way = [settings[each] for each in DECIDE]
-            result = recipe_runs.result_of(path.parent)
-        except KeyError as error:
-            problems.append(f"{path}: {error} is missing")
-            continue
-        except BadInput as error:
-            problems.append(str(error))
-            continue
-        if ways.get(name) != way:
-            found = {each: runs for each, runs in found.items() if each[0] != name}
-        recipes[name], ways[name] = recipe, way
-        found.setdefault((name, key), {})[settings["seed"]] = result
-    runs = {key: list(by_seed.values()) for key, by_seed in found.items()}
-    return recipes, Collected(runs, [], problems)
+
+    def name_of(run: Path, settings: RunSettings) -> str | None:
+        counts = settings.recipe is None and settings.space is not None
+        counts = counts and settings.framework in FRAMEWORKS.values() and settings.data == digest
+        return overview.of_trial(settings.source) if counts else None
+
+    ended, problems = run_folders.ended(folder, name_of)
+    last = {name: run.settings for name, run in ended}
+    alike = [(name, run) for name, run in ended if _way(run.settings) == _way(last[name])]
+    recipes = {
+        name: Recipe(
+            system=Replay(settings.space, settings.hyperparameters),
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            source=name,
+            patience=settings.patience,
+            split=settings.split,
+        )
+        for name, settings in last.items()
+    }
+    return recipes, Collected(by_framework(alike), [], problems)
+
+
+def _way(settings: RunSettings) -> list:
+    return [getattr(settings, each) for each in DECIDE]

@@ -14,6 +14,7 @@ from shared_keras.hyperband.decisions import exploring
 from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.space import Space
 from shared_keras.hyperband.trials import job, saved
+from shared_keras.results import history_csv, names
 from shared_keras.systems.spec import System
 
 
@@ -41,8 +42,8 @@ class BaseTuner(keras_tuner.Hyperband):
         """Load the state of an earlier search with the same settings."""
         self.oracle.reload()
         for trial_id in self.oracle.trials:
-            if seconds := files.seconds(self.folder(trial_id) / "history.csv"):
-                self.course.seconds[trial_id] = seconds
+            if seconds := history_csv.column(self.folder(trial_id) / names.HISTORY, "seconds"):
+                self.course.seconds[trial_id] = float(sum(seconds))
 
     def _get_tuner_fname(self):
         # While the stock constructor runs, one that is not there: it prints that it reads it.

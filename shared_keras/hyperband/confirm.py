@@ -12,7 +12,7 @@ from shared_keras.hyperband.table import bookkeeping
 from shared_keras.hyperband.trials import job, saved
 from shared_keras.hyperband.tuner import Hyperband
 from shared_keras.processes import job_pool
-from shared_keras.reporting.search_report import CONFIRMED
+from shared_keras.results import names
 from shared_keras.results.trials import last_line
 
 
@@ -56,7 +56,7 @@ def retrain(
         table = pd.DataFrame([_row(folder / "confirm", trial, numbers) for trial in trials])
         falling = tuner.oracle.objective.direction == "min"
         table = table.sort_values("mean", ascending=falling, kind="stable").reset_index(drop=True)
-        files.write_csv(folder / CONFIRMED, table.to_dict("records"))
+        files.write_csv(folder / names.CONFIRMED, table.to_dict("records"))
     return table
 
 
@@ -74,11 +74,11 @@ def read(folder: Path) -> pd.DataFrame:
     """
     exact = dict.fromkeys(("score", "mean", "sd"), float)  # pandas may round the last digit
     try:
-        table = pd.read_csv(folder / CONFIRMED, dtype={"trial": str}, converters=exact)
+        table = pd.read_csv(folder / names.CONFIRMED, dtype={"trial": str}, converters=exact)
         return table[["trial", *exact, "n"]]
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(
-            f"{folder / CONFIRMED}: cannot be read ({error}); --confirm writes it again"
+            f"{folder / names.CONFIRMED}: cannot be read ({error}); --confirm writes it again"
         ) from None
 
 

@@ -9,6 +9,9 @@ from shared_keras.data.splits import Split
 from shared_keras.reporting.console import say, wrote
 from shared_keras.reporting.progress import duration
 from shared_keras.results import environment
+from shared_keras.results.metrics import RunMetrics, Scores
+from shared_keras.results.settings import RunSettings, SearchSettings
+from shared_keras.results.winner import Confirmed
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class SearchScore:
     """What a trial reached in its search: its score after that many epochs, if known.
 
     Attributes:
-        confirmed: "mean" and "sd" over "n" other seeds, if the search was confirmed.
+        confirmed: What it reached with other seeds, if the search was confirmed.
         seconds: What an epoch took there, if that is known.
     """
 
@@ -24,7 +27,7 @@ class SearchScore:
     objective: str
     score: float
     epochs: int | None
-    confirmed: Mapping[str, float] | None = None
+    confirmed: Confirmed | None = None
     seconds: float | None = None
 
 
@@ -73,55 +76,55 @@ def epoch(number: int, epochs: int, logs: Mapping[str, float]) -> None:
     )
 
 
-def accuracy(scores: Mapping) -> str:
+def accuracy(scores: Scores) -> str:
     """Format an accuracy with its Wilson 95 % interval and its number of images."""
     return (
-        f"{scores['accuracy']:.4f} (95 % interval {scores['accuracy_low']:.4f} to "
-        f"{scores['accuracy_high']:.4f}, n = {scores['n']:,})"
+        f"{scores.accuracy:.4f} (95 % interval {scores.accuracy_low:.4f} to "
+        f"{scores.accuracy_high:.4f}, n = {scores.n:,})"
     )
 
 
-def other_images(what: str, settings: Mapping, title: str, digest: str | None) -> None:
+def other_images(
+    what: str, settings: SearchSettings | RunSettings | None, title: str, digest: str
+) -> None:
     """Say so if a model or a search used other images than those at hand.
 
     Args:
         what: Who did what, such as "the model was trained on".
-        settings: The settings of its run, or of the search.
+        settings: The settings of its run, or of the search, if it has some.
         title: What the images at hand are called.
         digest: Their digest.
     """
-    if settings.get("data") not in (None, digest):
-        its = settings.get("title")
-        named = f": {its}" if its not in (None, title) else ""
+    if settings is not None and settings.data != digest:
+        named = f": {settings.title}" if settings.title != title else ""
         say(f"note: {what} other images than those of {title}{named}")
 
 
-def finished(result: Mapping, folder: Path) -> None:
+def finished(result: RunMetrics, folder: Path) -> None:
     """Print the result of a run and the files it wrote."""
-    if result["restored_by"] is None:
-        say(f"trained all {result['epochs_trained']} epochs; the last weights are kept")
+    if result.restored_by is None:
+        say(f"trained all {result.epochs_trained} epochs; the last weights are kept")
     else:
         say(
-            f"best epoch {result['best_epoch']} of {result['epochs_trained']} by "
-            f"{result['restored_by']}; "
+            f"best epoch {result.best_epoch} of {result.epochs_trained} by {result.restored_by}; "
             "its weights were restored"
         )
-    say(f"validation accuracy {accuracy(result['validation'])}")
-    say(f"test accuracy       {accuracy(result['test'])}")
+    say(f"validation accuracy {accuracy(result.validation)}")
+    say(f"test accuracy       {accuracy(result.test)}")
     if told := environment.mixed(folder):
         say(told)
     wrote(folder)
 
 
-def summary(results: Sequence[Mapping]) -> dict:
+def summary(results: Sequence[RunMetrics]) -> dict:
     """Return mean and standard deviation over the seeds; the latter is None for a single one."""
     values = {
-        "val_loss": [result["validation"]["loss"] for result in results],
-        "val_accuracy": [result["validation"]["accuracy"] for result in results],
-        "test_accuracy": [result["test"]["accuracy"] for result in results],
-        "seconds": [result["seconds"] for result in results],
+        "val_loss": [result.validation.loss for result in results],
+        "val_accuracy": [result.validation.accuracy for result in results],
+        "test_accuracy": [result.test.accuracy for result in results],
+        "seconds": [result.seconds for result in results],
     }
-    return {"n": len(results), "seeds": [result["seed"] for result in results]} | {
+    return {"n": len(results), "seeds": [result.seed for result in results]} | {
         name: {
             "mean": statistics.fmean(column),
             "sd": statistics.stdev(column) if len(column) > 1 else None,
@@ -130,11 +133,11 @@ def summary(results: Sequence[Mapping]) -> dict:
     }
 
 
-def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalised: bool) -> None:
+def outcome(results: Sequence[RunMetrics], published: Mapping[str, float], penalised: bool) -> None:
     """Print mean, standard deviation and n, or a single score, beside the published scores.
 
     Args:
-        results: The contents of metrics.json for each seed.
+        results: What the run of each seed reached.
         published: Published scores.
         penalised: Whether the system has L2 penalties, which the losses of its epochs include.
     """
@@ -150,16 +153,18 @@ def outcome(results: Sequence[Mapping], published: Mapping[str, float], penalise
         say(f"{name:13} {score} (n = {len(results)}){note}{other}")
 
 
-def beside_search(results: Sequence[Mapping], searched: SearchScore) -> None:
+def beside_search(results: Sequence[RunMetrics], searched: SearchScore) -> None:
     """Print what a trial reached in its search beside what retraining it reached."""
     there = f"{searched.score:.4f} in the search (trial {searched.trial}"
     there += f", {epochs_of([searched.epochs])})" if searched.epochs else ")"
     if searched.confirmed:
-        mean, sd, n = (searched.confirmed[key] for key in ("mean", "sd", "n"))
-        there += f", there confirmed by {mean:.4f} ± {sd:.4f} over {n:.0f} other seeds"
+        over = searched.confirmed
+        there += (
+            f", there confirmed by {over.mean:.4f} ± {over.sd:.4f} over {over.n:.0f} other seeds"
+        )
     if searched.objective == "val_accuracy":
         here = summary(results)["val_accuracy"]["mean"]
-        kept = epochs_of([result["best_epoch"] for result in results])
+        kept = epochs_of([result.best_epoch for result in results])
         seeds = f"mean of {len(results)} seeds, " if len(results) > 1 else ""
         say(f"val_accuracy {here:.4f} here ({seeds}{kept}), {there}")
     else:

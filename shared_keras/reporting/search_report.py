@@ -12,15 +12,17 @@ from shared_keras import files
 from shared_keras.reporting import tensorboard_logs
 from shared_keras.reporting.console import say
 from shared_keras.reporting.progress import Settings, value
+from shared_keras.results import history_csv, names
 from shared_keras.results.settings import SearchSettings
-from shared_keras.results.trials import PICTURES, TRIALS, SearchState, TrialRow
+from shared_keras.results.trials import PICTURES, SearchState, TrialRow
+from shared_keras.results.winner import Confirmed, Winner
 
-BEST = "best.json"
-CONFIRMED, CONFIRMED_PICTURE = "confirm.csv", "confirm.png"
-OF_CONFIRMATION = (CONFIRMED, CONFIRMED_PICTURE)
+CONFIRMED_PICTURE = "confirm.png"
+OF_CONFIRMATION = (names.CONFIRMED, CONFIRMED_PICTURE)
 TENSORBOARD = "tensorboard"
 WIDE = 100  # columns of a terminal with room for a trial's place on one line
-WRITTEN = ("settings.json", TRIALS, CONFIRMED, BEST, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD)
+TABLES = (names.SETTINGS, names.TRIALS, names.CONFIRMED, names.BEST)
+WRITTEN = (*TABLES, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD)
 
 
 def write(
@@ -29,7 +31,7 @@ def write(
     search_settings: SearchSettings,
     confirmed: pd.DataFrame | None,
 ) -> None:
-    """Write best.json, which `retrain` and `--try-first best` need.
+    """Write the winner, which `retrain` and `--try-first best` need.
 
     Args:
         folder: Folder of the search.
@@ -39,27 +41,21 @@ def write(
     """
     best = winner(state, confirmed)
     values = files.read_object(folder / f"trial_{best.trial}" / "trial.json", "hyperparameters")
-    summary = {
-        "trials": len(state.ended),
-        "planned": state.total + state.left_out,
-        "trial": best.trial,
-        "score": float(best.score),
-        "objective": state.objective,
-        "space": search_settings.space,
-        "split": search_settings.split,
-        "batch_size": search_settings.batch_size,
-        "hyperparameters": values["hyperparameters"]["values"],
-    }
+    over = None
     if confirmed is not None:
-        summary["confirmed"] = {key: float(confirmed[key][0]) for key in ("mean", "sd", "n")}
-    counts = {name: summary[name] for name in ("trials", "planned")}
-    if counts | read(folder) != summary:  # earlier versions did not write them
-        files.write_json(folder / BEST, summary)
-
-
-def read(folder: Path) -> dict:
-    """Return what `write` wrote, or zero trials before that."""
-    return files.read_object(folder / BEST) if (folder / BEST).exists() else {"trials": 0}
+        over = Confirmed(*(float(confirmed[key][0]) for key in ("mean", "sd", "n")))
+    Winner(
+        trials=len(state.ended),
+        planned=state.total + state.left_out,
+        trial=best.trial,
+        score=float(best.score),
+        objective=state.objective,
+        space=search_settings.space,
+        split=search_settings.split,
+        batch_size=search_settings.batch_size,
+        hyperparameters=values["hyperparameters"]["values"],
+        confirmed=over,
+    ).write(folder)
 
 
 def write_tensorboard(folder: Path, row: TrialRow) -> None:
@@ -68,7 +64,7 @@ def write_tensorboard(folder: Path, row: TrialRow) -> None:
     if row.seconds and not logs.exists():  # no seconds if it failed in its first epoch
         tensorboard_logs.write(
             logs,
-            files.read_history(folder / f"trial_{row.trial}" / "history.csv"),
+            history_csv.read(folder / f"trial_{row.trial}" / names.HISTORY),
             row.initial_epoch + 1,
             row.hyperparameters,
         )
@@ -173,7 +169,7 @@ def show(
     if state.failed:
         say(
             f"{len(state.failed)} of {len(state.rows)} trials failed; "
-            f"{TRIALS} gives the reasons; the first: {state.failed[0].reason or ''}"
+            f"{names.TRIALS} gives the reasons; the first: {state.failed[0].reason or ''}"
         )
     now = dates(folder)
     if confirmed is None:

@@ -5,16 +5,47 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from shared_keras import devices, files
+from shared_keras import devices
+from shared_keras.results import names
+from shared_keras.results.formats import Format
 
 PACKAGES = ("keras", "jax", "tensorflow", "torch", "keras-tuner", "numpy", "scikit-learn")
 
-ENVIRONMENT, RESUMED = "environment.json", "resumed_on"
 DECIDES = ("versions", "processor")  # how numbers are rounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment(Format):
+    """What a search, a run or an evaluation ran on.
+
+    Attributes:
+        command: What was typed.
+        versions: Those of Python and of the packages that decide.
+        backend: Keras's.
+        device: For people.
+        processor: Its kind, or None if it is not known.
+        commit: That of the checkout, or None outside of one.
+        resumed_on: What else it was resumed on: `versions` and `processor` of each.
+    """
+
+    FILE: ClassVar = names.ENVIRONMENT
+    SINCE: ClassVar = {"processor": None}
+
+    command: str
+    versions: dict[str, str]
+    backend: str
+    device: str
+    processor: str | None
+    commit: str | None
+    resumed_on: list[dict] | None = None
+
+    def parts(self) -> list[dict]:
+        """Return each of the things that it ran on, the first one first."""
+        return [{key: getattr(self, key) for key in DECIDES}, *(self.resumed_on or ())]
 
 
 class Origin(NamedTuple):
@@ -32,45 +63,37 @@ def origin() -> Origin:
     return Origin(shlex.join(typed), commit())
 
 
-def environment(asked: Origin | None = None) -> dict:
-    """Describe what this process runs on: versions, backend, processor; and who asked for it.
+def environment(asked: Origin | None = None) -> Environment:
+    """Describe what this process runs on.
 
     Args:
         asked: Who asked for it, if not this process itself.
     """
     asked = asked or origin()
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "command": asked.command,
-        "versions": versions,
-        "backend": devices.backend(),
-        "device": devices.describe(),
-        "processor": devices.processor_kind(),
-        "commit": asked.commit,
-    }
+    return Environment(
+        command=asked.command,
+        versions={"python": platform.python_version()} | devices.versions(PACKAGES),
+        backend=devices.backend(),
+        device=devices.describe(),
+        processor=devices.processor_kind(),
+        commit=asked.commit,
+    )
 
 
 def go_on(folder: Path) -> None:
     """Record on what a run that was interrupted goes on, if it began on something else."""
-    path = folder / ENVIRONMENT
-    if not path.exists():
+    began = Environment.find(folder)
+    if began is None:
         return
-    began, now = files.read_object(path), environment()
-    others, part = began.get(RESUMED, []), {key: now[key] for key in DECIDES}
-    if all(any(_differences(each, part)) for each in (began, *others)):
-        files.write_json(path, began | {RESUMED: [*others, part]})
+    parts, (now,) = began.parts(), environment().parts()
+    if all(any(_differences(part, now)) for part in parts):
+        replace(began, resumed_on=[*parts[1:], now]).write(folder)
 
 
 def mixed(folder: Path) -> str | None:
     """Return a sentence that says so if parts of a run ran on different things, or None."""
-    path = folder / ENVIRONMENT
-    began = files.read_object(path) if path.exists() else {}
-    found = [each for part in began.get(RESUMED, []) for each in _differences(began, part)]
+    parts = ran.parts() if (ran := Environment.find(folder)) else []
+    found = [each for part in parts[1:] for each in _differences(parts[0], part)]
     if not found:
         return None
     return (
@@ -80,11 +103,11 @@ def mixed(folder: Path) -> str | None:
 
 
 def _differences(began: Mapping, now: Mapping) -> Iterator[str]:
-    """Yield what differs; earlier versions of this package did not record the processor."""
-    kinds = began.get("processor"), now["processor"]
+    """Yield what differs; version 0.5 of this package did not record the processor."""
+    kinds = began["processor"], now["processor"]
     if None not in kinds and kinds[0] != kinds[1]:
         yield f"{kinds[0]}, then {kinds[1]}"
-    versions = began.get("versions", {}), now["versions"]
+    versions = began["versions"], now["versions"]
     for name in versions[0] | versions[1]:
         old, new = (of.get(name, "none") for of in versions)
         if old != new:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shared_keras import files
 from shared_keras.errors import BadInput
+from shared_keras.results.settings import SearchSettings
 from shared_keras.task import Task
 
 TIME = re.compile(r"^(\d{8}-\d{6})-")
@@ -52,10 +53,8 @@ def gone_if_refused(path: Path) -> Iterator[None]:
 
 def is_of(task: Task, folder: Path) -> bool:
     """Return whether a search was on the task's images, as far as its settings say."""
-    path = folder / "settings.json"
-    if not path.exists():
-        return True
-    return files.read_object(path).get("title") in (None, task.title)  # None in older ones
+    settings = SearchSettings.find(folder)
+    return settings is None or settings.title == task.title
 
 
 def now() -> str:

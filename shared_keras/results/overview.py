@@ -4,14 +4,15 @@ Nothing here imports Keras, so that a list of them appears at once.
 """
 
 import csv
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared_keras import files
 from shared_keras.errors import BadInput
-from shared_keras.results.trials import TRIALS
+from shared_keras.results import names, run_folders
+from shared_keras.results.metrics import RunMetrics
+from shared_keras.results.settings import RunSettings, SearchSettings
+from shared_keras.results.winner import Winner
 
 ACCURACY = "val_accuracy"
 SEARCH = " search "
@@ -49,70 +50,42 @@ def entries(folder: Path) -> list[Entry]:
     return sorted(found, key=lambda entry: (-entry.when, entry.name))
 
 
-def without_result(run: Path) -> str:
-    """Return why the folder of a training has no metrics.json."""
-    losses = losses_of(run)
-    if failed(losses):
-        return f"failed, the loss became {losses[-1]}"
-    after = f" after {len(losses)} epoch{'s' * (len(losses) > 1)}" if losses else ""
-    return f"interrupted{after}, or still running"
-
-
-def losses_of(run: Path) -> list[float]:
-    """Return the losses of a run's epochs, as far as they are written."""
-    try:
-        return files.read_history(run / "history.csv")["loss"]
-    except (BadInput, KeyError):
-        return []
-
-
-def failed(losses: Sequence[float]) -> bool:
-    """Return whether a training ended because its loss became NaN or infinite."""
-    return bool(losses) and not math.isfinite(losses[-1])
-
-
-def ended(run: Path) -> bool:
-    """Return whether a run has a result, or failed for good."""
-    return (run / "metrics.json").exists() or failed(losses_of(run))
-
-
 def _folders(parent: Path) -> list[Path]:
     return [path for path in parent.glob("*") if path.is_dir()]
 
 
 def _entry(path: Path, kind: str, read: Callable[[Path], dict]) -> Entry:
-    results = ("metrics.json", "best.json", "settings.json")
+    results = (names.METRICS, names.BEST, names.SETTINGS)
     written = [file.stat().st_mtime for name in results for file in path.rglob(name)]
     when = max(written, default=path.stat().st_mtime)
     try:
         return Entry(path.name, kind, when, **read(path))
-    except (BadInput, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (BadInput, OSError, ValueError) as error:
         why = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        return Entry(path.name, kind, when, problem=f"damaged: {why}")
+        return Entry(path.name, kind, when, problem=f"cannot be read: {why}")
 
 
 def _run(folder: Path) -> dict:
     """Return what there is to say about a run, which may have several seeds."""
-    seeds = [path.parent for path in folder.rglob("settings.json")]
+    seeds = [path.parent for path in folder.rglob(names.SETTINGS)]
     if not seeds:
-        return {"problem": without_result(folder)}
-    settings = files.read_object(seeds[0] / "settings.json", "source", "framework")
-    done = [path for path in seeds if (path / "metrics.json").exists()]
-    results = [files.read_object(path / "metrics.json", "validation", "test") for path in done]
-    epochs = [r["epochs_trained"] for r in results if "epochs_trained" in r]
-    parts = [_source(settings), _images(settings)]
+        return {"problem": run_folders.without_result(folder)}
+    settings = RunSettings.read(seeds[0])
+    results = {seed: RunMetrics.read(seed) for seed in seeds if RunMetrics.is_in(seed)}
+    epochs = [each.epochs_trained for each in results.values() if each.epochs_trained is not None]
+    parts = [_source(settings), f"on {settings.title}"]
     if epochs:
         low, high = min(epochs), max(epochs)
         span = str(low) if low == high else f"{low} to {high}"
         parts.append(f"{span} epoch{'s' * (high > 1)}")
     if len(seeds) > 1:
-        parts.append(f"{len(done)} of {len(seeds)} seeds")
-    missing = [path for path in seeds if path not in done]
+        parts.append(f"{len(results)} of {len(seeds)} seeds")
+    missing = [seed for seed in seeds if seed not in results]
     return {
-        "what": ", ".join(filter(None, parts)),
-        "validation": tuple(float(r["validation"]["accuracy"]) for r in results),
-        "test": tuple(float(r["test"]["accuracy"]) for r in results),
-        "problem": without_result(missing[0]) if missing else None,
+        "what": ", ".join(parts),
+        "validation": tuple(each.validation.accuracy for each in results.values()),
+        "test": tuple(each.test.accuracy for each in results.values()),
+        "problem": run_folders.without_result(missing[0]) if missing else None,
     }
 
 
@@ -123,44 +96,38 @@ def of_trial(source: str) -> str:
     return head + (search.rstrip() if committed or not search else f"{search}{Path(folder).name}")
 
 
-def _source(settings: dict) -> str:
-    recipe = settings.get("recipe")
-    source = f"recipe {recipe}" if recipe else of_trial(settings["source"])
-    return source + (", in PyTorch" if settings["framework"] == "pytorch" else "")
-
-
-def _images(settings: dict) -> str:
-    return f"on {settings['title']}" if settings.get("title") else ""
+def _source(settings: RunSettings) -> str:
+    source = f"recipe {settings.recipe}" if settings.recipe else of_trial(settings.source)
+    return source + ", in PyTorch" * (settings.framework == "pytorch")
 
 
 def _search(folder: Path) -> dict:
     """Return what there is to say about a search."""
-    if not (folder / "settings.json").exists():
+    settings = SearchSettings.find(folder)
+    if settings is None:
         return {"problem": "it holds no search"}
-    settings = files.read_object(folder / "settings.json", "space", "max_epochs", "objective")
-    best = {}
-    if (folder / "best.json").exists():
-        best = files.read_object(folder / "best.json", "score")
-    ended, so_far = _so_far(folder / TRIALS, settings["objective"])
-    decided = best.get("trials", ended if best else 0)  # earlier versions did not write it
+    winner = Winner.find(folder)
+    ended, so_far = _so_far(folder / names.TRIALS, settings.objective)
+    decided = winner.trials if winner else 0
     more = ended > decided
-    ended, score = max(ended, decided), so_far if more else best.get("score")
-    planned = settings.get("planned") or best.get("planned")
+    ended, score = max(ended, decided), so_far if more else winner and winner.score
+    planned = settings.planned or (winner and winner.planned)
     trials = f"{ended} of {planned} trials" if planned else f"{ended} trials"
-    parts = [f"space {settings['space']}", _images(settings), trials]
-    longest = settings["max_epochs"]
+    parts = [f"space {settings.space}", f"on {settings.title}", trials]
+    longest = settings.max_epochs
     parts.append(f"up to {longest} epoch{'s' * (longest > 1)}")
-    if not more and "confirmed" in best:
-        mean, sd, n = (best["confirmed"][key] for key in ("mean", "sd", "n"))
-        parts.append(f"the winner confirmed by {mean:.4f} ± {sd:.4f} over {n:.0f} other seeds")
+    if not more and winner and (over := winner.confirmed):
+        parts.append(
+            f"the winner confirmed by {over.mean:.4f} ± {over.sd:.4f} over {over.n:.0f} other seeds"
+        )
     problem = None
-    if more or not best:
+    if more or not winner:
         problem = "interrupted, or still running"
         problem += "; the score is the best so far" * (score is not None)
     return {
-        "what": ", ".join(filter(None, parts)),
-        "validation": () if score is None else (float(score),),
-        "objective": settings["objective"],
+        "what": ", ".join(parts),
+        "validation": () if score is None else (score,),
+        "objective": settings.objective,
         "problem": problem,
     }
 

@@ -3,18 +3,19 @@
 from importlib import resources
 from pathlib import Path
 
-from shared_keras import files
+from shared_keras.results import history_csv
+from shared_keras.results.history_csv import History
 from shared_keras.task import Task
 
 
-def curve(task: Task, recipe: str) -> dict[str, list[float]] | None:
+def curve(task: Task, recipe: str) -> History | None:
     """Return the published history of a recipe, or None if there is none.
 
     Its training metrics are what a progress bar printed, which averaged running means over the
     steps of an epoch; only those of validation can be held against others.
     """
     path = Path(str(resources.files(task.package))) / "published" / f"{recipe}.csv"
-    return files.read_history(path) if path.is_file() and not task.own else None
+    return history_csv.read(path) if path.is_file() and not task.own else None
 
 
 def recipes(task: Task) -> list[str]:

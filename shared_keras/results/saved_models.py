@@ -11,9 +11,11 @@ from pathlib import Path
 import keras
 
 from shared_keras.errors import BadInput
-from shared_keras.files import read_object, replacing, shown
+from shared_keras.files import replacing, shown
 from shared_keras.models.portable import portable
 from shared_keras.results import folders
+from shared_keras.results.metrics import RunMetrics
+from shared_keras.results.settings import RunSettings
 from shared_keras.systems.spec import SIDE
 from shared_keras.task import Task
 
@@ -67,9 +69,10 @@ def load(task: Task, path: Path) -> keras.Model:
             f"{(None, SIDE, SIDE)} to {(None, n)}"
         )
     if answers[1] != n:
-        trained = settings(path).get("title")
+        its = settings(path)
+        trained = f", trained on {its.title}," if its else ""
         raise BadInput(
-            f"{path}: this model{f', trained on {trained},' * bool(trained)} has {answers[1]} "
+            f"{path}: this model{trained} has {answers[1]} "
             f"classes, but {task.title} has {n}; choose the images with --data-dir, or another run"
         )
     return model
@@ -78,20 +81,17 @@ def load(task: Task, path: Path) -> keras.Model:
 def task_of(task: Task, path: Path) -> Task:
     """Return the task with the title and the class names that a model was trained with.
 
-    Without them, as for a file from elsewhere, it is the task as given. Runs of earlier
-    versions have no names; if they used own images, their classes are numbers.
+    Without them, as for a file from elsewhere, it is the task as given.
     """
     its = settings(path)
-    if its.get("classes"):
-        return dataclasses.replace(task, title=its["title"], classes=tuple(its["classes"]))
-    if task.own or its.get("data") in (None, digest(task)):
+    if its is None:
         return task
-    return dataclasses.replace(task, classes=tuple(str(i) for i in range(len(task.classes))))
+    return dataclasses.replace(task, title=its.title, classes=tuple(its.classes))
 
 
-def digest(task: Task) -> str | None:
+def digest(task: Task) -> str:
     """Return the digest of the task's embedded images, as the committed model's run knows it."""
-    return settings(committed(task)).get("data")
+    return settings(committed(task)).data
 
 
 def find(task: Task, results_dir: Path, name: str | None) -> Path:
@@ -122,7 +122,7 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     if not models:
         known = sorted(path.name for path in folder.glob("*") if _models(path))
         found = folders.of_run(folder, name)
-        is_run = found and any([*found.glob("metrics.json"), *found.glob("*/metrics.json")])
+        is_run = found and any(map(RunMetrics.is_in, [found, *found.iterdir()]))
         what = f"the run '{name}' has no model" if is_run else f"no run '{name}' in {folder}"
         raise BadInput(
             f"argument RUN: {what}, expected a .keras file or one of "
@@ -167,14 +167,19 @@ def introduce(task: Task, path: Path) -> str:
     seeds = _models(path.parent.parent) if path.parent.name.startswith("seed-") else [path]
     if len(seeds) > 1:
         line += f" ({'the first' if path == seeds[0] else 'one'} of {len(seeds)} seeds)"
-    trained = settings(path).get("title")
-    return f"{line}, trained on {trained}" if trained else line
+    its = settings(path)
+    return f"{line}, trained on {its.title}" if its else line
 
 
-def settings(path: Path) -> dict:
-    """Return the settings of a model's run, or an empty dict if it has none."""
-    file = path.with_name("settings.json")
-    return read_object(file) if path.name == MODEL and file.exists() else {}
+def settings(path: Path) -> RunSettings | None:
+    """Return the settings of a model's run, or None if it has none."""
+    return RunSettings.find(path.parent) if path.name == MODEL else None
+
+
+def split(path: Path) -> str:
+    """Return the split protocol of a model's run; one from elsewhere has not seen a test image."""
+    its = settings(path)
+    return its.split if its else "holdout"
 
 
 def describe(path: Path) -> str:

@@ -7,6 +7,7 @@ from scipy import special, stats
 from sklearn import metrics
 
 from shared_keras.data.datasets import Images
+from shared_keras.results.metrics import Scores
 from shared_keras.task import Task
 from shared_keras.training.known_means import samples_are_apart
 from shared_keras.training.plan import VALIDATION_BATCH
@@ -39,21 +40,13 @@ def predict_probabilities(model, x: np.ndarray) -> np.ndarray:
     return special.softmax(given, axis=1)
 
 
-def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> dict:
+def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Scores:
     """Score predictions.
 
     Args:
         probabilities: float (n, classes).
         y: True labels, int (n,).
         classes: Their names.
-
-    Returns:
-        `n`, `accuracy` with its Wilson 95 % interval `accuracy_low` and
-        `accuracy_high`, `loss` (mean cross-entropy in nats, without the
-        model's weight penalties), `macro` and per-class `precision`, `recall`,
-        `f1`, the class's `support`, and the `confusion` matrix (rows true).
-        A class that occurs but is never predicted scores zero. One that does not occur is
-        not measured: its scores are None, and `macro` is the mean of the others.
     """
     labels = range(len(classes))
     predicted = probabilities.argmax(axis=1)
@@ -62,17 +55,17 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> d
     picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
     measured = np.isin(labels, y)
     columns = metrics.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
-    return {
-        "n": len(y),
-        "accuracy": correct / len(y),
-        "accuracy_low": float(interval.low),
-        "accuracy_high": float(interval.high),
-        "loss": float(-np.log(picked).mean()),
-        "macro": {
+    return Scores(
+        n=len(y),
+        accuracy=correct / len(y),
+        accuracy_low=float(interval.low),
+        accuracy_high=float(interval.high),
+        loss=float(-np.log(picked).mean()),
+        macro={
             key: float(column[measured].mean())
             for key, column in zip(("precision", "recall", "f1"), columns)
         },
-        "classes": [
+        classes=[
             {
                 "class": name,
                 "precision": float(precision) if known else None,
@@ -82,11 +75,11 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> d
             }
             for name, known, precision, recall, f1, support in zip(classes, measured, *columns)
         ],
-        "confusion": metrics.confusion_matrix(y, predicted, labels=labels).tolist(),
-    }
+        confusion=metrics.confusion_matrix(y, predicted, labels=labels).tolist(),
+    )
 
 
-def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images: Images) -> dict:
+def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images: Images) -> Scores:
     """Score a function that maps raw images, (n, 28, 28), to probabilities. See `score`."""
     return score(predict(images.x), images.y, task.classes)
 

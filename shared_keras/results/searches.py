@@ -1,10 +1,13 @@
 """Find searches that have a winner: the user's own and the committed reference."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 from shared_keras import files
 from shared_keras.errors import BadInput
-from shared_keras.results import folders
+from shared_keras.results import folders, names
+from shared_keras.results.winner import Winner
 from shared_keras.task import Task
 
 
@@ -33,12 +36,10 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
                 f"expected one of {', '.join([*known, 'reference'])}"
             )
     else:
-        with_winner = sorted(own.glob("*/best.json"), key=lambda path: path.stat().st_mtime)
-        of_these = [path.parent for path in with_winner if folders.is_of(task, path.parent)]
-        folder = of_these[-1] if of_these else reference
-    if not (folder / "best.json").exists():
+        folder = next(_with_winner(task, own), reference)
+    if not Winner.is_in(folder):
         raise BadInput(
-            f"{folder} has no winner yet (no best.json); "
+            f"{folder} has no winner yet (no {names.BEST}); "
             f"`python -m {task.package}.search` makes one"
         )
     return folder
@@ -63,18 +64,24 @@ def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
     state = searches / name / "oracle.json"
     if state.exists() and (first := files.read_object(state, "first")["first"]):
         return first[0]
-    own = searches.glob("*/best.json")
-    newest = sorted(own, key=lambda path: path.stat().st_mtime, reverse=True)
-    found = [p for p in newest if p.parent.name != name and folders.is_of(task, p.parent)]
-    found += folders.reference(task).glob("**/best.json")
-    for path in found:
-        best = files.read_object(path, "space", "hyperparameters")
-        if best["space"] == space:
-            return best["hyperparameters"]
+    own = (folder for folder in _with_winner(task, searches) if folder.name != name)
+    committed = folders.reference(task).glob(f"**/{names.BEST}")
+    for folder in itertools.chain(own, (path.parent for path in committed)):
+        winner = Winner.read(folder)
+        if winner.space == space:
+            return winner.hyperparameters
     raise BadInput(
         f"argument --try-first: best needs a search of the space {space} that has a winner, "
         f"found none in {searches}"
     )
+
+
+def _with_winner(task: Task, searches: Path) -> Iterator[Path]:
+    """Yield the searches on the task's images that have a winner, newest winner first."""
+    written = {path.parent: path.stat().st_mtime for path in searches.glob(f"*/{names.BEST}")}
+    for folder in sorted(written, key=written.get, reverse=True):
+        if folders.is_of(task, folder):
+            yield folder
 
 
 def describe(task: Task, folder: Path) -> str:

@@ -1,19 +1,19 @@
-"""The settings of searches and runs, and reading and writing them as JSON."""
+"""The settings of searches and runs."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
+from typing import ClassVar
 
-from shared_keras.errors import BadInput
-from shared_keras.files import read_json, write_json
+from shared_keras.results import names
+from shared_keras.results.formats import Format
 from shared_keras.systems.recipe import MONITOR
 
 QUICK = {"max_epochs": 3, "factor": 3}  # 6 trials, 11 epochs
 BATCH_SIZE = 32  # as in the Keras originals
-METRICS = ("accuracy", "loss", "precision", "macro_precision")
-OBJECTIVES = (*(f"val_{name}" for name in METRICS), *METRICS)
+MEASURES = ("accuracy", "loss", "precision", "macro_precision")
+OBJECTIVES = (*(f"val_{name}" for name in MEASURES), *MEASURES)
 SEEDS = 3  # used by --confirm
-BEST = "best"
+TRY_BEST = "best"  # what --try-first calls it
 EPOCHS = 100  # more than EarlyStopping ever trains
 PATIENCE = 15  # as in Fashion-Keras, which stopped 15 epochs after its best
 ALL = "all"
@@ -21,16 +21,18 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
-class SearchSettings:
+class SearchSettings(Format):
     """Everything that determines the result of a search.
 
     Attributes:
         try_first: The recipe or the search whose settings are tried first, if any.
         data: A digest of the images.
-        min_epochs: Epochs of the shortest training; 1 in older ones.
-        title: What the images are called, which decides nothing; None in older ones.
-        planned: How many trials all that makes, as far as is known; None in older ones.
+        min_epochs: Epochs of the shortest training.
+        title: What the images are called, which decides nothing.
+        planned: How many trials all that makes, once that is known.
     """
+
+    FILE: ClassVar = names.SETTINGS
 
     task: str
     space: str
@@ -44,13 +46,13 @@ class SearchSettings:
     try_first: str | None
     backend: str
     data: str
-    min_epochs: int = 1
-    title: str | None = None
+    min_epochs: int
+    title: str
     planned: int | None = None
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Format):
     """Everything that determines the result of a run.
 
     Attributes:
@@ -62,10 +64,13 @@ class RunSettings:
             the last epoch is kept.
         batch_size: None, like the seed, if unknown, as for an imported trial.
         data: A digest of the images.
-        title: What the images are called, which decides nothing; None in older ones.
-        classes: The names of their classes; None in older runs.
+        title: What the images are called, which decides nothing.
+        classes: The names of their classes.
         monitor: The metric whose maximum early stopping restores.
     """
+
+    FILE: ClassVar = names.SETTINGS
+    SINCE: ClassVar = {"monitor": MONITOR}
 
     task: str
     source: str
@@ -82,9 +87,9 @@ class RunSettings:
     precision: str
     backend: str
     data: str
-    title: str | None = None
-    classes: list[str] | None = None
-    monitor: str = MONITOR
+    title: str
+    classes: list[str]
+    monitor: str
 
 
 def penalised(framework: str, system: Mapping) -> bool:
@@ -97,27 +102,3 @@ def penalised(framework: str, system: Mapping) -> bool:
         system: As in `RunSettings`.
     """
     return framework == "keras" and any(layer.get("l2") for layer in system["layers"])
-
-
-def read_settings(kind: type, path: Path):
-    """Read settings that were written as JSON from the dataclass `kind`.
-
-    Keys that have a default may be missing, because earlier versions did not write them.
-
-    Raises:
-        BadInput: naming the file, if a key is unknown or missing.
-    """
-    values = read_json(path)
-    known = {field.name for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default is MISSING}
-    if not isinstance(values, dict) or not needed <= set(values) <= known:
-        raise BadInput(
-            f"{path}: expected the keys {', '.join(sorted(needed))}, got "
-            f"{', '.join(sorted(values)) if isinstance(values, dict) else values!r}"
-        )
-    return kind(**values)
-
-
-def write_settings(path: Path, settings) -> None:
-    """Write a dataclass as JSON."""
-    write_json(path, asdict(settings))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from shared_keras import files
+from shared_keras.results import names
 
-TRIALS = "trials.csv"
 PICTURES = ("importance.png", "parallel.png", "search.png")  # in the order of drawing
 REASON = 300  # characters of a reason at most; trial.json has the traceback
 
@@ -111,7 +111,7 @@ def column(name: str) -> str:
 
 def write_trials(folder: Path, rows: Sequence[TrialRow]) -> None:
     """Write trials.csv."""
-    files.write_csv(folder / TRIALS, [row.to_csv() for row in rows])
+    files.write_csv(folder / names.TRIALS, [row.to_csv() for row in rows])
 
 
 def last_line(text: str) -> str:

@@ -293,7 +293,7 @@ def test_a_search_that_is_refused_leaves_no_folder(task, small_dirs, tmp_path, c
     (results / task.name / "searches" / "left").mkdir(parents=True)
     assert cli.main(task, "runs", ["--results-dir", str(results)]) == 0
     out = capsys.readouterr().out
-    assert "it holds no search" in out and "damaged" not in out
+    assert "it holds no search" in out and "cannot be read" not in out
 
 
 def test_what_is_refused_while_a_search_begins_leaves_no_folder_either(tmp_path):

@@ -16,7 +16,7 @@ from shared_keras.command_line import cli
 from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import folders, saved_models, searches
-from shared_keras.results.settings import RunSettings, SearchSettings, read_settings
+from shared_keras.results.settings import RunSettings, SearchSettings
 from shared_keras.systems.recipe import MONITOR
 from tests.conftest import LONG, MNIST, TASKS, as_embedded
 
@@ -96,7 +96,7 @@ def test_the_whole_way(user, capsys):
     assert summary["test_accuracy"]["sd"] == pytest.approx(np.std(accuracies, ddof=1))
 
     run = group / "seed-0"
-    settings = read_settings(RunSettings, run / "settings.json")
+    settings = RunSettings.read(run)
     assert settings.hyperparameters == best["hyperparameters"]
     environment = json.loads((run / "environment.json").read_text())
     assert {"keras", "numpy"} <= set(environment["versions"]) and environment["device"]
@@ -176,7 +176,7 @@ def test_recipe_follows_its_protocol(user, capsys):
     name = KERAS_RECIPE[user.task.name]
     out = user.run(capsys, "retrain", "--recipe", name, "--epochs", 1)
     assert "cut from the TEST images" in out and "published 0." in out
-    settings = read_settings(RunSettings, user.newest("runs") / "settings.json")
+    settings = RunSettings.read(user.newest("runs"))
     assert (settings.split, settings.batch_size) == ("published", 32)
 
 
@@ -213,7 +213,7 @@ def test_evaluating_on_other_images_is_noted(trained, capsys):
 
 def test_committed_reference_is_complete(task, tmp_path):
     folder = searches.find(task, tmp_path, "reference")
-    settings = read_settings(SearchSettings, folder / "settings.json")
+    settings = SearchSettings.read(folder)
     budget = task.spaces[task.default_space]
     assert (settings.space, settings.max_epochs, settings.factor, settings.iterations) == (
         task.default_space,

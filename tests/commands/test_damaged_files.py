@@ -10,18 +10,19 @@ from shared_keras.hyperband import Hyperband
 from shared_keras.results import folders, saved_models
 from tests.commands.test_bad_input import fails
 from tests.hyperband.test_refusals import X, Y, build
+from tests.results import made
 
 BEST = json.loads((folders.reference(TASK) / "best.json").read_text())
-SETTINGS = {"data": ""}
+SETTINGS = made.search_settings().to_json()
 
 
 @pytest.mark.parametrize(
     ("best", "settings", "expected"),
     [
         ([1], SETTINGS, "best.json: expected a JSON object, got [1]"),
-        ({"trial": "0000", "space": "dense"}, SETTINGS, "best.json: split, batch_size, hyper"),
+        ({"trial": "0000", "space": "dense"}, SETTINGS, "best.json: trials, planned, score, "),
         (BEST, [], "settings.json: expected a JSON object, got []"),
-        (BEST, {}, "settings.json: data is missing"),
+        (BEST, {"data": ""}, "settings.json: task, space, max_epochs, "),
     ],
 )
 def test_a_search_that_was_damaged(capsys, tmp_path, best, settings, expected):

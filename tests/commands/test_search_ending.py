@@ -54,15 +54,32 @@ def test_what_a_killed_search_left_undone_is_done(user, monkeypatch):
     assert len(pd.read_csv(user.folder / "trials.csv")) == 5
 
 
-def test_the_winner_of_an_earlier_version_keeps_its_date(user):
-    """Before 0.4.0, best.json did not hold the number of trials."""
+def test_a_search_of_version_0_5_is_resumed_and_its_files_keep_their_dates(user):
+    """It did not write versions."""
     user.search("--max-trials", "1")
-    best = user.best()
-    assert best.pop("trials") == 1
-    (user.folder / "best.json").write_text(json.dumps(best, indent=2) + "\n")
-    before = (user.folder / "best.json").stat().st_mtime_ns
+    names = ("best.json", "settings.json")
+    for name in names:
+        values = json.loads((user.folder / name).read_text())
+        assert values.pop("version") == 1
+        (user.folder / name).write_text(json.dumps(values, indent=2) + "\n")
+    before = {name: (user.folder / name).stat().st_mtime_ns for name in names}
+    out = user.search("--max-trials", "1")
+    assert f"unchanged in {user.folder}: settings.json, trials.csv, best.json" in out
+    assert {name: (user.folder / name).stat().st_mtime_ns for name in names} == before
+    user.search("--max-trials", "2")
+    assert user.best()["trials"] == 2 and user.best()["version"] == 1
+    assert len(pd.read_csv(user.folder / "trials.csv")) == 2
+
+
+@pytest.mark.parametrize("name", ["best.json", "settings.json"])
+def test_a_search_of_a_later_version_is_refused_and_left_alone(user, name):
     user.search("--max-trials", "1")
-    assert (user.folder / "best.json").stat().st_mtime_ns == before
+    path = user.folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
+    before = {path: path.read_bytes() for path in user.folder.rglob("*.*") if path.is_file()}
+    said = user.search("--max-trials", "2", code=2)
+    assert f"{path}: expected version 1 of this file, or none, got 2" in said
+    assert "Traceback" not in said and before == {path: path.read_bytes() for path in before}
 
 
 def test_a_confirmation_that_cannot_be_read_is_said_in_a_sentence(user):

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shared_keras.command_line import cli
-from shared_keras.files import read_history
 from shared_keras.hyperband import confirm
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.table import without_bookkeeping
 from shared_keras.hyperband.trials import job
+from shared_keras.results import history_csv
 from shared_keras.results.settings import SEEDS
 from tests.conftest import FASHION, MNIST
 
@@ -220,7 +220,7 @@ def test_tensorboard_logs_are_the_histories(whole):
     folder, table, _ = whole
     for row in table.itertuples():
         events = EventAccumulator(str(folder / "tensorboard" / row.trial)).Reload()
-        history = read_history(folder / f"trial_{row.trial}" / "history.csv")
+        history = history_csv.read(folder / f"trial_{row.trial}" / "history.csv")
         assert set(events.Tags()["scalars"]) == set(history)
         scalars = events.Scalars("val_accuracy")
         assert [s.step for s in scalars] == list(range(row.initial_epoch + 1, row.epochs + 1))

@@ -17,7 +17,7 @@ from shared_keras.command_line import cli
 from shared_keras.comparisons import recipe_runs, two_runs
 from shared_keras.data import datasets, splits
 from shared_keras.results import saved_models
-from shared_keras.results.settings import RunSettings, read_settings
+from shared_keras.results.settings import RunSettings
 from tests.commands.test_commands import WAYS, User
 from tests.conftest import FASHION
 
@@ -43,7 +43,7 @@ def find(user, prefix):
 
 def test_the_twin_is_a_run_like_others(user, capsys):
     twin = find(user, "twin-recipe")
-    settings = read_settings(RunSettings, twin / "settings.json")
+    settings = RunSettings.read(twin)
     assert (settings.framework, settings.recipe) == ("pytorch", RECIPE[user.task.name])
     metrics = json.loads((twin / "metrics.json").read_text())
     history = pd.read_csv(twin / "history.csv")
@@ -89,7 +89,7 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     digest = datasets.digest(*datasets.load(user.task, str(user.data)))
     found, before, _ = recipe_runs.collect(user.task, user.folder("runs"), digest)
     key = (RECIPE[user.task.name], "ours")
-    assert sorted(result["seed"] for result in found[key]) == [0, 1] and before == []
+    assert sorted(run.settings.seed for run in found[key]) == [0, 1] and before == []
     other = User(user.task, user.data, tmp_path)
     words = ("--recipe", RECIPE[user.task.name], "--epochs", 1)
     other.run(capsys, "retrain", *words)
@@ -241,11 +241,11 @@ def test_evaluating_on_images_of_the_validation_says_so(user, capsys):
 
 def test_only_images_that_both_test_on_are_compared(small_dirs):
     test = datasets.load(FASHION, str(small_dirs["fashion"]))[1]
-    settings = [{"split": "published"}, {"split": "half"}, {"split": "holdout"}]
-    parts = [set(splits.tested(FASHION, test, its["split"])) for its in settings]
-    common = two_runs._common(FASHION, test, settings[:2])
+    protocols = ["published", "half", "holdout"]
+    parts = [set(splits.tested(FASHION, test, protocol)) for protocol in protocols]
+    common = two_runs._common(FASHION, test, protocols[:2])
     assert set(common) == parts[0] & parts[1] and 0 < len(common) < len(parts[0])
-    assert set(two_runs._common(FASHION, test, settings[1:])) == parts[1]
+    assert set(two_runs._common(FASHION, test, protocols[1:])) == parts[1]
     split = splits.split(FASHION, test, test, "half")
     np.testing.assert_array_equal(split.test.x, test.x[splits.tested(FASHION, test, "half")])
 

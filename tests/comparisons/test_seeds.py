@@ -8,6 +8,7 @@ import pytest
 from shared_keras.command_line import cli
 from shared_keras.comparisons import verdicts
 from tests.conftest import MNIST
+from tests.results import made
 
 DENSE = {"layers": [{"kind": "Dense", "l2": 0.0}]}
 
@@ -15,15 +16,10 @@ DENSE = {"layers": [{"kind": "Dense", "l2": 0.0}]}
 def write(folder, accuracies, curve=(0.5, 0.6), **settings):
     """A run of several seeds, without models."""
     for seed, accuracy in enumerate(accuracies):
-        run = folder / f"seed-{seed}"
-        run.mkdir(parents=True)
-        values = {"framework": "keras", "system": DENSE, "split": "holdout", "data": "these"}
-        (run / "settings.json").write_text(json.dumps(values | settings))
-        part = {"accuracy": accuracy, "loss": 0.5, "n": 100}
-        metrics = {"validation": part, "test": part, "seconds_per_epoch": 1.0, "best_epoch": 1}
-        (run / "metrics.json").write_text(json.dumps(metrics | {"seed": seed}))
         lines = [f"{i},0.5,{value + accuracy / 10},0.5" for i, value in enumerate(curve, 1)]
-        (run / "history.csv").write_text("\n".join(["epoch,loss,val_accuracy,val_loss", *lines]))
+        history = "\n".join(["epoch,loss,val_accuracy,val_loss", *lines])
+        its = {"system": DENSE, "seed": seed} | settings
+        made.run(folder / f"seed-{seed}", accuracy, history=history, **its)
     return folder
 
 

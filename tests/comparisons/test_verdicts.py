@@ -1,6 +1,7 @@
 """Verdicts on made scores with known answers."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from scipy import stats
 
 from shared_keras.comparisons import ladder_rows, verdicts
 from shared_keras.comparisons.verdicts import DIFFERENT, EQUAL, UNDECIDED
+from shared_keras.results.run_folders import Run
 from shared_keras.systems.recipe import Recipe
 from tests.conftest import MNIST
+from tests.results import made
 
 AROUND = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])  # sd 0.79
 
@@ -111,15 +114,9 @@ def task_with(**recipes):
     return MNIST.__class__(**(MNIST.__dict__ | {"recipes": recipes}))
 
 
-def runs(accuracies, **more):
+def runs(accuracies):
     return [
-        {
-            "validation": {"accuracy": a, "loss": 1 - a, "n": 5000},
-            "test": {"accuracy": a, "n": 5000},
-            "loss": 1 - a,
-            "seconds_per_epoch": 1.0,
-        }
-        | more
+        Run(Path(), made.run_settings(), made.metrics(a, 1 - a, 5000), {"loss": [1 - a]})
         for a in accuracies
     ]
 

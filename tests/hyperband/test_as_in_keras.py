@@ -4,9 +4,9 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from shared_keras import files
 from shared_keras.hyperband import Hyperband
 from shared_keras.hyperband.trials import job
+from shared_keras.results import history_csv
 from tests.hyperband.drop_in.both_classes import Log, notes
 from tests.hyperband.small_search import DATA, X, Y, build, make, outcome, search
 
@@ -94,18 +94,18 @@ def test_the_bars_of_a_fit_of_ones_own_leave_the_progress_alone(tmp_path, capsys
 def test_metrics_of_some_epochs_stand_beside_these(tmp_path):
     tuner = make(tmp_path, objective="loss", max_epochs=3, factor=4)
     search(tuner, validation_freq=2)
-    history = files.read_history(tuner.folder("0000") / "history.csv")
+    history = history_csv.read(tuner.folder("0000") / "history.csv")
     assert [np.isnan(value) for value in history["val_loss"]] == [True, False, True]
     assert not np.isnan(history["loss"]).any() and len(history["loss"]) == 3
 
 
 def test_a_history_with_columns_of_any_length_is_whole(tmp_path):
     path = tmp_path / "history.csv"
-    files.write_history(path, {"loss": [1.5, 0.5, 0.25], "lr": [0.5], "seconds": [1.0, 2.0, 3.5]})
+    history_csv.write(path, {"loss": [1.5, 0.5, 0.25], "lr": [0.5], "seconds": [1.0, 2.0, 3.5]})
     assert path.read_text().splitlines() == [
         "epoch,loss,lr,seconds",
         "1,1.5,0.5,1.0",
         "2,0.5,,2.0",
         "3,0.25,,3.5",
     ]
-    assert files.seconds(path) == 6.5
+    assert history_csv.column(path, "seconds") == [1.0, 2.0, 3.5]

@@ -13,6 +13,7 @@ import pytest
 from shared_keras import files
 from shared_keras.hyperband import Hyperband, winner_files
 from shared_keras.hyperband.trials import callback_files
+from shared_keras.results import history_csv
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
@@ -59,7 +60,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     expected = model.get_weights()
     model.load_weights("models/best.weights.h5")
     np.testing.assert_equal(model.get_weights(), expected)
-    history = files.read_history(tuner.folder(winner.trial_id) / "history.csv")
+    history = history_csv.read(tuner.folder(winner.trial_id) / "history.csv")
     assert [float(row["loss"]) for row in rows("log.csv")] == history["loss"]
     assert keras.models.load_model("whole.keras").count_params() == model.count_params()
     for trial in tuner.oracle.trials:
@@ -84,7 +85,7 @@ def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     first = list(Path("runs").rglob("*.h5"))
     assert len(first) == 1 and len(rows("runs/log.csv")) == 1
     tuner = search(make("r"), callbacks=[checkpoint(path), *logs])
-    history = files.read_history(tuner.folder(tuner.winner().trial_id) / "history.csv")
+    history = history_csv.read(tuner.folder(tuner.winner().trial_id) / "history.csv")
     begun = len(rows(Path("runs/log.csv")))
     assert begun == len(history["loss"])
     losses = [f"{loss:.6f}.weights.h5" for loss in history["val_loss"]]

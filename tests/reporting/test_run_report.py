@@ -5,15 +5,15 @@ import pytest
 from shared_keras.reporting import run_report
 from shared_keras.reporting.run_report import SearchScore
 from shared_keras.results.settings import penalised
+from shared_keras.results.winner import Confirmed
+from tests.results import made
 
 
 def results(*kept):
-    part = {"accuracy": 0.9, "loss": 0.5}
-    shared = {"validation": part, "test": part, "seconds": 1.0}
-    return [shared | {"seed": seed, "best_epoch": epoch} for seed, epoch in enumerate(kept)]
+    return [made.metrics(0.9, seed=seed, best_epoch=epoch) for seed, epoch in enumerate(kept)]
 
 
-CONFIRMED = {"mean": 0.88, "sd": 0.01, "n": 3.0}
+CONFIRMED = Confirmed(0.88, 0.01, 3.0)
 SAID = {
     "one run": (
         results(1),

@@ -5,7 +5,9 @@ import os
 
 from shared_keras.command_line import cli
 from shared_keras.results import overview
+from shared_keras.results.winner import Winner
 from tests.conftest import MNIST
+from tests.results import made
 
 
 def write(folder, name, when, **values):
@@ -15,13 +17,8 @@ def write(folder, name, when, **values):
 
 
 def run(folder, when, score=None, recipe="dense", history=None):
-    settings = {"source": "trial 0003 of your search a/b/mine", "framework": "keras"}
-    write(folder, "settings.json", when, recipe=recipe, title="Wardrobe", **settings)
-    if history is not None:
-        (folder / "history.csv").write_text(history)
-    if score is not None:
-        part = {"accuracy": score}
-        write(folder, "metrics.json", when, validation=part, test=part, epochs_trained=1)
+    source = "trial 0003 of your search a/b/mine"
+    made.run(folder, score, when, history, recipe=recipe, source=source)
 
 
 SO_FAR = """trial,epochs,score,status
@@ -43,19 +40,21 @@ def test_what_is_there_newest_first(tmp_path, capsys):
     (home / "runs" / "damaged").mkdir()
     (home / "runs" / "damaged" / "settings.json").write_text("{")
     os.utime(home / "runs" / "damaged" / "settings.json", (150, 150))
-    search = {"space": "dense", "max_epochs": 2, "objective": "val_loss"}
+    search = made.search_settings(objective="val_loss").to_json()
+    winner = Winner(5, 6, "0001", 0.25, "val_loss", "dense", "holdout", 32, {}).to_json()
     write(home / "searches" / "mine", "settings.json", 500, **search)
-    write(home / "searches" / "mine", "best.json", 500, score=0.25, trials=5, planned=6)
+    write(home / "searches" / "mine", "best.json", 500, **winner)
     write(home / "searches" / "begun", "settings.json", 50, **search)
     confirmed = {"mean": 0.24, "sd": 0.01, "n": 3.0}
     for place, name in enumerate(("cut-search", "extended")):
         folder = home / "searches" / name
         write(folder, "settings.json", 40 - place, planned=9, **search)
         (folder / "trials.csv").write_text(SO_FAR)
-    write(folder, "best.json", 39, score=0.25, trials=2, planned=2, confirmed=confirmed)
+    winner |= {"confirmed": confirmed}
+    write(folder, "best.json", 39, **winner | {"trials": 2, "planned": 2})
     kept = home / "searches" / "confirmed"
     write(kept, "settings.json", 30, planned=4, **search)
-    write(kept, "best.json", 30, score=0.25, trials=4, planned=4, confirmed=confirmed)
+    write(kept, "best.json", 30, **winner | {"trials": 4, "planned": 4})
     (kept / "trials.csv").write_text(SO_FAR)
 
     found = {entry.name: entry for entry in overview.entries(home)}
@@ -72,7 +71,7 @@ def test_what_is_there_newest_first(tmp_path, capsys):
     assert "2 of 2 seeds" in found["seeds"].what and "on Wardrobe" in found["seeds"].what
     assert found["nan"].problem == "failed, the loss became nan"
     assert found["cut"].problem == "interrupted after 1 epoch, or still running"
-    assert found["damaged"].problem.startswith("damaged: ")
+    assert found["damaged"].problem.startswith("cannot be read: ")
     assert found["old"].test == (0.5,) and found["old"].what.startswith("recipe dense")
     assert found["mine"].validation == (0.25,) and "5 of 6 trials" in found["mine"].what
     assert found["begun"].problem == "interrupted, or still running"

@@ -21,18 +21,18 @@ def test_scores_are_what_they_are_called(pairs):
     probabilities = np.eye(3)[predicted] * 0.7 + 0.1
     scores = score(probabilities, y, CLASSES)
     n, correct = len(y), int((y == predicted).sum())
-    assert (scores["n"], scores["accuracy"]) == (n, correct / n)
+    assert (scores.n, scores.accuracy) == (n, correct / n)
     z, p = stats.norm.ppf(0.975), correct / n
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert scores["accuracy_low"] == pytest.approx(centre - half, abs=1e-9)
-    assert scores["accuracy_high"] == pytest.approx(centre + half, abs=1e-9)
-    assert scores["loss"] == pytest.approx(
+    assert scores.accuracy_low == pytest.approx(centre - half, abs=1e-9)
+    assert scores.accuracy_high == pytest.approx(centre + half, abs=1e-9)
+    assert scores.loss == pytest.approx(
         -(correct * math.log(0.8) + (n - correct) * math.log(0.1)) / n
     )
-    known = [row for row in scores["classes"] if row["f1"] is not None]
+    known = [row for row in scores.classes if row["f1"] is not None]
     assert {row["class"] for row in known} == {CLASSES[i] for i in y}
-    for label, row in enumerate(scores["classes"]):
+    for label, row in enumerate(scores.classes):
         if row not in known:
             assert row["precision"] is row["recall"] is None and row["support"] == 0
             continue
@@ -44,17 +44,17 @@ def test_scores_are_what_they_are_called(pairs):
         assert row["f1"] == pytest.approx(2 * hits / (said + true) if said + true else 0)
         for other in range(3):
             expected = int(((y == label) & (predicted == other)).sum())
-            assert scores["confusion"][label][other] == expected
-    assert scores["macro"]["recall"] == pytest.approx(np.mean([row["recall"] for row in known]))
+            assert scores.confusion[label][other] == expected
+    assert scores.macro["recall"] == pytest.approx(np.mean([row["recall"] for row in known]))
 
 
 def test_a_class_without_images_is_not_measured_even_if_it_is_predicted():
     y = np.array([0, 2, 2, 2])
     scores = score(np.eye(3)[y], y, CLASSES)
-    assert scores["macro"] == {"precision": 1, "recall": 1, "f1": 1}
+    assert scores.macro == {"precision": 1, "recall": 1, "f1": 1}
     scores = score(np.eye(3)[[0, 2, 2, 1]], y, CLASSES)
-    assert scores["macro"]["recall"] == pytest.approx((1 + 2 / 3) / 2)
-    assert scores["classes"][1]["precision"] is None and scores["confusion"][2][1] == 1
+    assert scores.macro["recall"] == pytest.approx((1 + 2 / 3) / 2)
+    assert scores.classes[1]["precision"] is None and scores.confusion[2][1] == 1
 
 
 def test_entropy():

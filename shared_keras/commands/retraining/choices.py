@@ -4,20 +4,17 @@ import dataclasses
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.table import epochs_of
 from shared_keras.reporting.console import say
 from shared_keras.reporting.run_report import SearchScore
-from shared_keras.results import searches
-from shared_keras.results.settings import ALL, EPOCHS, PATIENCE
+from shared_keras.results import history_csv, names, searches
+from shared_keras.results.settings import ALL, EPOCHS, PATIENCE, SearchSettings
+from shared_keras.results.winner import Winner
 from shared_keras.systems.recipe import MONITOR, Recipe, Replay
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
-
-OF_BEST = ("trial", "space", "split", "batch_size", "hyperparameters")
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Choice:
     published: Mapping[str, float] = field(default_factory=dict)
     monitor: str = MONITOR
     recipe: str | None = None
-    search: Mapping = field(default_factory=dict)
+    search: SearchSettings | None = None
     searched: SearchScore | None = None
 
 
@@ -88,37 +85,28 @@ def _of_recipe(name: str, recipe: Recipe) -> Choice:
 
 def _of_search(task: Task, args) -> Choice:
     folder = searches.find(task, args.results_dir, args.search)
-    best = files.read_object(folder / "best.json", *OF_BEST)
-    trial, values, score = best["trial"], best["hyperparameters"], best.get("score")
-    label = "best"
+    best = Winner.read(folder)
+    trial, values, score, label = best.trial, best.hyperparameters, best.score, "best"
     if args.trial is not None:
         trial, values, score = searches.trial(folder, args.trial)
         label = f"trial-{trial}"
     searched = None
-    if score is not None and "objective" in best:
-        confirmed = best.get("confirmed") if trial == best["trial"] else None
-        seconds = _seconds_per_epoch(folder / f"trial_{trial}" / "history.csv")
-        epochs = epochs_of(values)
-        searched = SearchScore(trial, best["objective"], score, epochs, confirmed, seconds)
+    if score is not None:
+        confirmed = best.confirmed if trial == best.trial else None
+        seconds = history_csv.column(folder / f"trial_{trial}" / names.HISTORY, "seconds")
+        epoch, epochs = statistics.median(seconds) if seconds else None, epochs_of(values)
+        searched = SearchScore(trial, best.objective, score, epochs, confirmed, epoch)
     return Choice(
-        label=f"{label}-{best['space']}",
+        label=f"{label}-{best.space}",
         source=f"trial {trial} of {searches.describe(task, folder)}",
-        system=Replay(best["space"], values),
+        system=Replay(best.space, values),
         epochs=EPOCHS,
         patience=PATIENCE,
-        batch_size=best["batch_size"],
-        split=best["split"],
-        search=files.read_object(folder / "settings.json", "data"),
+        batch_size=best.batch_size,
+        split=best.split,
+        search=SearchSettings.read(folder),
         searched=searched,
     )
-
-
-def _seconds_per_epoch(history: Path) -> float | None:
-    """Return what an epoch of a trial took, if its history can be read."""
-    try:
-        return statistics.median(files.read_history(history)["seconds"])
-    except (BadInput, KeyError, TypeError, statistics.StatisticsError):
-        return None
 
 
 def _with_flags(choice: Choice, args) -> Choice:

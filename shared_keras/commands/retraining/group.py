@@ -1,6 +1,6 @@
 """The runs of one choice, with a seed each: their folder, their jobs, and how they ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +10,12 @@ from shared_keras.commands.retraining.training_job import Job, epochs_allowed
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
-from shared_keras.results import folders, overview
-from shared_keras.results.settings import RunSettings, penalised, read_settings, write_settings
+from shared_keras.results import folders, names, run_folders
+from shared_keras.results.metrics import RunMetrics
+from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.systems.recipe import Replay
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
-
-SETTINGS, METRICS, SUMMARY = "settings.json", "metrics.json", "summary.json"
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Group:
         protocol: A line about their split.
         runs: Where the folders of runs are.
         folder: The folder of this group, once it has one.
-        results: The contents of metrics.json by seed.
+        results: What each run reached, by seed.
         left: The seeds of the runs that have not ended.
         resumed: Whether its folder was there before.
     """
@@ -51,7 +50,7 @@ class Group:
     protocol: str
     runs: Path
     folder: Path | None = None
-    results: dict[int, Mapping] = field(default_factory=dict)
+    results: dict[int, RunMetrics] = field(default_factory=dict)
     left: list[int] = field(init=False)
     resumed: bool = False
 
@@ -99,29 +98,26 @@ class Group:
     def write_settings(self) -> None:
         """Write the settings of each run, by which others find the folder."""
         for seed in self.seeds:
-            folder = folders.make_folder(self.place(seed))
-            write_settings(folder / SETTINGS, self.settings(seed))
+            self.settings(seed).write(folders.make_folder(self.place(seed)))
 
     def is_in(self, folder: Path) -> bool:
         """Return whether a folder holds runs with the same settings and seeds."""
-        found = sorted(path.relative_to(folder) for path in folder.rglob(SETTINGS))
-        mine = {self.place(seed, Path()) / SETTINGS: seed for seed in self.seeds}
-        if found != sorted(mine):
+        mine = {self.place(seed, folder): self.settings(seed) for seed in self.seeds}
+        if {path.parent for path in folder.rglob(names.SETTINGS)} != set(mine):
             return False
         try:
-            held = {path: read_settings(RunSettings, folder / path) for path in mine}
-        except BadInput:  # damaged, or of a later version
+            return all(RunSettings.read(place) == settings for place, settings in mine.items())
+        except BadInput:  # damaged, or of another version
             return False
-        return all(held[path] == self.settings(seed) for path, seed in mine.items())
 
     def left_in(self, folder: Path) -> list[int]:
         """Return the seeds of those runs in a folder that have not ended."""
-        return [seed for seed in self.seeds if not overview.ended(self.place(seed, folder))]
+        return [seed for seed in self.seeds if not run_folders.has_ended(self.place(seed, folder))]
 
     def unfinished_in(self, folder: Path) -> bool:
         """Return whether something is left to do in a folder."""
-        done = any((self.place(seed, folder) / METRICS).exists() for seed in self.seeds)
-        summed = len(self.seeds) == 1 or not done or (folder / SUMMARY).exists()
+        done = any(RunMetrics.is_in(self.place(seed, folder)) for seed in self.seeds)
+        summed = len(self.seeds) == 1 or not done or (folder / names.SUMMARY).exists()
         return bool(self.left_in(folder)) or not summed
 
     def take_up(self, folder: Path) -> None:
@@ -132,8 +128,8 @@ class Group:
         """
         self.folder, self.left, self.resumed = folder, self.left_in(folder), True
         for seed in self.seeds:
-            if (path := self.place(seed) / METRICS).exists():
-                self.results[seed] = files.read_object(path, "validation", "test")
+            if (result := RunMetrics.find(self.place(seed))) is not None:
+                self.results[seed] = result
             files.sweep(self.place(seed))
 
     def introduce(self) -> None:
@@ -145,9 +141,9 @@ class Group:
         run_report.length(choice.epochs, choice.patience, choice.monitor, seconds)
         if not self.torch and (allowed := epochs_allowed(choice.epochs)) < choice.epochs:
             say(f"KERAS_MAX_EPOCHS ends the training after {allowed}")
-        run_report.other_images("the search used", self.choice.search, title, self.digest)
+        run_report.other_images("the search used", choice.search, title, self.digest)
         if self.penalised:
-            say("the losses of the epochs include the L2 penalty; those in metrics.json do not")
+            say(f"the losses of the epochs include the L2 penalty; those in {names.METRICS} do not")
 
     def place(self, seed: int, folder: Path | None = None) -> Path:
         """Return the folder of a run, in this group's folder or another."""
@@ -192,8 +188,8 @@ class Group:
         if len(self.seeds) > 1:
             say(f"{self.what}, {len(results)} of {len(self.seeds)} seeds")
         run_report.outcome(results, choice.published, self.penalised)
-        if choice.searched and choice.search["data"] == self.digest:
+        if choice.searched and choice.search.data == self.digest:
             run_report.beside_search(results, choice.searched)
         if len(self.seeds) > 1:
-            files.write_json(self.folder / SUMMARY, run_report.summary(results))
-            say(f"wrote {self.folder / SUMMARY}")
+            files.write_json(self.folder / names.SUMMARY, run_report.summary(results))
+            say(f"wrote {self.folder / names.SUMMARY}")

@@ -17,10 +17,10 @@ import numpy as np
 from shared_keras import files
 from shared_keras.errors import BadInput, one_line
 from shared_keras.processes.seldom import Seldom
+from shared_keras.results import history_csv, names
 from shared_keras.training import checkpoints
 
 PORT, TWIN = checkpoints.STATE, "state.pt"
-HISTORY = "history.csv"
 SHARE = 0.02
 OF_STOPPER = ("wait", "best", "best_epoch", "stopped_epoch")
 
@@ -91,7 +91,7 @@ class Kept:
 
     def _now(self) -> None:
         self._write(self.seconds_before + time.perf_counter() - self._began)
-        files.write_history(self.folder / HISTORY, self._history)
+        history_csv.write(self.folder / names.HISTORY, self._history)
 
 
 class OfPort(keras.callbacks.Callback):

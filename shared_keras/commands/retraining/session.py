@@ -20,8 +20,9 @@ from shared_keras.processes.protocol import Pool
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
 from shared_keras.reporting.runs_progress import Running, RunsProgress
-from shared_keras.results import folders, overview
+from shared_keras.results import folders, names, run_folders
 from shared_keras.results.environment import origin
+from shared_keras.results.metrics import RunMetrics
 from shared_keras.task import Task
 from shared_keras.training import current_epoch
 
@@ -105,7 +106,7 @@ def _run_here(shared: Shared, group: Group) -> None:
 
 def _epochs(job: Job) -> str:
     """Say how many epochs of a run have been kept."""
-    losses = overview.losses_of(job.folder)
+    losses = run_folders.losses_of(job.folder)
     return f"where {len(losses) or 'none'} of {job.settings.epochs} epochs have been kept"
 
 
@@ -184,7 +185,7 @@ class _Session:
             for seed in group.seeds:
                 if seed not in group.left and seed not in group.results:
                     place = group.place(seed)
-                    why = _reason(overview.without_result(place), place)
+                    why = _reason(run_folders.without_result(place), place)
                     self.failures.append(f"{group.name(seed)}: {why}")
             if not group.left:
                 group.finish()
@@ -198,10 +199,10 @@ class _Session:
                 self.begun[job] = _Begun(group, seed, time.monotonic())
                 yield job
 
-    def _end(self, job: Job, result: dict | Failed | Paused | job_pool.Died) -> None:
+    def _end(self, job: Job, result: RunMetrics | Failed | Paused | job_pool.Died) -> None:
         """Print the result of a run, and that of its group once all of it have ended."""
         if isinstance(result, Paused):
-            current_epoch.tell(job.folder, len(overview.losses_of(job.folder)))
+            current_epoch.tell(job.folder, len(run_folders.losses_of(job.folder)))
             self.paused.append(job)
             return
         group, seed, since = self.begun.pop(job)
@@ -209,10 +210,10 @@ class _Session:
         self.ended += 1
         files.sweep(job.folder)  # of a worker that died and was replaced
         current_epoch.forget(job.folder)
-        if overview.ended(job.folder):
+        if run_folders.has_ended(job.folder):
             kept.forget(job.folder)
         count = f"{self.ended}/{self.total}  {name}"
-        if isinstance(result, dict):
+        if isinstance(result, RunMetrics):
             group.results[seed] = result
             say(f"{count}, {time.monotonic() - since:.0f} s")
             run_report.finished(result, place)
@@ -239,5 +240,5 @@ def _count(n: int, what: str) -> str:
 
 
 def _reason(error: Exception | str, folder: Path) -> str:
-    history = folder / "history.csv"
+    history = folder / names.HISTORY
     return f"{error}; see {history}" if history.exists() else str(error)

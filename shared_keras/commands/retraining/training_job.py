@@ -20,8 +20,9 @@ from shared_keras.errors import BadInput, RunFailed, sentence
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.models.metrics import precisions
 from shared_keras.reporting.pictures import plots
-from shared_keras.results import environment, saved_models
+from shared_keras.results import environment, history_csv, names, saved_models
 from shared_keras.results.environment import Origin
+from shared_keras.results.metrics import RunMetrics
 from shared_keras.results.scores import predict_probabilities, score_images
 from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.systems.spec import System
@@ -55,7 +56,7 @@ class Job:
     """A run.
 
     Attributes:
-        settings: What determines it; written to settings.json.
+        settings: What determines it.
         system: The system.
         folder: Where it leaves environment, history, curves, model and metrics; absolute.
         pause_after: Seconds after which it pauses, so that a worker that does not see our files
@@ -69,7 +70,7 @@ class Job:
 
     def needs(self) -> list[Path]:
         """Return the files that it reads: what it left when it was interrupted."""
-        began = self.folder / environment.ENVIRONMENT
+        began = self.folder / names.ENVIRONMENT
         return [*kept.needed(self.folder), *[began] * began.exists()]
 
     def moved(self, root: Path) -> "Job":
@@ -86,7 +87,7 @@ class Failed:
     reason: str
 
 
-def work(shared: Shared, job: Job) -> dict | Failed | Paused:
+def work(shared: Shared, job: Job) -> RunMetrics | Failed | Paused:
     """Do in a worker what `run` does, without a word; a file tells which epoch has ended."""
     keras_settings.apply(shared.keras_settings | {"interactive_logging": False})
     try:
@@ -101,7 +102,7 @@ def work(shared: Shared, job: Job) -> dict | Failed | Paused:
         current_epoch.forget(job.folder)
 
 
-def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
+def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> RunMetrics:
     """Train a model, restore its best epoch if early stopping is on, and evaluate it.
 
     A training that was interrupted is resumed. The test images are read once, at the end.
@@ -110,9 +111,6 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
         shared: What all runs have in common.
         job: The run.
         after_epoch: Called after each epoch.
-
-    Returns:
-        The contents of metrics.json.
 
     Raises:
         RunFailed: if the loss becomes NaN or infinite.
@@ -124,7 +122,7 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
     if kept.needed(folder):
         environment.go_on(folder)
     else:
-        files.write_json(folder / environment.ENVIRONMENT, environment.environment(shared.origin))
+        environment.environment(shared.origin).write(folder)
     train = {"keras": _train_port, "pytorch": _train_twin}[settings.framework]
     started = time.perf_counter()
     trained = train(job, split, after_epoch)
@@ -140,19 +138,19 @@ def run(shared: Shared, job: Job, after_epoch: AfterEpoch) -> dict:
         ),
     )
     saved_models.save(trained.model, folder / saved_models.MODEL)
-    result = {
-        "seed": settings.seed,
-        "best_epoch": trained.best_epoch,
-        "epochs_trained": len(history["loss"]),
-        "restored_by": None if settings.patience is None else settings.monitor,
-        "stopped_early_by": settings.monitor if trained.stopped_early else None,
-        "seconds": seconds,
-        "seconds_per_epoch": statistics.median(history["seconds"]),
-        "parameters": trained.model.count_params(),
-        "validation": score_images(task, trained.probabilities, split.validation),
-        "test": score_images(task, trained.probabilities, split.test),
-    }
-    files.write_json(folder / "metrics.json", result)
+    result = RunMetrics(
+        seed=settings.seed,
+        best_epoch=trained.best_epoch,
+        epochs_trained=len(history["loss"]),
+        restored_by=None if settings.patience is None else settings.monitor,
+        stopped_early_by=settings.monitor if trained.stopped_early else None,
+        seconds=seconds,
+        seconds_per_epoch=statistics.median(history["seconds"]),
+        parameters=trained.model.count_params(),
+        validation=score_images(task, trained.probabilities, split.validation),
+        test=score_images(task, trained.probabilities, split.test),
+    )
+    result.write(folder)
     return result
 
 
@@ -279,7 +277,7 @@ def _train_twin(job: Job, split: splits.Split, after_epoch: AfterEpoch) -> _Trai
 
 def _keep(history, folder: Path) -> None:
     """Write the history, and fail on a non-finite loss."""
-    files.write_history(folder / kept.HISTORY, history)
+    history_csv.write(folder / names.HISTORY, history)
     for epoch, loss in enumerate(history["loss"], 1):
         if not math.isfinite(loss):
             raise RunFailed(f"the loss became {loss} in epoch {epoch}")

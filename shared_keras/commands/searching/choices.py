@@ -4,7 +4,7 @@ import keras_tuner
 
 from shared_keras.errors import BadInput
 from shared_keras.results import searches
-from shared_keras.results.settings import BEST, OBJECTIVES
+from shared_keras.results.settings import OBJECTIVES, TRY_BEST
 from shared_keras.systems.recipe import Replay
 from shared_keras.task import Task
 
@@ -49,7 +49,7 @@ def starting_points(task: Task, args, name: str) -> list[dict[str, int | float |
     if args.try_first is None:
         return []
     space = task.builder(args.space)
-    if args.try_first == BEST:
+    if args.try_first == TRY_BEST:
         values = searches.best_of_space(task, args.results_dir, args.space, name)
         return [space.replay(values).values]
     replays = {n: r.system for n, r in task.recipes.items() if isinstance(r.system, Replay)}
@@ -57,6 +57,6 @@ def starting_points(task: Task, args, name: str) -> list[dict[str, int | float |
     if args.try_first not in fitting:
         raise BadInput(
             f"argument --try-first: the recipe '{args.try_first}' does not belong to the space "
-            f"{args.space}, expected one of {', '.join([*fitting, BEST])}"
+            f"{args.space}, expected one of {', '.join([*fitting, TRY_BEST])}"
         )
     return [space.replay(replays[args.try_first].hyperparameters).values]

@@ -7,14 +7,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from shared_keras import files
 from shared_keras.errors import BadInput
 from shared_keras.reporting import search_report
+from shared_keras.results import names
 from shared_keras.results.environment import environment
-from shared_keras.results.settings import SearchSettings, read_settings, write_settings
-from shared_keras.results.trials import PICTURES, TRIALS, SearchState, write_trials
-
-SETTINGS = "settings.json"
+from shared_keras.results.settings import SearchSettings
+from shared_keras.results.trials import PICTURES, SearchState, write_trials
+from shared_keras.results.winner import Winner
 
 
 class SearchFolder:
@@ -41,9 +40,9 @@ class SearchFolder:
         self._dates = search_report.dates(path)
         self.resumed = _was_started(path, settings)
         if not self.resumed:
-            files.write_json(path / "environment.json", environment())
-            write_settings(path / SETTINGS, settings)
-        self._best = search_report.read(path)
+            environment().write(path)
+            settings.write(path)
+        self._best = Winner.find(path)
         self._recorded = self._reported = 0
 
     def begin(self, state: SearchState) -> None:
@@ -52,18 +51,17 @@ class SearchFolder:
         Args:
             state: The search before it goes on.
         """
-        planned = replace(self.settings, planned=state.total + state.left_out)
-        write_settings(self.path / SETTINGS, planned)
+        replace(self.settings, planned=state.total + state.left_out).write(self.path)
         self._recorded = len(state.ended)
         # Ask the files, because an earlier process may have been killed before it wrote them.
-        self._reported = self._best.get("trials", len(state.ended))
+        self._reported = self._best.trials if self._best else 0
         if self._logs:  # of trials that ended before logs were asked for
             self._log(state, state.ended)
 
     def record(self, state: SearchState) -> None:
         """Write the table, and the logs of what has ended since the last call."""
         new = state.ended[self._recorded :]
-        if new or not (self.path / TRIALS).exists():
+        if new or not (self.path / names.TRIALS).exists():
             write_trials(self.path, state.rows)
         if self._logs:
             self._log(state, new)
@@ -76,7 +74,7 @@ class SearchFolder:
     @property
     def was_confirmed(self) -> bool:
         """Whether trials had been confirmed before."""
-        return "confirmed" in self._best
+        return self._best is not None and self._best.confirmed is not None
 
     def finish(self, state: SearchState, confirmed: pd.DataFrame | None) -> None:
         """Write the table and the winner; remove pictures that are no longer true.
@@ -88,7 +86,7 @@ class SearchFolder:
         if self.has_new(state):
             write_trials(self.path, state.rows)
         winner = search_report.winner(state, confirmed).trial
-        if self.has_new(state) or self._best.get("trial") != winner:
+        if self.has_new(state) or self._best is None or self._best.trial != winner:
             for name in PICTURES:  # drawn again, as they are missing
                 (self.path / name).unlink(missing_ok=True)
         search_report.write(self.path, state, self.settings, confirmed)
@@ -108,20 +106,20 @@ def _was_started(path: Path, settings: SearchSettings) -> bool:
 
     More iterations than before extend the search.
     """
-    file = path / SETTINGS
-    if not file.exists():
+    before = SearchSettings.find(path)
+    if before is None:
         if (path / "oracle.json").exists():
             raise BadInput(
                 f"argument --name: {path} holds a KerasTuner project that this "
                 "command did not create; choose another --name"
             )
         return False
-    earlier, now = asdict(read_settings(SearchSettings, file)), asdict(settings)
+    earlier, now = asdict(before), asdict(settings)
     earlier["planned"] = None  # follows from the others
     extended = earlier | {"iterations": max(earlier["iterations"], now["iterations"])}
     extended["title"] = now["title"]
     if extended == now != earlier:
-        write_settings(file, settings)
+        settings.write(path)
         return True
     differences = [
         f"{key} was {earlier[key]} and is now {now[key]}"
@@ -129,8 +127,7 @@ def _was_started(path: Path, settings: SearchSettings) -> bool:
         if earlier[key] != now[key] and key not in ("data", "title")
     ]
     if earlier["data"] != now["data"]:
-        whose = f", those of {earlier['title']}" if earlier["title"] else ""
-        differences.append(f"the images were other ones{whose}")
+        differences.append(f"the images were other ones, those of {before.title}")
     if differences:
         raise BadInput(
             f"argument --name: the search '{path.name}' was started with different "

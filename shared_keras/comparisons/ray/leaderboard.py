@@ -20,9 +20,11 @@ from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import claimed
 from shared_keras.results import folders, saved_models
 from shared_keras.results.environment import environment
+from shared_keras.results.metrics import RunMetrics
 from shared_keras.results.saved_models import CHECKPOINT
 from shared_keras.results.scores import score_images
-from shared_keras.results.settings import RunSettings, write_settings
+from shared_keras.results.settings import RunSettings
+from shared_keras.systems.recipe import MONITOR
 from shared_keras.task import Task
 
 
@@ -171,6 +173,7 @@ def _settings(task, ray_results: Path, ported: Ported, split: str, digest: str) 
         system=system.to_json(),
         epochs=trial.config.get("max_epochs") or len(trial.results),
         patience=None,
+        monitor=MONITOR,
         batch_size=system.batch_size,
         split=split,
         seed=None,
@@ -187,8 +190,8 @@ def _import(
 ) -> None:
     """Write the ported model as a run that `evaluate` and `predict` find."""
     trial = ported.trial
-    write_settings(folder / "settings.json", settings)
-    files.write_json(folder / "environment.json", environment())
+    settings.write(folder)
+    environment().write(folder)
     if trial.results:
         flat = [
             {k: v for k, v in result.items() if isinstance(v, int | float | str)}
@@ -201,15 +204,14 @@ def _import(
     def probabilities(x):
         return twin.probabilities(ported.system, ported.network, x)
 
-    files.write_json(
-        folder / "metrics.json",
-        {
-            "claimed_val_accuracy": trial.claimed,
-            "parameters": ported.model.count_params(),
-            "validation": score_images(task, probabilities, parts.validation),
-            "test": score_images(task, probabilities, parts.test),
-        },
-    )
+    RunMetrics(
+        restored_by=None,
+        stopped_early_by=None,
+        parameters=ported.model.count_params(),
+        validation=score_images(task, probabilities, parts.validation),
+        test=score_images(task, probabilities, parts.test),
+        claimed_val_accuracy=trial.claimed,
+    ).write(folder)
     wrote(folder)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras_tuner import errors
 
-from shared_keras import files, keras_settings, training
+from shared_keras import keras_settings, training
 from shared_keras.errors import NO_ROOM, one_line
 from shared_keras.hyperband.decisions import drawn
 from shared_keras.hyperband.space import Space
@@ -26,11 +26,11 @@ from shared_keras.hyperband.trials import (
 )
 from shared_keras.hyperband.trials.messages import Job, Result, Search
 from shared_keras.hyperband.trials.outcomes import BestEpoch, NotLogged
+from shared_keras.results import history_csv, names
 from shared_keras.training import current_epoch
 from shared_keras.training.current_epoch import CurrentEpoch
 
 FATAL = (NotLogged, saved.NotSaved, errors.FatalError)
-HISTORY = "history.csv"
 
 
 class Rejected(errors.FailedTrialError):
@@ -105,7 +105,8 @@ def train(search: Search, job: Job, hp, course: TrialCourse) -> list:
                 best_epoch.take(results)
         finally:
             first = job.initial_epoch + 1
-            files.write_history(job.folder / numbered(HISTORY, number), best_epoch.history, first)
+            path = job.folder / numbered(names.HISTORY, number)
+            history_csv.write(path, best_epoch.history, first)
         state = job.folder / numbered(saved.STATE, number) if job.resumable else None
         better = best_epoch.beats(best)
         saved.write(search.warm, job.folder, state, model, best_epoch, better)

@@ -1,6 +1,5 @@
 """What decides the result of a job on a machine, to compare nodes with the deciding machine."""
 
-import importlib.metadata
 import platform
 import sys
 from collections.abc import Mapping
@@ -17,13 +16,9 @@ MISSING = "missing"
 
 def here(backend: str) -> dict[str, str]:
     """Return the versions of all that decides the result of a job here; imports none of it."""
-    found = {"Python": platform.python_version()}
-    for package in (*PACKAGES, *OF_BACKEND[backend]):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = MISSING
-    return found | {"this project's code": _code()}
+    packages = (*PACKAGES, *OF_BACKEND[backend])
+    found = {"Python": platform.python_version()} | dict.fromkeys(packages, MISSING)
+    return found | devices.versions(packages) | {"this project's code": _code()}
 
 
 def differing(there: Mapping[str, str], here: Mapping[str, str]) -> str:

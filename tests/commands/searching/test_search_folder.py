@@ -7,23 +7,10 @@ import pytest
 
 from shared_keras.commands.searching.search_folder import SearchFolder
 from shared_keras.errors import BadInput
-from shared_keras.results.settings import SearchSettings
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
+from tests.results import made
 
-SETTINGS = SearchSettings(
-    task="mnist",
-    space="dense",
-    max_epochs=2,
-    factor=2,
-    iterations=1,
-    batch_size=32,
-    objective="val_accuracy",
-    split="holdout",
-    seed=0,
-    try_first=None,
-    backend="jax",
-    data="digest",
-)
+SETTINGS = made.search_settings()
 
 
 def state(*scores):
@@ -107,8 +94,8 @@ def test_pictures_stay_while_the_same_trials_have_the_same_winner(path):
 def test_another_search_and_a_folder_of_kerastuner_are_refused(path):
     command(path, state(), state(0.5))
     with pytest.raises(BadInput, match="seed was 0 and is now 1"):
-        SearchFolder(path, SearchSettings(**vars(SETTINGS) | {"seed": 1}))
-    assert SearchFolder(path, SearchSettings(**vars(SETTINGS) | {"iterations": 2})).resumed
+        SearchFolder(path, made.search_settings(seed=1))
+    assert SearchFolder(path, made.search_settings(iterations=2)).resumed
     (path / "settings.json").unlink()
     (path / "oracle.json").touch()
     with pytest.raises(BadInput, match="did not create"):

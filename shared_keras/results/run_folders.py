@@ -1,0 +1,109 @@
+"""The folders of runs, also of unfinished and damaged ones.
+
+Nothing here imports Keras, so that a list of them appears at once.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared_keras.errors import BadInput
+from shared_keras.results import history_csv, names
+from shared_keras.results.history_csv import History
+from shared_keras.results.metrics import RunMetrics
+from shared_keras.results.settings import RunSettings
+
+SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that trained a model and has ended: its folder, and the files in it."""
+
+    folder: Path
+    settings: RunSettings
+    metrics: RunMetrics
+    history: History
+
+    def score(self, name: str) -> float:
+        """Return one of SCORES; `loss` is that of the kept epoch."""
+        if name == "loss":
+            return self.history["loss"][self.metrics.best_epoch - 1]
+        part, _, what = name.partition("_")
+        return getattr({"val": self.metrics.validation, "test": self.metrics.test}[part], what)
+
+
+def read(folder: Path) -> Run:
+    """Read a run.
+
+    Raises:
+        BadInput: if it was interrupted or damaged, or trained nothing.
+    """
+    settings, metrics = RunSettings.read(folder), RunMetrics.find(folder)
+    if metrics is None:
+        raise BadInput(f"{folder}: {without_result(folder)}")
+    if None in (metrics.best_epoch, metrics.seconds_per_epoch):
+        raise BadInput(f"{folder / names.METRICS}: best_epoch or seconds_per_epoch is missing")
+    values = history_csv.read(folder / names.HISTORY)
+    trained = len(values.get("loss", ()))
+    if not 0 < metrics.best_epoch <= trained:
+        raise BadInput(
+            f"{folder / names.METRICS}: best_epoch: expected one of the {trained} epochs in "
+            f"{names.HISTORY}, got {metrics.best_epoch}"
+        )
+    return Run(folder, settings, metrics, values)
+
+
+def ended(
+    folder: Path, name_of: Callable[[Path, RunSettings], Hashable | None]
+) -> tuple[list[tuple[Hashable, Run]], list[str]]:
+    """Return the runs below a folder that have ended, and sentences about others.
+
+    Args:
+        folder: Folder of runs, at any depth.
+        name_of: Returns what to call a run, or None if it does not count.
+
+    Returns:
+        The runs that count, with their names, in the order in which they ended; and what is wrong
+        with those that count but were interrupted or damaged.
+    """
+    found, problems = [], []
+    for path in sorted(folder.rglob(names.SETTINGS), key=_when):
+        try:
+            name = name_of(path.parent, RunSettings.read(path.parent))
+            if name is not None:
+                found.append((name, read(path.parent)))
+        except BadInput as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def _when(settings: Path) -> float:
+    """Return when a run ended, so that a later one replaces an earlier one of the same seed."""
+    metrics = settings.with_name(names.METRICS)
+    return (metrics if metrics.exists() else settings).stat().st_mtime
+
+
+def losses_of(run: Path) -> list[float]:
+    """Return the losses of a run's epochs, as far as they are written."""
+    return history_csv.column(run / names.HISTORY, "loss")
+
+
+def failed(losses: Sequence[float]) -> bool:
+    """Return whether a training ended because its loss became NaN or infinite."""
+    return bool(losses) and not math.isfinite(losses[-1])
+
+
+def has_ended(run: Path) -> bool:
+    """Return whether a run has a result, or failed for good."""
+    return RunMetrics.is_in(run) or failed(losses_of(run))
+
+
+def without_result(run: Path) -> str:
+    """Return why the folder of a training has no metrics."""
+    losses = losses_of(run)
+    if failed(losses):
+        return f"failed, the loss became {losses[-1]}"
+    after = f" after {len(losses)} epoch{'s' * (len(losses) > 1)}" if losses else ""
+    return f"interrupted{after}, or still running"
