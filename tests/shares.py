@@ -2,7 +2,7 @@
 
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
-says; without git, the day does. SHARE=3/31 takes the third of 31, and WAYS=all takes all of them.
+says; without git, the day does. SHARE=3/61 takes the third of 61, and WAYS=all takes all of them.
 """
 
 import datetime
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-SHARES = 31  # a prime, so that who runs the tests at every second commit comes round, too
+SHARES = 61  # a prime, so that who runs the tests at every second commit comes round, too
 
 
 class Share(NamedTuple):

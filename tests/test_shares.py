@@ -86,9 +86,9 @@ def test_what_is_named_on_the_command_line_runs(run, pytester):
 
 
 def test_the_names_of_many_tests_spread_evenly():
-    counts = dict.fromkeys(range(1, 32), 0)
-    for number in range(3100):
-        counts[shares.share_of(f"tests/test_a.py::test_b[{number}]", 31).number] += 1
+    counts = dict.fromkeys(range(1, 62), 0)
+    for number in range(6100):
+        counts[shares.share_of(f"tests/test_a.py::test_b[{number}]", 61).number] += 1
     assert min(counts.values()) > 60 and max(counts.values()) < 140
 
 

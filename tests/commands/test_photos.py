@@ -166,7 +166,7 @@ def test_digits_of_others_in_28x28_pixels(tmp_path):
     assert table.note.str.contains("moved and sized as the training images are").mean() > 0.9
 
 
-@EITHER
+@pytest.mark.long
 def test_what_stands_elsewhere_in_28x28_pixels(task, full, tmp_path):
     """Smaller, and in a corner."""
     images = full[task.name][1]

@@ -212,6 +212,7 @@ def searched(hp):
     return model
 
 
+@pytest.mark.long
 def test_a_search_ranks_by_what_a_step_logs(tmp_path):
     x, y = problem()
     objective = keras_tuner.Objective("val_distance", "min")

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from shared_keras import training
 from shared_keras.data import splits
@@ -10,6 +11,7 @@ from shared_keras.results import published
 from tests.conftest import MNIST
 
 
+@pytest.mark.long
 def test_published_training_figures_are_means_of_running_means(full):
     """The first epoch of MNIST's `regularized`, step by step, averaged the way of the bar."""
     recipe = MNIST.recipes["regularized"]

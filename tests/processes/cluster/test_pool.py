@@ -182,6 +182,7 @@ class TestOneSearchAfterTheOther:
         for worker in (idle, busy):
             worker.restart()
 
+    @pytest.mark.long
     def test_confirming_runs_there_too(self, pool, tmp_path):
         tuner = search(make(tmp_path, workers=pool, max_trials=1))
         table = confirm.retrain(tuner, 1, X[:300], Y[:300], **FIT, seeds=2)
