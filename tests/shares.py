@@ -3,6 +3,7 @@
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
 says; without git, the day does. SHARE=3/61 takes the third of 61, and WAYS=all takes all of them.
+The only test of something that takes long is `long(every=4)`: every fourth run takes it.
 """
 
 import datetime
@@ -84,7 +85,7 @@ HEADER = pytest.StashKey[str]()
 
 def pytest_configure(config):
     """Decide whose turn it is, for all processes of this run."""
-    config.addinivalue_line("markers", "long: takes seconds; each run takes another share of these")
+    config.addinivalue_line("markers", "long(every=61): takes seconds; each run takes another share")
     said = ""
     if not os.environ.get("SHARE"):
         share, source = turn(config.rootpath)
@@ -109,7 +110,11 @@ def pytest_collection_modifyitems(config, items):
         return
 
     def runs(item):
-        return not item.get_closest_marker("long") or share_of(item.nodeid, share.of) == share
+        mark = item.get_closest_marker("long")
+        if mark is None:
+            return True
+        shares = min(mark.kwargs.get("every", share.of), share.of)
+        return share_of(item.nodeid, shares).number == (share.number - 1) % shares + 1
 
     left = [item for item in items if not runs(item)]
     items[:] = [item for item in items if runs(item)]

@@ -27,9 +27,13 @@ class TestLong:
 
     def test_b(self):
         pass
+
+@pytest.mark.long(every=2)
+def test_often():
+    pass
 """
 NAMES = {"test_short", *(f"test_dealt[{i}]" for i in range(12)), "TestLong::test_a"}
-NAMES |= {"TestLong::test_b"}
+NAMES |= {"TestLong::test_b", "test_often"}
 ALWAYS = {"test_short", "test_dealt[7]"}
 
 
@@ -64,7 +68,9 @@ def test_every_long_test_is_in_one_share_and_all_shares_are_all(run):
     shares_of_four = [run(SHARE=f"{number}/4")[0] for number in range(1, 5)]
     assert all(share >= ALWAYS for share in shares_of_four)
     long = [name for share in shares_of_four for name in share - ALWAYS]
-    assert sorted(long) == sorted(NAMES - ALWAYS)
+    assert sorted(long) == sorted([*(NAMES - ALWAYS), "test_often"])
+    often = ["test_often" in share for share in shares_of_four]
+    assert often in ([True, False] * 2, [False, True] * 2)
     assert run(WAYS="all") == run(SHARE="1/1", WAYS="all") == (NAMES, "long tests: all")
 
 

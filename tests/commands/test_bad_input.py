@@ -341,7 +341,7 @@ assert cli.main(TASK, "evaluate", ["\\xfc.keras"]) == 2
 """
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_where_the_locale_knows_ascii_only(small_dirs, tmp_path):
     """Folders, models and images may still be called "ü", and pictures show it."""
     place = tmp_path / "für"

@@ -363,7 +363,7 @@ def test_other_settings_under_the_same_name_are_refused(user, capsys):
     assert (user.folder("searches") / "once" / "trials.csv").read_bytes() == before
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, capsys):
     """It misled the search of Fashion-Keras."""
     user = User(TASKS[0], small_dirs["fashion"], tmp_path)

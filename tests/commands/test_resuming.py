@@ -158,7 +158,7 @@ def test_what_goes_on_elsewhere_says_so(user, interrupt, monkeypatch, workers):
             assert told == [] and "resumed_on" not in ended
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_what_was_trained_is_not_trained_again(user, interrupt, monkeypatch):
     """It is interrupted while it saves the model of an early stopping."""
     user = user(MNIST)
@@ -252,7 +252,7 @@ def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
     assert files.read_json(folder / "summary.json")["n"] == 3
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_of_all_recipes_those_that_ended_are_kept(user, monkeypatch):
     names = ("dense", "mlp")
     task = dataclasses.replace(MNIST, recipes={name: MNIST.recipes[name] for name in names})
@@ -317,7 +317,7 @@ def on_a_full_disk(size, command, *words):
     return process.stderr.splitlines()[-1]
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_on_a_full_disk_a_sentence_names_the_file_and_what_is_left(user, monkeypatch):
     user = user(MNIST)
     words = ["--recipe", "dense", "--epochs", 2, *user.places("full")]

@@ -74,7 +74,7 @@ def test_the_number_of_workers_does_not_matter(retrain):
     assert only(here) == found[1]
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_a_cluster_brings_the_same_and_all_its_files(retrain):
     """Without pauses; with them, `test_resuming.py` always sees the same of MNIST."""
     pytest.importorskip("ray")

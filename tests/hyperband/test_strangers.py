@@ -76,7 +76,7 @@ print(used, *set(tuner.search(x, y, validation_data=(x, y), verbose=0).results()
 """
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_workers_use_the_backend_of_an_already_imported_keras(tmp_path):
     """Here TensorFlow; without TensorBoard, with which alone a stock trial succeeds there."""
     (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")

@@ -208,7 +208,7 @@ def test_nothing_is_printed(done, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_the_same_tuner_goes_on_after_an_interruption(tmp_path):
     calls = []
 

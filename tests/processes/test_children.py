@@ -63,7 +63,7 @@ def search_as_a_daemon(folder):
     (folder / "outcome").write_text(repr(small_search.outcome(tuner)))
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_a_search_in_a_daemonic_process_trains_there_and_says_so(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     child = spawn.Process(target=search_as_a_daemon, args=(tmp_path,), daemon=True)

@@ -75,7 +75,7 @@ def test_a_job_whose_worker_dies_runs_a_second_time_but_not_a_third(jobs):
     assert results == {"0": "0", "1": "1", "3": "3"}
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypatch):
     """Where psutil is installed, loky ends a process that grew and starts another."""
     monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "1e6")

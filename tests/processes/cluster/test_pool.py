@@ -182,7 +182,7 @@ class TestOneSearchAfterTheOther:
         for worker in (idle, busy):
             worker.restart()
 
-    @pytest.mark.long
+    @pytest.mark.long(every=4)
     def test_confirming_runs_there_too(self, pool, tmp_path):
         tuner = search(make(tmp_path, workers=pool, max_trials=1))
         table = confirm.retrain(tuner, 1, X[:300], Y[:300], **FIT, seeds=2)
@@ -212,7 +212,7 @@ def test_a_search_says_what_it_waits_for_and_not_for_ever(nodes, small_dirs, tmp
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_a_search_whose_command_is_killed_goes_on_without_a_cluster(
     nodes, small_dirs, tmp_path, capsys
 ):
@@ -247,7 +247,7 @@ def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_pa
     assert (outcome(tuner), files(tmp_path / "here")) == expected
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tmp_path):
     """The head node's service does not answer for longer than a node may be silent."""
     until(lambda: len(pool.workers()) == 3)
@@ -264,7 +264,7 @@ def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tm
     assert (outcome(tuner), files(tmp_path)) == expected
 
 
-@pytest.mark.long
+@pytest.mark.long(every=4)
 def test_if_the_head_node_dies_the_search_ends_and_goes_on_elsewhere(small_dirs, tmp_path, capsys):
     user = Searcher(small_dirs["mnist"], tmp_path)
     process = user.start("cut", "--cluster", "local")
