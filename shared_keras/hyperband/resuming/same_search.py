@@ -38,8 +38,7 @@ def refuse_other_settings(earlier: Mapping, now: Mapping, name: str) -> None:
     others = [key for key in now if _differ(key, earlier[key], now[key])]
     told = [f"{key} was {earlier[key]} and is now {now[key]}" for key in others if key != "data"]
     if "data" in others:
-        whose = f", those of {earlier['title']}" if earlier["title"] else ""
-        told.append(f"the images were other ones{whose}")
+        told.append(f"the images were other ones, those of {earlier['title']}")
     if told:
         raise BadInput(
             f"argument --name: the search '{name}' was started with different settings "
