@@ -28,7 +28,7 @@ def search(task: Task) -> Parser:
     parser = Parser(task, "search", f"Search hyperparameters for {task.title}.")
     add, number = parser.add_argument, parser.add_number
 
-    def of_spaces(name):
+    def of_spaces(name: str) -> str:
         return ", ".join(f"{getattr(b, name)} ({space})" for space, b in task.spaces.items())
 
     add("--space", choices=task.spaces, default=task.default_space, help="search space")

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable
+from typing import NoReturn
 
 from shared_keras.task import Task
 
@@ -40,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         """Add a flag for a whole number of at least `least`."""
         self.add_argument(flag, type=whole(least), metavar=metavar, default=default, help=help)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 

@@ -92,10 +92,10 @@ def of_recipes(task: Task, found: Found) -> list[Beside]:
         runs = {key: found.get((name, key), []) for key in FRAMEWORKS}
         if not any(runs.values()):
             continue
-        histories = {key: [run.history for run in runs[key]] for key in FRAMEWORKS}
+        ours, twin = ([run.history for run in runs[key]] for key in ("ours", "twin"))
         system = task.system(task.recipes[name].system).to_json()
         same = penalised("keras", system) == penalised("pytorch", system)
-        trainings.append(Beside(name, published.curve(task, name), **histories, twin_losses=same))
+        trainings.append(Beside(name, published.curve(task, name), ours, twin, same))
     return trainings
 
 

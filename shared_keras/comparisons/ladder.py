@@ -20,12 +20,13 @@ from rich.table import Table
 from shared_keras import files
 from shared_keras.comparisons import curves, recipe_runs, verdicts, winner_runs
 from shared_keras.comparisons.ladder_rows import EXPLAINED, OPEN, WITHIN, counted, rows
-from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Ignored
+from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Found, Ignored
 from shared_keras.data import datasets, own_data
 from shared_keras.errors import BadInput
 from shared_keras.reporting.console import console, say, wrote
 from shared_keras.reporting.pictures.comparison_plots import grid, ladder
 from shared_keras.results import folders
+from shared_keras.results.history_csv import History
 from shared_keras.results.metrics import RunMetrics
 from shared_keras.task import Task
 
@@ -192,7 +193,7 @@ def measured(row: Mapping, key: str) -> str:
     return f"{text} (n = {row[f'{key}_n']})"
 
 
-def _history(found, name: str):
+def _history(found: Found, name: str) -> History | None:
     runs = found.get((name, "ours"))
     return runs[0].history if runs else None
 

@@ -14,6 +14,7 @@ from scipy import stats
 from shared_keras import files
 from shared_keras.comparisons import seeds
 from shared_keras.data import datasets, own_data, splits
+from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say, wrote
@@ -164,16 +165,16 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
     }
 
 
-def _common(task, test, protocols) -> np.ndarray:
+def _common(task: Task, test: Images, protocols: Sequence[str]) -> np.ndarray:
     """Return the indices of the test images that both protocols test on, int (n,)."""
-    tested = [splits.tested(task, test, protocol) for protocol in protocols]
-    common = np.intersect1d(*tested)
+    first, second = (splits.tested(task, test, protocol) for protocol in protocols)
+    common = np.intersect1d(first, second)
     if len(common) == 0:
         raise BadInput("argument RUN: the two runs have no test image in common")
     return common
 
 
-def _names(paths) -> list[str]:
+def _names(paths: Sequence[Path]) -> list[str]:
     named = [saved_models.describe(path) for path in paths]
     if named[0] == named[1]:
         return [f"{name} ({place})" for name, place in zip(named, ("first", "second"))]

@@ -4,8 +4,9 @@ import numbers
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from shared_keras import files
 from shared_keras.errors import BadInput, RunFailed, whole
@@ -50,7 +51,7 @@ def seed(given: int | None, folder: Path | None) -> int:
     return random.randint(1, 10_000)
 
 
-def callable_or_none(name: str, value):
+def callable_or_none(name: str, value: Any) -> Callable[[], None] | None:
     """Return what can be called without arguments, or None, unchanged.
 
     Raises:

@@ -127,7 +127,7 @@ def _file(folder: Path, trial: Trial, number: int) -> Path:
     return folder / f"trial_{trial.trial_id}" / f"seed-{number}" / "score.json"
 
 
-def _job(tuner, trial, number: int, folder: Path) -> job.TrialJob:
+def _job(tuner: keras_tuner.Tuner, trial: Trial, number: int, folder: Path) -> job.TrialJob:
     folder.mkdir(parents=True, exist_ok=True)
     return job.TrialJob(
         hyperparameters=trial.hyperparameters.get_config(),

@@ -57,7 +57,7 @@ def parent(values: Mapping[str, Any]) -> str | None:
     return values.get(f"{PREFIX}trial_id")
 
 
-def last_epoch(values: Mapping) -> int | None:
+def last_epoch(values: Mapping[str, Any]) -> int | None:
     """Return the epoch at which a trial with these hyperparameters stops, if they say so."""
     return values.get(f"{PREFIX}epochs")
 

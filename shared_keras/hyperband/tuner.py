@@ -158,8 +158,9 @@ class Hyperband(keras_tuner.Hyperband):
         self.pool = arguments.pool(workers)
         self.folds = whole("folds", folds, 2, None)
         self._made = False
-        self._first_model = {}  # what identifies the model with default values
-        self._warm = OrderedDict()  # models that other trials may resume in this process
+        self._first_model: dict[str, Any] = {}  # what identifies the model with default values
+        # Models that other trials may resume in this process.
+        self._warm: OrderedDict[Path, keras.Model] = OrderedDict()
         self.here = job.TrialCourse()  # what `run_trial` records its trainings in
         self.course = run_trials.SearchCourse(
             oracle,

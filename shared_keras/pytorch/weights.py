@@ -7,7 +7,7 @@ Dense layer after a Flatten of feature maps is also reordered, because PyTorch p
 channels first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,7 +65,8 @@ def state_dict(
 
     holders = _holders(model)
     if like is None:
-        names, counts = [], {}
+        names: list[str] = []
+        counts: dict[str, int] = {}
         for holder in holders:
             counts[holder.kind] = counts.get(holder.kind, 0) + 1
             names.append(f"{holder.kind}_{counts[holder.kind]}")
@@ -154,7 +155,7 @@ def read(path: Path) -> dict[str, "torch.Tensor"]:
     return dict(state)
 
 
-def _holders(model) -> list[_Holder]:
+def _holders(model: keras.Model) -> list[_Holder]:
     kinds = {
         keras.layers.Dense: "dense",
         keras.layers.Conv2D: "conv",
@@ -202,7 +203,9 @@ def _by_kind(modules: Mapping[str, Mapping]) -> dict[str, list[tuple[str, Mappin
     return kinds
 
 
-def _matched(holders, modules) -> list[tuple[_Holder, tuple[str, Mapping]]]:
+def _matched(
+    holders: Sequence[_Holder], modules: Mapping[str, Mapping]
+) -> list[tuple[_Holder, tuple[str, Mapping]]]:
     """Pair each layer with the next module of its kind."""
     queues: dict[str, list[tuple[str, Mapping]]] = {"dense": [], "conv": [], "norm": []}
     for name, tensors in modules.items():
@@ -225,13 +228,13 @@ def _matched(holders, modules) -> list[tuple[_Holder, tuple[str, Mapping]]]:
     return pairs
 
 
-def _parts(holder) -> tuple[str, ...]:
+def _parts(holder: _Holder) -> tuple[str, ...]:
     if holder.kind == "norm":
         return NORM
     return ("weight", "bias") if holder.layer.use_bias else ("weight",)
 
 
-def _to_keras(holder, name, part, tensors) -> np.ndarray:
+def _to_keras(holder: _Holder, name: str, part: str, tensors: Mapping[str, Any]) -> np.ndarray:
     """Return one tensor in the layout of the Keras layer, or reject it by name."""
     key = f"{name}.{part}"
     if part not in tensors:
@@ -257,7 +260,7 @@ def _to_keras(holder, name, part, tensors) -> np.ndarray:
     return array
 
 
-def _to_torch(holder, part, array) -> np.ndarray:
+def _to_torch(holder: _Holder, part: str, array: np.ndarray) -> np.ndarray:
     """Return one array of the Keras layer in PyTorch's layout."""
     if part == "weight" and holder.kind == "conv":
         return array.transpose(3, 2, 0, 1)

@@ -2,7 +2,7 @@
 
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -38,12 +38,12 @@ class BelowTheLines:
         self.console = console()
         self.live = Live(console=self.console, refresh_per_second=4, transient=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self.console.is_terminal:
             self.live.start()
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.live.stop()
 
     def bar(self, name: str, done: int, total: int, table: Table) -> Group:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from shared_keras import devices
 from shared_keras.results import names
@@ -41,9 +41,9 @@ class Environment(Format):
     device: str
     processor: str | None
     commit: str | None
-    resumed_on: list[dict] | None = None
+    resumed_on: list[dict[str, Any]] | None = None
 
-    def parts(self) -> list[dict]:
+    def parts(self) -> list[dict[str, Any]]:
         """Return each of the things that it ran on, the first one first."""
         return [{key: getattr(self, key) for key in DECIDES}, *(self.resumed_on or ())]
 
@@ -102,7 +102,7 @@ def mixed(folder: Path) -> str | None:
     )
 
 
-def _differences(began: Mapping, now: Mapping) -> Iterator[str]:
+def _differences(began: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs; version 0.5 of this package did not record the processor."""
     kinds = began["processor"], now["processor"]
     if None not in kinds and kinds[0] != kinds[1]:

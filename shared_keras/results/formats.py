@@ -8,11 +8,24 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Self,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from shared_keras import files
 from shared_keras.errors import BadInput
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Made = TypeVar("Made", bound="DataclassInstance")
 VERSION = 1
 WORDS = {str: "a text", int: "a whole number", float: "a number", list: "a list", NoneType: "null"}
 
@@ -30,7 +43,7 @@ class Format:
     """
 
     FILE: ClassVar[str]
-    SINCE: ClassVar[Mapping] = {}
+    SINCE: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
@@ -70,7 +83,7 @@ class Format:
         if self.find(folder) != self:
             files.write_json(folder / self.FILE, {"version": VERSION} | self.to_json())
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """Return the fields that the file holds, without the version."""
         values = asdict(self)
         return {
@@ -80,7 +93,7 @@ class Format:
         }
 
 
-def _made(kind: type, values: Mapping, where: str):
+def _made(kind: type[Made], values: Mapping[str, Any], where: str) -> Made:
     """Return a dataclass of values from JSON."""
     needed = [field.name for field in fields(kind) if field.default is MISSING]
     kinds = get_type_hints(kind)
@@ -93,14 +106,14 @@ def _made(kind: type, values: Mapping, where: str):
     return kind(**{name: _value(kinds[name], v, f"{where} {name}:") for name, v in values.items()})
 
 
-def _value(kind, value, where: str):
+def _value(kind: Any, value: Any, where: str) -> Any:
     """Return the value of a field from JSON; `kind` is how the field is annotated."""
     kinds = [
         get_origin(each) or each
         for each in (get_args(kind) if isinstance(kind, UnionType) else (kind,))
     ]
     for each in kinds:
-        if is_dataclass(each) and isinstance(value, dict):
+        if isinstance(each, type) and is_dataclass(each) and isinstance(value, dict):
             return _made(each, value, where)
     allowed = (*kinds, int) if float in kinds else tuple(kinds)
     if isinstance(value, allowed) and not isinstance(value, bool):

@@ -28,7 +28,8 @@ def read(path: Path) -> History:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, comment="#").drop(columns="epoch").to_dict("list")
+        history: History = pd.read_csv(path, comment="#").drop(columns="epoch").to_dict("list")
+        return history
     except (OSError, ValueError, KeyError) as error:
         raise BadInput(f"{path}: cannot be read as a history ({error})") from None
 

@@ -1,7 +1,7 @@
 """What a model reached: its scores on some images, and what a run leaves of them."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared_keras.results import names
 from shared_keras.results.formats import Format
@@ -29,7 +29,7 @@ class Scores:
     accuracy_high: float
     loss: float
     macro: dict[str, float]
-    classes: list[dict]
+    classes: list[dict[str, Any]]
     confusion: list[list[int]]
 
 

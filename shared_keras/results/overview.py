@@ -7,6 +7,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from shared_keras.errors import BadInput
 from shared_keras.results import names, run_folders
@@ -54,7 +55,7 @@ def _folders(parent: Path) -> list[Path]:
     return [path for path in parent.glob("*") if path.is_dir()]
 
 
-def _entry(path: Path, kind: str, read: Callable[[Path], dict]) -> Entry:
+def _entry(path: Path, kind: str, read: Callable[[Path], dict[str, Any]]) -> Entry:
     results = (names.METRICS, names.BEST, names.SETTINGS)
     written = [file.stat().st_mtime for name in results for file in path.rglob(name)]
     when = max(written, default=path.stat().st_mtime)
@@ -65,7 +66,7 @@ def _entry(path: Path, kind: str, read: Callable[[Path], dict]) -> Entry:
         return Entry(path.name, kind, when, problem=f"cannot be read: {why}")
 
 
-def _run(folder: Path) -> dict:
+def _run(folder: Path) -> dict[str, Any]:
     """Return what there is to say about a run, which may have several seeds."""
     seeds = [path.parent for path in folder.rglob(names.SETTINGS)]
     if not seeds:
@@ -101,7 +102,7 @@ def _source(settings: RunSettings) -> str:
     return source + ", in PyTorch" * (settings.framework == "pytorch")
 
 
-def _search(folder: Path) -> dict:
+def _search(folder: Path) -> dict[str, Any]:
     """Return what there is to say about a search."""
     settings = SearchSettings.find(folder)
     if settings is None:

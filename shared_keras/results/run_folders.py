@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar, cast
 
 from shared_keras.errors import BadInput
 from shared_keras.results import history_csv, names
@@ -15,6 +16,7 @@ from shared_keras.results.metrics import RunMetrics
 from shared_keras.results.settings import RunSettings
 
 SCORES = ("loss", "val_loss", "val_accuracy", "test_accuracy")
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,10 @@ class Run:
     def score(self, name: str) -> float:
         """Return one of SCORES; `loss` is that of the kept epoch."""
         if name == "loss":
-            return self.history["loss"][self.metrics.best_epoch - 1]
+            return self.history["loss"][cast(int, self.metrics.best_epoch) - 1]  # see `read`
         part, _, what = name.partition("_")
-        return getattr({"val": self.metrics.validation, "test": self.metrics.test}[part], what)
+        scores = {"val": self.metrics.validation, "test": self.metrics.test}[part]
+        return cast(float, getattr(scores, what))
 
 
 def read(folder: Path) -> Run:
@@ -43,7 +46,7 @@ def read(folder: Path) -> Run:
     settings, metrics = RunSettings.read(folder), RunMetrics.find(folder)
     if metrics is None:
         raise BadInput(f"{folder}: {without_result(folder)}")
-    if None in (metrics.best_epoch, metrics.seconds_per_epoch):
+    if metrics.best_epoch is None or metrics.seconds_per_epoch is None:
         raise BadInput(f"{folder / names.METRICS}: best_epoch or seconds_per_epoch is missing")
     values = history_csv.read(folder / names.HISTORY)
     trained = len(values.get("loss", ()))
@@ -56,8 +59,8 @@ def read(folder: Path) -> Run:
 
 
 def ended(
-    folder: Path, name_of: Callable[[Path, RunSettings], Hashable | None]
-) -> tuple[list[tuple[Hashable, Run]], list[str]]:
+    folder: Path, name_of: Callable[[Path, RunSettings], Name | None]
+) -> tuple[list[tuple[Name, Run]], list[str]]:
     """Return the runs below a folder that have ended, and sentences about others.
 
     Args:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import cast
 
 import keras
 
@@ -90,7 +91,7 @@ def task_of(task: Task, path: Path) -> Task:
 
 def digest(task: Task) -> str:
     """Return the digest of the task's embedded images, as the committed model's run knows it."""
-    return settings(committed(task)).data
+    return RunSettings.read(committed(task).parent).data
 
 
 def find(task: Task, results_dir: Path, name: str | None) -> Path:
@@ -108,8 +109,8 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     """
     folder = results_dir / task.name / "runs"
     if name is None:
-        models = folder.glob(f"**/{MODEL}")
-        newest = max(models, key=lambda path: path.stat().st_mtime, default=None)
+        every = folder.glob(f"**/{MODEL}")
+        newest = max(every, key=lambda path: path.stat().st_mtime, default=None)
         if newest is None:
             return committed(task)
         return _models(folder / newest.relative_to(folder).parts[0])[0]
@@ -208,6 +209,6 @@ def titles(paths: Sequence[Path]) -> list[str]:
 
 
 def _title(name: str) -> str:
-    twin, recipe, label, seed = RUN.fullmatch(name).groups()
+    twin, recipe, label, seed = cast(re.Match[str], RUN.fullmatch(name)).groups()
     label = "recipe " * bool(recipe) + label + " in PyTorch" * bool(twin)
     return f"{label}, seed {seed}" if seed else label

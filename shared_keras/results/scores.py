@@ -1,7 +1,7 @@
 """Scores of predictions: arrays in, plain values out."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from scipy import special, stats
@@ -40,8 +40,8 @@ def predict_probabilities(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     given = predict_outputs(model, x).astype(np.float64)
     sums = given.sum(axis=1, keepdims=True)
     if (given >= 0).all() and np.allclose(sums, 1, atol=0.02):  # bfloat16 rounds that much
-        return given / sums
-    return special.softmax(given, axis=1)
+        return cast(np.ndarray, given / sums)
+    return cast(np.ndarray, special.softmax(given, axis=1))
 
 
 def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Scores:
@@ -90,4 +90,4 @@ def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
     """Return the entropy of each row in nats, float (n,)."""
-    return stats.entropy(probabilities, axis=1)
+    return cast(np.ndarray, stats.entropy(probabilities, axis=1))

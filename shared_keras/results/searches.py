@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 from shared_keras import files
 from shared_keras.errors import BadInput
@@ -45,7 +46,7 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     return folder
 
 
-def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
+def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict[str, Any]:
     """Return the winner's hyperparameters in the newest search of a space that has one.
 
     A search that has begun with some keeps these.
@@ -63,7 +64,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
     searches = results_dir / task.name / "searches"
     state = searches / name / "oracle.json"
     if state.exists() and (first := files.read_object(state, "first")["first"]):
-        return first[0]
+        return cast(dict[str, Any], first[0])
     own = (folder for folder in _with_winner(task, searches) if folder.name != name)
     committed = folders.reference(task).glob(f"**/{names.BEST}")
     for folder in itertools.chain(own, (path.parent for path in committed)):
@@ -79,7 +80,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict:
 def _with_winner(task: Task, searches: Path) -> Iterator[Path]:
     """Yield the searches on the task's images that have a winner, newest winner first."""
     written = {path.parent: path.stat().st_mtime for path in searches.glob(f"*/{names.BEST}")}
-    for folder in sorted(written, key=written.get, reverse=True):
+    for folder in sorted(written, key=written.__getitem__, reverse=True):
         if folders.is_of(task, folder):
             yield folder
 
@@ -91,7 +92,7 @@ def describe(task: Task, folder: Path) -> str:
     return f"{owner} {folder}"
 
 
-def trial(folder: Path, given: str) -> tuple[str, dict, float | None]:
+def trial(folder: Path, given: str) -> tuple[str, dict[str, Any], float | None]:
     """Return a trial's number, its hyperparameters by name, and its score, if it has one.
 
     Args:

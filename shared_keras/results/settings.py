@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared_keras.results import names
 from shared_keras.results.formats import Format
@@ -77,8 +77,8 @@ class RunSettings(Format):
     framework: str
     recipe: str | None
     space: str | None
-    hyperparameters: dict
-    system: dict
+    hyperparameters: dict[str, Any]
+    system: dict[str, Any]
     epochs: int
     patience: int | None
     batch_size: int | None
@@ -92,7 +92,7 @@ class RunSettings(Format):
     monitor: str
 
 
-def penalised(framework: str, system: Mapping) -> bool:
+def penalised(framework: str, system: Mapping[str, Any]) -> bool:
     """Return whether the losses of a run's epochs include L2 penalties.
 
     Those of a PyTorch twin do not: there the optimizer applies them.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from shared_keras import files
 from shared_keras.results import names
@@ -47,7 +48,7 @@ class TrialRow:
         """The bracket and the rung, for people."""
         return f"bracket {self.bracket} rung {self.rung}"
 
-    def to_csv(self) -> dict:
+    def to_csv(self) -> dict[str, Any]:
         """Return its row in trials.csv."""
         row = {name: getattr(self, name) for name in COLUMNS}
         return row | {column(name): value for name, value in self.hyperparameters.items()}

@@ -1,7 +1,7 @@
 """The winner of a search, as `retrain --best` and `search --try-first best` need it."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shared_keras.results import names
 from shared_keras.results.formats import Format
@@ -42,5 +42,5 @@ class Winner(Format):
     space: str
     split: str
     batch_size: int
-    hyperparameters: dict
+    hyperparameters: dict[str, Any]
     confirmed: Confirmed | None = None

@@ -82,5 +82,5 @@ def optimizer_variables(model: keras.Model) -> list:
     return optimizer.variables
 
 
-def _variables(model):
+def _variables(model: keras.Model) -> list:
     return [*model.trainable_variables, *model.non_trainable_variables, *optimizer_variables(model)]

@@ -1,13 +1,14 @@
 """Tell other processes which epoch a training is in."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
 FILE = ".epoch"  # holds the number of the epoch
+Name = TypeVar("Name", bound=Hashable)
 
 
 class CurrentEpoch(keras.callbacks.Callback):
@@ -33,9 +34,9 @@ def forget(folder: Path) -> None:
         (folder / FILE).unlink()
 
 
-def read(folders: Mapping[str, Path]) -> dict[str, int]:
+def read(folders: Mapping[Name, Path]) -> dict[Name, int]:
     """Return the current epoch of each training by its name, once its first epoch has begun."""
-    found = {}
+    found: dict[Name, int] = {}
     for name, folder in folders.items():
         with contextlib.suppress(OSError, ValueError):
             found[name] = int((folder / FILE).read_text())

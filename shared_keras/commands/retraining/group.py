@@ -161,7 +161,7 @@ class Group:
             source=choice.source,
             framework=self.framework,
             recipe=choice.recipe,
-            space=replay and replay.space,
+            space=replay.space if replay else None,
             hyperparameters=dict(replay.hyperparameters) if replay else {},
             system=choice.system.to_json(),
             epochs=choice.epochs,

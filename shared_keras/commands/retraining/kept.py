@@ -168,7 +168,7 @@ class OfPort(keras.callbacks.Callback):
 
     def _write(self, seconds: float) -> None:
         course = {"history": self.history, "over": self.over, "seconds": seconds, "stopper": {}}
-        best = []
+        best: list[np.ndarray] = []
         if self.stopper is not None:
             course["stopper"] = {name: getattr(self.stopper, name) for name in OF_STOPPER}
             best = self.stopper.best_weights or []
@@ -188,7 +188,8 @@ class OfTwin:
     """
 
     def __init__(self, folder: Path, pause_after: float | None):
-        self.path, self.state = folder / TWIN, None
+        self.path = folder / TWIN
+        self.state: dict[str, Any] | None = None
         self._kept = Kept(folder, self._write, pause_after)
 
     @property

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
+from typing import Any
 
 import keras_tuner
 import pandas as pd
@@ -114,7 +115,7 @@ class _Search:
     ):
         self.tuner, self.folder, self.progress, self.split = tuner, folder, progress, split
         self.artist: Worker | None = None  # the first idle worker, which has imported the plots
-        self.options = {
+        self.options: dict[str, Any] = {
             "x": split.train.x,
             "y": split.train.y,
             "validation_data": (split.validation.x, split.validation.y),

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 from shared_keras.systems.spec import ACTIVATIONS
+
+Place = Literal["before", "after"]
+PLACES: tuple[Place, ...] = get_args(Place)
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,11 @@ class Assumed:
     """
 
     activation: str
-    norm: Literal["before", "after"]
+    norm: Place
     mean: float
     std: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         pixels = f"(pixels / 255 - {self.mean:.4g}) / {self.std:.4g}"
         return f"{self.activation}, BatchNorm (if any) {self.norm} it, {pixels}"
 
@@ -36,5 +39,5 @@ def likely(pixels: Mapping[str, float]) -> Iterator[Assumed]:
         pixels: `mean` and `std` of the images.
     """
     scalings = [(pixels["mean"], pixels["std"]), (0.0, 1.0), (0.5, 0.5), (0.0, 1 / 255)]
-    for (mean, std), norm, activation in product(scalings, ("before", "after"), ACTIVATIONS):
+    for (mean, std), norm, activation in product(scalings, PLACES, ACTIVATIONS):
         yield Assumed(activation, norm, mean, std)

@@ -32,7 +32,7 @@ class Borne:
         """Whether it reproduces most of the claims; one or two may be false, or fit by chance."""
         return 2 * self.reproduced > self.looked_at
 
-    def __str__(self):
+    def __str__(self) -> str:
         if not self.looked_at:
             return (
                 f"no score is claimed, so nothing bears out how networks are built: {self.assumed}"
@@ -62,8 +62,8 @@ def borne_out(jobs: Sequence[Job], shared: Shared) -> Borne:
         (job for job in jobs if job.trial.claimed is not None),
         key=lambda job: -job.trial.claimed,
     )
-    picked = np.unique(np.linspace(0, len(with_claim) - 1, LOOKED_AT).round().astype(int))
-    picked = [with_claim[i] for i in picked if with_claim]
+    places = np.unique(np.linspace(0, len(with_claim) - 1, LOOKED_AT).round().astype(int))
+    picked = [with_claim[i] for i in places if with_claim]
     best = None
     for assumed in assumptions.likely(shared.task.pixels):
         said = [_reproduces(job, replace(shared, assumed=assumed)) for job in picked]

@@ -240,11 +240,11 @@ def system(config: Mapping, state: Mapping, assumed: Assumed) -> System:
     for i, size in enumerate(sizes, 1):
         if not isinstance(size, int) or size < 1:
             raise BadInput(f"config: 'l{i}_size' is {size!r}, expected a whole number of units")
-    norm = [BatchNorm()] * any(key.endswith("running_mean") for key in state)
+    norm: list[Layer] = [BatchNorm()] * any(key.endswith("running_mean") for key in state)
     layers: list[Layer] = [Flatten()]
     for i, size in enumerate(sizes, 1):
         rate = float(config.get(f"l{i}_drop", 0))
-        activated = [*norm, Activation(assumed.activation)]
+        activated: list[Layer] = [*norm, Activation(assumed.activation)]
         layers += [Dense(size, init="he"), *activated[:: 1 if assumed.norm == "before" else -1]]
         layers += [Dropout(rate)] * (rate > 0)
     optimizer = Optimizer(

@@ -137,7 +137,7 @@ def _compare(
             failed.append(_without(job.trial, result))
             died.append(f"{job.trial.name}: {result}")
 
-    def left():
+    def left() -> bool:
         return len(rows) + len(failed) < len(jobs)
 
     with pool.claimed():
@@ -228,7 +228,7 @@ def _import(
     saved_models.save(ported.model, folder / saved_models.MODEL)
     shutil.copyfile(trial.checkpoint, folder / CHECKPOINT)
 
-    def probabilities(x):
+    def probabilities(x: np.ndarray) -> np.ndarray:
         return special.softmax(ported.logits(x).astype(np.float64), axis=1)
 
     RunMetrics(

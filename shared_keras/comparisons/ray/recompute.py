@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -157,7 +158,7 @@ def row(ported: Ported, split: Split) -> dict:
         Keras's is None if the network is none of those that can be ported.
     """
     trial = ported.trial
-    values = {"trial": trial.name, "claimed_val": trial.claimed}
+    values: dict[str, Any] = {"trial": trial.name, "claimed_val": trial.claimed}
     difference, disagree = None, None
     for name, images in (("val", split.validation), ("test", split.test)):
         theirs = ported.logits(images.x)

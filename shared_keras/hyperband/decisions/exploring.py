@@ -44,7 +44,9 @@ def explore(
         hp = _meeting(*attempts.pop(0), oracle.get_space())
 
 
-def explore_models(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle) -> dict:
+def explore_models(
+    hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracle
+) -> dict[str, Any]:
     """Tell an oracle all hyperparameters of a hypermodel, with defaults for what is not known.
 
     Returns:
@@ -52,9 +54,10 @@ def explore_models(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracl
     """
     # A space need not build a model to declare its hyperparameters.
     make = hypermodel.describe if isinstance(hypermodel, Space) else hypermodel.build
-    declared, first = oracle.get_space(), {}
+    declared = oracle.get_space()
+    first: dict[str, Any] = {}
 
-    def build(hp):
+    def build(hp: keras_tuner.HyperParameters) -> None:
         nonlocal declared
         declared = hp
         model = make(hp)
@@ -71,7 +74,9 @@ def explore_models(hypermodel: keras_tuner.HyperModel, oracle: keras_tuner.Oracl
     return first
 
 
-def _meeting(conditions: Iterable, values: Mapping, known: keras_tuner.HyperParameters):
+def _meeting(
+    conditions: Iterable[Any], values: Mapping[str, Any], known: keras_tuner.HyperParameters
+) -> keras_tuner.HyperParameters:
     """Return hyperparameters that meet conditions.
 
     Args:

@@ -66,8 +66,8 @@ class Oracle(SavingOracle):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int | None = None,
         max_trials: int | None = None,
-        try_first: Sequence[Mapping] = (),
-        **kwargs,
+        try_first: Sequence[Mapping[str, Any]] = (),
+        **kwargs: Any,
     ):
         objectives.check(objective)
         most = whole("max_epochs", max_epochs, 1)
@@ -359,6 +359,6 @@ def _factor(factor: float) -> float:
     raise BadInput(f"factor: expected a number of at least 2, got {factor!r}")
 
 
-def _plain(values: Mapping) -> dict:
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return hyperparameters with Python's numbers instead of NumPy's, which JSON lacks."""
     return {n: value.item() if hasattr(value, "item") else value for n, value in values.items()}

@@ -182,7 +182,7 @@ def ranked(trials: Iterable[Trial], objective: keras_tuner.Objective) -> list[Tr
 def longest_first(trials: Iterable[Trial], objective: keras_tuner.Objective) -> list[Trial]:
     """Return the completed ones among trials: longest trained first, then by score."""
     best = ranked((t for t in trials if t.status == COMPLETED), objective)
-    return sorted(best, key=lambda t: -table.last_epoch(t.hyperparameters.values))
+    return sorted(best, key=lambda t: -table.bookkeeping(t).epochs)
 
 
 def lineage(trials: Mapping[str, Trial], trial: Trial) -> list[Trial]:

@@ -38,8 +38,7 @@ def refuse_other_settings(earlier: Mapping, now: Mapping, name: str) -> None:
     others = [key for key in now if _differ(key, earlier[key], now[key])]
     told = [f"{key} was {earlier[key]} and is now {now[key]}" for key in others if key != "data"]
     if "data" in others:
-        whose = f", those of {earlier['title']}" if earlier["title"] else ""
-        told.append(f"the images were other ones{whose}")
+        told.append(f"the images were other ones, those of {earlier['title']}")
     if told:
         raise BadInput(
             f"argument --name: the search '{name}' was started with different settings "
@@ -87,14 +86,14 @@ def refuse_others_to_train(earlier: Mapping, now: Mapping, folder: str) -> None:
             _refuse(name, earlier.get(name), now.get(name), folder)
 
 
-def _differ(name: str, earlier, now) -> bool:
+def _differ(name: str, earlier: Any, now: Any) -> bool:
     """Return whether a search was started with a value that makes it another one."""
     if name in GROWS:
         return earlier > now
     return name not in DECIDES_NOTHING and not fingerprint.alike(earlier, now)
 
 
-def _refuse(name: str, earlier, now, folder: str) -> None:
+def _refuse(name: str, earlier: Any, now: Any, folder: str) -> None:
     if _differ(name, earlier, now):
         raise BadInput(
             f"{name} was {_short(earlier)} when the search in {folder} was started "

@@ -64,7 +64,11 @@ def run(search: Search, job: TrialJob) -> Result:
 
 
 def record(
-    search: Search, job: TrialJob, hp, work: Callable[[TrialCourse], Any], fatal: tuple = FATAL
+    search: Search,
+    job: TrialJob,
+    hp: drawn.DrawnHyperParameters,
+    work: Callable[[TrialCourse], Any],
+    fatal: tuple = FATAL,
 ) -> Result:
     """Return the result of a training, whether it succeeds or fails. See `run`.
 
@@ -94,7 +98,9 @@ def record(
     return Result(history, course.seconds(), given, note=course.note, **found)
 
 
-def train(search: Search, job: TrialJob, hp, course: TrialCourse) -> list:
+def train(
+    search: Search, job: TrialJob, hp: drawn.DrawnHyperParameters, course: TrialCourse
+) -> list:
     """Train all executions of a trial, and return what each training returned. See `run`."""
     best, best_number, all_results = None, 0, []
     for number in range(search.executions * (search.folds or 1)):
@@ -135,7 +141,9 @@ def _failure(error: BaseException) -> str:
     return f"{traceback.format_exc()}\n{one_line(error)}"
 
 
-def _model(search: Search, job: TrialJob, hp, number: int) -> keras.Model:
+def _model(
+    search: Search, job: TrialJob, hp: drawn.DrawnHyperParameters, number: int
+) -> keras.Model:
     """Return the model as the parent left it, or a new one."""
     state = job.parent and job.parent / numbered(saved.STATE, number)
     if state in search.warm:
@@ -172,7 +180,14 @@ def build(search: Search, hp: keras_tuner.HyperParameters) -> keras.Model:
     return model
 
 
-def _fit(search: Search, job: TrialJob, hp, model, number: int, course: TrialCourse):
+def _fit(
+    search: Search,
+    job: TrialJob,
+    hp: drawn.DrawnHyperParameters,
+    model: keras.Model,
+    number: int,
+    course: TrialCourse,
+) -> Any:
     """Train a model, and return what its training returned."""
     callbacks = _copies(keras.tree.flatten(search.options.get("callbacks") or []))
     tensorboard_dirs.separate(callbacks, hp.given(), job.folder, number)

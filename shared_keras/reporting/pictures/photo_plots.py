@@ -21,7 +21,7 @@ TITLE_LETTERS_PER_INCH = 9  # of a title's 12 points
 
 
 def seen(
-    images: np.ndarray,
+    images: Sequence[np.ndarray] | np.ndarray,
     captions: Sequence[Sequence[str]],
     title: str,
     photos: Sequence[np.ndarray] | None = None,
