@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import torch
 
-from port_audit import path, samples, sides
+from port_audit import path, samples, sides, witness
 from port_audit.errors import UnusableInput, one_line
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.pair import Pair
@@ -55,6 +55,7 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
     try:
         written = path.distances(pair)
         stages = tuple(_stages(pair))
+        stages += (witness.watch(pair, stages, _undo_again),)
         undone = path.distances(pair)
     finally:
         pair.close()
@@ -108,6 +109,12 @@ def _stages(pair: Pair) -> Iterator[Stage]:
     yield _run("steps", steps.compare, pair, agreement.settled, known_loss)[0]
     yield _run("schedule", schedule.compare, pair)[0]
     yield _run("evaluation", evaluation.compare, pair, agreement.settled)[0]
+
+
+def _undo_again(pair: Pair) -> bool:
+    """Undo the causes in layers and outputs of a pair; return whether its outputs agree."""
+    complete = layers.compare(pair)[1]
+    return outputs.compare(pair, complete)[1].settled
 
 
 def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -> tuple[Stage, Any]:

@@ -35,6 +35,7 @@ class Pair:
         with during("the port, given a batch of inputs"):
             self.keras = KerasNet(made, self.keras_inputs)
         self.undone = contextlib.ExitStack()
+        self.changed = False  # whether anything is undone
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
@@ -65,6 +66,7 @@ class Pair:
         """Make changes hold until the end of the audit."""
         for change in changes:
             self.undone.enter_context(change.apply())
+        self.changed = self.changed or bool(changes)
 
     def _untangle(self) -> None:
         """Match the layers at several outputs by the order of the outputs."""

@@ -28,6 +28,9 @@ class TorchSide:
         drop_last: Whether a short last batch is left out.
         evaluate: Takes the model and a list of (inputs, targets), returns the accuracy that
             the original reports.
+        train_step: The original's own step, if it is not the usual one: takes the model, a batch
+            (inputs, targets) and the optimizer, and does all that belongs to a step.
+        train_epoch: Its own epoch: takes the model, a list of batches and the optimizer.
     """
 
     model: Callable[[], nn.Module] | nn.Module
@@ -40,6 +43,8 @@ class TorchSide:
     clip: Callable | None = None
     drop_last: bool = False
     evaluate: Callable | None = None
+    train_step: Callable | None = None
+    train_epoch: Callable | None = None
 
     def __post_init__(self):
         if self.step_scheduler_per not in ("epoch", "batch"):

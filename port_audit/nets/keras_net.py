@@ -36,7 +36,8 @@ class KerasNet:
 
     def __init__(self, model: keras.Model, inputs: Any):
         self.model = model
-        model(inputs, training=False)  # builds what is not yet built
+        if inputs is not None:
+            model(inputs, training=False)  # builds what is not yet built
         self.layers = model._flatten_layers(include_self=False)
         inner = {
             id(part)

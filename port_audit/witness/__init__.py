@@ -1,0 +1,112 @@
+"""The witness: both sides really train, from the same weights on the same batches, side by side."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+
+from port_audit.errors import one_line
+from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.pair import Pair
+from port_audit.witness import training
+from port_audit.witness.chance import Random
+from port_audit.witness.parting import Course
+from port_audit.witness.precision import Copy, copied
+
+# What is found and does not move what the witness sees: it starts both sides from the same weights,
+# gives them the same batches, and takes chance out.
+UNSEEN = {
+    "initial values",
+    "dropout rate",
+    "dropout kind",
+    "dropout place",
+    "extra dropout",
+    "missing dropout",
+    "recurrent dropout",
+    "batch size",
+    "last batch",
+    "eval mode",
+    "average of batches",
+}
+UNDONE = ("layers", "outputs")  # stages whose causes are undone before the next one runs
+
+
+def watch(pair: Pair, stages: Sequence[Stage], again: Callable[[Pair], bool]) -> Stage:
+    """Let both sides train as they do, and say where they part.
+
+    Args:
+        pair: Both sides, with the causes found undone as far as that goes.
+        stages: What the stages found.
+        again: Undoes the causes of a pair that was made anew; returns whether its outputs agree.
+    """
+    reason = _why_not(pair, stages)
+    if reason is not None:
+        return Stage("witness", reason, ran=False)
+    try:
+        course = _course(pair, again)
+    except Random as error:
+        return Stage("witness", f"not run: {error}", ran=False)
+    except Exception as error:
+        return Stage("witness", f"stopped by an error: {one_line(error)[:200]}", ran=False)
+    if course is None:
+        return Stage("witness", "not run: the causes found could not be undone", ran=False)
+    return _stage(course)
+
+
+def _why_not(pair, stages) -> str | None:
+    """Return why there is nothing to be seen, or None."""
+    theirs = pair.theirs
+    if theirs.optimizer is None:
+        return "the original has no optimizer"
+    if theirs.loss is None and theirs.train_step is None and theirs.train_epoch is None:
+        return "the original has no loss"
+    if not getattr(pair.keras.model, "compiled", False):
+        return "the port is not compiled"
+    blocking = [
+        finding.name
+        for stage in stages
+        for finding in stage.findings
+        if finding.name not in UNSEEN
+        and not (stage.name in UNDONE and finding.explained)
+        or finding.name in ("missing layer", "extra layer", "shape", "unknown layer", "bias")
+    ]
+    if blocking:
+        shown = ", ".join(dict.fromkeys(blocking))
+        return f"not run: it could only show again what was found ({shown})"
+    return None
+
+
+def _course(pair, again) -> Course | None:
+    """Train in float64 if both sides take it, else in float32."""
+    wide = not isinstance(pair.ours.model, keras.Model) and keras.config.dtype_policy() == (
+        keras.DTypePolicy("float32")
+    )
+    if wide:
+        try:
+            return _trained(pair, again, "float64")
+        except Random:
+            raise
+        except Exception as error:
+            course = _trained(pair, again, "float32")
+            if course is not None:
+                course.notes.append(f"in float32, because in float64: {one_line(error)[:160]}")
+            return course
+    return _trained(pair, again, "float32")
+
+
+def _trained(pair, again, dtype) -> Course | None:
+    with copied(pair, again, dtype) as copy:
+        return None if copy is None else training.train(copy)
+
+
+def _stage(course: Course) -> Stage:
+    plan = course.plan
+    compared = f"{course.steps} steps in {plan.epochs} epochs of fit, {course.dtype}"
+    notes = tuple(course.notes)
+    if course.parting is None:
+        return Stage("witness", compared, course.size, course.tolerance, (), notes)
+    part = course.parting
+    finding = Finding(part.where, UNEXPLAINED, part.sentence(), None, part.size, part.tolerance)
+    return Stage("witness", compared, None, None, (finding,), notes)
+
+
+__all__ = ["Copy", "watch"]
