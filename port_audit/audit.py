@@ -1,6 +1,7 @@
 """Run all stages of an audit."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from port_audit import path, samples, sides, witness
 from port_audit.errors import UnusableInput, one_line
-from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.findings import FUNCTION, REPORTED, START, TRAINING, UNEXPLAINED, Finding, Stage
 from port_audit.pair import Pair
 from port_audit.report import Report
 from port_audit.stages import (
@@ -26,6 +27,13 @@ from port_audit.stages.handed import Agreement
 from port_audit.user_files import blamed, read_file
 
 SEED = 0
+# What a stage's findings change, unless it has measured another grade.
+SEVERITY = {
+    "layers": FUNCTION,
+    "outputs": FUNCTION,
+    "initial values": START,
+    "evaluation": REPORTED,
+}
 
 
 def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
@@ -59,7 +67,7 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
         undone = path.distances(pair)
     finally:
         pair.close()
-    return Report(stages, path.steps(written, undone))
+    return Report(stages, path.steps(written, undone), tuple(pair.ledger))
 
 
 def compare_files(original: Path, port: Path, data: tuple[Any, Any] | None = None) -> Report:
@@ -134,4 +142,7 @@ def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -
         message = one_line(error)[:200]
         finding = Finding(name, UNEXPLAINED, f"could not be compared: {message}")
         return Stage(name, "stopped by an error", findings=(finding,)), unknown
-    return (found, None) if isinstance(found, Stage) else found
+    stage, handed = (found, None) if isinstance(found, Stage) else found
+    grade = SEVERITY.get(name, TRAINING)
+    graded = (replace(f, severity=f.severity or grade) for f in stage.findings)
+    return replace(stage, findings=tuple(graded)), handed

@@ -10,6 +10,8 @@ import torch
 from port_audit.changes import Change
 from port_audit.distances import distance
 from port_audit.forced import Forced, ForcedRun, Match, assign
+from port_audit.ledger import original_entries, port_entries
+from port_audit.ledger.entries import Ledger
 from port_audit.nets import keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.nets.torch_net import TorchNet, Trace
@@ -27,13 +29,17 @@ class Pair:
         self.theirs, self.ours, self.x, self.y = theirs, ours, x, y
         self.torch_inputs = self.torch_batch(slice(0, SAMPLES))
         self.keras_inputs = self.keras_batch(slice(0, SAMPLES))
-        self.torch = TorchNet(make(theirs.model, torch.nn.Module, "original"))
+        original = make(theirs.model, torch.nn.Module, "original")
+        self.torch = TorchNet(original)
         self.torch.module.eval()
         with during("the original, given a batch of inputs"):
             self.torch.run(self.torch_inputs)  # lazy modules get their weights
         made = make(ours.model, keras.Model, "port")
         with during("the port, given a batch of inputs"):
             self.keras = KerasNet(made, self.keras_inputs)
+        self.ledger = Ledger()
+        self.ledger.add(original_entries.of(original, theirs))
+        self.ledger.add(port_entries.of(made, ours))
         self.undone = contextlib.ExitStack()
         self.changed = False  # whether anything is undone
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer

@@ -141,6 +141,19 @@ def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     return {name: variable for name, variable in found.items() if variable is not None}
 
 
+def stands_for(names: Mapping[str, str], role: str) -> list[str]:
+    """Return the names of the parameters of PyTorch that a weight of a role stands for.
+
+    Args:
+        names: Full names of a module's parameters, by their own names.
+        role: The role, such as "kernel".
+    """
+    own = {"bias": ("bias", "bias_ih", "bias_hh"), "beta": ("bias",)}.get(
+        role, {"recurrent_kernel": ("weight_hh",)}.get(role, ("weight", "weight_ih"))
+    )
+    return [names[name] for name in own if name in names]
+
+
 def carried(
     layer: keras.layers.Layer,
     weights: Mapping[str, np.ndarray],

@@ -54,6 +54,7 @@ def compare(pair: Pair) -> Stage:
             if chance < CHANCE:
                 key = _cause(match, role, one)
                 found.setdefault(key, []).append((match, role, one, other))
+        pair.ledger.settle("initial values", f"layers.{match.layer.name}")
     findings = tuple(_finding(key, places) for key, places in found.items())
     return Stage(
         "initial values",

@@ -3,10 +3,12 @@
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from port_audit.changes import Change, calling, setting
-from port_audit.findings import Finding, Stage
+from port_audit.findings import TRAINING, Finding, Stage
 from port_audit.forced import Match
+from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import kinds
 from port_audit.pair import Pair
 
@@ -154,33 +156,59 @@ def _units(match) -> int:
 
 
 def _frozen(pair) -> Iterator[Finding]:
+    """Compare what each side trains, weight by weight; a layer may be frozen in part."""
     parameters = pair.torch.parameters()
     trainable = {id(variable) for variable in pair.keras.model.trainable_variables}
     for match in pair.matches:
-        theirs = [parameters[n] for n in match.unit.names.values() if n in parameters]
-        ours = [v for r, v in kinds.variables(match.layer).items() if r not in kinds.STATISTICS]
-        if not theirs or not ours:
+        roles = [r for r in kinds.variables(match.layer) if r not in kinds.STATISTICS]
+        weights = {role: _parameters(match, role, parameters) for role in roles}
+        pair.ledger.settle("layers", f"layers.{match.layer.name}.trainable", side=PORT)
+        for name in match.unit.names.values():
+            pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
+        moves = {
+            role: any(parameter.requires_grad for parameter in found)
+            for role, found in weights.items()
+            if found
+        }
+        own = {role: id(kinds.variables(match.layer)[role]) in trainable for role in moves}
+        different = {role: wanted for role, wanted in moves.items() if wanted != own[role]}
+        if not different:
             continue
-        moves = any(parameter.requires_grad for parameter in theirs)
-        if moves != any(id(variable) in trainable for variable in ours):
-            state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
-            write = f"{match.layer.name}.trainable = {moves}"
-            change = Change(
-                match.where,
-                "frozen",
-                f"{state} in the port",
-                write,
-                lambda layer=match.layer, moves=moves: _trainable(layer, moves),
-            )
-            pair.undo([change])
-            yield change.finding(None, None)
+        wanted = next(iter(different.values()))
+        whole = len(set(moves.values())) == 1
+        state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[wanted]
+        name = match.layer.name
+        change = Change(
+            match.where if whole else f"{match.where} ({', '.join(different)})",
+            "frozen",
+            f"{state} in the port",
+            f"{name}.trainable = {wanted}" if whole else _frozen_in_part(match.layer, moves),
+            lambda layer=match.layer, moves=moves: _trainable(layer, moves),
+        )
+        pair.undo([change])
+        yield replace(change.finding(None, None), severity=TRAINING)
+
+
+def _parameters(match, role, parameters) -> list:
+    return [parameters[n] for n in kinds.stands_for(match.unit.names, role) if n in parameters]
+
+
+def _frozen_in_part(layer, moves) -> str:
+    lines = [f"{layer.name}.{role}.trainable = {moved}" for role, moved in moves.items()]
+    return "; ".join(lines) + ", once the layer is built"
 
 
 @contextlib.contextmanager
-def _trainable(layer, value: bool) -> Iterator[None]:
-    old = layer.trainable
-    layer.trainable = value
+def _trainable(layer, moves: dict[str, bool]) -> Iterator[None]:
+    """Within this context, only those weights of a layer are trained."""
+    variables = kinds.variables(layer)
+    old = layer.trainable, {role: variables[role].trainable for role in moves}
+    layer.trainable = any(moves.values())
+    for role, moved in moves.items():
+        variables[role].trainable = moved
     try:
         yield
     finally:
-        layer.trainable = old
+        layer.trainable = old[0]
+        for role, moved in old[1].items():
+            variables[role].trainable = moved

@@ -42,6 +42,7 @@ def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | No
     theirs = np.array([_theirs(pair, y, ends_of.both(pair)[0](u)) for y, u in samples])
     ours = np.array([_ours(pair, y, ends_of.both(pair)[1](u)) for y, u in samples])
     size = relative(theirs, ours)
+    pair.ledger.settle("loss")
     if size <= TOLERANCE:
         return Stage("loss", _name(pair), size, TOLERANCE), compiled(pair)
     findings, known = _explained(pair, samples, theirs, ours, size)
@@ -176,6 +177,7 @@ def _several(pair, ends) -> tuple[Stage, LossInUse | None]:
         )
         totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
     far = relative(np.array(theirs), np.array(totals))
+    pair.ledger.settle("loss")
     if far <= TOLERANCE:
         return Stage("loss", f"{count} outputs", far, TOLERANCE), LossInUse(
             lambda y: tuple(_each_output(y, count)),

@@ -52,6 +52,8 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     fits = not any(match.misfits for match in pair.matches)
     compared = f"{len(pair.forced.matches)} layers and the outputs"
     stage = Stage("outputs", compared, size, tolerance, tuple(findings), _notes(pair))
+    if settled():
+        pair.ledger.settle("outputs")
     return stage, Agreement(settled() and fits, tuple(ends))
 
 

@@ -11,6 +11,7 @@ from port_audit.changes import Change, ahead_of, calling, prove, setting
 from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
+from port_audit.ledger.entries import PORT
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
@@ -29,8 +30,16 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     drops = sum(event.name == "dropout" for event in events)
     others = [layer.name for layer in pair.keras.random if not isinstance(layer, keras_net.DROPOUT)]
     notes = (f"random and not compared: {', '.join(others)}",) if others else ()
+    _settle(pair, others)
     compared = f"dropout ({drops} in PyTorch), batch statistics ({count} layers)"
     return Stage("training mode", compared, None, None, tuple(findings), notes)
+
+
+def _settle(pair, random: Sequence[str]) -> None:
+    """Settle what acts in training mode, but for what is random and not compared."""
+    for name in random:
+        pair.ledger.reopen(f"layers.{name}", side=PORT)
+    pair.ledger.settle("training mode")
 
 
 def _dropout(pair, outputs) -> Iterator[Finding]:

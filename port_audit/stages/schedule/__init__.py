@@ -16,6 +16,8 @@ MOST_STEPS = 40_000
 def compare(pair: Pair) -> Stage:
     """Compare how the learning rate moves, how samples are batched, how gradients are clipped."""
     findings = list(_batches(pair))
+    if pair.theirs.batch_size is not None or pair.ours.batch_size is None:
+        pair.ledger.settle("batches")
     if pair.theirs.optimizer is None or not getattr(pair.keras.model, "compiled", False):
         if not findings and pair.theirs.batch_size is None:
             return Stage("schedule", "no optimizer on both sides", ran=False)
@@ -28,6 +30,7 @@ def compare(pair: Pair) -> Stage:
     size, found = rates.compare(pair, times)
     findings += found
     findings += clipping.compare(pair)
+    pair.ledger.settle("schedule")
     compared = f"{times.epochs} epochs of {times.per_epoch} steps; batches; clipping"
     sizes = (size, TOLERANCE) if size <= TOLERANCE else (None, None)
     return Stage("schedule", compared, *sizes, tuple(findings))

@@ -63,6 +63,8 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
     found, advance = compare_optimizers(pair, theirs, weights)
     findings += found
+    if compute is not None:
+        pair.ledger.settle("steps")
     if compute is not None and advance is not None and not _stopped_by(findings):
         rounded = disturbed(pair, theirs, exact, coarser)
         size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)

@@ -48,13 +48,9 @@ class Weight:
 
     def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
         """Return the parameters of PyTorch that it stands for."""
-        roles = {"bias": ("bias", "bias_ih", "bias_hh"), "beta": ("bias",)}.get(
-            self.role,
-            {"recurrent_kernel": ("weight_hh",)}.get(self.role, ("weight", "weight_ih")),
-        )
         named = dict(module.named_parameters(remove_duplicate=False))
-        names = self.match.unit.names
-        return [named[names[own]] for own in roles if own in names and names[own] in named]
+        names = kinds.stands_for(self.match.unit.names, self.role)
+        return [named[name] for name in names if name in named]
 
     def trained(self, module: torch.nn.Module) -> bool:
         """Whether PyTorch trains it."""
