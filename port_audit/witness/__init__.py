@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import keras
 
 from port_audit.errors import one_line
-from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.findings import TRAINING, UNEXPLAINED, Finding, Stage
+from port_audit.ledger.entries import PORT, Entry
 from port_audit.pair import Pair
 from port_audit.witness import training
 from port_audit.witness.chance import Random
@@ -44,12 +45,20 @@ def watch(pair: Pair, stages: Sequence[Stage], again: Callable[[Pair], bool]) ->
     try:
         course = _course(pair, again)
     except Random as error:
-        return Stage("witness", f"not run: {error}", ran=False)
+        return _unseen(pair, f"not run: {error}")
     except Exception as error:
-        return Stage("witness", f"stopped by an error: {one_line(error)[:200]}", ran=False)
+        return _unseen(pair, f"stopped by an error: {one_line(error)[:200]}")
     if course is None:
-        return Stage("witness", "not run: the causes found could not be undone", ran=False)
-    return _stage(course)
+        return _unseen(pair, "not run: the causes found could not be undone in a copy")
+    if course.parting is None:
+        pair.ledger.settle("witness")
+    return _stage(course, pair)
+
+
+def _unseen(pair, reason) -> Stage:
+    """Say that the witness saw nothing; the ledger then says that training was not compared."""
+    pair.ledger.add([Entry(PORT, "training", f"as a whole ({reason})", "witness")])
+    return Stage("witness", reason, ran=False)
 
 
 def _why_not(pair, stages) -> str | None:
@@ -98,14 +107,20 @@ def _trained(pair, again, dtype) -> Course | None:
         return None if copy is None else training.train(copy)
 
 
-def _stage(course: Course) -> Stage:
+def _stage(course: Course, pair: Pair) -> Stage:
     plan = course.plan
     compared = f"{course.steps} steps in {plan.epochs} epochs of fit, {course.dtype}"
     notes = tuple(course.notes)
     if course.parting is None:
         return Stage("witness", compared, course.size, course.tolerance, (), notes)
     part = course.parting
-    finding = Finding(part.where, UNEXPLAINED, part.sentence(), None, part.size, part.tolerance)
+    sentence = part.sentence()
+    if suspects := [str(entry) for entry in pair.ledger.open]:
+        more = f" and {len(suspects) - 4} more" if len(suspects) > 4 else ""
+        sentence += f"; not compared, so it may be why: {', '.join(suspects[:4])}{more}"
+    finding = Finding(
+        part.where, UNEXPLAINED, sentence, None, part.size, part.tolerance, TRAINING
+    )
     return Stage("witness", compared, None, None, (finding,), notes)
 
 

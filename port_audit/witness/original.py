@@ -93,12 +93,12 @@ class Original:
         """Do what an epoch ends with: move the rate, and leave out the steps that are not taken.
 
         Args:
-            watched: What a plateau scheduler watches: "loss" or "val_loss".
+            watched: What a plateau scheduler watches, such as "loss"; accuracies are not known here.
         """
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
         if self.scheduler is not None and self.pair.theirs.step_scheduler_per == "epoch":
             if isinstance(self.scheduler, plateau):
-                value = np.mean(self.losses) if watched == "loss" else self.validation()
+                value = self.validation() if watched.startswith("val") else np.mean(self.losses)
                 self.scheduler.step(float(value))
             else:
                 self._move()

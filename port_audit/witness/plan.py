@@ -1,6 +1,7 @@
 """What both sides train on: how many samples, steps and epochs. A model's cost decides."""
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import keras
@@ -90,9 +91,11 @@ def _last_move(pair) -> int:
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
         return 2 * scheduler.patience + 2
     rates = []
-    for _ in range(MOST_EPOCHS):
-        rates.append([group["lr"] for group in optimizer.param_groups])
-        scheduler.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer has made no step
+        for _ in range(MOST_EPOCHS):
+            rates.append([group["lr"] for group in optimizer.param_groups])
+            scheduler.step()
     moves = [epoch for epoch in range(1, len(rates)) if rates[epoch] != rates[epoch - 1]]
     gaps = np.diff(moves)
     if len(moves) > 3 and len(set(gaps)) == 1 and gaps[0] > 1:

@@ -39,15 +39,15 @@ def train(copy: Copy) -> Course:
         slot.variable.assign(value)
     own = list(pair.ours.callbacks()) if pair.ours.callbacks is not None else []
     kept = [each for each in own if not isinstance(each, LEFT_OUT)]
-    watched = _watched(pair, theirs, kept)
+    watched, validates = _watched(pair, theirs, kept)
     rows, x = made.rows, pair.keras_batch(made.rows)
     y = _targets(pair, model, rows)
     options: dict[str, Any] = {}
-    if watched == "val_loss":
+    if validates:
         first = made.chosen(0)
         options["validation_data"] = (pair.keras_batch(first), _targets(pair, model, first))
         options["validation_batch_size"] = len(first)
-    witness = _Witness(course, theirs, disturbed, watched or "loss")
+    witness = _Witness(course, theirs, disturbed, watched)
     with without_chance(copy.net):
         try:
             model.fit(
@@ -73,13 +73,13 @@ def train(copy: Copy) -> Course:
     return course
 
 
-def _watched(pair, theirs, callbacks) -> str | None:
-    """Return the loss that a plateau scheduler or a callback needs, or None."""
-    monitors = [getattr(each, "monitor", None) for each in callbacks]
-    found = next((each for each in monitors if each), None)
-    if found is not None:
-        return "val_loss" if found.startswith("val") else "loss"
-    return "val_loss" if hasattr(theirs.scheduler, "num_bad_epochs") else None
+def _watched(pair, theirs, callbacks) -> tuple[str, bool]:
+    """Return what a plateau scheduler watches, and whether anything needs validation."""
+    monitors = [each for each in (getattr(c, "monitor", None) for c in callbacks) if each]
+    watched = getattr(pair.theirs, "monitor", None) or (monitors[0] if monitors else "val_loss")
+    plateau = hasattr(theirs.scheduler, "num_bad_epochs")
+    needed = [*monitors, watched] if plateau else monitors
+    return watched, any(each.startswith("val") for each in needed)
 
 
 def _targets(pair: Pair, model: keras.Model, rows: np.ndarray) -> Any:
