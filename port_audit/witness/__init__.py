@@ -80,7 +80,7 @@ def _why_not(pair, stages) -> str | None:
     ]
     if blocking:
         shown = ", ".join(dict.fromkeys(blocking))
-        return f"not run: it could only show again what was found ({shown})"
+        return f"not run: mend first what cannot be undone in training ({shown})"
     return None
 
 

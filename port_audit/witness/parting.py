@@ -125,12 +125,14 @@ class Course:
             losses: Losses of both, if known.
         """
         self.steps += 1 if step else self.plan.steps
-        found = []
+        ways = [_largest(now - start) for now, start in zip(theirs, self.start)]
+        most, found = max(ways, default=0.0), []
         for index, (mine, expected, other) in enumerate(zip(ours, theirs, disturbed)):
-            moved = float(np.abs(expected - self.start[index]).max(initial=0.0))
-            apart = FACTOR * float(np.abs(expected - other).max(initial=0.0))
+            moved = ways[index]
+            apart = FACTOR * _largest(expected - other)
             self.allowed[index] = max(self.allowed[index], apart)
-            limit = max(self.allowed[index], SHARE * moved, self._floor(expected))
+            # A gradient that is zero but for rounding is noise, and so is where it leads.
+            limit = max(self.allowed[index], SHARE * moved, EPS * most, self._floor(expected))
             far = self._far(mine, expected)
             found.append((far / limit if np.isfinite(far) else np.inf, far, limit, moved))
         worst = max(range(len(found)), key=lambda i: found[i][0])
@@ -156,8 +158,8 @@ class Course:
         return False
 
     def _floor(self, expected) -> float:
-        size = float(np.abs(expected).max(initial=0.0))
-        return max((1e-13 if self.dtype == "float64" else 64 * EPS) * size, 1e-300)
+        share = 1e-13 if self.dtype == "float64" else 64 * EPS
+        return max(share * _largest(expected), 1e-300)
 
     def _far(self, mine, expected) -> float:
         if mine.shape != expected.shape:
@@ -170,3 +172,7 @@ class Course:
         if self.dtype == "float64":
             return float(far.max())
         return float(np.quantile(far, MOST_AGREE, method="lower"))
+
+
+def _largest(array) -> float:
+    return float(np.abs(array).max(initial=0.0))
