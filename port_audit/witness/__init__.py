@@ -118,9 +118,7 @@ def _stage(course: Course, pair: Pair) -> Stage:
     if suspects := [str(entry) for entry in pair.ledger.open]:
         more = f" and {len(suspects) - 4} more" if len(suspects) > 4 else ""
         sentence += f"; not compared, so it may be why: {', '.join(suspects[:4])}{more}"
-    finding = Finding(
-        part.where, UNEXPLAINED, sentence, None, part.size, part.tolerance, TRAINING
-    )
+    finding = Finding(part.where, UNEXPLAINED, sentence, None, part.size, part.tolerance, TRAINING)
     return Stage("witness", compared, None, None, (finding,), notes)
 
 

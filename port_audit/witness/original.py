@@ -39,9 +39,7 @@ class Original:
             if isinstance(self.loss, nn.Module):
                 self.loss.double()
         for name, parameter in self.module.named_parameters():
-            parameter.requires_grad_(
-                dict(pair.torch.module.named_parameters())[name].requires_grad
-            )
+            parameter.requires_grad_(dict(pair.torch.module.named_parameters())[name].requires_grad)
         self.module.train()
         self.quieted = quiet(self.module, self._inputs(plan.chosen(0)[:2]))
         self.module.train()

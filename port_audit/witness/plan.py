@@ -53,10 +53,9 @@ def plan(pair: Pair) -> Plan:
     affordable = int(np.clip(COST / max(_cost(pair), 1), LEAST * 2 * EPOCHS, MOST * STEPS))
     batch = max(2, min(pair.batch_size, MOST, max(LEAST, affordable // STEPS), n // 2))
     whole = n // pair.batch_size if pair.theirs.drop_last else math.ceil(n / pair.batch_size)
-    real = batch == pair.batch_size and whole <= MOST_STEPS
+    epochs = max(EPOCHS, _last_move(pair) + 2)
+    real = batch == pair.batch_size and whole <= MOST_STEPS and whole * epochs <= 4 * STEPS
     steps = whole if real else int(np.clip(affordable // (EPOCHS * batch), 2, MOST_STEPS))
-    last = _last_move(pair)
-    epochs = max(EPOCHS, last + 2)
     most = max(EPOCHS, affordable // (2 * batch))  # epochs of two steps
     seen = epochs <= most
     epochs = min(epochs, most)

@@ -77,7 +77,9 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
             other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
             try:
                 agrees = again(other)
-                yield Copy(other, other.keras, _slots(other, other.keras), dtype) if agrees else None
+                yield (
+                    Copy(other, other.keras, _slots(other, other.keras), dtype) if agrees else None
+                )
             finally:
                 other.close()
             return

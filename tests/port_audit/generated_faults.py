@@ -68,9 +68,11 @@ def _of_part(draw, part: Part, pair, index) -> Iterator[tuple[str, dict, set[str
             name = draw([each for each in ACTIVATIONS if each != o["name"]])
             yield "another", {"name": name}, {"activation", "slope", "shape"}
             yield "forgotten", {"lost": True}, {"activation"}
-            yield "twice", {"extra": lambda: layers.Activation(ACTIVATIONS[o["name"]][1])}, {
-                "activation"
-            }
+            yield (
+                "twice",
+                {"extra": lambda: layers.Activation(ACTIVATIONS[o["name"]][1])},
+                {"activation"},
+            )
         case "dropout" | "maps dropout":
             yield "rate", {"rate": o["rate"] / 2}, {"dropout rate"}
             yield "forgotten", {"lost": True}, {"missing dropout", "dropout place"}
@@ -90,11 +92,15 @@ def _of_part(draw, part: Part, pair, index) -> Iterator[tuple[str, dict, set[str
             if o["stride"] == 2 and o["padding"] == 1 and o["dilation"] == 1:
                 yield "same", {"same": True}, {"padding"}
             if o["dilation"] == 2:
-                yield "dilation", {"dilation": 1, "padding": max(0, o["padding"] - 1)}, {
+                yield (
                     "dilation",
-                    "padding",
-                    "shape",
-                }
+                    {"dilation": 1, "padding": max(0, o["padding"] - 1)},
+                    {
+                        "dilation",
+                        "padding",
+                        "shape",
+                    },
+                )
         case "average pool" | "global":
             yield "maximum", {"max": True}, {"pooling", *LOCATED}
         case "gru":
@@ -111,9 +117,11 @@ def _of_training(draw, pair: Made) -> Iterator[tuple[str, dict, set[str]]]:
     if t["schedule"] in (None, "steps"):
         right = {"schedule extra", "schedule", "learning rate", *LOCATED}
         yield "a callback that changes the rate", {"callback": _Halving}, right
-    yield "base: accumulation", {"base": {"gradient_accumulation_steps": 2}}, LOCATED | {
-        "gradient accumulation"
-    }
+    yield (
+        "base: accumulation",
+        {"base": {"gradient_accumulation_steps": 2}},
+        LOCATED | {"gradient accumulation"},
+    )
     ema = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3}
     yield "base: average", {"base": ema}, LOCATED | {"moving average", "use_ema"}
     if t["clip"] is None:

@@ -56,7 +56,9 @@ class Made:
     def __str__(self) -> str:
         shown = ", ".join(f"{k}={v}" for k, v in self.training.items() if v is not None)
         behind = f"; planted: {self.fault}" if self.fault else ""
-        return f"seed {self.seed}, {self.family}: {' - '.join(map(str, self.parts))}; {shown}{behind}"
+        return (
+            f"seed {self.seed}, {self.family}: {' - '.join(map(str, self.parts))}; {shown}{behind}"
+        )
 
     @property
     def ours(self) -> dict[str, Any]:

@@ -46,8 +46,11 @@ FAULTS = {
     },
     "tagger": {
         "pads count": (", ignore_class=PAD", "", {"ignored class", "unexplained"}),
-        "gate": ("use_bias=False,", 'use_bias=False, recurrent_activation="hard_sigmoid",',
-                 {"recurrent activation"}),
+        "gate": (
+            "use_bias=False,",
+            'use_bias=False, recurrent_activation="hard_sigmoid",',
+            {"recurrent activation"},
+        ),
         "embedding": ("stddev=1.0", "stddev=0.5", {"initial values"}),
     },
 }
@@ -59,7 +62,10 @@ NARROW = {
 
 def images(random):
     """Return images of three channels, and classes."""
-    return {"x": random.normal(size=(N, 3, 32, 32)).astype("float32"), "y": random.integers(0, 10, N)}
+    return {
+        "x": random.normal(size=(N, 3, 32, 32)).astype("float32"),
+        "y": random.integers(0, 10, N),
+    }
 
 
 def sentences(random):
@@ -128,9 +134,7 @@ def test_a_faithful_port_of_a_network_is_quiet(name, report):
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [(n, f) for n, faults in FAULTS.items() for f in faults]
-    if LONG
-    else [("tagger", "gate")],
+    [(n, f) for n, faults in FAULTS.items() for f in faults] if LONG else [("tagger", "gate")],
 )
 def test_a_fault_in_a_network_is_found(name, fault, report):
     old, new, right = FAULTS[name][fault]

@@ -92,8 +92,7 @@ def test_class_weights_are_those_of_fit():
     assert stage.findings[0].where == "training, epoch 1, step 1"
 
 
-def test_a_rate_that_moves_late_is_brought_forward():
-    """An epoch has fewer steps then."""
+def test_a_rate_that_moves_late_is_seen():
 
     def scheduler(optimizer):
         return torch.optim.lr_scheduler.MultiStepLR(optimizer, [9], 0.5)

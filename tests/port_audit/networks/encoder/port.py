@@ -23,9 +23,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 def dense(units, fan_in, activation=None):
     uniform = keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
-    return layers.Dense(
-        units, activation, kernel_initializer=uniform, bias_initializer=uniform
-    )
+    return layers.Dense(units, activation, kernel_initializer=uniform, bias_initializer=uniform)
 
 
 def attention(x, mask):
@@ -58,9 +56,7 @@ def model():
     x = x + layers.Embedding(LENGTH, WIDTH, normal)(places)
     for _ in range(2):
         x = block(x, mask)
-    made = keras.Model(
-        {"words": words, "places": places, "mask": mask}, dense(5, WIDTH)(x[:, 0])
-    )
+    made = keras.Model({"words": words, "places": places, "mask": mask}, dense(5, WIDTH)(x[:, 0]))
     optimizer = TorchAdam(
         WarmUp(), beta_2=0.98, epsilon=1e-8, weight_decay=0.01, global_clipnorm=1.0
     )

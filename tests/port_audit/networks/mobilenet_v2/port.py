@@ -74,9 +74,7 @@ def model():
     x = layers.GlobalAveragePooling2D()(conv(x, scaled(1280)))
     x = layers.Dropout(0.2)(x)
     fan_in = x.shape[-1]
-    outputs = layers.Dense(
-        10, kernel_initializer=start(fan_in), bias_initializer=start(fan_in)
-    )(x)
+    outputs = layers.Dense(10, kernel_initializer=start(fan_in), bias_initializer=start(fan_in))(x)
     made = keras.Model(inputs, outputs)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     made.compile(TorchRMSprop(1e-3, rho=0.9, epsilon=1e-8), loss, metrics=["accuracy"])

@@ -47,9 +47,7 @@ def model():
             x = block(x, WIDTH * 2**stage, 2 if stage and not index else 1)
     x = layers.GlobalAveragePooling2D()(x)
     fan_in = x.shape[-1]
-    outputs = layers.Dense(
-        10, kernel_initializer=start(fan_in), bias_initializer=start(fan_in)
-    )(x)
+    outputs = layers.Dense(10, kernel_initializer=start(fan_in), bias_initializer=start(fan_in))(x)
     made = keras.Model(inputs, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     made.compile(keras.optimizers.SGD(0.05), loss, metrics=["accuracy"])

@@ -23,9 +23,7 @@ def model():
     )
     x = layers.Bidirectional(lstm)(x)
     x = layers.Dropout(0.3)(x)
-    outputs = layers.Dense(
-        TAGS, kernel_initializer=uniform(24), bias_initializer=uniform(24)
-    )(x)
+    outputs = layers.Dense(TAGS, kernel_initializer=uniform(24), bias_initializer=uniform(24))(x)
     made = keras.Model({"words": words, "mask": mask}, outputs)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PAD)
     made.compile(keras.optimizers.SGD(0.5), loss)
