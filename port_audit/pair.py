@@ -56,6 +56,13 @@ class Pair:
         """Return the samples per step of the comparison."""
         return self.theirs.batch_size or self.ours.batch_size or BATCH
 
+    @property
+    def optimizer(self) -> Any:
+        """Return the optimizer of the port, without what only scales its loss."""
+        own = self.keras.model.optimizer
+        scales = isinstance(own, keras.optimizers.LossScaleOptimizer)
+        return own.inner_optimizer if scales else own
+
     def torch_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the PyTorch model takes for some samples."""
         x = take(self.x, rows)

@@ -155,15 +155,23 @@ def of_torch(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) ->
     return None
 
 
-def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> list[Rule]:
-    """Return the rules by which Keras may update a variable: stock formulas and PyTorch's."""
+def of_keras(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable, rate: float
+) -> list[Rule]:
+    """Return the rules by which Keras may update a variable: stock formulas and PyTorch's.
+
+    Args:
+        optimizer: The optimizer.
+        variable: The variable.
+        rate: The learning rate.
+    """
     if not variable.trainable:
         return [Rule("sgd", 0.0)]
     decay = float(optimizer.weight_decay or 0.0)
     if decay and not optimizer._use_weight_decay(variable):
         decay = 0.0
     common: dict[str, Any] = {
-        "lr": initial_rate(optimizer),
+        "lr": rate,
         "decoupled": decay,
         "l2": float(getattr(optimizer, "l2", 0.0)) + penalty(variable)[1],
         "epsilon": float(getattr(optimizer, "epsilon", 0.0) or 0.0),
@@ -191,14 +199,6 @@ def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) ->
     else:
         return []
     return [replace(rule, place="before"), rule]
-
-
-def initial_rate(optimizer: keras.optimizers.Optimizer) -> float:
-    """Return the learning rate of the first step."""
-    rate = optimizer._learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        return float(keras.ops.convert_to_numpy(rate(0)))
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
 def penalty(variable: keras.Variable) -> tuple[float, float]:
