@@ -1,6 +1,7 @@
 """Both sides of an audit, with PyTorch's weights, and the layers that belong together."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -41,6 +42,7 @@ class Pair:
         self.ledger.add(original_entries.of(original, theirs))
         self.ledger.add(port_entries.of(made, ours))
         self.undone = contextlib.ExitStack()
+        self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
@@ -78,6 +80,24 @@ class Pair:
         """Make changes hold until the end of the audit."""
         for change in changes:
             self.undone.enter_context(change.apply())
+
+    @contextlib.contextmanager
+    def wide(self) -> Iterator[bool]:
+        """Within this context, layers put out large values; yields whether they are finite."""
+        trace = self.trace
+        try:
+            with self.torch.unmoved():
+                self.torch.widen(self.torch_inputs)
+                self.trace = self.torch.run(self.torch_inputs)
+                arrays = torch_net.arrays(self.trace.output)
+                finite = all(np.isfinite(a).all() for a in arrays)
+                if finite:
+                    self.range = min(a.min() for a in arrays), max(a.max() for a in arrays)
+                    self.reforce()
+                yield finite
+        finally:
+            self.trace = trace
+            self.reforce()
 
     def _untangle(self) -> None:
         """Match the layers at several outputs by the order of the outputs."""

@@ -173,7 +173,7 @@ def of_keras(
     common: dict[str, Any] = {
         "lr": rate,
         "decoupled": decay,
-        "l2": float(getattr(optimizer, "l2", 0.0)) + penalty(variable)[1],
+        "l2": float(getattr(optimizer, "l2", 0.0)) + l2_of(variable),
         "epsilon": float(getattr(optimizer, "epsilon", 0.0) or 0.0),
     }
     names = [cls.__name__ for cls in type(optimizer).__mro__]
@@ -201,11 +201,9 @@ def of_keras(
     return [replace(rule, place="before"), rule]
 
 
-def penalty(variable: keras.Variable) -> tuple[float, float]:
-    """Return what a regularizer adds to the gradient: times the sign, and times the variable."""
-    regularizer = getattr(variable, "regularizer", None)
-    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
-    return l1, 2 * l2
+def l2_of(variable: keras.Variable) -> float:
+    """Return how many times a variable its L2 regularizer adds to the gradient."""
+    return 2 * float(getattr(getattr(variable, "regularizer", None), "l2", 0.0) or 0.0)
 
 
 def finding(name, cause, write, size, tolerance=None) -> Finding:

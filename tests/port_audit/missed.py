@@ -2,8 +2,13 @@
 
 import keras
 import torch
+from keras import layers
+from torch import nn
 
+from port_audit import KerasSide, TorchSide
 from shared_keras.models import optimizers
+from shared_keras.models.layers import BatchNorm
+from tests.port_audit import parts
 from tests.port_audit import plain_pairs as plain
 from tests.port_audit.faults import _sgd, _torch_adam, _torch_sgd
 
@@ -211,5 +216,168 @@ ACCUSED = {
         },
     ),
 }
-SHORT = ("decay excluded by name", "AMSGrad", "a warm-up from zero", "plateau of the largest")
+
+
+class _KeptNorm(nn.Module):
+    """A perceptron whose batch norm stays in evaluation mode, as fine-tuning often has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.norm, self.two = nn.Linear(20, 16), nn.BatchNorm1d(16), nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.two(torch.relu(self.norm(self.one(x))))
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+
+class _Noisy(nn.Module):
+    def __init__(self, spread=0.3):
+        super().__init__()
+        self.one, self.two, self.spread = nn.Linear(20, 16), nn.Linear(16, 4), spread
+
+    def forward(self, x):
+        x = torch.relu(self.one(x))
+        if self.training:
+            x = x + self.spread * torch.randn_like(x)
+        return self.two(x)
+
+
+def _layers(original, *between, loss=None, model=keras.Sequential, **options):
+    """Return a perceptron 20-16-4 with something between its two layers."""
+
+    def pair(seed):
+        def port():
+            first = parts.dense(16, 20, **options)
+            made = model(
+                [keras.Input((20,)), first, *(make() for make in between), parts.dense(4, 16)]
+            )
+            return parts.compiled(made, None, loss)
+
+        x, y = parts.rows(seed)
+        theirs = TorchSide(original, parts.CROSS_ENTROPY, parts.sgd, batch_size=32)
+        return theirs, KerasSide(port), x, y
+
+    return pair
+
+
+def _sequential(*between):
+    return lambda: nn.Sequential(nn.Linear(20, 16), *(make() for make in between), nn.Linear(16, 4))
+
+
+def _partly_frozen():
+    module = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
+    module[0].weight.requires_grad_(False)
+    return module
+
+
+class Adding(layers.Layer):
+    """Adds a loss of what passes."""
+
+    def call(self, x):
+        self.add_loss(0.1 * keras.ops.mean(x**2))
+        return x
+
+
+class OwnLoss(keras.Sequential):
+    """Takes twice the loss."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 2 * super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+class OwnStep(keras.Sequential):
+    """Trains as Keras does, in a step of its own."""
+
+    def train_step(self, *given):
+        return super().train_step(*given)
+
+
+def _norm(**options):
+    return lambda: BatchNorm(**options)
+
+
+RELU, RELU6 = "relu", lambda: layers.ReLU(max_value=6)
+LAYERS = {
+    "partly frozen": (_layers(_partly_frozen, activation="relu"), {}, {"frozen"}),
+    "batch norm kept in evaluation": (
+        _layers(_KeptNorm, _norm(), layers.ReLU),
+        {},
+        {"evaluation mode"},
+    ),
+    "batch norm over all batches": (
+        _layers(
+            _sequential(lambda: nn.BatchNorm1d(16, momentum=None), nn.ReLU), _norm(), layers.ReLU
+        ),
+        {},
+        {"momentum"},
+    ),
+    "noise forgotten": (_layers(_Noisy, layers.ReLU), {}, {"missing noise"}),
+    "too much noise": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, lambda: layers.GaussianNoise(0.1)),
+        {},
+        {"extra noise"},
+    ),
+    "another noise": (
+        _layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.1)),
+        {},
+        {"noise"},
+    ),
+    "noise shape": (
+        _layers(
+            _sequential(nn.ReLU, lambda: nn.Dropout(0.2)),
+            layers.ReLU,
+            lambda: layers.Dropout(0.2, noise_shape=(None, 1)),
+        ),
+        {},
+        {"noise shape"},
+    ),
+    "alpha dropout": (
+        _layers(
+            _sequential(nn.SELU, lambda: nn.AlphaDropout(0.2)),
+            lambda: layers.Activation("selu"),
+            lambda: layers.Dropout(0.2),
+        ),
+        {},
+        {"dropout kind"},
+    ),
+    "ReLU for ReLU6": (_layers(_sequential(nn.ReLU6), layers.ReLU), {}, {"activation"}),
+    "ReLU6 for ReLU": (_layers(_sequential(nn.ReLU), RELU6), {}, {"activation"}),
+    "activity regularizer": (
+        _layers(_sequential(nn.ReLU), activation="relu", activity_regularizer="l2"),
+        {},
+        {"activity regularizer"},
+    ),
+    "a loss that a layer adds": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, Adding),
+        {},
+        {"added loss"},
+    ),
+    "a penalty of another kind": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, kernel_regularizer=keras.regularizers.L1(0.01)),
+        {},
+        {"regularizer"},
+    ),
+    "own compute_loss": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, model=OwnLoss),
+        {},
+        {"unexplained"},
+    ),
+}
+MISSED |= LAYERS
+# What no stage can measure: left out by name, so that the exit code is 4.
+LEFT_OUT = {
+    "own train_step": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep),
+        {"port: model.train_step = own, of OwnStep"},
+    ),
+}
+ACCUSED |= {
+    "ReLU6": (_layers(_sequential(nn.ReLU6), RELU6), {}),
+    "noise": (_layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.3)), {}),
+}
+SHORT = ("decay excluded by name", "AMSGrad", "a warm-up from zero", "noise forgotten")
 SHORT_ACCUSED = ("one-cycle",)

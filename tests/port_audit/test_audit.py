@@ -57,6 +57,14 @@ def test_what_was_accused_is_quiet(name):
     assert report.exit_code == 0, [*report.findings, *map(str, report.not_compared)]
 
 
+@pytest.mark.parametrize("name", missed.LEFT_OUT if LONG else ["own train_step"])
+def test_what_no_stage_measures_is_left_out_by_name(name):
+    pair, left = missed.LEFT_OUT[name]
+    report = audited(pair, 0)
+    assert report.exit_code == 4, report.findings
+    assert set(map(str, report.not_compared)) == left
+
+
 def expected(name):
     """Return the causes that a planted difference has on this backend."""
     causes = PLANTED[name][2]

@@ -9,7 +9,7 @@ from port_audit.forced import Match
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps import gradients, options
+from port_audit.stages.steps import gradients, options, penalties
 from port_audit.stages.steps.optimizer import Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
@@ -66,7 +66,7 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
     records = theirs, probed(theirs, courses)
     found, advance = compare_optimizers(pair, records, weights, courses)
-    findings += [*found, *options.compare(pair)]
+    findings += [*found, *options.compare(pair), *penalties.compare(pair)]
     if compute is not None:
         pair.ledger.settle("steps")
     if compute is not None and advance is not None and not _stopped_by(findings):

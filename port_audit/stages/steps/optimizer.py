@@ -184,8 +184,7 @@ def _keras_steps(pair, weights, starts, rate) -> Advance:
         for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
                 value = ops.convert_to_numpy(weight.variable)
-                of_sign, of_value = optimizers.penalty(weight.variable)
-                penalty = of_sign * np.sign(value) + of_value * value
+                penalty = optimizers.l2_of(weight.variable) * value
                 whole = np.broadcast_to(gradient, value.shape) + penalty
                 given.append(ops.convert_to_tensor(whole.astype("float32")))
         fresh.apply(given, [w.variable for w in trainable])
