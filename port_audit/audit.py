@@ -9,6 +9,7 @@ import keras
 import torch
 
 from port_audit import path, samples, sides, witness
+from port_audit.courses import Courses
 from port_audit.errors import UnusableInput, one_line
 from port_audit.findings import FUNCTION, REPORTED, START, TRAINING, UNEXPLAINED, Finding, Stage
 from port_audit.pair import Pair
@@ -114,8 +115,9 @@ def _stages(pair: Pair) -> Iterator[Stage]:
     yield _run("training mode", training_mode.compare, pair, agreement)[0]
     stage, known_loss = _run("loss", loss.compare, pair, agreement.ends)
     yield stage
-    yield _run("steps", steps.compare, pair, agreement.settled, known_loss)[0]
-    yield _run("schedule", schedule.compare, pair)[0]
+    courses = Courses(pair)
+    yield _run("steps", steps.compare, pair, agreement.settled, known_loss, courses)[0]
+    yield _run("schedule", schedule.compare, pair, courses)[0]
     yield _run("evaluation", evaluation.compare, pair, agreement.settled)[0]
 
 

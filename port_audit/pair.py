@@ -1,6 +1,7 @@
 """Both sides of an audit, with PyTorch's weights, and the layers that belong together."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -42,6 +43,7 @@ class Pair:
         self.ledger.add(port_entries.of(made, ours))
         self.undone = contextlib.ExitStack()
         self.changed = False  # whether anything is undone
+        self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
@@ -56,6 +58,13 @@ class Pair:
     def batch_size(self) -> int:
         """Return the samples per step of the comparison."""
         return self.theirs.batch_size or self.ours.batch_size or BATCH
+
+    @property
+    def optimizer(self) -> Any:
+        """Return the optimizer of the port, without what only scales its loss."""
+        own = self.keras.model.optimizer
+        scales = isinstance(own, keras.optimizers.LossScaleOptimizer)
+        return own.inner_optimizer if scales else own
 
     def torch_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the PyTorch model takes for some samples."""
@@ -73,6 +82,24 @@ class Pair:
         for change in changes:
             self.undone.enter_context(change.apply())
         self.changed = self.changed or bool(changes)
+
+    @contextlib.contextmanager
+    def wide(self) -> Iterator[bool]:
+        """Within this context, layers put out large values; yields whether they are finite."""
+        trace = self.trace
+        try:
+            with self.torch.unmoved():
+                self.torch.widen(self.torch_inputs)
+                self.trace = self.torch.run(self.torch_inputs)
+                arrays = torch_net.arrays(self.trace.output)
+                finite = all(np.isfinite(a).all() for a in arrays)
+                if finite:
+                    self.range = min(a.min() for a in arrays), max(a.max() for a in arrays)
+                    self.reforce()
+                yield finite
+        finally:
+            self.trace = trace
+            self.reforce()
 
     def _untangle(self) -> None:
         """Match the layers at several outputs by the order of the outputs."""

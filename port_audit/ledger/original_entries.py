@@ -126,6 +126,9 @@ def _optimizer(module, side) -> Iterator[Entry]:
     for key, value in scheduler.state_dict().items():
         if not key.startswith("_") and key not in ("last_epoch", "best", "num_bad_epochs"):
             yield Entry(ORIGINAL, f"scheduler.{key}", shown(value), "schedule")
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        spoken = side.monitor or "not said, taken to be val_loss"
+        yield Entry(ORIGINAL, "scheduler.monitor", spoken, "schedule")
     yield Entry(ORIGINAL, "step_scheduler_per", side.step_scheduler_per, "schedule")
 
 

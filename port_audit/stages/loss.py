@@ -1,5 +1,7 @@
 """Stage 5: the loss, its reduction and weights, logits or probabilities."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import keras
@@ -10,7 +12,7 @@ from keras import ops
 from port_audit.causes import ends as ends_of
 from port_audit.causes import losses
 from port_audit.causes.losses import Form
-from port_audit.changes import Change
+from port_audit.changes import Change, attributes
 from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import activations, torch_net
@@ -63,8 +65,17 @@ def _samples(pair):
     for size in SIZES:
         y = take(pair.y, slice(0, size))
         for scale in SCALES:
-            values = random.normal(size=(len(y), *last)) * scale
+            values = _in_range(pair, random.normal(size=(len(y), *last)) * scale)
             yield y, ops.convert_to_tensor(values.astype("float32"))
+
+
+def _in_range(pair, values: np.ndarray) -> np.ndarray:
+    """Return numbers within the range of the original's outputs: a loss may take no others."""
+    if ends_of.both(pair)[0] is not activations.identity or not pair.range[0] >= 0:
+        return values
+    if pair.range[1] <= 1:
+        return 1 / (1 + np.exp(-values))
+    return np.log1p(np.exp(values))
 
 
 def _classes_second(pair) -> bool:
@@ -89,7 +100,8 @@ def _theirs(pair, y, outputs) -> float:
 
 def compiled(pair: Pair) -> LossInUse:
     """Return the loss that the port was compiled with."""
-    weights = pair.ours.class_weight
+    weights, model = pair.ours.class_weight, pair.keras.model
+    own = type(model).compute_loss is not keras.Model.compute_loss
 
     def data(y):
         shape = pair.forced.outputs[0].shape
@@ -97,11 +109,23 @@ def compiled(pair: Pair) -> LossInUse:
         return (losses.targets(pair.keras.model.loss, y, shape), *sample_weights)
 
     def value(outputs, y, sample_weight=None):
-        return pair.keras.model._compile_loss(
-            ops.convert_to_tensor(y), outputs, sample_weight=sample_weight
-        )
+        y = ops.convert_to_tensor(y)
+        if own:
+            with _without_penalties(model):
+                return model._compute_loss(None, y, outputs, sample_weight)
+        return model._compile_loss(y, outputs, sample_weight=sample_weight)
 
     return LossInUse(data, value)
+
+
+@contextlib.contextmanager
+def _without_penalties(model) -> Iterator[None]:
+    """Within this context no weight has a regularizer: those are compared with the optimizer."""
+    with contextlib.ExitStack() as stack:
+        for variable in model.trainable_variables:
+            if getattr(variable, "regularizer", None) is not None:
+                stack.enter_context(attributes(variable, regularizer=None))
+        yield
 
 
 def _each(weights, y) -> np.ndarray:

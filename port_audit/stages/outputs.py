@@ -37,6 +37,8 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
         findings += found
     found, ends = _outputs(pair, settled())
     findings += found
+    if settled():
+        findings += _wide(pair)
     size, tolerance = _whole(pair, ends)
     if not size <= tolerance and settled():
         findings.append(
@@ -71,6 +73,18 @@ def _first(pair, seen) -> list[Finding] | None:
             seen.add((*key, "error"))
             return _error(pair, match)
     return None
+
+
+def _wide(pair) -> list[Finding]:
+    """Compare once more with large values, which reach where a ReLU6 ends."""
+    findings: list[Finding] = []
+    with pair.wide() as finite:
+        seen: set[tuple] = set()
+        while finite and (found := _first(pair, seen)) is not None:
+            findings += found
+        if finite and not findings:
+            findings += _outputs(pair, True)[0]
+    return findings
 
 
 def _error(pair, match: Match) -> list[Finding]:

@@ -74,8 +74,7 @@ def _why_not(pair, stages) -> str | None:
         finding.name
         for stage in stages
         for finding in stage.findings
-        if finding.name not in UNSEEN
-        and not (stage.name in UNDONE and finding.explained)
+        if (finding.name not in UNSEEN and not (stage.name in UNDONE and finding.explained))
         or finding.name in ("missing layer", "extra layer", "shape", "unknown layer", "bias")
     ]
     if blocking:

@@ -76,7 +76,7 @@ def train(copy: Copy) -> Course:
 def _watched(pair, theirs, callbacks) -> tuple[str, bool]:
     """Return what a plateau scheduler watches, and whether anything needs validation."""
     monitors = [each for each in (getattr(c, "monitor", None) for c in callbacks) if each]
-    watched = getattr(pair.theirs, "monitor", None) or (monitors[0] if monitors else "val_loss")
+    watched = pair.theirs.monitor or (monitors[0] if monitors else "val_loss")
     plateau = hasattr(theirs.scheduler, "num_bad_epochs")
     needed = [*monitors, watched] if plateau else monitors
     return watched, any(each.startswith("val") for each in needed)

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps import gradients
+from port_audit.stages.steps import gradients, options, penalties
 from port_audit.stages.steps.optimizer import Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
@@ -16,6 +17,7 @@ from port_audit.stages.steps.training import (
     disturbed,
     gradients_in_float64,
     in_float64,
+    probed,
     train,
 )
 
@@ -24,20 +26,21 @@ from port_audit.stages.steps.training import (
 MOST_AGREE = 0.99
 
 
-def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
+def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses) -> Stage:
     """Compare gradients; the optimizers, given the same gradients; and twenty steps of both.
 
     Args:
         pair: Both sides.
         settled: Whether the outputs agree once causes are undone.
         loss: PyTorch's loss, computed in Keras, if it is known.
+        courses: How rates move.
     """
     if pair.theirs.loss is None:
         return Stage("steps", "the original has no loss", ran=False)
     if not getattr(pair.keras.model, "compiled", False):
         return Stage("steps", "the port is not compiled", ran=False)
-    theirs = train(pair, torch_net.TorchNet(pair.torch.module))
-    exact = in_float64(pair)
+    theirs = train(pair, torch_net.TorchNet(pair.torch.module), courses)
+    exact = in_float64(pair, courses)
     weights = _weights(pair.matches)
     findings: list[Finding] = []
     coarser = 1.0
@@ -61,12 +64,13 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
     if pair.theirs.optimizer is None:
         notes.append("the original has no optimizer")
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
-    found, advance = compare_optimizers(pair, theirs, weights)
-    findings += found
+    records = theirs, probed(theirs, courses)
+    found, advance = compare_optimizers(pair, records, weights, courses)
+    findings += [*found, *options.compare(pair), *penalties.compare(pair)]
     if compute is not None:
         pair.ledger.settle("steps")
     if compute is not None and advance is not None and not _stopped_by(findings):
-        rounded = disturbed(pair, theirs, exact, coarser)
+        rounded = disturbed(pair, theirs, exact, coarser, courses)
         size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)
         if not size <= tolerance and _each_step_agrees(pair, weights, theirs, compute_there):
             notes.append(

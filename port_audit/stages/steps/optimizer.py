@@ -14,11 +14,13 @@ from keras import ops
 from port_audit.causes import optimizers
 from port_audit.causes.optimizers import Rule, Stepper
 from port_audit.changes import Change, prove
+from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
 from port_audit.pair import Pair
+from port_audit.stages.steps import options
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
@@ -58,40 +60,46 @@ class Weight:
 
 
 def compare_optimizers(
-    pair: Pair, theirs: Any, weights: Sequence[Weight]
+    pair: Pair, records: Sequence[Any], weights: Sequence[Weight], courses: Courses
 ) -> tuple[list[Finding], Advance | None]:
     """Compare where the same gradients take the parameters.
 
     Args:
         pair: Both sides.
-        theirs: The training of PyTorch.
+        records: Trainings of PyTorch, with the gradients that its optimizer was given.
         weights: What is compared.
+        courses: How rates move.
 
     Returns:
         The findings, and what does as PyTorch's optimizer does, or None if that is unknown.
     """
-    moved = [
-        (
-            weight.carried(theirs.start),
-            [weight.carried(g, gradients=True) for g in theirs.gradients],
-            [weight.carried(v) for v in theirs.values],
-        )
-        for weight in weights
-    ]
-    starts = [start for start, _, _ in moved]
-    ours = _of_keras(pair, weights, moved)
-    tolerances = _tolerances(pair, theirs, weights)
-    rules = [_torch_rule(theirs, weight) for weight in weights]
+    theirs, rate = records[0], float(courses.ours[courses.reference])
+    moved, ours, tolerances = [], [], []
+    for record in records:
+        own = [
+            (
+                weight.carried(record.start),
+                [weight.carried(g, gradients=True) for g in record.gradients],
+                [weight.carried(v) for v in record.values],
+            )
+            for weight in weights
+        ]
+        moved += own
+        ours += _of_keras(pair, weights, own, rate)
+        tolerances += _tolerances(record, weights, courses)
+    starts = [start for start, _, _ in moved[: len(weights)]]
+    rules = [_torch_rule(theirs, weight) for weight in weights] * len(records)
+    first, weights = weights, [*weights] * len(records)
     size, ratio, index = _farthest([v for _, _, v in moved], ours, tolerances)
     if ratio <= 1:
-        return [], _keras_steps(pair, weights, starts)
-    optimizer = pair.keras.model.optimizer
-    mine = _keras_rules(pair, weights, moved, ours, tolerances)
+        return [], _keras_steps(pair, first, starts, rate)
+    optimizer = pair.optimizer
+    mine = _keras_rules(pair, weights, moved, ours, tolerances, rate)
     known = all(rule is not None for rule in rules) and all(
         _far(optimizers.run(rule, m[0], m[1]), m[2]) <= t
         for rule, m, t in zip(rules, moved, tolerances)
     )
-    advance = _rule_steps(rules, starts) if known else None
+    advance = _rule_steps(rules[: len(first)], starts) if known else None
     if not known or mine is None:
         name = type(theirs.optimizer).__name__
         other = type(optimizer).__name__
@@ -116,9 +124,9 @@ def _torch_rule(theirs, weight: Weight) -> Rule | None:
     return rule
 
 
-def _keras_rules(pair, weights, moved, ours, tolerances) -> list[Rule] | None:
+def _keras_rules(pair, weights, moved, ours, tolerances, rate) -> list[Rule] | None:
     """Return the rules that do what Keras's optimizer did, or None if none do."""
-    made = [optimizers.of_keras(pair.keras.model.optimizer, w.variable) for w in weights]
+    made = [optimizers.of_keras(pair.optimizer, w.variable, rate) for w in weights]
     ratios = {}
     for place in ("after", "before"):
         rules = [next((r for r in each if r.place == place), (each or [None])[0]) for each in made]
@@ -154,26 +162,17 @@ def _farthest(theirs, ours, tolerances) -> tuple[float, float, int]:
     return size, ratio, place
 
 
-def _of_keras(pair, weights, moved) -> list[list[np.ndarray]]:
+def _of_keras(pair, weights, moved, rate) -> list[list[np.ndarray]]:
     """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
-    advance = _keras_steps(pair, weights, [start for start, _, _ in moved])
+    advance = _keras_steps(pair, weights, [start for start, _, _ in moved], rate)
     steps = range(len(moved[0][1]))
     values = [advance([gradients[step] for _, gradients, _ in moved]) for step in steps]
     return [list(each) for each in zip(*values)]
 
 
-def _keras_steps(pair, weights, starts) -> Advance:
+def _keras_steps(pair, weights, starts, rate) -> Advance:
     """Return what updates the weights as Keras's own optimizer does, without clipping."""
-    optimizer = pair.keras.model.optimizer
-    config = optimizer.get_config()
-    for name in ("clipnorm", "global_clipnorm", "clipvalue"):
-        config[name] = None
-    config["learning_rate"] = optimizers.initial_rate(optimizer)
-    config["gradient_accumulation_steps"] = None
-    fresh = type(optimizer).from_config(config)
-    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_cache"):
-        if hasattr(optimizer, name):
-            setattr(fresh, name, getattr(optimizer, name))
+    fresh = options.plain(pair.optimizer, rate)
     trainable = [w for w in weights if w.variable.trainable]
     fresh.build([w.variable for w in trainable])
     for weight, start in zip(weights, starts):
@@ -185,8 +184,7 @@ def _keras_steps(pair, weights, starts) -> Advance:
         for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
                 value = ops.convert_to_numpy(weight.variable)
-                of_sign, of_value = optimizers.penalty(weight.variable)
-                penalty = of_sign * np.sign(value) + of_value * value
+                penalty = optimizers.l2_of(weight.variable) * value
                 whole = np.broadcast_to(gradient, value.shape) + penalty
                 given.append(ops.convert_to_tensor(whole.astype("float32")))
         fresh.apply(given, [w.variable for w in trainable])
@@ -201,7 +199,7 @@ def _rule_steps(rules, starts) -> Advance:
     return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
 
 
-def _tolerances(pair, theirs, weights) -> list[float]:
+def _tolerances(theirs, weights, courses) -> list[float]:
     """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
     named = {
         name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
@@ -210,7 +208,7 @@ def _tolerances(pair, theirs, weights) -> list[float]:
     own = dict(theirs.module.named_parameters())
     for name in order:
         named[name].requires_grad_(own[name].requires_grad)
-    optimizer = pair.theirs.optimizer(iter([named[name] for name in order]))
+    optimizer = courses.optimizer(iter([named[name] for name in order]))
     for gradients in theirs.gradients:
         for name in order:
             if own[name].requires_grad:
