@@ -38,8 +38,6 @@ class Original:
             self.module.double()
             if isinstance(self.loss, nn.Module):
                 self.loss.double()
-        for name, parameter in self.module.named_parameters():
-            parameter.requires_grad_(dict(pair.torch.module.named_parameters())[name].requires_grad)
         self.module.train()
         self.quieted = quiet(self.module, self._inputs(plan.chosen(0)[:2]))
         self.module.train()
@@ -91,7 +89,7 @@ class Original:
         """Do what an epoch ends with: move the rate, and leave out the steps that are not taken.
 
         Args:
-            watched: What a plateau scheduler watches, such as "loss"; accuracies are not known here.
+            watched: What a plateau scheduler watches, such as "loss"; no accuracy is known here.
         """
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
         if self.scheduler is not None and self.pair.theirs.step_scheduler_per == "epoch":

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -41,6 +41,10 @@ class Plan:
     def steps(self) -> int:
         """Return the steps per epoch."""
         return math.ceil(len(self.rows) / self.batch)
+
+    def reversed(self) -> "Plan":
+        """Return the same with the samples in the opposite order."""
+        return replace(self, rows=self.rows[::-1])
 
     def chosen(self, step: int) -> np.ndarray:
         """Return the samples of a step of an epoch."""

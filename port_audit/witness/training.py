@@ -26,10 +26,15 @@ LEFT_OUT = (
 )
 
 
-def train(copy: Copy) -> Course:
-    """Train both sides and compare them after each step."""
+def train(copy: Copy, backwards: bool = False) -> Course:
+    """Train both sides and compare them after each step.
+
+    Args:
+        copy: What trains.
+        backwards: Whether the samples come in the opposite order.
+    """
     pair, model = copy.pair, copy.net.model
-    made = plan(pair)
+    made = plan(pair).reversed() if backwards else plan(pair)
     theirs, disturbed = (Original(pair, made, copy.dtype, off) for off in (False, True))
     start = theirs.values()
     course = Course(made, copy.dtype, copy.slots, [slot.carried(start) for slot in copy.slots])
@@ -40,12 +45,11 @@ def train(copy: Copy) -> Course:
     own = list(pair.ours.callbacks()) if pair.ours.callbacks is not None else []
     kept = [each for each in own if not isinstance(each, LEFT_OUT)]
     watched, validates = _watched(pair, theirs, kept)
-    rows, x = made.rows, pair.keras_batch(made.rows)
-    y = _targets(pair, model, rows)
+    x, y = _inputs(pair, made.rows), _targets(pair, model, made.rows)
     options: dict[str, Any] = {}
     if validates:
         first = made.chosen(0)
-        options["validation_data"] = (pair.keras_batch(first), _targets(pair, model, first))
+        options["validation_data"] = (_inputs(pair, first), _targets(pair, model, first))
         options["validation_batch_size"] = len(first)
     witness = _Witness(course, theirs, disturbed, watched)
     with without_chance(copy.net):
@@ -62,7 +66,7 @@ def train(copy: Copy) -> Course:
                 **options,
             )
         finally:
-            model.train_function = None  # it was traced without chance
+            model.train_function = model.test_function = None  # they were traced without chance
     if theirs.quieted:
         course.notes.append(f"in eval mode, because random: {', '.join(theirs.quieted)}")
     left = [type(each).__name__ for each in own if each not in kept]
@@ -80,6 +84,20 @@ def _watched(pair, theirs, callbacks) -> tuple[str, bool]:
     plateau = hasattr(theirs.scheduler, "num_bad_epochs")
     needed = [*monitors, watched] if plateau else monitors
     return watched, any(each.startswith("val") for each in needed)
+
+
+def _inputs(pair: Pair, rows: np.ndarray) -> Any:
+    """Return what `fit` gets: floats in float32, as both models take them."""
+
+    def narrow(x):
+        if isinstance(x, dict):
+            return {name: narrow(each) for name, each in x.items()}
+        if isinstance(x, list | tuple):
+            return type(x)(narrow(each) for each in x)
+        x = ops.convert_to_numpy(x)
+        return x.astype("float32") if x.dtype.kind == "f" else x
+
+    return narrow(pair.keras_batch(rows))
 
 
 def _targets(pair: Pair, model: keras.Model, rows: np.ndarray) -> Any:
