@@ -113,9 +113,9 @@ def _of_training(draw, pair: Made) -> Iterator[tuple[str, dict, set[str]]]:
     t = pair.training
     yield "rate", {"rate": t["rate"] * draw((0.5, 1.05))}, {"learning rate"}
     yield "own compute_loss", {"step": "clipped"}, LOCATED | {"learning rate", "compute_loss"}
-    yield "a callback that changes weights", {"callback": _Shrinking}, LOCATED | {"callback"}
+    yield "a callback that changes weights", {"callback": _Shrinking}, {"callback"}
     if t["schedule"] in (None, "steps"):
-        right = {"schedule extra", "schedule", "learning rate", *LOCATED}
+        right = {"callback", "schedule extra", "schedule"}
         yield "a callback that changes the rate", {"callback": _Halving}, right
     yield (
         "base: accumulation",
@@ -123,7 +123,7 @@ def _of_training(draw, pair: Made) -> Iterator[tuple[str, dict, set[str]]]:
         LOCATED | {"gradient accumulation"},
     )
     ema = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3}
-    yield "base: average", {"base": ema}, LOCATED | {"moving average", "use_ema"}
+    yield "base: average", {"base": ema}, {"moving average of weights"}
     if t["clip"] is None:
         yield "clipping", {"base": {"global_clipnorm": 0.05}}, {"clipping"}
     else:

@@ -56,8 +56,8 @@ def outcome(pair: Made, report: Report, right: frozenset[str], faithful: Made) -
         if left and effect(pair, faithful) > SMALL:
             return Outcome("ledger only", tuple(map(str, left)))
         return Outcome("silent" if effect(pair, faithful) > SMALL else "no effect", ())
-    named = right & set(causes) and "unexplained" not in right & set(causes)
-    return Outcome("named" if named else "located", causes)
+    named = right - generated_faults.LOCATED
+    return Outcome("named" if named & set(causes) else "located", causes)
 
 
 def effect(pair: Made, faithful: Made) -> float:

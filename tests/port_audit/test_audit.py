@@ -62,7 +62,7 @@ def test_what_no_stage_measures_is_left_out_by_name(name):
     pair, left = missed.LEFT_OUT[name]
     report = audited(pair, 0)
     assert report.exit_code == 4, report.findings
-    assert set(map(str, report.not_compared)) == left
+    assert left <= set(map(str, report.not_compared))
 
 
 def expected(name):
