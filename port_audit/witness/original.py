@@ -15,8 +15,9 @@ from port_audit.samples import call, labels, take
 from port_audit.witness.chance import WithoutDropout, quiet
 from port_audit.witness.plan import Plan
 
-TINY = 1e-15  # relative to the largest gradient: rounding in float64
-COARSE = 16 * EPS  # the same in float32
+# Relative to the largest gradient. In float64, gradients that are zero but for rounding still carry
+# some float32: constants, schedules, what the user's code casts.
+FINE, COARSE = EPS / 100, 16 * EPS
 
 
 class Original:
@@ -147,7 +148,7 @@ class Original:
     def _disturb(self) -> None:
         """Let each step of the optimizer start from gradients and rates that are a little off."""
         random = torch.Generator().manual_seed(0)
-        absolute = TINY if self.dtype == "float64" else COARSE
+        absolute = FINE if self.dtype == "float64" else COARSE
         largest = max(float(group["lr"]) for group in self.optimizer.param_groups)
 
         def noise(like):

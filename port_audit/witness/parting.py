@@ -90,7 +90,7 @@ class Course:
         dtype: "float64" or "float32".
         slots: The weights that are compared.
         start: PyTorch's weights at the start.
-        allowed: How far rounding takes each weight, so far.
+        allowed: How far rounding takes each value of each weight, so far.
         steps: How many steps were compared.
         size: The largest distance, by what rounding allows.
         tolerance: What rounding allows there.
@@ -102,7 +102,7 @@ class Course:
     dtype: str
     slots: tuple[Slot, ...]
     start: list[np.ndarray]
-    allowed: list[float] = field(default_factory=list)
+    allowed: list[np.ndarray] = field(default_factory=list)
     steps: int = 0
     size: float = 0.0
     tolerance: float = 0.0
@@ -110,7 +110,7 @@ class Course:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self):
-        self.allowed = [0.0] * len(self.slots)
+        self.allowed = [np.zeros(value.shape) for value in self.start]
 
     def compare(self, ours, theirs, disturbed, epoch, step, rates, losses) -> bool:
         """Compare all weights after a step; return whether they agree.
@@ -129,12 +129,11 @@ class Course:
         most, found = max(ways, default=0.0), []
         for index, (mine, expected, other) in enumerate(zip(ours, theirs, disturbed)):
             moved = ways[index]
-            apart = FACTOR * _largest(expected - other)
-            self.allowed[index] = max(self.allowed[index], apart)
+            self.allowed[index] = np.maximum(self.allowed[index], FACTOR * np.abs(expected - other))
             # A gradient that is zero but for rounding is noise, and so is where it leads.
-            limit = max(self.allowed[index], SHARE * moved, EPS * most, self._floor(expected))
-            far = self._far(mine, expected)
-            found.append((far / limit if np.isfinite(far) else np.inf, far, limit, moved))
+            least = max(SHARE * moved, EPS * most, self._floor(expected))
+            limits = np.maximum(self.allowed[index], least)
+            found.append((*self._far(mine, expected, limits), moved))
         worst = max(range(len(found)), key=lambda i: found[i][0])
         ratio, far, limit, moved = found[worst]
         if self.tolerance == 0 or ratio > self.size / self.tolerance:
@@ -161,17 +160,18 @@ class Course:
         share = 1e-13 if self.dtype == "float64" else 64 * EPS
         return max(share * _largest(expected), 1e-300)
 
-    def _far(self, mine, expected) -> float:
+    def _far(self, mine, expected, limits) -> tuple[float, float, float]:
+        """Return the largest distance by its limit, the distance, and the limit."""
         if mine.shape != expected.shape:
-            return np.inf
-        far = np.abs(mine.astype(np.float64) - expected).ravel()
-        if not far.size:
-            return 0.0
-        if not np.isfinite(far).all():
-            return 0.0 if np.array_equal(mine, expected, equal_nan=True) else np.inf
-        if self.dtype == "float64":
-            return float(far.max())
-        return float(np.quantile(far, MOST_AGREE, method="lower"))
+            return np.inf, np.inf, _largest(limits)
+        far, limits = np.abs(mine.astype(np.float64) - expected).ravel(), limits.ravel()
+        if not far.size or np.array_equal(mine, expected, equal_nan=True):
+            return 0.0, 0.0, float(limits.max(initial=1e-300))
+        ratios = np.nan_to_num(far / limits, nan=np.inf)
+        place = int(ratios.argmax())
+        if self.dtype == "float32":
+            place = int(np.argsort(ratios)[int(MOST_AGREE * (far.size - 1))])
+        return float(ratios[place]), float(far[place]), float(limits[place])
 
 
 def _largest(array) -> float:
