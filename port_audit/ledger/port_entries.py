@@ -40,8 +40,12 @@ def of(model: keras.Model, side: Any) -> Iterator[Entry]:
         side: The side of the audit.
     """
     yield from _methods(model)
-    for layer in model._flatten_layers(include_self=False):
-        yield from _layer(layer)
+    layers = model._flatten_layers(include_self=False)
+    whole = keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN
+    cells = {id(layer.cell) for layer in layers if isinstance(layer, whole)}  # set by the layer
+    for layer in layers:
+        if id(layer) not in cells:
+            yield from _layer(layer)
     if getattr(model, "compiled", False):
         yield from _compiled(model)
     yield from _fit(side)
