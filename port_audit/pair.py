@@ -1,6 +1,7 @@
 """Both sides of an audit, with PyTorch's weights, and the layers that belong together."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from port_audit.samples import take, tensors
 from port_audit.sides import BATCH, KerasSide, TorchSide, make
 from port_audit.user_files import during
 
+MOST_TIED, MOST_TIES = 4, 16  # layers that may stand for each other, and how often
 SAMPLES = 32  # that outputs and gradients are compared on
 
 
@@ -48,6 +50,7 @@ class Pair:
         self.trace: Trace = self.torch.run(self.torch_inputs)
         self.forced: Forced = self.force()
         self._untangle()
+        self._untie()
 
     @property
     def matches(self) -> list[Match]:
@@ -115,6 +118,50 @@ class Pair:
             names[id(match.layer)] = unit.name
         self.preferred = names
         self.reforce()
+
+    def _untie(self) -> None:
+        """Match layers that get the same inputs, such as those of attention, by what comes of them.
+
+        A functional model does not call them in the order in which they were written.
+        """
+        for _ in range(MOST_TIES):
+            late = next((m for m in self.forced.matches if not m.reach <= m.reach_tolerance), None)
+            tied = self._tied(late)
+            names, preferred = [m.unit.name for m in tied], self.preferred
+            for order in itertools.permutations(names):
+                if list(order) == names:
+                    continue
+                ids = (id(m.layer) for m in tied)
+                self.preferred = preferred | dict(zip(ids, order))
+                self.reforce()
+                again = next((m for m in self.forced.matches if m.layer is late.layer), None)
+                if again is not None and again.reach <= again.reach_tolerance:
+                    break
+            else:
+                if len(names) > 1:
+                    self.preferred = preferred
+                    self.reforce()
+                return
+
+    def _tied(self, late: Match | None) -> list[Match]:
+        """Return the last layers before a match that can stand for each other."""
+        found: list[Match] = []
+        for match in reversed(self.forced.matches):
+            if late is None or self.forced.matches.index(match) >= self.forced.matches.index(late):
+                continue
+            first = found[0].unit if found else match.unit
+            same = (
+                match.unit.kind == first.kind
+                and np.array_equal(match.unit.input, first.input)
+                and match.unit.output.shape == first.output.shape
+            )
+            if same and all(match.layer is not each.layer for each in found):
+                found.insert(0, match)
+            elif found and len(found) < 2:
+                found = [match]
+            elif found:
+                break
+        return found if 1 < len(found) <= MOST_TIED else []
 
     def close(self) -> None:
         """Leave the Keras model as it came."""

@@ -89,13 +89,18 @@ def _classes_second(pair) -> bool:
 
 
 def _theirs(pair, y, outputs) -> float:
-    array = ops.convert_to_numpy(outputs)
-    if array.ndim > 2 and _classes_second(pair):
-        array = np.moveaxis(array, -1, 1)
-    z = torch.tensor(array)
+    z = _laid(pair, outputs)
     with torch.no_grad():
         value = pair.theirs.loss(z, labels(y, z))
     return float(value.sum() if value.ndim else value)
+
+
+def _laid(pair, outputs) -> torch.Tensor:
+    """Return outputs of Keras as PyTorch's lie."""
+    array = ops.convert_to_numpy(outputs)
+    if array.ndim > 2 and _classes_second(pair):
+        array = np.moveaxis(array, -1, 1)
+    return torch.tensor(array)
 
 
 def compiled(pair: Pair) -> LossInUse:
@@ -145,7 +150,7 @@ def _explained(pair, samples, theirs, ours, size) -> tuple[list[Finding], Form |
     """
     end_theirs, end_ours = ends_of.both(pair)
     y, u = samples[0]
-    z = torch.tensor(ops.convert_to_numpy(end_theirs(u)))
+    z = _laid(pair, end_theirs(u))
     heard = losses.of_torch(pair.theirs.loss, z, labels(y, z))
     mine = losses.of_keras(
         pair.keras.model.loss, pair.ours.class_weight, int(pair.trace.output.shape[1])
