@@ -127,11 +127,16 @@ class Course:
         self.steps += 1 if step else self.plan.steps
         ways = [_largest(now - start) for now, start in zip(theirs, self.start)]
         most, found = max(ways, default=0.0), []
-        for index, (mine, expected, other) in enumerate(zip(ours, theirs, disturbed)):
+        shifts = [np.abs(expected - other) for expected, other in zip(theirs, disturbed)]
+        # A single value may be where it was by chance, so that others speak for it, too.
+        shares = [_largest(shift) / way for shift, way in zip(shifts, ways) if way]
+        share = max(SHARE, FACTOR * float(np.median(shares)) if shares else 0.0)
+        for index, (mine, expected, shift) in enumerate(zip(ours, theirs, shifts)):
             moved = ways[index]
-            self.allowed[index] = np.maximum(self.allowed[index], FACTOR * np.abs(expected - other))
+            shift = FACTOR * np.maximum(shift, np.median(shift))
+            self.allowed[index] = np.maximum(self.allowed[index], shift)
             # A gradient that is zero but for rounding is noise, and so is where it leads.
-            least = max(SHARE * moved, EPS * most, self._floor(expected))
+            least = max(share * moved, EPS * most, self._floor(expected))
             limits = np.maximum(self.allowed[index], least)
             found.append((*self._far(mine, expected, limits), moved))
         worst = max(range(len(found)), key=lambda i: found[i][0])

@@ -65,7 +65,11 @@ def plan(pair: Pair) -> Plan:
     epochs = min(epochs, most)
     if epochs > EPOCHS and not real:
         steps = max(2, min(steps, STEPS // epochs))
-    jump = 0 if real or not _counts_differently(pair) else max(0, whole - steps)
+    if _counts_differently(pair):
+        steps = min(steps, whole)
+        jump = whole - steps
+    else:
+        jump = 0
     if real:
         size = n - n % batch if pair.theirs.drop_last else n
     else:

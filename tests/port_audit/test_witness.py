@@ -296,8 +296,7 @@ def test_a_model_that_costs_much_trains_less(monkeypatch):
 def test_a_schedule_that_counts_steps_is_where_it_would_be_in_a_whole_training(monkeypatch):
     """PyTorch's moves after each epoch of seven steps; of which two are taken."""
     monkeypatch.setattr(plans, "COST", 1e5)
-    boundaries, values = [7, 14], [0.1, 0.05, 0.025]
-    rate = keras.optimizers.schedules.PiecewiseConstantDecay([b - 1 for b in boundaries], values)
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 7, 0.5, staircase=True)
 
     def scheduler(optimizer):
         return torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
