@@ -303,8 +303,10 @@ def _moved(match: Match) -> list[Finding]:
         expected = []
         for batch in batches:
             module(torch.from_numpy(batch).double())
-            moved = module.running_mean, module.running_var
-            expected.append([torch_net.array(each) for each in moved])
+            names = ("running_mean", "running_var")
+            moved = {name: torch_net.array(getattr(module, name)) for name in names}
+            laid = kinds.carried(match.layer, moved, match.order)  # features may lie otherwise
+            expected.append([laid[role] for role in kinds.STATISTICS])
     inputs = [ops.convert_to_tensor(match.order(batch)) for batch in batches]
     variables = [layer.moving_mean, layer.moving_variance]
     others = [v for v in layer.non_trainable_variables if all(v is not each for each in variables)]

@@ -85,8 +85,10 @@ def _why_not(pair, stages) -> str | None:
         or finding.name in ("missing layer", "extra layer", "shape", "unknown layer", "bias")
     ]
     if blocking:
-        shown = ", ".join(dict.fromkeys(blocking))
-        return f"not run: mend first what cannot be undone in training ({shown})"
+        names = list(dict.fromkeys(blocking))
+        more = f" and {len(names) - 2} more" if len(names) > 3 else ""
+        shown = ", ".join(names[: 2 if more else 3]) + more
+        return f"waits for {shown}"
     return None
 
 
