@@ -334,6 +334,24 @@ class _SGD(keras.optimizers.SGD):
         return super().get_config() | {"l2": self.l2}
 
 
+class _Adam(keras.optimizers.Adam):
+    """Adam with PyTorch's L2, and epsilon where PyTorch has it."""
+
+    def __init__(self, *args, l2=0.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.l2 = l2
+
+    def update_step(self, gradient, variable, learning_rate):
+        step = keras.ops.cast(self.iterations + 1, variable.dtype)
+        epsilon = self.epsilon
+        self.epsilon = epsilon * keras.ops.sqrt(1 - self.beta_2**step)
+        super().update_step(gradient + self.l2 * variable, variable, learning_rate)
+        self.epsilon = epsilon
+
+    def get_config(self):
+        return super().get_config() | {"l2": self.l2}
+
+
 def _keras_optimizer(t):
     decay = t["decay"]
     rate = _keras_rate(t)
@@ -349,7 +367,7 @@ def _keras_optimizer(t):
         case "sgd":
             return _SGD(rate, t["momentum"], t["nesterov"], l2=l2, **common)
         case "adam":
-            kind = keras.optimizers.Adam if t.get("stock") else optimizers.Adam
+            kind = keras.optimizers.Adam if t.get("stock") else _Adam
             own = {} if t.get("stock") else {"l2": l2}
             options = {"beta_2": t["beta"], "epsilon": t.get("epsilon", 1e-8), **own}
             return kind(rate, amsgrad=t["amsgrad"], **options, **common)

@@ -91,6 +91,8 @@ def run(seed: int) -> dict:
     begun = time.process_time()
     pair = generated_pairs.of_seed(seed)
     report = audited(pair)
+    if report.not_compared:
+        print(f"{seed}: not compared: {', '.join(map(str, report.not_compared))}")
     draw = random.Random(-seed - 1).choice
     faulty, right = generated_faults.planted(draw, pair)
     found = outcome(faulty, audited(faulty), right, pair)
