@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from port_audit.distances import distance
 from port_audit.forced import Forced, ForcedRun, Match, assign
 from port_audit.ledger import original_entries, port_entries
 from port_audit.ledger.entries import Ledger
-from port_audit.nets import keras_net, torch_net
+from port_audit.nets import blocks, keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.nets.torch_net import TorchNet, Trace
 from port_audit.samples import take, tensors
@@ -45,9 +45,17 @@ class Pair:
         self.ledger.add(port_entries.of(made, ours))
         self.undone = contextlib.ExitStack()
         self.changed = False  # whether anything is undone
+        self.loose: list[blocks.Loose] = []
+        self.unknown: list[keras.layers.Layer] = []
         self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
+        known = {name for unit in self.trace.units for name in unit.names.values()}
+        self.loose, self.unknown = blocks.pair_up(
+            dict(self.torch.module.named_modules()),
+            [name for name in self.torch.parameters() if name not in known],
+            self.keras.blocks,
+        )
         self.forced: Forced = self.force()
         self._untangle()
         self._untie()
@@ -189,7 +197,9 @@ class Pair:
             values: PyTorch's parameters and buffers by name; by default those at the start.
         """
         inputs = self.keras_inputs if inputs is None else inputs
-        run = ForcedRun(self, trace or self.trace, values or self.torch.values())
+        values = values or self.torch.values()
+        self._carry_loose(values)
+        run = ForcedRun(self, trace or self.trace, values)
         stopped, outputs = None, []
         on_drop = lambda layer, on: run.plain.append(layer)  # noqa: E731
         with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark):
@@ -208,5 +218,15 @@ class Pair:
     def carry(self) -> None:
         """Give the Keras model PyTorch's weights and statistics."""
         values = self.torch.values()
+        self._carry_loose(values)
         for match in self.matches:
             assign(match, values)
+
+    def _carry_loose(self, values: dict[str, np.ndarray]) -> None:
+        for each in self.loose:
+            each.variable.assign(each.convert(values))
+
+    def is_unknown(self, plain: Sequence[keras.layers.Layer]) -> bool:
+        """Whether a layer whose weights could not be carried over is among some."""
+        inside = {part for layer in self.unknown for part in self.keras.within[id(layer)]}
+        return any(id(layer) in inside for layer in plain)

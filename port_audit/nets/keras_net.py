@@ -19,6 +19,7 @@ DROPOUT = (
     layers.SpatialDropout3D,
     layers.AlphaDropout,
 )
+WHOLE = (layers.MultiHeadAttention, layers.SimpleRNN)  # taken as one piece
 NOISE = (layers.GaussianNoise, layers.GaussianDropout)
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax)
 POOLING = {
@@ -59,6 +60,21 @@ class KerasNet:
             for layer in leaves
             if not kinds.keras_kind(layer) and not isinstance(layer, layers.InputLayer)
         ]
+        covered = {id(v) for layer in self.known for v in kinds.variables(layer).values()}
+        whole = [layer for layer in self.layers if isinstance(layer, WHOLE)]
+        parts = {id(part) for layer in whole for part in layer._flatten_layers(include_self=False)}
+        # Layers of no known kind that have weights, each as a whole.
+        self.blocks = whole + [
+            layer
+            for layer in self.layers
+            if layer not in whole
+            and id(layer) not in parts
+            and any(id(v) not in covered for v in layer._trainable_variables)
+        ]
+        self.within = {
+            id(layer): {id(part) for part in layer._flatten_layers()} for layer in self.blocks
+        }
+        self.dropped_within = {id(layer) for layer in self.plain if id(layer) in parts}
         self.random = [layer for layer in self.plain if is_random(layer)]
         self.channels_first = any(
             getattr(layer, "data_format", None) == "channels_first" for layer in self.known
@@ -140,13 +156,14 @@ class KerasNet:
 
         def call(inputs, *args, **kwargs):
             on = bool(kwargs.get("training", args[0] if args else False))
-            on_drop(layer, on)
+            if id(layer) not in self.dropped_within:
+                on_drop(layer, on)
             self.shapes[id(layer)] = shape = tuple(inputs.shape)
             if isinstance(layer, NOISE) and mark and on:
                 scale = layer.__dict__.get("audited_scale", noise_scale(layer)) * NOISE_MARK
                 adds = isinstance(layer, layers.GaussianNoise)
                 return inputs + scale if adds else inputs * (1 + scale)
-            if not isinstance(layer, DROPOUT):
+            if not isinstance(layer, DROPOUT) or id(layer) in self.dropped_within:
                 return own(inputs, training=False)
             if not mark or not on:
                 return inputs

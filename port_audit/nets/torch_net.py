@@ -85,6 +85,10 @@ class TorchNet:
     """A copy of a module that can be run and recorded; the original stays as it is."""
 
     def __init__(self, module: nn.Module):
+        for part in module.modules():
+            for name in kinds.made_weights(part):  # by a hook; only what is detached can be copied
+                if name in vars(part):
+                    setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
         self.names = {part: name for name, part in self.module.named_modules()}
 
@@ -94,7 +98,13 @@ class TorchNet:
             *self.module.named_parameters(remove_duplicate=False),
             *self.module.named_buffers(remove_duplicate=False),
         ]
-        return {name: array(value) for name, value in named}
+        made = {
+            f"{name}.{own}".lstrip("."): array(getattr(part, own))
+            for name, part in self.module.named_modules()
+            if kinds.torch_kind(part) is not None
+            for own in kinds.made_weights(part)
+        }
+        return {name: array(value) for name, value in named} | made
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return all parameters by name."""
@@ -213,7 +223,9 @@ class TorchNet:
                     found = _recurrent_units(name, kind, module, inputs)
                 else:
                     own = [key for key, _ in (*module.named_parameters(), *module.named_buffers())]
-                    names = {key: f"{name}.{key}".lstrip(".") for key in own if "num_" not in key}
+                    own = [key for key in own if "num_" not in key and not _raw(module, key)]
+                    own += kinds.made_weights(module)
+                    names = {key: f"{name}.{key}".lstrip(".") for key in own}
                     found = [Unit(name, kind, module, names, array(inputs), array(output))]
             found[0].before = watch.taken()
             for unit in found:
@@ -268,6 +280,12 @@ class _Watch(TorchFunctionMode):
         if not self.mark or not on:
             return input
         return input * marking(p, dropped(name))
+
+
+def _raw(module: nn.Module, key: str) -> bool:
+    """Whether a weight is made of this parameter, which is none itself."""
+    made = kinds.made_weights(module)
+    return bool(made) and key.startswith(("parametrizations.", *(f"{name}_" for name in made)))
 
 
 def _marked_noise(name, function, args, kwargs) -> torch.Tensor:

@@ -74,30 +74,43 @@ def _extra(pair) -> list:
 
 
 def _unknown(pair) -> Iterator[Finding]:
+    """What one side has weights for and the other has not; if both have, the ledger says so."""
     known = {name for unit in pair.trace.units for name in unit.names.values()}
-    rest = sorted({n.rpartition(".")[0] for n in pair.torch.parameters() if n not in known})
-    if rest:
+    known |= {name for each in pair.loose for name in each.names}
+    raw = [n for n in pair.torch.parameters() if n not in known and _made_of(pair, n)]
+    rest = [n for n in pair.torch.parameters() if n not in known and n not in raw]
+    for holder in dict.fromkeys(_made_of(pair, name) for name in raw):
         yield Finding(
-            ", ".join(rest[:3]),
-            "unknown layer",
-            "has parameters, but is of no kind that the audit can compare",
+            holder,
+            "parametrization",
+            "PyTorch trains what its weight is made of; the port trains the weight itself",
+            None,
+            severity=TRAINING,
         )
-    covered = {
-        id(variable) for layer in pair.keras.known for variable in kinds.variables(layer).values()
-    }
-    names = sorted(
-        {
-            v.path.rpartition("/")[0]
-            for v in pair.keras.model.trainable_weights
-            if id(v) not in covered
-        }
-    )
-    if names:
+    names = [layer.name for layer in pair.unknown]
+    if rest and not names:
+        holders = dict.fromkeys(name.rpartition(".")[0] or name for name in rest)
+        yield Finding(
+            ", ".join(list(holders)[:3]),
+            "missing layer",
+            "has parameters, but the port has no weights for them",
+        )
+    if names and not rest:
         yield Finding(
             ", ".join(names[:3]),
-            "unknown layer",
-            "has weights, but is of no kind that the audit can compare",
+            "extra layer",
+            "has weights, but PyTorch has no parameters for them",
         )
+
+
+def _made_of(pair, name: str) -> str | None:
+    """Return the module whose weight is made of a parameter, if there is one."""
+    for holder, part in pair.torch.module.named_modules():
+        if kinds.torch_kind(part) is not None and kinds.made_weights(part):
+            own = name.removeprefix(f"{holder}." if holder else "")
+            if own != name or not holder:
+                return holder or "model"
+    return None
 
 
 def _leave_out(pair, layers) -> None:
@@ -159,6 +172,17 @@ def _frozen(pair) -> Iterator[Finding]:
     """Compare what each side trains, weight by weight; a layer may be frozen in part."""
     parameters = pair.torch.parameters()
     trainable = {id(variable) for variable in pair.keras.model.trainable_variables}
+    for each in pair.loose:
+        pair.ledger.settle("layers", f"layers.{each.layer.name}.trainable", side=PORT)
+        for part in each.layer._flatten_layers(include_self=False):
+            pair.ledger.settle("layers", f"layers.{part.name}.trainable", side=PORT)
+        for name in each.names:
+            pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
+        moves = any(parameters[name].requires_grad for name in each.names)
+        if moves != (id(each.variable) in trainable):
+            state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
+            write = f"{each.variable.path}: trainable = {moves}"
+            yield Finding(each.name, "frozen", f"{state} in the port", write, severity=TRAINING)
     for match in pair.matches:
         roles = [r for r in kinds.variables(match.layer) if r not in kinds.STATISTICS]
         weights = {role: _parameters(match, role, parameters) for role in roles}

@@ -14,6 +14,7 @@ from port_audit.changes import Change, ahead_of, applied, prove
 from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
+from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import keras_net, orders, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call
@@ -30,7 +31,7 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     findings: list[Finding] = []
 
     def settled() -> bool:
-        return complete and all(finding.explained for finding in findings)
+        return complete and not pair.unknown and all(finding.explained for finding in findings)
 
     seen: set[tuple] = set()
     while (found := _first(pair, seen)) is not None:
@@ -56,7 +57,21 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     stage = Stage("outputs", compared, size, tolerance, tuple(findings), _notes(pair))
     if settled():
         pair.ledger.settle("outputs")
+    else:
+        _settle_parts(pair)
     return stage, Agreement(settled() and fits, tuple(ends))
+
+
+def _settle_parts(pair) -> None:
+    """Settle what agrees on its own, though the whole does not."""
+    for match in pair.matches:
+        if match.error <= match.tolerance:
+            pair.ledger.settle("outputs", f"layers.{match.layer.name}", side=PORT)
+            holder = match.unit.name.partition("_l0")[0]
+            pair.ledger.settle("outputs", f"modules.{holder}", side=ORIGINAL)
+        if match.reach <= match.reach_tolerance:
+            for layer in match.plain:
+                pair.ledger.settle("outputs", f"layers.{layer.name}", side=PORT)
 
 
 def _first(pair, seen) -> list[Finding] | None:
@@ -68,7 +83,8 @@ def _first(pair, seen) -> list[Finding] | None:
             return _axes(pair, match)
         if match.reach > match.reach_tolerance and (*key, "reach") not in seen:
             seen.add((*key, "reach"))
-            return _reach(pair, index)
+            if not pair.is_unknown(match.plain):  # else the ledger says that it is left out
+                return _reach(pair, index)
         if match.error > match.tolerance and (*key, "error") not in seen:
             seen.add((*key, "error"))
             return _error(pair, match)
@@ -166,7 +182,7 @@ def _outputs(pair, settled: bool) -> tuple[list[Finding], list[Change]]:
     """
     gap = gaps.last(pair)
     size, tolerance = _tail(pair)
-    if size <= tolerance or pair.forced.stopped:
+    if size <= tolerance or pair.forced.stopped or pair.is_unknown(gap.plain):
         return [], []
     for alternative in gaps.changes(pair, gap):
         proved = prove(alternative, lambda: _tail(pair)[0], tolerance)

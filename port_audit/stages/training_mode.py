@@ -89,7 +89,11 @@ def _gaps(pair, trace) -> Iterator[tuple[Match | None, list, list]]:
     forced = pair.force(trace, training=True, mark=True)
 
     def dropping(events):
-        return [event for event in events if event.name == "dropout" and event.options["on"]]
+        return [
+            event
+            for event in events
+            if event.name == "dropout" and event.options["on"] and event.options["rate"] > 0
+        ]
 
     def layers(plain):
         return [layer for layer in plain if isinstance(layer, keras_net.DROPOUT)]

@@ -149,6 +149,9 @@ class Original:
         """Let each step of the optimizer start from gradients and rates that are a little off."""
         random = torch.Generator().manual_seed(0)
         absolute = FINE if self.dtype == "float64" else COARSE
+        # `clip_grad_norm_` adds 1e-6 to the norm, and Keras does not.
+        own = self.pair.theirs.train_step or self.pair.theirs.train_epoch
+        scale = 1 + 1e-6 * bool(self.pair.theirs.clip or own)
         largest = max(float(group["lr"]) for group in self.optimizer.param_groups)
 
         def noise(like):
@@ -159,6 +162,7 @@ class Original:
             moved = [p for p in given if p.grad is not None]
             top = max((float(p.grad.abs().max()) for p in moved), default=0.0)
             for p in moved:
+                p.grad *= scale
                 p.grad += p.grad * noise(p.grad) * EPS + noise(p.grad) * absolute * top
             self._rates = [group["lr"] for group in optimizer.param_groups]
             for group in optimizer.param_groups:

@@ -1,14 +1,15 @@
 """The pair that trains: a copy in float64, or the pair itself."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import keras
+import numpy as np
 import torch
 from keras import ops
 
-from port_audit.forced import Match
 from port_audit.nets import kinds
 from port_audit.nets.keras_net import KerasNet
 from port_audit.pair import Pair
@@ -20,24 +21,14 @@ class Slot:
     """A weight or statistic of the port that stands for one of PyTorch's.
 
     Attributes:
-        match: The layer, and the call of PyTorch.
-        role: Such as "kernel".
+        name: Its name on both sides.
         variable: The variable of the model that trains.
+        convert: Makes PyTorch's values by name into it; None if PyTorch has none.
     """
 
-    match: Match
-    role: str
+    name: str
     variable: keras.Variable
-
-    @property
-    def name(self) -> str:
-        """Return its name on both sides."""
-        return f"{self.match.where} ({self.role})"
-
-    def carried(self, values: dict):
-        """Return PyTorch's values of it in Keras's layout, or None if it has none."""
-        found = kinds.carried(self.match.layer, self.match.unit.weights(values), self.match.order)
-        return found.get(self.role)
+    convert: Callable[[Mapping[str, np.ndarray]], np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -90,14 +81,23 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
 def _slots(pair, net) -> tuple[Slot, ...]:
     same = net is pair.keras
     places = {id(v): i for i, v in enumerate(pair.keras.model.weights)}
-    found = []
-    for match in pair.matches:
-        for role, variable in kinds.variables(match.layer).items():
-            own = variable if same else net.model.weights[places[id(variable)]]
-            if own.shape != variable.shape:
-                raise RuntimeError("model() does not make the same model twice")
-            found.append(Slot(match, role, own))
-    return tuple(found)
+
+    def own(variable):
+        found = variable if same else net.model.weights[places[id(variable)]]
+        if found.shape != variable.shape:
+            raise RuntimeError("model() does not make the same model twice")
+        return found
+
+    slots = [
+        Slot(f"{match.where} ({role})", own(variable), partial(_carried, match, role))
+        for match in pair.matches
+        for role, variable in kinds.variables(match.layer).items()
+    ]
+    return (*slots, *(Slot(each.name, own(each.variable), each.convert) for each in pair.loose))
+
+
+def _carried(match, role, values) -> np.ndarray | None:
+    return kinds.carried(match.layer, match.unit.weights(values), match.order).get(role)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ def train(copy: Copy, backwards: bool = False) -> Course:
     made = plan(pair).reversed() if backwards else plan(pair)
     theirs, disturbed = (Original(pair, made, copy.dtype, off) for off in (False, True))
     start = theirs.values()
-    course = Course(made, copy.dtype, copy.slots, [slot.carried(start) for slot in copy.slots])
+    course = Course(made, copy.dtype, copy.slots, [slot.convert(start) for slot in copy.slots])
     for slot, value in zip(copy.slots, course.start):
         if value is None:
             raise RuntimeError(f"PyTorch has nothing for {slot.name}")
@@ -159,8 +159,8 @@ class _Witness(keras.callbacks.Callback):
         slots = self.course.slots
         agree = self.course.compare(
             [state.value(slot.variable) for slot in slots],
-            [slot.carried(theirs) for slot in slots],
-            [slot.carried(disturbed) for slot in slots],
+            [slot.convert(theirs) for slot in slots],
+            [slot.convert(disturbed) for slot in slots],
             self.number + 1,
             step,
             None if rates[0] is None else rates,

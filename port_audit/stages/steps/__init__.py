@@ -5,12 +5,11 @@ import numpy as np
 from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import Match
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
 from port_audit.stages.steps import gradients, options, penalties
-from port_audit.stages.steps.optimizer import Weight, compare_optimizers
+from port_audit.stages.steps.optimizer import LooseWeight, Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
     batch,
@@ -41,7 +40,7 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         return Stage("steps", "the port is not compiled", ran=False)
     theirs = train(pair, torch_net.TorchNet(pair.torch.module), courses)
     exact = in_float64(pair, courses)
-    weights = _weights(pair.matches)
+    weights = [*_weights(pair), *map(LooseWeight, pair.loose)]
     findings: list[Finding] = []
     coarser = 1.0
     size = tolerance = None
@@ -97,13 +96,16 @@ def _stopped_by(findings) -> bool:
     return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
 
 
-def _weights(matches: list[Match]) -> list[Weight]:
-    """Return the trainable weights of matched layers."""
+def _weights(pair) -> list[Weight]:
+    """Return the trainable weights of matched layers that stand for parameters of PyTorch."""
+    own = pair.torch.parameters()
     return [
         Weight(match, role, variable)
-        for match in matches
+        for match in pair.matches
         for role, variable in kinds.variables(match.layer).items()
-        if role not in kinds.STATISTICS and role not in match.misfits
+        if role not in kinds.STATISTICS
+        and role not in match.misfits
+        and any(name in own for name in kinds.stands_for(match.unit.names, role))
     ]
 
 

@@ -19,6 +19,7 @@ from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
+from port_audit.nets.blocks import Loose
 from port_audit.pair import Pair
 from port_audit.stages.steps import options
 
@@ -57,6 +58,52 @@ class Weight:
     def trained(self, module: torch.nn.Module) -> bool:
         """Whether PyTorch trains it."""
         return any(parameter.requires_grad for parameter in self.parameters(module))
+
+    @property
+    def times(self) -> int:
+        """Return how often the same gradient moves it: once for each of an LSTM's biases."""
+        summed = self.match.unit.kind == "lstm" and self.role == "bias"
+        return len(kinds.stands_for(self.match.unit.names, self.role)) if summed else 1
+
+
+@dataclass
+class LooseWeight:
+    """A weight of a layer of no known kind."""
+
+    loose: Loose
+
+    @property
+    def variable(self) -> keras.Variable:
+        """Return the variable of the port."""
+        return self.loose.variable
+
+    @property
+    def name(self) -> str:
+        """Return its name on both sides."""
+        return self.loose.name
+
+    @property
+    def role(self) -> str:
+        """Return the name of the variable, such as "kernel"."""
+        return self.loose.variable.name
+
+    def carried(self, values: dict[str, np.ndarray], gradients: bool = False) -> np.ndarray:
+        """Return PyTorch's values of it, in Keras's layout."""
+        return self.loose.convert(values, gradients=gradients)
+
+    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """Return the parameters of PyTorch that it stands for."""
+        named = dict(module.named_parameters(remove_duplicate=False))
+        return [named[name] for name in self.loose.names]
+
+    def trained(self, module: torch.nn.Module) -> bool:
+        """Whether PyTorch trains it."""
+        return any(parameter.requires_grad for parameter in self.parameters(module))
+
+    @property
+    def times(self) -> int:
+        """Return how often the same gradient moves it: once for each bias in a sum."""
+        return len(self.loose.names)
 
 
 def compare_optimizers(
@@ -119,9 +166,7 @@ def _torch_rule(theirs, weight: Weight) -> Rule | None:
     if not any(parameter.requires_grad for parameter in parameters):
         return Rule("sgd", 0.0)
     rule = optimizers.of_torch(theirs.optimizer, parameters[0])
-    if rule is not None and weight.match.unit.kind == "lstm" and weight.role == "bias":
-        rule = replace(rule, times=len(parameters))
-    return rule
+    return rule if rule is None else replace(rule, times=weight.times)
 
 
 def _keras_rules(pair, weights, moved, ours, tolerances, rate) -> list[Rule] | None:
