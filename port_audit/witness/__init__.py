@@ -33,6 +33,7 @@ UNSEEN = {
     "average of batches",
 }
 NARROW = ("float16", "bfloat16")
+STRUCTURE = ("missing layer", "extra layer", "shape", "bias", "gamma", "beta")
 UNDONE = ("layers", "outputs")  # stages whose causes are undone before the next one runs
 
 
@@ -77,12 +78,15 @@ def _why_not(pair, stages) -> str | None:
         return "the port is not compiled"
     if any(layer.compute_dtype in NARROW for layer in pair.keras.layers):
         return "layers compute in 16 bits, where rounding explains too much"
+    if pair.unknown:
+        names = ", ".join(layer.name for layer in pair.unknown[:3])
+        return f"not run: weights of {names} stand for none of PyTorch's"
     blocking = [
         finding.name
         for stage in stages
         for finding in stage.findings
         if (finding.name not in UNSEEN and not (stage.name in UNDONE and finding.explained))
-        or finding.name in ("missing layer", "extra layer", "shape", "unknown layer", "bias")
+        or finding.name in STRUCTURE
     ]
     if blocking:
         names = list(dict.fromkeys(blocking))

@@ -11,6 +11,17 @@ from torch import nn
 from shared_keras.models.layers import BatchNorm
 from tests.port_audit.parts import like_torch
 
+
+def gelu(x):
+    """Return GELU as PyTorch has it."""
+    return ops.gelu(x, approximate=False)
+
+
+def leaky(x):
+    """Return a leaky ReLU with PyTorch's slope."""
+    return ops.leaky_relu(x, 0.01)
+
+
 # PyTorch's module and Keras's activation, and names that a wrong one may have.
 ACTIVATIONS = {
     "relu": (nn.ReLU, "relu"),
@@ -18,9 +29,9 @@ ACTIVATIONS = {
     "sigmoid": (nn.Sigmoid, "sigmoid"),
     "elu": (nn.ELU, "elu"),
     "silu": (nn.SiLU, "silu"),
-    "gelu": (nn.GELU, lambda x: ops.gelu(x, approximate=False)),
+    "gelu": (nn.GELU, gelu),
     "mish": (nn.Mish, "mish"),
-    "leaky": (nn.LeakyReLU, lambda x: ops.leaky_relu(x, 0.01)),
+    "leaky": (nn.LeakyReLU, leaky),
     "softplus": (nn.Softplus, "softplus"),
     "selu": (nn.SELU, "selu"),
     "relu6": (nn.ReLU6, "relu6"),
