@@ -9,8 +9,6 @@ from typing import NoReturn
 from port_audit.data_file import read_npz
 from port_audit.errors import UnusableInput, one_line
 
-DIFFERENT = 3  # the exit code
-
 
 def main(words: Sequence[str] | None = None) -> int:
     """Audit a port as the arguments say.
@@ -19,8 +17,9 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The arguments; by default those of this process.
 
     Returns:
-        The exit code: 0 if there is no difference, 3 if there is one, 2 for bad input, 1 for a
-        failure, 130 for Ctrl-C. `python -X dev` shows the traceback.
+        The exit code: 0 if there is no difference and nothing was left out, 3 if there is a
+        difference, 4 if there is none but settings could not be compared; 2 for bad input, 1 for
+        a failure, 130 for Ctrl-C. `python -X dev` shows the traceback.
     """
     parser = _parser()
     args = parser.parse_args(words)
@@ -37,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if args.out is not None:
             report.write(args.out, args.original, args.port)
             print(f"wrote {args.out}: {', '.join(sorted(p.name for p in args.out.iterdir()))}")
-        return 0 if report.same else DIFFERENT
+        return report.exit_code
     except UnusableInput as error:
         return _fail(parser, str(error), 2)
     except KeyboardInterrupt:
@@ -60,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m port_audit",
         description="Find where a Keras model leaves its PyTorch original, and why. Both Python "
         "files are run, so only name your own code.",
-        epilog="Exit codes: 0 if there is no difference, 3 if there is one, 2 for bad input.",
+        epilog="Exit codes: 0 no difference, nothing left out; 3 differences; 4 no difference in "
+        "what was compared, but settings were left out; 2 bad input.",
         allow_abbrev=False,
     )
     add = parser.add_argument

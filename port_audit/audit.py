@@ -1,15 +1,17 @@
 """Run all stages of an audit."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import torch
 
-from port_audit import path, samples, sides
+from port_audit import path, samples, sides, witness
+from port_audit.courses import Courses
 from port_audit.errors import UnusableInput, one_line
-from port_audit.findings import UNEXPLAINED, Finding, Stage
+from port_audit.findings import FUNCTION, REPORTED, START, TRAINING, UNEXPLAINED, Finding, Stage
 from port_audit.pair import Pair
 from port_audit.report import Report
 from port_audit.stages import (
@@ -26,6 +28,13 @@ from port_audit.stages.handed import Agreement
 from port_audit.user_files import blamed, read_file
 
 SEED = 0
+# What a stage's findings change, unless it has measured another grade.
+SEVERITY = {
+    "layers": FUNCTION,
+    "outputs": FUNCTION,
+    "initial values": START,
+    "evaluation": REPORTED,
+}
 
 
 def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
@@ -55,10 +64,11 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
     try:
         written = path.distances(pair)
         stages = tuple(_stages(pair))
+        stages += (witness.watch(pair, stages, _undo_again),)
         undone = path.distances(pair)
     finally:
         pair.close()
-    return Report(stages, path.steps(written, undone))
+    return Report(stages, path.steps(written, undone), tuple(pair.ledger))
 
 
 def compare_files(original: Path, port: Path, data: tuple[Any, Any] | None = None) -> Report:
@@ -105,9 +115,16 @@ def _stages(pair: Pair) -> Iterator[Stage]:
     yield _run("training mode", training_mode.compare, pair, agreement)[0]
     stage, known_loss = _run("loss", loss.compare, pair, agreement.ends)
     yield stage
-    yield _run("steps", steps.compare, pair, agreement.settled, known_loss)[0]
-    yield _run("schedule", schedule.compare, pair)[0]
+    courses = Courses(pair)
+    yield _run("steps", steps.compare, pair, agreement.settled, known_loss, courses)[0]
+    yield _run("schedule", schedule.compare, pair, courses)[0]
     yield _run("evaluation", evaluation.compare, pair, agreement.settled)[0]
+
+
+def _undo_again(pair: Pair) -> bool:
+    """Undo the causes in layers and outputs of a pair; return whether its outputs agree."""
+    complete = layers.compare(pair)[1]
+    return outputs.compare(pair, complete)[1].settled
 
 
 def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -> tuple[Stage, Any]:
@@ -127,4 +144,7 @@ def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -
         message = one_line(error)[:200]
         finding = Finding(name, UNEXPLAINED, f"could not be compared: {message}")
         return Stage(name, "stopped by an error", findings=(finding,)), unknown
-    return (found, None) if isinstance(found, Stage) else found
+    stage, handed = (found, None) if isinstance(found, Stage) else found
+    grade = SEVERITY.get(name, TRAINING)
+    graded = (replace(f, severity=f.severity or grade) for f in stage.findings)
+    return replace(stage, findings=tuple(graded)), handed

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 UNEXPLAINED = "unexplained"
+# How grave a difference is, as measured by the stage that found it.
+FUNCTION = "changes the function"
+TRAINING = "changes training from the same start"
+START = "changes only the start"
+REPORTED = "changes only what is reported"
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class Finding:
         size: How far the two are apart, in the unit of what is compared; None for facts such
             as a number of units.
         tolerance: How far rounding may take them apart.
+        severity: What the difference changes; by default what its stage measures.
     """
 
     where: str
@@ -25,6 +31,7 @@ class Finding:
     write: str | None = None
     size: float | None = None
     tolerance: float | None = None
+    severity: str = ""
 
     @property
     def explained(self) -> bool:

@@ -1,6 +1,8 @@
 """Both sides of an audit, with PyTorch's weights, and the layers that belong together."""
 
 import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,13 +12,16 @@ import torch
 from port_audit.changes import Change
 from port_audit.distances import distance
 from port_audit.forced import Forced, ForcedRun, Match, assign
-from port_audit.nets import keras_net, torch_net
+from port_audit.ledger import original_entries, port_entries
+from port_audit.ledger.entries import Ledger
+from port_audit.nets import blocks, keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.nets.torch_net import TorchNet, Trace
 from port_audit.samples import take, tensors
 from port_audit.sides import BATCH, KerasSide, TorchSide, make
 from port_audit.user_files import during
 
+MOST_TIED, MOST_TIES = 4, 16  # layers that may stand for each other, and how often
 SAMPLES = 32  # that outputs and gradients are compared on
 
 
@@ -27,18 +32,33 @@ class Pair:
         self.theirs, self.ours, self.x, self.y = theirs, ours, x, y
         self.torch_inputs = self.torch_batch(slice(0, SAMPLES))
         self.keras_inputs = self.keras_batch(slice(0, SAMPLES))
-        self.torch = TorchNet(make(theirs.model, torch.nn.Module, "original"))
+        original = make(theirs.model, torch.nn.Module, "original")
+        self.torch = TorchNet(original)
         self.torch.module.eval()
         with during("the original, given a batch of inputs"):
             self.torch.run(self.torch_inputs)  # lazy modules get their weights
         made = make(ours.model, keras.Model, "port")
         with during("the port, given a batch of inputs"):
             self.keras = KerasNet(made, self.keras_inputs)
+        self.ledger = Ledger()
+        self.ledger.add(original_entries.of(original, theirs))
+        self.ledger.add(port_entries.of(made, ours))
         self.undone = contextlib.ExitStack()
+        self.changed = False  # whether anything is undone
+        self.loose: list[blocks.Loose] = []
+        self.unknown: list[keras.layers.Layer] = []
+        self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.trace: Trace = self.torch.run(self.torch_inputs)
+        known = {name for unit in self.trace.units for name in unit.names.values()}
+        self.loose, self.unknown = blocks.pair_up(
+            dict(self.torch.module.named_modules()),
+            [name for name in self.torch.parameters() if name not in known],
+            self.keras.blocks,
+        )
         self.forced: Forced = self.force()
         self._untangle()
+        self._untie()
 
     @property
     def matches(self) -> list[Match]:
@@ -49,6 +69,13 @@ class Pair:
     def batch_size(self) -> int:
         """Return the samples per step of the comparison."""
         return self.theirs.batch_size or self.ours.batch_size or BATCH
+
+    @property
+    def optimizer(self) -> Any:
+        """Return the optimizer of the port, without what only scales its loss."""
+        own = self.keras.model.optimizer
+        scales = isinstance(own, keras.optimizers.LossScaleOptimizer)
+        return own.inner_optimizer if scales else own
 
     def torch_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the PyTorch model takes for some samples."""
@@ -65,6 +92,25 @@ class Pair:
         """Make changes hold until the end of the audit."""
         for change in changes:
             self.undone.enter_context(change.apply())
+        self.changed = self.changed or bool(changes)
+
+    @contextlib.contextmanager
+    def wide(self) -> Iterator[bool]:
+        """Within this context, layers put out large values; yields whether they are finite."""
+        trace = self.trace
+        try:
+            with self.torch.unmoved():
+                self.torch.widen(self.torch_inputs)
+                self.trace = self.torch.run(self.torch_inputs)
+                arrays = torch_net.arrays(self.trace.output)
+                finite = all(np.isfinite(a).all() for a in arrays)
+                if finite:
+                    self.range = min(a.min() for a in arrays), max(a.max() for a in arrays)
+                    self.reforce()
+                yield finite
+        finally:
+            self.trace = trace
+            self.reforce()
 
     def _untangle(self) -> None:
         """Match the layers at several outputs by the order of the outputs."""
@@ -80,6 +126,50 @@ class Pair:
             names[id(match.layer)] = unit.name
         self.preferred = names
         self.reforce()
+
+    def _untie(self) -> None:
+        """Match layers that get the same inputs, such as those of attention, by what comes of them.
+
+        A functional model does not call them in the order in which they were written.
+        """
+        for _ in range(MOST_TIES):
+            late = next((m for m in self.forced.matches if not m.reach <= m.reach_tolerance), None)
+            tied = self._tied(late)
+            names, preferred = [m.unit.name for m in tied], self.preferred
+            for order in itertools.permutations(names):
+                if list(order) == names:
+                    continue
+                ids = (id(m.layer) for m in tied)
+                self.preferred = preferred | dict(zip(ids, order))
+                self.reforce()
+                again = next((m for m in self.forced.matches if m.layer is late.layer), None)
+                if again is not None and again.reach <= again.reach_tolerance:
+                    break
+            else:
+                if len(names) > 1:
+                    self.preferred = preferred
+                    self.reforce()
+                return
+
+    def _tied(self, late: Match | None) -> list[Match]:
+        """Return the last layers before a match that can stand for each other."""
+        found: list[Match] = []
+        for match in reversed(self.forced.matches):
+            if late is None or self.forced.matches.index(match) >= self.forced.matches.index(late):
+                continue
+            first = found[0].unit if found else match.unit
+            same = (
+                match.unit.kind == first.kind
+                and np.array_equal(match.unit.input, first.input)
+                and match.unit.output.shape == first.output.shape
+            )
+            if same and all(match.layer is not each.layer for each in found):
+                found.insert(0, match)
+            elif found and len(found) < 2:
+                found = [match]
+            elif found:
+                break
+        return found if 1 < len(found) <= MOST_TIED else []
 
     def close(self) -> None:
         """Leave the Keras model as it came."""
@@ -107,7 +197,9 @@ class Pair:
             values: PyTorch's parameters and buffers by name; by default those at the start.
         """
         inputs = self.keras_inputs if inputs is None else inputs
-        run = ForcedRun(self, trace or self.trace, values or self.torch.values())
+        values = values or self.torch.values()
+        self._carry_loose(values)
+        run = ForcedRun(self, trace or self.trace, values)
         stopped, outputs = None, []
         on_drop = lambda layer, on: run.plain.append(layer)  # noqa: E731
         with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark):
@@ -126,5 +218,15 @@ class Pair:
     def carry(self) -> None:
         """Give the Keras model PyTorch's weights and statistics."""
         values = self.torch.values()
+        self._carry_loose(values)
         for match in self.matches:
             assign(match, values)
+
+    def _carry_loose(self, values: dict[str, np.ndarray]) -> None:
+        for each in self.loose:
+            each.variable.assign(each.convert(values))
+
+    def is_unknown(self, plain: Sequence[keras.layers.Layer]) -> bool:
+        """Whether a layer whose weights could not be carried over is among some."""
+        inside = {part for layer in self.unknown for part in self.keras.within[id(layer)]}
+        return any(id(layer) in inside for layer in plain)

@@ -12,14 +12,32 @@ from rich.console import Console
 
 from port_audit import table
 from port_audit.findings import Finding, Stage, Step
+from port_audit.ledger.entries import Entry
+
+# Verdicts, and the exit code of each.
+SAME, DIFFERS, INCOMPLETE = "same", "differs", "incomplete"
+EXIT_CODES = {SAME: 0, DIFFERS: 3, INCOMPLETE: 4}
+# What no file says, and so no audit can compare.
+OUTSIDE = (
+    "the order of the samples and how they are augmented",
+    "the number of epochs and when training stops early",
+    "metrics other than accuracy",
+)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of an audit."""
+    """The outcome of an audit.
+
+    Attributes:
+        stages: What each stage found.
+        path: How far the two sides are apart along the network.
+        entries: Every setting of both sides, and what settled it.
+    """
 
     stages: tuple[Stage, ...]
     path: tuple[Step, ...] = field(default=())
+    entries: tuple[Entry, ...] = field(default=())
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -32,9 +50,26 @@ class Report:
         return tuple(dict.fromkeys(finding.name for finding in self.findings))
 
     @property
+    def not_compared(self) -> tuple[Entry, ...]:
+        """Return the settings that nothing settled."""
+        return tuple(entry for entry in self.entries if entry.settled is None)
+
+    @property
+    def verdict(self) -> str:
+        """Return "same", "differs", or "incomplete": nothing differs, but settings are left out."""
+        if self.findings:
+            return DIFFERS
+        return INCOMPLETE if self.not_compared else SAME
+
+    @property
     def same(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
+        """Whether nothing differs, and nothing was left out."""
+        return self.verdict == SAME
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 if both sides are the same, 3 if they differ, 4 if settings are left out."""
+        return EXIT_CODES[self.verdict]
 
     def to_json(self) -> dict:
         """Return the report as plain values for JSON."""
@@ -42,12 +77,20 @@ class Report:
             {"verdict": stage.verdict} | asdict(stage) | {"ran": stage.ran} for stage in self.stages
         ]
         return _finite(
-            {"same": self.same, "stages": stages, "path": [asdict(step) for step in self.path]}
+            {
+                "same": self.same,
+                "verdict": self.verdict,
+                "stages": stages,
+                "path": [asdict(step) for step in self.path],
+                "ledger": [asdict(entry) for entry in self.entries],
+                "outside": list(OUTSIDE),
+            }
         )
 
     def show(self, console: Console | None = None) -> None:
         """Print the report as a table, then what to change."""
         table.show(self.stages, console)
+        table.show_verdict(self, OUTSIDE, console)
 
     def write(self, folder: Path, original: Path, port: Path) -> None:
         """Write `audit.json` and, if layers could be compared, `audit.png`.

@@ -61,9 +61,18 @@ def labels(y: Any, outputs: Any) -> Any:
 
 
 def call(module: nn.Module, inputs: Any) -> Any:
-    """Call a module on one input, or on several."""
+    """Call a module on copies of one input, or of several: it may change them in place."""
+    inputs = _copied(inputs)
     if isinstance(inputs, dict):
         return module(**inputs)
     if isinstance(inputs, list | tuple):
         return module(*inputs)
     return module(inputs)
+
+
+def _copied(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {name: _copied(each) for name, each in x.items()}
+    if isinstance(x, list | tuple):
+        return type(x)(_copied(each) for each in x)
+    return x.clone() if isinstance(x, torch.Tensor) else x

@@ -9,7 +9,8 @@ from torch import nn
 
 from port_audit.errors import UnusableInput
 
-BATCH = 64  # samples per step, where neither side says
+BATCH = 32  # samples per step where nobody says: Keras's default
+MONITORS = ("val_loss", "loss", "val_accuracy", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,14 @@ class TorchSide:
         preprocess: Takes a batch of inputs as arrays, returns what the model takes.
         batch_size: Samples per step.
         step_scheduler_per: "epoch" or "batch".
+        monitor: What a plateau scheduler is given, by Keras's name, such as "val_loss".
         clip: Clips the gradients of parameters in place, before each step.
         drop_last: Whether a short last batch is left out.
         evaluate: Takes the model and a list of (inputs, targets), returns the accuracy that
             the original reports.
+        train_step: The original's own step, if it is not the usual one: takes the model, a batch
+            (inputs, targets) and the optimizer, and does all that belongs to a step.
+        train_epoch: Its own epoch: takes the model, a list of batches and the optimizer.
     """
 
     model: Callable[[], nn.Module] | nn.Module
@@ -37,15 +42,20 @@ class TorchSide:
     preprocess: Callable | None = None
     batch_size: int | None = None
     step_scheduler_per: str = "epoch"
+    monitor: str | None = None
     clip: Callable | None = None
     drop_last: bool = False
     evaluate: Callable | None = None
+    train_step: Callable | None = None
+    train_epoch: Callable | None = None
 
     def __post_init__(self) -> None:
         if self.step_scheduler_per not in ("epoch", "batch"):
             raise UnusableInput(
                 f"step_scheduler_per: expected 'epoch' or 'batch', got {self.step_scheduler_per!r}"
             )
+        if self.monitor not in (None, *MONITORS):
+            raise UnusableInput(f"monitor: expected one of {MONITORS}, got {self.monitor!r}")
         _check_batch_size(self.batch_size)
 
 

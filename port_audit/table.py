@@ -39,13 +39,33 @@ def show(stages: Sequence[Stage], console: Console | None = None) -> None:
                 size += f", rounding explains {_number(finding.tolerance)}"
             size += "."
         console.print(f"\n{number}. {finding.where}: {finding.name}", style="bold", markup=False)
-        console.print(f"   {finding.cause}.{size}", markup=False)
+        grade = f" It {finding.severity}." if finding.severity else ""
+        console.print(f"   {finding.cause}.{size}{grade}", markup=False)
         if finding.write is not None:
             first, *code = finding.write.splitlines()
             console.print(f"   Write: {first}", markup=False)
             for line in code:
                 console.print(f"      {line}", soft_wrap=True, markup=False)
-    console.print(_verdict(findings), markup=False)
+
+
+def show_verdict(report: Any, outside: Sequence[str], console: Console | None = None) -> None:
+    """Print the verdict, what was not compared, and what no audit compares.
+
+    Args:
+        report: The report.
+        outside: What no file says.
+        console: Where to print.
+    """
+    console = console or _console()
+    left = report.not_compared
+    if report.findings:
+        console.print(_counted(report.findings), markup=False)
+    if left:
+        console.print("\nNot compared:")
+        for entry in left:
+            console.print(f"   {entry}", markup=False)
+    console.print(f"\nOutside this audit, because no file says it: {'; '.join(outside)}.")
+    console.print(f"Verdict: {_verdict(report)}", markup=False)
 
 
 def _console() -> Console:
@@ -61,9 +81,19 @@ def _number(value: float | None) -> str:
     return "other shape" if not math.isfinite(value) else f"{value:.1e}"
 
 
-def _verdict(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return "\nNo difference."
+def _verdict(report) -> str:
+    left, code = len(report.not_compared), report.exit_code
+    things = f"{left} setting{'s' * (left != 1)}"
+    if report.findings:
+        count = len(report.findings)
+        more = f", and {things} not compared" if left else ""
+        return f"{count} difference{'s' * (count > 1)}{more} (exit code {code})."
+    if left:
+        return f"no difference in what was compared, {things} not compared (exit code {code})."
+    return f"no difference, nothing left out of {len(report.entries)} settings (exit code {code})."
+
+
+def _counted(findings: Sequence[Finding]) -> str:
     unexplained = sum(not finding.explained for finding in findings)
     explained = len(findings) - unexplained
     parts = [f"{explained} explained"] * bool(explained) + [f"{unexplained} unexplained"] * bool(

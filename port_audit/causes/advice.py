@@ -30,6 +30,25 @@ class UnbiasedBatchNorm(keras.layers.BatchNormalization):
         return outputs"""
 
 
+def cumulative_batch_norm() -> str:
+    """Return a batch norm whose running statistics are means over all batches."""
+    return """this layer, CumulativeBatchNorm(..., momentum=0.0):
+class CumulativeBatchNorm(keras.layers.BatchNormalization):
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.batches = self.add_weight((), "zeros", trainable=False, name="batches")
+    def call(self, x, training=None, mask=None):
+        mean, variance = self.moving_mean + 0.0, self.moving_variance + 0.0
+        outputs = super().call(x, training=training, mask=mask)
+        if training and self.trainable:
+            n = keras.ops.cast(keras.ops.size(x), mean.dtype) / x.shape[self.axis]
+            self.batches.assign_add(1.0)
+            new = self.moving_variance * n / (n - 1)
+            self.moving_mean.assign(mean + (self.moving_mean - mean) / self.batches)
+            self.moving_variance.assign(variance + (new - variance) / self.batches)
+        return outputs"""
+
+
 def epsilon_place(optimizer: Optimizer, kind: str, momentum: bool, centered: bool) -> str:
     """Return an optimizer that adds epsilon where PyTorch does.
 

@@ -134,8 +134,8 @@ def _norm(match: Match) -> Iterator[Change]:
             yield _option(match, "axis", "axis", ours, theirs)
         if getattr(layer, "rms_scaling", False):
             yield _option(match, "rms_scaling", "rms_scaling", True, False)
-    if match.unit.kind == "group norm" and layer.groups != module.num_groups:
-        yield _option(match, "groups", "groups", layer.groups, module.num_groups)
+    if match.unit.kind == "group norm" and layer.groups != kinds.groups_of(module):
+        yield _option(match, "groups", "groups", layer.groups, kinds.groups_of(module))
     if match.unit.kind == "batch norm" and match.order.name in ("same", "channels last"):
         channel = match.unit.input.ndim - 1 if match.order.name == "channels last" else 1
         if layer.axis % match.unit.input.ndim != channel:

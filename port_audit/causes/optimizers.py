@@ -155,17 +155,25 @@ def of_torch(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter) ->
     return None
 
 
-def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) -> list[Rule]:
-    """Return the rules by which Keras may update a variable: stock formulas and PyTorch's."""
+def of_keras(
+    optimizer: keras.optimizers.Optimizer, variable: keras.Variable, rate: float
+) -> list[Rule]:
+    """Return the rules by which Keras may update a variable: stock formulas and PyTorch's.
+
+    Args:
+        optimizer: The optimizer.
+        variable: The variable.
+        rate: The learning rate.
+    """
     if not variable.trainable:
         return [Rule("sgd", 0.0)]
     decay = float(optimizer.weight_decay or 0.0)
     if decay and not optimizer._use_weight_decay(variable):
         decay = 0.0
     common: dict[str, Any] = {
-        "lr": initial_rate(optimizer),
+        "lr": rate,
         "decoupled": decay,
-        "l2": float(getattr(optimizer, "l2", 0.0)) + penalty(variable)[1],
+        "l2": float(getattr(optimizer, "l2", 0.0)) + l2_of(variable),
         "epsilon": float(getattr(optimizer, "epsilon", 0.0) or 0.0),
     }
     names = [cls.__name__ for cls in type(optimizer).__mro__]
@@ -193,19 +201,9 @@ def of_keras(optimizer: keras.optimizers.Optimizer, variable: keras.Variable) ->
     return [replace(rule, place="before"), rule]
 
 
-def initial_rate(optimizer: keras.optimizers.Optimizer) -> float:
-    """Return the learning rate of the first step."""
-    rate = optimizer._learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        return float(keras.ops.convert_to_numpy(rate(0)))
-    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-
-
-def penalty(variable: keras.Variable) -> tuple[float, float]:
-    """Return what a regularizer adds to the gradient: times the sign, and times the variable."""
-    regularizer = getattr(variable, "regularizer", None)
-    l1, l2 = (float(getattr(regularizer, name, 0.0) or 0.0) for name in ("l1", "l2"))
-    return l1, 2 * l2
+def l2_of(variable: keras.Variable) -> float:
+    """Return how many times a variable its L2 regularizer adds to the gradient."""
+    return 2 * float(getattr(getattr(variable, "regularizer", None), "l2", 0.0) or 0.0)
 
 
 def finding(

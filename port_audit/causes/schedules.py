@@ -1,28 +1,33 @@
 """Guesses at what sets two schedules of the learning rate apart."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
+import torch
 from keras import callbacks as keras_callbacks
 from keras import ops
 
 from port_audit.causes import advice
 from port_audit.changes import attributes
+from port_audit.courses import MONITOR, Courses
 
 # Causes, each as name, sentence, remedy; and the rates if they are undone.
 Variant = tuple[list[tuple[str, str, str]], np.ndarray]
 
 
-def of_schedule(times: Any, of_step: Callable[[int], float], schedule: Any) -> Iterator[Variant]:
-    """Return the rates of a schedule of Keras, with something changed.
+def variants(courses: Courses) -> Iterator[Variant]:
+    """Return Keras's rates with something changed, and what that would be the cause of."""
+    if courses.schedule is not None:
+        yield from _of_schedule(courses)
+    else:
+        yield from _of_callbacks(courses)
 
-    Args:
-        times: When.
-        of_step: Returns the rate of a step.
-        schedule: The schedule.
-    """
-    points, per = times.points(), times.per_epoch
+
+def _of_schedule(courses: Courses) -> Iterator[Variant]:
+    schedule, of_step = courses.schedule, courses.of_step
+    points = courses.times.points() * len(courses.scenarios)
+    per = courses.times.per_epoch
     kind = type(schedule).__name__
     per_batch = (
         "schedule per batch",
@@ -60,31 +65,64 @@ def of_schedule(times: Any, of_step: Callable[[int], float], schedule: Any) -> I
         yield [staircase], np.array(rates)
 
 
-def of_callbacks(run: Callable[..., np.ndarray], make: Callable[[], list]) -> Iterator[Variant]:
-    """Return the rates that callbacks set, with something changed.
-
-    Args:
-        run: Runs callbacks, returns rates; takes `used`, `shift` and `every_step`.
-        make: Makes the callbacks anew.
-    """
+def _of_callbacks(courses: Courses) -> Iterator[Variant]:
+    run = courses.of_callbacks
     for shift, word in ((1, "behind"), (-1, "ahead")):
         text = f"the rate is {word} by one epoch"
         shifted = ("schedule shifted", text, "the same schedule, an epoch apart")
-        yield [shifted], run(used=make(), shift=shift)
+        yield [shifted], run(shift=shift)
     per_epoch = (
         "schedule per epoch",
         "the rate moves per epoch, PyTorch's per batch",
         "a LearningRateSchedule, which counts steps",
     )
-    yield [per_epoch], run(used=make(), every_step=True)
-    made = make()
-    for callback in made:
-        if isinstance(callback, keras_callbacks.ReduceLROnPlateau):
-            patience = (
-                "patience",
-                f"Keras acts after patience={callback.patience} bad epochs, PyTorch after one more",
-                f"ReduceLROnPlateau(patience={callback.patience + 1})",
-            )
-            callback.patience += 1
-            yield [patience], run(used=made)
-            return
+    yield [per_epoch], run(every_step=True)
+    yield from _of_plateaus(courses)
+
+
+def _of_plateaus(courses: Courses) -> Iterator[Variant]:
+    """How a plateau callback judges: its options, swapped for PyTorch's, the fewest first."""
+    theirs = courses._optimizer()[1]
+    ours = next((c for c in courses._callbacks() if _is_plateau(c)), None)
+    if ours is None or not isinstance(theirs, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        return
+    wanted = {
+        "patience": theirs.patience + 1,  # PyTorch acts when more than `patience` were bad
+        "factor": theirs.factor,
+        "mode": theirs.mode,
+        "monitor": courses.pair.theirs.monitor or MONITOR,
+        "min_delta": theirs.threshold,
+        "cooldown": theirs.cooldown,
+        "min_lr": float(theirs.min_lrs[0]),
+    }
+    differing = [k for k, v in wanted.items() if getattr(ours, k) != v]
+    for size in range(1, len(differing) + 1):
+        for names in itertools.combinations(differing, size):
+
+            def change(made, names=names):
+                for callback in filter(_is_plateau, made):
+                    for name in names:
+                        setattr(callback, name, wanted[name])
+                    callback._reset()
+
+            causes = [(n, _spoken(n, ours, wanted), _written(n, wanted)) for n in names]
+            yield causes, courses.of_callbacks(change)
+
+
+def _is_plateau(callback) -> bool:
+    return isinstance(callback, keras_callbacks.ReduceLROnPlateau)
+
+
+def _spoken(name, ours, wanted) -> str:
+    own = getattr(ours, name)
+    if name == "patience" and wanted[name] == own + 1:
+        return f"Keras acts after patience={own} bad epochs, PyTorch after one more"
+    if name == "patience":
+        return f"Keras acts after {own} bad epochs, PyTorch after {wanted[name]}"
+    return f"{name} is {own!r}, PyTorch's is {wanted[name]!r}"
+
+
+def _written(name, wanted) -> str:
+    value = wanted[name]
+    shown = f"{value:g}" if isinstance(value, int | float) else repr(value)
+    return f"ReduceLROnPlateau({name}={shown})"

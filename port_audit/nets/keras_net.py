@@ -10,14 +10,17 @@ from keras import layers, ops
 
 from port_audit.changes import attributes
 from port_audit.nets import kinds
-from port_audit.nets.torch_net import marking
+from port_audit.nets.torch_net import NOISE_MARK, marking
 
 DROPOUT = (
     layers.Dropout,
     layers.SpatialDropout1D,
     layers.SpatialDropout2D,
     layers.SpatialDropout3D,
+    layers.AlphaDropout,
 )
+WHOLE = (layers.MultiHeadAttention, layers.SimpleRNN)  # taken as one piece
+NOISE = (layers.GaussianNoise, layers.GaussianDropout)
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Softmax)
 POOLING = {
     layers.MaxPooling1D: 1,
@@ -36,7 +39,8 @@ class KerasNet:
 
     def __init__(self, model: keras.Model, inputs: Any):
         self.model = model
-        model(inputs, training=False)  # builds what is not yet built
+        if inputs is not None:
+            model(inputs, training=False)  # builds what is not yet built
         self.layers = model._flatten_layers(include_self=False)
         inner = {
             id(part)
@@ -56,8 +60,27 @@ class KerasNet:
             for layer in leaves
             if not kinds.keras_kind(layer) and not isinstance(layer, layers.InputLayer)
         ]
+        covered = {id(v) for layer in self.known for v in kinds.variables(layer).values()}
+        whole = [layer for layer in self.layers if isinstance(layer, WHOLE)]
+        parts = {id(part) for layer in whole for part in layer._flatten_layers(include_self=False)}
+        # Layers of no known kind that have weights, each as a whole.
+        self.blocks = whole + [
+            layer
+            for layer in self.layers
+            if layer not in whole
+            and id(layer) not in parts
+            and any(id(v) not in covered for v in layer._trainable_variables)
+        ]
+        self.within = {
+            id(layer): {id(part) for part in layer._flatten_layers()} for layer in self.blocks
+        }
+        self.dropped_within = {id(layer) for layer in self.plain if id(layer) in parts}
         self.random = [layer for layer in self.plain if is_random(layer)]
+        self.channels_first = any(
+            getattr(layer, "data_format", None) == "channels_first" for layer in self.known
+        )
         self._values = self.values()
+        self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
         self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
 
     def values(self) -> list[np.ndarray]:
@@ -96,7 +119,7 @@ class KerasNet:
                 stack.enter_context(attributes(layer, call=call, _input_spec=None))
             for layer in self.plain:
                 if layer in self.random:
-                    call = _random_call(layer, on_drop, mark)
+                    call = self._random_call(layer, on_drop, mark)
                 else:
                     call = _plain_call(layer, on_plain)
                 stack.enter_context(attributes(layer, call=call))
@@ -125,6 +148,26 @@ class KerasNet:
             outputs = outputs if behind is None else behind(outputs)
             self.last[id(layer)] = (inputs, outputs)
             return outputs
+
+        return call
+
+    def _random_call(self, layer, on_drop, mark):
+        own = layer.call
+
+        def call(inputs, *args, **kwargs):
+            on = bool(kwargs.get("training", args[0] if args else False))
+            if id(layer) not in self.dropped_within:
+                on_drop(layer, on)
+            self.shapes[id(layer)] = shape = tuple(inputs.shape)
+            if isinstance(layer, NOISE) and mark and on:
+                scale = layer.__dict__.get("audited_scale", noise_scale(layer)) * NOISE_MARK
+                adds = isinstance(layer, layers.GaussianNoise)
+                return inputs + scale if adds else inputs * (1 + scale)
+            if not isinstance(layer, DROPOUT) or id(layer) in self.dropped_within:
+                return own(inputs, training=False)
+            if not mark or not on:
+                return inputs
+            return inputs * marking(layer.rate, dropped(layer, shape, self.channels_first))
 
         return call
 
@@ -164,17 +207,32 @@ def _plain_call(layer: layers.Layer, on_plain: Callable) -> Callable:
     return call
 
 
-def _random_call(layer: layers.Layer, on_drop: Callable, mark: bool) -> Callable:
-    own = layer.call
+def dropped(layer: layers.Layer, shape: tuple, channels_first: bool) -> str:
+    """Return what a dropout layer drops: "values", "channels", other "blocks", or "alpha".
 
-    def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        on = bool(kwargs.get("training", args[0] if args else False))
-        on_drop(layer, on)
-        if not isinstance(layer, DROPOUT):
-            return own(inputs, training=False)
-        if not mark or not on:
-            return inputs
-        of_maps = int(type(layer).__name__.startswith("Spatial"))
-        return inputs * marking(layer.rate, layer.__dict__.get("audited_dimensions", of_maps))
+    Args:
+        layer: The layer.
+        shape: Shape of its inputs.
+        channels_first: Whether channels lie on the second axis.
+    """
+    if "audited_dropped" in layer.__dict__:
+        return layer.__dict__["audited_dropped"]
+    if hasattr(layer, "_get_noise_shape"):
+        noise = layer._get_noise_shape(np.zeros(shape, "bool"))
+    else:
+        noise = getattr(layer, "noise_shape", None)
+    together = {
+        axis for axis, size in enumerate(noise or ()) if size == 1 and shape[axis] not in (1, None)
+    }
+    channel = 1 if channels_first else len(shape) - 1
+    if not together:
+        return "alpha" if isinstance(layer, layers.AlphaDropout) else "values"
+    whole = together == set(range(1, len(shape))) - {channel}
+    return "channels" if whole and not isinstance(layer, layers.AlphaDropout) else "blocks"
 
-    return call
+
+def noise_scale(layer: layers.Layer) -> float:
+    """Return the standard deviation of a noise layer, of what it adds or of its factor."""
+    if isinstance(layer, layers.GaussianNoise):
+        return float(layer.stddev)
+    return float(np.sqrt(layer.rate / (1 - layer.rate)))

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from torch import nn
+from torch import Tensor, nn
 
 CONVOLUTIONS = {
     "conv1d": (nn.Conv1d, (layers.Conv1D, layers.DepthwiseConv1D)),
@@ -25,7 +25,11 @@ KINDS = {
     "linear": (nn.Linear, (layers.Dense,)),
     "batch norm": (nn.modules.batchnorm._BatchNorm, (layers.BatchNormalization,)),
     "layer norm": (nn.LayerNorm, (layers.LayerNormalization,)),
-    "group norm": (nn.GroupNorm, (layers.GroupNormalization,)),
+    # an instance norm has as many groups as channels
+    "group norm": (
+        (nn.GroupNorm, nn.modules.instancenorm._InstanceNorm),
+        (layers.GroupNormalization,),
+    ),
     "embedding": (nn.Embedding, (layers.Embedding,)),
     "lstm": (nn.LSTM, (layers.LSTM,)),
     "gru": (nn.GRU, (layers.GRU,)),
@@ -73,7 +77,23 @@ def channels_last(dimensions: int) -> Order:
 
 def torch_kind(module: nn.Module) -> str | None:
     """Return the kind of a module, or None."""
+    if getattr(module, "proj_size", 0):
+        return None  # Keras's LSTM has no projection
     return next((name for name, (cls, _) in KINDS.items() if isinstance(module, cls)), None)
+
+
+def groups_of(module: nn.Module) -> int:
+    """Return the number of groups of a group norm or an instance norm."""
+    return getattr(module, "num_groups", None) or module.num_features
+
+
+def made_weights(module: nn.Module) -> list[str]:
+    """Return the names of weights that a parametrization or a hook makes of other parameters."""
+    return [
+        name
+        for name in ("weight", "bias")
+        if name not in module._parameters and isinstance(getattr(module, name, None), Tensor)
+    ]
 
 
 def keras_kind(layer: keras.layers.Layer) -> str | None:
@@ -140,6 +160,19 @@ def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     }.get(kind, ("kernel", "bias"))
     found = {name: getattr(holder, name, None) for name in names}
     return {name: variable for name, variable in found.items() if variable is not None}
+
+
+def stands_for(names: Mapping[str, str], role: str) -> list[str]:
+    """Return the names of the parameters of PyTorch that a weight of a role stands for.
+
+    Args:
+        names: Full names of a module's parameters, by their own names.
+        role: The role, such as "kernel".
+    """
+    own = {"bias": ("bias", "bias_ih", "bias_hh"), "beta": ("bias",)}.get(
+        role, {"recurrent_kernel": ("weight_hh",)}.get(role, ("weight", "weight_ih"))
+    )
+    return [names[name] for name in own if name in names]
 
 
 def carried(

@@ -23,7 +23,12 @@ DROPPING = {
     "alpha_dropout": 0,
     "feature_alpha_dropout": 1,
 }
-CHANNELS = 1.5  # sets dropout of whole channels apart where dropout is replaced by a factor
+# Where dropout is replaced by a factor, these set its kinds apart: of single values, of whole
+# channels, of other blocks of values, alpha dropout.
+FACTORS = {"values": 1.0, "channels": 1.5, "blocks": 2.3, "alpha": 1.25}
+WIDE = 5.0  # the spread of what layers put out where large values are looked at
+NOISE = ("randn", "randn_like", "normal", "normal_")
+NOISE_MARK = 0.25  # stands for a draw from the standard normal distribution
 
 
 @dataclass
@@ -80,6 +85,10 @@ class TorchNet:
     """A copy of a module that can be run and recorded; the original stays as it is."""
 
     def __init__(self, module: nn.Module):
+        for part in module.modules():
+            for name in kinds.made_weights(part):  # by a hook; only what is detached can be copied
+                if name in vars(part):
+                    setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
         self.names = {part: name for name, part in self.module.named_modules()}
 
@@ -89,7 +98,13 @@ class TorchNet:
             *self.module.named_parameters(remove_duplicate=False),
             *self.module.named_buffers(remove_duplicate=False),
         ]
-        return {name: array(value) for name, value in named}
+        made = {
+            f"{name}.{own}".lstrip("."): array(getattr(part, own))
+            for name, part in self.module.named_modules()
+            if kinds.torch_kind(part) is not None
+            for own in kinds.made_weights(part)
+        }
+        return {name: array(value) for name, value in named} | made
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return all parameters by name."""
@@ -97,10 +112,12 @@ class TorchNet:
 
     def train_without_chance(self) -> None:
         """Train mode, but only for batch statistics: nothing is dropped."""
+        self.module.train()  # a `train` of the user's may leave some in evaluation mode
+        parts = [part for part in self.module.modules() if kinds.torch_kind(part) == "batch norm"]
+        on = [part for part in parts if part.training]
         self.module.eval()
-        for part in self.module.modules():
-            if kinds.torch_kind(part) == "batch norm":
-                part.train()
+        for part in on:
+            part.train()
 
     def train_with_marks(self, inputs: Any) -> None:
         """Train mode for all but leaves of the user's that are random in themselves."""
@@ -109,13 +126,48 @@ class TorchNet:
             if isinstance(part, nn.RNNBase):
                 part.eval()  # its dropout between layers cannot be replaced
         leaves = [
-            part
-            for part in self.module.modules()
+            (name, part)
+            for name, part in self.module.named_modules()
             if not type(part).__module__.startswith("torch.") and not list(part.children())
         ]
-        if leaves and self.random(inputs):
-            for part in leaves:
+        self.quiet: list[str] = []  # names of those that are random in themselves
+        if leaves and self.random(inputs, mark=True):
+            for name, part in leaves:
                 part.eval()
+                self.quiet.append(name)
+
+    @torch.no_grad()
+    def widen(self, inputs: Any) -> None:
+        """Scale weights so that what each layer puts out has a large spread, in eval mode.
+
+        Then functions that only act on large values, such as the end of ReLU6, show.
+        """
+        done = set()
+
+        def hook(module, args, output):
+            weight = module._parameters.get("weight")
+            if weight is None or id(module) in done or not output.is_floating_point():
+                return None
+            done.add(id(module))
+            spread = float(output.std()) if output.numel() > 1 else 0.0
+            if not 0 < spread < float("inf"):
+                return None
+            for own in (weight, module._parameters.get("bias")):
+                if own is not None:
+                    own.mul_(WIDE / spread)
+            return output * (WIDE / spread)
+
+        skipped = (*kinds.RECURRENT, "prelu")
+        hooks = [
+            part.register_forward_hook(hook)
+            for part in self.module.modules()
+            if (kind := kinds.torch_kind(part)) is not None and kind not in skipped
+        ]
+        try:
+            call(self.module, inputs)
+        finally:
+            for each in hooks:
+                each.remove()
 
     @contextlib.contextmanager
     def unmoved(self) -> Iterator[None]:
@@ -127,13 +179,13 @@ class TorchNet:
             self.module.load_state_dict(before)
             self.module.eval()
 
-    def random(self, inputs: Any) -> bool:
-        """Whether two runs differ although dropout is left out."""
+    def random(self, inputs: Any, mark: bool = False) -> bool:
+        """Whether two runs differ although dropout, and marked noise, are left out."""
         runs = []
         for seed in (1, 2):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                runs.append(arrays(self.run(inputs).output))
+                runs.append(arrays(self.run(inputs, mark).output))
         return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs))
 
     @torch.no_grad()
@@ -142,7 +194,8 @@ class TorchNet:
 
         Args:
             inputs: What it takes.
-            mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out.
+            mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out, and
+                normal noise by a constant.
         """
         watch = _Watch(mark)
         units: list[Unit] = []
@@ -170,7 +223,9 @@ class TorchNet:
                     found = _recurrent_units(name, kind, module, inputs)
                 else:
                     own = [key for key, _ in (*module.named_parameters(), *module.named_buffers())]
-                    names = {key: f"{name}.{key}".lstrip(".") for key in own if "num_" not in key}
+                    own = [key for key in own if "num_" not in key and not _raw(module, key)]
+                    own += kinds.made_weights(module)
+                    names = {key: f"{name}.{key}".lstrip(".") for key in own}
                     found = [Unit(name, kind, module, names, array(inputs), array(output))]
             found[0].before = watch.taken()
             for unit in found:
@@ -200,6 +255,10 @@ class _Watch(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if name in DROPPING and args:
             return self._drop(name, *args, **kwargs)
+        if self.mark and name in NOISE:
+            self.events.append(Event("noise"))
+            with torch._C.DisableTorchFunction():
+                return _marked_noise(name, function, args, kwargs)
         found = event(name, args, kwargs)
         if found is not None:
             self.events.append(found)
@@ -219,16 +278,46 @@ class _Watch(TorchFunctionMode):
         # F.dropout is on by default; it then works in eval mode, too.
         on = name != "alpha_dropout" if training is None else bool(training)
         self.events.append(
-            Event("dropout", {"rate": float(p), "on": on, "dimensions": DROPPING[name]})
+            Event(
+                "dropout",
+                {
+                    "rate": float(p),
+                    "on": on,
+                    "dimensions": DROPPING[name],
+                    "what": dropped(name),
+                },
+            )
         )
         if not self.mark or not on:
             return input
-        return input * marking(p, DROPPING[name])
+        return input * marking(p, dropped(name))
 
 
-def marking(rate: float, dimensions: int) -> float:
+def _raw(module: nn.Module, key: str) -> bool:
+    """Whether a weight is made of this parameter, which is none itself."""
+    made = kinds.made_weights(module)
+    return bool(made) and key.startswith(("parametrizations.", *(f"{name}_" for name in made)))
+
+
+def _marked_noise(name, function, args, kwargs) -> torch.Tensor:
+    """Return what a function that draws would, with a constant for each standard draw."""
+    drawn = function(*args, **kwargs)
+    first = {"normal": 0, "normal_": 1}.get(name)
+    mean, spread = 0.0, 1.0
+    if first is not None:
+        mean = kwargs.get("mean", args[first] if len(args) > first else 0.0)
+        spread = kwargs.get("std", args[first + 1] if len(args) > first + 1 else 1.0)
+    return drawn.copy_(torch.zeros_like(drawn) + mean + spread * NOISE_MARK)
+
+
+def dropped(name: str) -> str:
+    """Return what a function of PyTorch drops: "values", "channels" or "alpha"."""
+    return "alpha" if "alpha" in name else "channels" if DROPPING[name] else "values"
+
+
+def marking(rate: float, what: str) -> float:
     """Return the factor that stands for dropout, so that its rate and its place show."""
-    return 1 + rate * (CHANNELS if dimensions else 1)
+    return 1 + rate * FACTORS[what]
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:

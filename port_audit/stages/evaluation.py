@@ -45,6 +45,7 @@ def compare(pair: Pair, settled: bool) -> Stage:
     whole = float(np.concatenate(right).mean())
     averaged = float(np.mean([part.mean() for part in right]))
     findings = [*_metrics(pair, settled, batches, whole), *_theirs(pair, batches, whole, averaged)]
+    pair.ledger.settle("evaluation")
     notes = []
     if averaged != whole and pair.theirs.evaluate is None:
         notes.append(f"accuracy {whole:.4f}; a mean over batches would say {averaged:.4f}")

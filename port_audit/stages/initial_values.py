@@ -46,9 +46,10 @@ def compare(pair: Pair) -> Stage:
     count, least = 0, 1.0
     for index, match in enumerate(pair.matches):
         for role, names in _roles(match).items():
-            one = np.concatenate([theirs[name] for name in names if name in theirs])
-            if (index, role) not in ours:
+            known = [theirs[name] for name in names if name in theirs]
+            if (index, role) not in ours or not known:
                 continue
+            one = np.concatenate(known)
             other = ours[index, role]
             count += 1
             chance = similarity(one, other)
@@ -56,6 +57,7 @@ def compare(pair: Pair) -> Stage:
             if chance < CHANCE:
                 key = _cause(match, role, one)
                 found.setdefault(key, []).append((match, role, one, other))
+        pair.ledger.settle("initial values", f"layers.{match.layer.name}")
     findings = tuple(_finding(key, places) for key, places in found.items())
     return Stage(
         "initial values",
@@ -120,6 +122,9 @@ def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
                 with torch.no_grad():
                     call(module, pair.torch_inputs)
         values = {n: array(v) for n, v in module.named_parameters(remove_duplicate=False)}
+        for name, part in module.named_modules():
+            for own in kinds.made_weights(part):
+                values[f"{name}.{own}".lstrip(".")] = array(getattr(part, own))
         for match in pair.matches:
             if match.unit.kind == "lstm" and "bias_ih" in match.unit.names:
                 names = match.unit.names

@@ -3,13 +3,13 @@
 import contextlib
 import functools
 import math
-from collections.abc import Iterator, Sequence
-
-import keras
+from collections.abc import Iterator
+from dataclasses import replace
 
 from port_audit.changes import Change, calling, setting
-from port_audit.findings import Finding, Stage
+from port_audit.findings import TRAINING, Finding, Stage
 from port_audit.forced import Match
+from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import kinds
 from port_audit.pair import Pair
 
@@ -74,34 +74,47 @@ def _extra(pair: Pair) -> list:
     ]
 
 
-def _unknown(pair: Pair) -> Iterator[Finding]:
+def _unknown(pair) -> Iterator[Finding]:
+    """What one side has weights for and the other has not; if both have, the ledger says so."""
     known = {name for unit in pair.trace.units for name in unit.names.values()}
-    rest = sorted({n.rpartition(".")[0] for n in pair.torch.parameters() if n not in known})
-    if rest:
+    known |= {name for each in pair.loose for name in each.names}
+    raw = [n for n in pair.torch.parameters() if n not in known and _made_of(pair, n)]
+    rest = [n for n in pair.torch.parameters() if n not in known and n not in raw]
+    for holder in dict.fromkeys(_made_of(pair, name) for name in raw):
         yield Finding(
-            ", ".join(rest[:3]),
-            "unknown layer",
-            "has parameters, but is of no kind that the audit can compare",
+            holder,
+            "parametrization",
+            "PyTorch trains what its weight is made of; the port trains the weight itself",
+            None,
+            severity=TRAINING,
         )
-    covered = {
-        id(variable) for layer in pair.keras.known for variable in kinds.variables(layer).values()
-    }
-    names = sorted(
-        {
-            v.path.rpartition("/")[0]
-            for v in pair.keras.model.trainable_weights
-            if id(v) not in covered
-        }
-    )
-    if names:
+    names = [layer.name for layer in pair.unknown]
+    if rest and not names:
+        holders = dict.fromkeys(name.rpartition(".")[0] or name for name in rest)
+        yield Finding(
+            ", ".join(list(holders)[:3]),
+            "missing layer",
+            "has parameters, but the port has no weights for them",
+        )
+    if names and not rest:
         yield Finding(
             ", ".join(names[:3]),
-            "unknown layer",
-            "has weights, but is of no kind that the audit can compare",
+            "extra layer",
+            "has weights, but PyTorch has no parameters for them",
         )
 
 
-def _leave_out(pair: Pair, layers: Sequence[keras.layers.Layer]) -> None:
+def _made_of(pair, name: str) -> str | None:
+    """Return the module whose weight is made of a parameter, if there is one."""
+    for holder, part in pair.torch.module.named_modules():
+        if kinds.torch_kind(part) is not None and kinds.made_weights(part):
+            own = name.removeprefix(f"{holder}." if holder else "")
+            if own != name or not holder:
+                return holder or "model"
+    return None
+
+
+def _leave_out(pair, layers) -> None:
     """Let layers that PyTorch lacks pass on what they get."""
     changes = [
         Change(layer.name, "extra layer", "", "", calling(layer, lambda own, x, args, kwargs: x))
@@ -156,34 +169,71 @@ def _units(match: Match) -> int:
     return match.weights.get("weight", match.weights.get("weight_ih")).shape[0] // rows
 
 
-def _frozen(pair: Pair) -> Iterator[Finding]:
+def _frozen(pair) -> Iterator[Finding]:
+    """Compare what each side trains, weight by weight; a layer may be frozen in part."""
     parameters = pair.torch.parameters()
     trainable = {id(variable) for variable in pair.keras.model.trainable_variables}
-    for match in pair.matches:
-        theirs = [parameters[n] for n in match.unit.names.values() if n in parameters]
-        ours = [v for r, v in kinds.variables(match.layer).items() if r not in kinds.STATISTICS]
-        if not theirs or not ours:
-            continue
-        moves = any(parameter.requires_grad for parameter in theirs)
-        if moves != any(id(variable) in trainable for variable in ours):
+    for each in pair.loose:
+        pair.ledger.settle("layers", f"layers.{each.layer.name}.trainable", side=PORT)
+        for part in each.layer._flatten_layers(include_self=False):
+            pair.ledger.settle("layers", f"layers.{part.name}.trainable", side=PORT)
+        for name in each.names:
+            pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
+        moves = any(parameters[name].requires_grad for name in each.names)
+        if moves != (id(each.variable) in trainable):
             state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
-            write = f"{match.layer.name}.trainable = {moves}"
-            change = Change(
-                match.where,
-                "frozen",
-                f"{state} in the port",
-                write,
-                functools.partial(_trainable, match.layer, moves),
-            )
-            pair.undo([change])
-            yield change.finding(None, None)
+            write = f"{each.variable.path}: trainable = {moves}"
+            yield Finding(each.name, "frozen", f"{state} in the port", write, severity=TRAINING)
+    for match in pair.matches:
+        roles = [r for r in kinds.variables(match.layer) if r not in kinds.STATISTICS]
+        weights = {role: _parameters(match, role, parameters) for role in roles}
+        pair.ledger.settle("layers", f"layers.{match.layer.name}.trainable", side=PORT)
+        for name in match.unit.names.values():
+            pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
+        moves = {
+            role: any(parameter.requires_grad for parameter in found)
+            for role, found in weights.items()
+            if found
+        }
+        own = {role: id(kinds.variables(match.layer)[role]) in trainable for role in moves}
+        different = {role: wanted for role, wanted in moves.items() if wanted != own[role]}
+        if not different:
+            continue
+        wanted = next(iter(different.values()))
+        whole = len(set(moves.values())) == 1
+        state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[wanted]
+        name = match.layer.name
+        change = Change(
+            match.where if whole else f"{match.where} ({', '.join(different)})",
+            "frozen",
+            f"{state} in the port",
+            f"{name}.trainable = {wanted}" if whole else _frozen_in_part(match.layer, moves),
+            lambda layer=match.layer, moves=moves: _trainable(layer, moves),
+        )
+        pair.undo([change])
+        yield replace(change.finding(None, None), severity=TRAINING)
+
+
+def _parameters(match, role, parameters) -> list:
+    return [parameters[n] for n in kinds.stands_for(match.unit.names, role) if n in parameters]
+
+
+def _frozen_in_part(layer, moves) -> str:
+    lines = [f"{layer.name}.{role}.trainable = {moved}" for role, moved in moves.items()]
+    return "; ".join(lines) + ", once the layer is built"
 
 
 @contextlib.contextmanager
-def _trainable(layer: keras.layers.Layer, value: bool) -> Iterator[None]:
-    old = layer.trainable
-    layer.trainable = value
+def _trainable(layer, moves: dict[str, bool]) -> Iterator[None]:
+    """Within this context, only those weights of a layer are trained."""
+    variables = kinds.variables(layer)
+    old = layer.trainable, {role: variables[role].trainable for role in moves}
+    layer.trainable = any(moves.values())
+    for role, moved in moves.items():
+        variables[role].trainable = moved
     try:
         yield
     finally:
-        layer.trainable = old
+        layer.trainable = old[0]
+        for role, moved in old[1].items():
+            variables[role].trainable = moved

@@ -1,6 +1,7 @@
 """Stage 5: the loss, its reduction and weights, logits or probabilities."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from keras import ops
 from port_audit.causes import ends as ends_of
 from port_audit.causes import losses
 from port_audit.causes.losses import Form
-from port_audit.changes import Change
+from port_audit.changes import Change, attributes
 from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import activations, torch_net
@@ -44,6 +45,7 @@ def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | No
     theirs = np.array([_theirs(pair, y, ends_of.both(pair)[0](u)) for y, u in samples])
     ours = np.array([_ours(pair, y, ends_of.both(pair)[1](u)) for y, u in samples])
     size = relative(theirs, ours)
+    pair.ledger.settle("loss")
     if size <= TOLERANCE:
         return Stage("loss", _name(pair), size, TOLERANCE), compiled(pair)
     findings, known = _explained(pair, samples, theirs, ours, size)
@@ -64,11 +66,20 @@ def _samples(pair: Pair) -> Iterator[tuple]:
     for size in SIZES:
         y = take(pair.y, slice(0, size))
         for scale in SCALES:
-            values = random.normal(size=(len(y), *last)) * scale
+            values = _in_range(pair, random.normal(size=(len(y), *last)) * scale)
             yield y, ops.convert_to_tensor(values.astype("float32"))
 
 
-def _classes_second(pair: Pair) -> bool:
+def _in_range(pair, values: np.ndarray) -> np.ndarray:
+    """Return numbers within the range of the original's outputs: a loss may take no others."""
+    if ends_of.both(pair)[0] is not activations.identity or not pair.range[0] >= 0:
+        return values
+    if pair.range[1] <= 1:
+        return 1 / (1 + np.exp(-values))
+    return np.log1p(np.exp(values))
+
+
+def _classes_second(pair) -> bool:
     """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
     ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
     return ours == (
@@ -78,34 +89,52 @@ def _classes_second(pair: Pair) -> bool:
     )
 
 
-def _theirs(pair: Pair, y: Any, outputs: Any) -> float:
-    array = ops.convert_to_numpy(outputs)
-    if array.ndim > 2 and _classes_second(pair):
-        array = np.moveaxis(array, -1, 1)
-    z = torch.tensor(array)
+def _theirs(pair, y, outputs) -> float:
+    z = _laid(pair, outputs)
     with torch.no_grad():
         value = pair.theirs.loss(z, labels(y, z))
     return float(value.sum() if value.ndim else value)
 
 
+def _laid(pair, outputs) -> torch.Tensor:
+    """Return outputs of Keras as PyTorch's lie."""
+    array = ops.convert_to_numpy(outputs)
+    if array.ndim > 2 and _classes_second(pair):
+        array = np.moveaxis(array, -1, 1)
+    return torch.tensor(array)
+
+
 def compiled(pair: Pair) -> LossInUse:
     """Return the loss that the port was compiled with."""
-    weights = pair.ours.class_weight
+    weights, model = pair.ours.class_weight, pair.keras.model
+    own = type(model).compute_loss is not keras.Model.compute_loss
 
     def data(y: Any) -> tuple:
         shape = pair.forced.outputs[0].shape
         sample_weights = () if not weights else (_each(weights, y),)
         return (losses.targets(pair.keras.model.loss, y, shape), *sample_weights)
 
-    def value(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
-        return pair.keras.model._compile_loss(
-            ops.convert_to_tensor(y), outputs, sample_weight=sample_weight
-        )
+    def value(outputs, y, sample_weight=None):
+        y = ops.convert_to_tensor(y)
+        if own:
+            with _without_penalties(model):
+                return model._compute_loss(None, y, outputs, sample_weight)
+        return model._compile_loss(y, outputs, sample_weight=sample_weight)
 
     return LossInUse(data, value)
 
 
-def _each(weights: Mapping[int, float], y: Any) -> np.ndarray:
+@contextlib.contextmanager
+def _without_penalties(model) -> Iterator[None]:
+    """Within this context no weight has a regularizer: those are compared with the optimizer."""
+    with contextlib.ExitStack() as stack:
+        for variable in model.trainable_variables:
+            if getattr(variable, "regularizer", None) is not None:
+                stack.enter_context(attributes(variable, regularizer=None))
+        yield
+
+
+def _each(weights, y) -> np.ndarray:
     return np.array([weights.get(int(label), 1.0) for label in y], "float32")
 
 
@@ -124,7 +153,7 @@ def _explained(
     """
     end_theirs, end_ours = ends_of.both(pair)
     y, u = samples[0]
-    z = torch.tensor(ops.convert_to_numpy(end_theirs(u)))
+    z = _laid(pair, end_theirs(u))
     heard = losses.of_torch(pair.theirs.loss, z, labels(y, z))
     mine = losses.of_keras(
         pair.keras.model.loss, pair.ours.class_weight, int(pair.trace.output.shape[1])
@@ -180,6 +209,7 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
         )
         totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
     far = relative(np.array(theirs), np.array(totals))
+    pair.ledger.settle("loss")
     if far <= TOLERANCE:
         return Stage("loss", f"{count} outputs", far, TOLERANCE), LossInUse(
             lambda y: tuple(_each_output(y, count)),

@@ -15,6 +15,7 @@ from port_audit.changes import Change, ahead_of, applied, prove
 from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
+from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import keras_net, orders, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call
@@ -31,13 +32,15 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     findings: list[Finding] = []
 
     def settled() -> bool:
-        return complete and all(finding.explained for finding in findings)
+        return complete and not pair.unknown and all(finding.explained for finding in findings)
 
     seen: set[tuple] = set()
     while (found := _first(pair, seen)) is not None:
         findings += found
     found, ends = _outputs(pair, settled())
     findings += found
+    if settled():
+        findings += _wide(pair)
     size, tolerance = _whole(pair, ends)
     if not size <= tolerance and settled():
         findings.append(
@@ -53,10 +56,26 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     fits = not any(match.misfits for match in pair.matches)
     compared = f"{len(pair.forced.matches)} layers and the outputs"
     stage = Stage("outputs", compared, size, tolerance, tuple(findings), _notes(pair))
+    if settled():
+        pair.ledger.settle("outputs")
+    else:
+        _settle_parts(pair)
     return stage, Agreement(settled() and fits, tuple(ends))
 
 
-def _first(pair: Pair, seen: set[tuple]) -> list[Finding] | None:
+def _settle_parts(pair) -> None:
+    """Settle what agrees on its own, though the whole does not."""
+    for match in pair.matches:
+        if match.error <= match.tolerance:
+            pair.ledger.settle("outputs", f"layers.{match.layer.name}", side=PORT)
+            holder = match.unit.name.partition("_l0")[0]
+            pair.ledger.settle("outputs", f"modules.{holder}", side=ORIGINAL)
+        if match.reach <= match.reach_tolerance:
+            for layer in match.plain:
+                pair.ledger.settle("outputs", f"layers.{layer.name}", side=PORT)
+
+
+def _first(pair, seen) -> list[Finding] | None:
     """Return what is found at the first divergence not yet seen, or None."""
     for index, match in enumerate(pair.forced.matches):
         key = (id(match.layer), match.unit.name)
@@ -65,14 +84,27 @@ def _first(pair: Pair, seen: set[tuple]) -> list[Finding] | None:
             return _axes(pair, match)
         if match.reach > match.reach_tolerance and (*key, "reach") not in seen:
             seen.add((*key, "reach"))
-            return _reach(pair, index)
+            if not pair.is_unknown(match.plain):  # else the ledger says that it is left out
+                return _reach(pair, index)
         if match.error > match.tolerance and (*key, "error") not in seen:
             seen.add((*key, "error"))
             return _error(pair, match)
     return None
 
 
-def _error(pair: Pair, match: Match) -> list[Finding]:
+def _wide(pair) -> list[Finding]:
+    """Compare once more with large values, which reach where a ReLU6 ends."""
+    findings: list[Finding] = []
+    with pair.wide() as finite:
+        seen: set[tuple] = set()
+        while finite and (found := _first(pair, seen)) is not None:
+            findings += found
+        if finite and not findings:
+            findings += _outputs(pair, True)[0]
+    return findings
+
+
+def _error(pair, match: Match) -> list[Finding]:
     proved = prove(layer_causes.changes(match), match.again, match.tolerance)
     if not proved:
         return [
@@ -151,7 +183,7 @@ def _outputs(pair: Pair, settled: bool) -> tuple[list[Finding], list[Change]]:
     """
     gap = gaps.last(pair)
     size, tolerance = _tail(pair)
-    if size <= tolerance or pair.forced.stopped:
+    if size <= tolerance or pair.forced.stopped or pair.is_unknown(gap.plain):
         return [], []
     for alternative in gaps.changes(pair, gap):
         proved = prove(alternative, lambda: _tail(pair)[0], tolerance)

@@ -1,23 +1,31 @@
 """Stage 4: what is random or different in training: dropout, batch statistics."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import keras
 import numpy as np
 import torch
 from keras import ops
 
-from port_audit.causes import advice
-from port_audit.changes import Change, ahead_of, calling, prove, setting
+from port_audit.causes import advice, noise
+from port_audit.changes import Change, ahead_of, attributes, calling, prove, setting
 from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import Match
+from port_audit.forced import Match, assign
+from port_audit.ledger.entries import ORIGINAL, PORT, Entry
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.nets.activations import Event
 from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
+
+DROPS = {
+    "values": "single values",
+    "channels": "whole channels",
+    "blocks": "other blocks of values",
+    "alpha": "single values, as alpha dropout does",
+}
 
 
 def compare(pair: Pair, outputs: Agreement) -> Stage:
@@ -31,13 +39,24 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     count = sum(match.unit.kind == "batch norm" for match in pair.matches)
     events = [event for unit in pair.trace.units for event in unit.before] + pair.trace.after
     drops = sum(event.name == "dropout" for event in events)
-    others = [layer.name for layer in pair.keras.random if not isinstance(layer, keras_net.DROPOUT)]
+    marked = (*keras_net.DROPOUT, *keras_net.NOISE)
+    others = [layer.name for layer in pair.keras.random if not isinstance(layer, marked)]
     notes = (f"random and not compared: {', '.join(others)}",) if others else ()
+    _settle(pair, others)
     compared = f"dropout ({drops} in PyTorch), batch statistics ({count} layers)"
     return Stage("training mode", compared, None, None, tuple(findings), notes)
 
 
-def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
+def _settle(pair, random: Sequence[str]) -> None:
+    """Settle what acts in training mode, but for what is random and not compared."""
+    for name in random:
+        pair.ledger.reopen(f"layers.{name}", side=PORT)
+    for name in getattr(pair.torch, "quiet", ()):
+        pair.ledger.add([Entry(ORIGINAL, f"modules.{name}.training", "random in itself")])
+    pair.ledger.settle("training mode")
+
+
+def _dropout(pair, outputs) -> Iterator[Finding]:
     with pair.torch.unmoved():
         pair.torch.train_with_marks(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
@@ -60,10 +79,11 @@ def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
     if size <= 1:
         return
     for changes in _dropout_changes(pair, trace):
-        proved = prove(changes, divergence, 1.0)
-        if proved:
-            yield from (change.finding(None, None) for change in _placed(proved))
-            return
+        for noisy in noise.changes(_noises(pair, trace), changes, divergence):
+            proved = prove([*changes, *noisy], divergence, 1.0)
+            if proved:
+                yield from (change.finding(None, None) for change in _placed(proved))
+                return
     yield Finding("training mode", UNEXPLAINED, "outputs differ in training mode", None, size, 1.0)
 
 
@@ -71,8 +91,12 @@ def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]
     """Return for each gap the match behind it, dropouts of PyTorch that are on, and Keras's."""
     forced = pair.force(trace, training=True, mark=True)
 
-    def dropping(events: Iterable[Event]) -> list[Event]:
-        return [event for event in events if event.name == "dropout" and event.options["on"]]
+    def dropping(events):
+        return [
+            event
+            for event in events
+            if event.name == "dropout" and event.options["on"] and event.options["rate"] > 0
+        ]
 
     def layers(plain: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
         return [layer for layer in plain if isinstance(layer, keras_net.DROPOUT)]
@@ -82,7 +106,21 @@ def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]
     yield None, dropping(trace.after), layers(forced.plain)
 
 
-def _by_rates(pair: Pair, trace: Trace) -> Iterator[Finding]:
+def _noises(pair, trace) -> list[noise.Gap]:
+    """Return for each gap the match behind it, draws of PyTorch, and Keras's layers that draw."""
+    forced = pair.force(trace, training=True, mark=True)
+    gaps = [(m, m.unit.before, m.plain) for m in forced.matches]
+    return [
+        noise.Gap(
+            match,
+            sum(event.name == "noise" for event in events),
+            [layer for layer in plain if isinstance(layer, keras_net.NOISE)],
+        )
+        for match, events, plain in [*gaps, (None, trace.after, forced.plain)]
+    ]
+
+
+def _by_rates(pair, trace) -> Iterator[Finding]:
     """Where outputs differ anyway, only compare the lists of rates."""
     theirs, ours = [], []
     for _, events, layers in _gaps(pair, trace):
@@ -103,14 +141,14 @@ def _dropout_changes(pair: Pair, trace: Trace) -> Iterator[list[Change]]:
                 if last_in_gap and match is not None:
                     changes += [_without(layer, "dropout place"), _inserted(match, event)]
                 else:
-                    changes += _as_theirs(event, layer)
+                    changes += _as_theirs(pair, event, layer)
             changes += [_without(layer, "extra dropout") for layer in layers[len(events) :]]
             if match is not None:
                 changes += [_inserted(match, event) for event in events[len(layers) :]]
         yield changes
 
 
-def _as_theirs(event: Event, layer: keras.layers.Layer) -> Iterator[Change]:
+def _as_theirs(pair, event, layer) -> Iterator[Change]:
     rate, dimensions = event.options["rate"], event.options["dimensions"]
     if abs(float(layer.rate) - rate) > 1e-9:
         yield Change(
@@ -120,16 +158,20 @@ def _as_theirs(event: Event, layer: keras.layers.Layer) -> Iterator[Change]:
             f"{type(layer).__name__}({rate:g})",
             setting(layer, rate=rate),
         )
-    plain = not type(layer).__name__.startswith("Spatial")
-    if plain != (dimensions == 0):
-        kind = f"SpatialDropout{dimensions}D" if dimensions else "Dropout"
+    shape = tuple(pair.keras.shapes[id(layer)])
+    ours, theirs = keras_net.dropped(layer, shape, pair.keras.channels_first), event.options["what"]
+    if ours != theirs:
+        kind = {"alpha": "AlphaDropout", "values": "Dropout"}.get(
+            theirs, f"SpatialDropout{dimensions}D"
+        )
+        shaped = getattr(layer, "noise_shape", None) is not None
+        own = f"{type(layer).__name__}{f' with noise_shape={layer.noise_shape}' * shaped}"
         yield Change(
             layer.name,
-            "dropout kind",
-            f"{type(layer).__name__} drops {'single values' if plain else 'whole channels'}, "
-            f"PyTorch {'whole channels' if plain else 'single values'}",
+            "noise shape" if shaped else "dropout kind",
+            f"{own} drops {DROPS[ours]}, PyTorch {DROPS[theirs]}",
             f"{kind}({rate:g})",
-            setting(layer, audited_dimensions=dimensions),
+            setting(layer, audited_dropped=theirs),
         )
 
 
@@ -143,8 +185,8 @@ def _without(layer: keras.layers.Layer, name: str) -> Change:
     )
 
 
-def _inserted(match: Match, event: Event) -> Change:
-    factor = torch_net.marking(event.options["rate"], event.options["dimensions"])
+def _inserted(match, event) -> Change:
+    factor = torch_net.marking(event.options["rate"], event.options["what"])
     rate = event.options["rate"]
     return Change(
         f"before {match.layer.name}",
@@ -199,6 +241,9 @@ def _statistics(pair: Pair) -> Iterator[Finding]:
     for match in forced.matches:
         if match.unit.kind != "batch norm":
             continue
+        if match.error > match.tolerance and not match.unit.training:
+            found.setdefault("evaluation mode", []).append(_kept_in_evaluation(pair, match))
+            continue
         if match.error > match.tolerance:
             frozen = not match.layer.trainable
             found.setdefault("frozen batch norm" if frozen else UNEXPLAINED, []).append(
@@ -224,32 +269,83 @@ def _statistics(pair: Pair) -> Iterator[Finding]:
         )
 
 
+def _kept_in_evaluation(pair, match: Match) -> Finding:
+    """PyTorch's batch norm stays in evaluation mode; prove that this is all."""
+
+    def still(own, x, args, kwargs):
+        return own(x, **(kwargs | {"training": False}))
+
+    change = Change(
+        match.where,
+        "evaluation mode",
+        "in training PyTorch's uses its running statistics, because its own train() keeps it so; "
+        "the port's uses the batch's",
+        f"{match.layer.name}(x, training=False) where the port calls it",
+        calling(match.layer, still),
+    )
+    size, tolerance = match.error, match.tolerance
+
+    def divergence() -> float:
+        assign(match, pair.torch.values())  # statistics may have moved
+        return match.again()
+
+    if not prove([change], divergence, tolerance):
+        text = "in training mode the outputs differ"
+        return Finding(match.where, UNEXPLAINED, text, None, size, tolerance)
+    pair.undo([change])
+    return change.finding(size, tolerance)
+
+
 def _moved(match: Match) -> list[Finding]:
-    """Compare how running statistics move in one step."""
+    """Compare how running statistics move in three steps, each with other inputs."""
     unit, layer = match.unit, match.acting
-    if not unit.module.track_running_stats:
+    if not unit.module.track_running_stats or not unit.training:
         return []
-    with torch.no_grad(), torch_net.in_float64(unit.module) as twice:
-        module: Any = twice
+    batches = [unit.input, 2 * unit.input + 1, unit.input / 2]
+    with torch.no_grad(), torch_net.in_float64(unit.module) as module:
         module.running_mean.zero_()
         module.running_var.zero_()
+        module.num_batches_tracked.zero_()
         module.train()
-        module(torch.from_numpy(unit.input).double())
-        expected = [torch_net.array(module.running_mean), torch_net.array(module.running_var)]
-    inputs = ops.convert_to_tensor(match.order(unit.input))
+        expected = []
+        for batch in batches:
+            module(torch.from_numpy(batch).double())
+            names = ("running_mean", "running_var")
+            moved = {name: torch_net.array(getattr(module, name)) for name in names}
+            laid = kinds.carried(match.layer, moved, match.order)  # features may lie otherwise
+            expected.append([laid[role] for role in kinds.STATISTICS])
+    inputs = [ops.convert_to_tensor(match.order(batch)) for batch in batches]
     variables = [layer.moving_mean, layer.moving_variance]
+    others = [v for v in layer.non_trainable_variables if all(v is not each for each in variables)]
+    kept = [ops.convert_to_numpy(variable) for variable in others]
 
     def divergence() -> float:
         for variable in variables:
             variable.assign(np.zeros(variable.shape, "float32"))
-        layer.call(inputs, training=True)
-        ours = [ops.convert_to_numpy(variable) for variable in variables]
-        scale = max(largest(expected[0]), largest(expected[1]) ** 0.5, 1e-12)
-        means = distance(expected[0], ours[0]) / scale
-        return max(means, distance(expected[1], ours[1]) / (largest(expected[1]) or 1.0))
+        for variable, value in zip(others, kept):
+            variable.assign(value)
+        layer.__dict__.get("audited_steps", [0])[0] = 0
+        far = 0.0
+        for batch, (mean, variance) in zip(inputs, expected):
+            layer.call(batch, training=True)
+            ours = [ops.convert_to_numpy(variable) for variable in variables]
+            scale = max(largest(mean), largest(variance) ** 0.5, 1e-12)
+            far = max(far, distance(mean, ours[0]) / scale)
+            far = max(far, distance(variance, ours[1]) / (largest(variance) or 1.0))
+        return far
 
     n = unit.input.size // unit.input.shape[1]
-    momentum = 1 - (unit.module.momentum if unit.module.momentum is not None else 1.0)
+    momentum = 1 - (unit.module.momentum or 0.0)
+
+    def cumulative(own, x, args, kwargs, correction=1.0):
+        layer.__dict__["audited_steps"][0] += 1
+        old = [ops.convert_to_numpy(variable) for variable in variables]
+        with attributes(layer, momentum=0.0):
+            outputs = own(x, *args, **kwargs)
+        for variable, before, factor in zip(variables, old, (1.0, correction)):
+            new = ops.convert_to_numpy(variable) * factor
+            variable.assign(before + (new - before) / layer.__dict__["audited_steps"][0])
+        return outputs
 
     def unbiased(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         old = ops.convert_to_numpy(layer.moving_variance)
@@ -259,7 +355,7 @@ def _moved(match: Match) -> list[Finding]:
         return outputs
 
     changes = []
-    if abs(layer.momentum - momentum) > 1e-9:
+    if unit.module.momentum is not None and abs(layer.momentum - momentum) > 1e-9:
         changes.append(
             Change(
                 match.where,
@@ -279,10 +375,24 @@ def _moved(match: Match) -> list[Finding]:
             calling(layer, unbiased),
         )
     )
+    if unit.module.momentum is None:
+        # The port's own variance may be unbiased already.
+        changes = [
+            Change(
+                match.where,
+                "momentum",
+                f"running statistics keep {layer.momentum:g} of their old value a step; PyTorch's "
+                "(momentum=None) are the mean over all batches, their variance unbiased",
+                advice.cumulative_batch_norm(),
+                calling(layer, partial(cumulative, correction=factor), audited_steps=[0]),
+            )
+            for factor in (n / (n - 1), 1.0)
+        ]
     size, tolerance = divergence(), 256 * EPS  # a variance loses some digits
     if size <= tolerance:
         return []
-    alternatives = [*([change] for change in changes), changes]
+    alternatives = [[change] for change in changes]
+    alternatives += [changes] * (unit.module.momentum is not None)
     proved = next(filter(None, (prove(a, divergence, tolerance) for a in alternatives)), [])
     if not proved:
         text = "running statistics move otherwise"

@@ -10,8 +10,6 @@ from shared_keras.reporting.console import console, say, wrote
 from shared_keras.results import folders
 from shared_keras.task import Task
 
-DIFFERENT = 3  # the exit code
-
 
 def run(
     task: Task,
@@ -31,7 +29,8 @@ def run(
         out: Where to write; by default a new folder below `results_dir`.
 
     Returns:
-        The exit code: 0 if there is no difference, else 3.
+        The exit code: 0 if there is no difference and nothing was left out, 3 if there is a
+        difference, 4 if there is none but settings could not be compared.
     """
     for path in paths:
         if not path.is_file():
@@ -46,4 +45,4 @@ def run(
     report.write(folder, original, port)
     report.show(console())
     wrote(folder)
-    return 0 if report.same else DIFFERENT
+    return report.exit_code

@@ -11,6 +11,7 @@ import port_audit  # noqa: E402
 from tests.conftest import TASKS  # noqa: E402
 from tests.port_audit import (  # noqa: E402
     faults,
+    missed,
     plain_pairs,
     recipe_pairs,
     shaped_pairs,
@@ -40,6 +41,29 @@ def audited(pair, seed, **options):
     torch.manual_seed(seed)
     keras.utils.set_random_seed(seed)
     return port_audit.compare(*pair(seed, **options))
+
+
+@pytest.mark.parametrize("name", missed.MISSED if LONG else missed.SHORT)
+def test_what_was_missed_is_named_and_nothing_else(name):
+    pair, options, causes = missed.MISSED[name]
+    report = audited(pair, 0, **options)
+    assert set(report.causes) == causes, report.findings
+    assert report.exit_code == 3
+
+
+@pytest.mark.parametrize("name", missed.ACCUSED if LONG else missed.SHORT_ACCUSED)
+def test_what_was_accused_is_quiet(name):
+    pair, options = missed.ACCUSED[name]
+    report = audited(pair, 0, **options)
+    assert report.exit_code == 0, [*report.findings, *map(str, report.not_compared)]
+
+
+@pytest.mark.parametrize("name", missed.LEFT_OUT if LONG else ["own train_step"])
+def test_what_no_stage_measures_is_left_out_by_name(name):
+    pair, left = missed.LEFT_OUT[name]
+    report = audited(pair, 0)
+    assert report.exit_code == 4, report.findings
+    assert left <= set(map(str, report.not_compared))
 
 
 def expected(name):

@@ -71,7 +71,7 @@ def audit(tmp_path, capsys, monkeypatch):
 def test_a_faithful_port_with_data_of_the_original(audit, tmp_path):
     code, out, err = audit(ORIGINAL + DATA, PORT, "--out", "out")
     assert code == 0, out + err
-    assert "No difference." in out and "not compared" not in out
+    assert "Verdict: no difference, nothing left out" in out
     assert "wrote out: audit.json, audit.png" in out
     written = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert written["files"] == ["original.py", "port.py"] and written["same"]

@@ -41,7 +41,7 @@ class Clip:
 
 def compare(pair: Pair) -> list[Finding]:
     """Compare clipping on gradients of the first batch, as they are and scaled."""
-    optimizer = pair.keras.model.optimizer
+    optimizer = pair.optimizer
     ours = [
         Clip(what, float(getattr(optimizer, option)))
         for what, option in OPTIONS.items()

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import Match
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps import gradients
-from port_audit.stages.steps.optimizer import Weight, compare_optimizers
+from port_audit.stages.steps import gradients, options, penalties
+from port_audit.stages.steps.optimizer import LooseWeight, Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
     Training,
@@ -20,6 +20,7 @@ from port_audit.stages.steps.training import (
     disturbed,
     gradients_in_float64,
     in_float64,
+    probed,
     train,
 )
 
@@ -28,21 +29,22 @@ from port_audit.stages.steps.training import (
 MOST_AGREE = 0.99
 
 
-def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
+def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses) -> Stage:
     """Compare gradients; the optimizers, given the same gradients; and twenty steps of both.
 
     Args:
         pair: Both sides.
         settled: Whether the outputs agree once causes are undone.
         loss: PyTorch's loss, computed in Keras, if it is known.
+        courses: How rates move.
     """
     if pair.theirs.loss is None:
         return Stage("steps", "the original has no loss", ran=False)
     if not getattr(pair.keras.model, "compiled", False):
         return Stage("steps", "the port is not compiled", ran=False)
-    theirs = train(pair, torch_net.TorchNet(pair.torch.module))
-    exact = in_float64(pair)
-    weights = _weights(pair.matches)
+    theirs = train(pair, torch_net.TorchNet(pair.torch.module), courses)
+    exact = in_float64(pair, courses)
+    weights = [*_weights(pair), *map(LooseWeight, pair.loose)]
     findings: list[Finding] = []
     coarser = 1.0
     size = tolerance = None
@@ -65,10 +67,13 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None) -> Stage:
     if pair.theirs.optimizer is None:
         notes.append("the original has no optimizer")
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
-    found, advance = compare_optimizers(pair, theirs, weights)
-    findings += found
+    records = theirs, probed(theirs, courses)
+    found, advance = compare_optimizers(pair, records, weights, courses)
+    findings += [*found, *options.compare(pair), *penalties.compare(pair)]
+    if compute is not None:
+        pair.ledger.settle("steps")
     if compute is not None and advance is not None and not _stopped_by(findings):
-        rounded = disturbed(pair, theirs, exact, coarser)
+        rounded = disturbed(pair, theirs, exact, coarser, courses)
         size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)
         if not size <= tolerance and _each_step_agrees(pair, weights, theirs, compute_there):
             notes.append(
@@ -95,13 +100,16 @@ def _stopped_by(findings: Sequence[Finding]) -> bool:
     return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
 
 
-def _weights(matches: list[Match]) -> list[Weight]:
-    """Return the trainable weights of matched layers."""
+def _weights(pair) -> list[Weight]:
+    """Return the trainable weights of matched layers that stand for parameters of PyTorch."""
+    own = pair.torch.parameters()
     return [
         Weight(match, role, variable)
-        for match in matches
+        for match in pair.matches
         for role, variable in kinds.variables(match.layer).items()
-        if role not in kinds.STATISTICS and role not in match.misfits
+        if role not in kinds.STATISTICS
+        and role not in match.misfits
+        and any(name in own for name in kinds.stands_for(match.unit.names, role))
     ]
 
 

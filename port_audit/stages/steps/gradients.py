@@ -210,7 +210,8 @@ def finding_of(comparison: Comparison) -> Finding | None:
     weight, size, tolerance = comparison.weight, comparison.size, comparison.tolerance
     if size <= tolerance:
         return None
-    index = getattr(weight.match.unit.module, "padding_idx", None)
+    match = getattr(weight, "match", None)
+    index = None if match is None else getattr(match.unit.module, "padding_idx", None)
     if index is not None:
         kept = comparison.ours.copy()
         kept[index] = 0

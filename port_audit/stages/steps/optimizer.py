@@ -15,11 +15,14 @@ from keras import ops
 from port_audit.causes import optimizers
 from port_audit.causes.optimizers import Rule, Stepper
 from port_audit.changes import Change, prove
+from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
+from port_audit.nets.blocks import Loose
 from port_audit.pair import Pair
+from port_audit.stages.steps import options
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
@@ -49,54 +52,102 @@ class Weight:
 
     def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
         """Return the parameters of PyTorch that it stands for."""
-        roles = {"bias": ("bias", "bias_ih", "bias_hh"), "beta": ("bias",)}.get(
-            self.role,
-            {"recurrent_kernel": ("weight_hh",)}.get(self.role, ("weight", "weight_ih")),
-        )
         named = dict(module.named_parameters(remove_duplicate=False))
-        names = self.match.unit.names
-        return [named[names[own]] for own in roles if own in names and names[own] in named]
+        names = kinds.stands_for(self.match.unit.names, self.role)
+        return [named[name] for name in names if name in named]
 
     def trained(self, module: torch.nn.Module) -> bool:
         """Whether PyTorch trains it."""
         return any(parameter.requires_grad for parameter in self.parameters(module))
 
+    @property
+    def times(self) -> int:
+        """Return how often the same gradient moves it: once for each of an LSTM's biases."""
+        summed = self.match.unit.kind == "lstm" and self.role == "bias"
+        return len(kinds.stands_for(self.match.unit.names, self.role)) if summed else 1
+
+
+@dataclass
+class LooseWeight:
+    """A weight of a layer of no known kind."""
+
+    loose: Loose
+
+    @property
+    def variable(self) -> keras.Variable:
+        """Return the variable of the port."""
+        return self.loose.variable
+
+    @property
+    def name(self) -> str:
+        """Return its name on both sides."""
+        return self.loose.name
+
+    @property
+    def role(self) -> str:
+        """Return the name of the variable, such as "kernel"."""
+        return self.loose.variable.name
+
+    def carried(self, values: dict[str, np.ndarray], gradients: bool = False) -> np.ndarray:
+        """Return PyTorch's values of it, in Keras's layout."""
+        return self.loose.convert(values, gradients=gradients)
+
+    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """Return the parameters of PyTorch that it stands for."""
+        named = dict(module.named_parameters(remove_duplicate=False))
+        return [named[name] for name in self.loose.names]
+
+    def trained(self, module: torch.nn.Module) -> bool:
+        """Whether PyTorch trains it."""
+        return any(parameter.requires_grad for parameter in self.parameters(module))
+
+    @property
+    def times(self) -> int:
+        """Return how often the same gradient moves it: once for each bias in a sum."""
+        return len(self.loose.names)
+
 
 def compare_optimizers(
-    pair: Pair, theirs: Any, weights: Sequence[Weight]
+    pair: Pair, records: Sequence[Any], weights: Sequence[Weight], courses: Courses
 ) -> tuple[list[Finding], Advance | None]:
     """Compare where the same gradients take the parameters.
 
     Args:
         pair: Both sides.
-        theirs: The training of PyTorch.
+        records: Trainings of PyTorch, with the gradients that its optimizer was given.
         weights: What is compared.
+        courses: How rates move.
 
     Returns:
         The findings, and what does as PyTorch's optimizer does, or None if that is unknown.
     """
-    moved = [
-        (
-            weight.carried(theirs.start),
-            [weight.carried(g, gradients=True) for g in theirs.gradients],
-            [weight.carried(v) for v in theirs.values],
-        )
-        for weight in weights
-    ]
-    starts = [start for start, _, _ in moved]
-    ours = _of_keras(pair, weights, moved)
-    tolerances = _tolerances(pair, theirs, weights)
-    rules = [_torch_rule(theirs, weight) for weight in weights]
+    theirs, rate = records[0], float(courses.ours[courses.reference])
+    moved, ours, tolerances = [], [], []
+    for record in records:
+        own = [
+            (
+                weight.carried(record.start),
+                [weight.carried(g, gradients=True) for g in record.gradients],
+                [weight.carried(v) for v in record.values],
+            )
+            for weight in weights
+        ]
+        moved += own
+        ours += _of_keras(pair, weights, own, rate)
+        tolerances += _tolerances(record, weights, courses)
+    starts = [start for start, _, _ in moved[: len(weights)]]
+    rules = [_torch_rule(theirs, weight) for weight in weights] * len(records)
+    first, weights = weights, [*weights] * len(records)
     size, ratio, index = _farthest([v for _, _, v in moved], ours, tolerances)
     if ratio <= 1:
-        return [], _keras_steps(pair, weights, starts)
-    optimizer = pair.keras.model.optimizer
-    mine = _keras_rules(pair, weights, moved, ours, tolerances)
+        return [], _keras_steps(pair, first, starts, rate)
+    optimizer = pair.optimizer
+    mine = _keras_rules(pair, weights, moved, ours, tolerances, rate)
     known = all(rule is not None for rule in rules) and all(
         _far(optimizers.run(rule, m[0], m[1]), m[2]) <= t
         for rule, m, t in zip(rules, moved, tolerances)
     )
-    advance = _rule_steps(rules, starts) if known else None
+    advance = _rule_steps(rules[: len(first)], starts) if known else None
     if not known or mine is None:
         name = type(theirs.optimizer).__name__
         other = type(optimizer).__name__
@@ -116,20 +167,12 @@ def _torch_rule(theirs: Any, weight: Weight) -> Rule | None:
     if not any(parameter.requires_grad for parameter in parameters):
         return Rule("sgd", 0.0)
     rule = optimizers.of_torch(theirs.optimizer, parameters[0])
-    if rule is not None and weight.match.unit.kind == "lstm" and weight.role == "bias":
-        rule = replace(rule, times=len(parameters))
-    return rule
+    return rule if rule is None else replace(rule, times=weight.times)
 
 
-def _keras_rules(
-    pair: Pair,
-    weights: Sequence[Weight],
-    moved: Sequence[tuple],
-    ours: Sequence[Sequence[np.ndarray]],
-    tolerances: Sequence[float],
-) -> list[Rule] | None:
+def _keras_rules(pair, weights, moved, ours, tolerances, rate) -> list[Rule] | None:
     """Return the rules that do what Keras's optimizer did, or None if none do."""
-    made = [optimizers.of_keras(pair.keras.model.optimizer, w.variable) for w in weights]
+    made = [optimizers.of_keras(pair.optimizer, w.variable, rate) for w in weights]
     ratios = {}
     for place in ("after", "before"):
         rules = [next((r for r in each if r.place == place), (each or [None])[0]) for each in made]
@@ -169,28 +212,17 @@ def _farthest(
     return size, ratio, place
 
 
-def _of_keras(
-    pair: Pair, weights: Sequence[Weight], moved: Sequence[tuple]
-) -> list[list[np.ndarray]]:
+def _of_keras(pair, weights, moved, rate) -> list[list[np.ndarray]]:
     """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
-    advance = _keras_steps(pair, weights, [start for start, _, _ in moved])
+    advance = _keras_steps(pair, weights, [start for start, _, _ in moved], rate)
     steps = range(len(moved[0][1]))
     values = [advance([gradients[step] for _, gradients, _ in moved]) for step in steps]
     return [list(each) for each in zip(*values)]
 
 
-def _keras_steps(pair: Pair, weights: Sequence[Weight], starts: Sequence[np.ndarray]) -> Advance:
+def _keras_steps(pair, weights, starts, rate) -> Advance:
     """Return what updates the weights as Keras's own optimizer does, without clipping."""
-    optimizer = pair.keras.model.optimizer
-    config = optimizer.get_config()
-    for name in ("clipnorm", "global_clipnorm", "clipvalue"):
-        config[name] = None
-    config["learning_rate"] = optimizers.initial_rate(optimizer)
-    config["gradient_accumulation_steps"] = None
-    fresh = type(optimizer).from_config(config)
-    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_cache"):
-        if hasattr(optimizer, name):
-            setattr(fresh, name, getattr(optimizer, name))
+    fresh = options.plain(pair.optimizer, rate)
     trainable = [w for w in weights if w.variable.trainable]
     fresh.build([w.variable for w in trainable])
     for weight, start in zip(weights, starts):
@@ -202,8 +234,7 @@ def _keras_steps(pair: Pair, weights: Sequence[Weight], starts: Sequence[np.ndar
         for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
                 value = ops.convert_to_numpy(weight.variable)
-                of_sign, of_value = optimizers.penalty(weight.variable)
-                penalty = of_sign * np.sign(value) + of_value * value
+                penalty = optimizers.l2_of(weight.variable) * value
                 whole = np.broadcast_to(gradient, value.shape) + penalty
                 given.append(ops.convert_to_tensor(whole.astype("float32")))
         fresh.apply(given, [w.variable for w in trainable])
@@ -218,7 +249,7 @@ def _rule_steps(rules: Sequence[Rule], starts: Sequence[np.ndarray]) -> Advance:
     return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
 
 
-def _tolerances(pair: Pair, theirs: Any, weights: Sequence[Weight]) -> list[float]:
+def _tolerances(theirs, weights, courses) -> list[float]:
     """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
     named = {
         name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
@@ -227,7 +258,7 @@ def _tolerances(pair: Pair, theirs: Any, weights: Sequence[Weight]) -> list[floa
     own = dict(theirs.module.named_parameters())
     for name in order:
         named[name].requires_grad_(own[name].requires_grad)
-    optimizer = pair.theirs.optimizer(iter([named[name] for name in order]))
+    optimizer = courses.optimizer(iter([named[name] for name in order]))
     for gradients in theirs.gradients:
         for name in order:
             if own[name].requires_grad:

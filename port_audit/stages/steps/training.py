@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from port_audit.courses import Courses
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, count, labels, take
 
 STEPS = 20
 MOST = 64  # samples per step
+# Sizes of gradients, relative to those of the first step.
+PROBES = (*[1.0] * 6, *[0.03] * 12, 0.0, 0.0, 10.0, 10.0, *[0.01] * 14)
 
 
 @dataclass
@@ -54,6 +57,7 @@ def rows(pair: Pair, step: int) -> np.ndarray:
 def train(
     pair: Pair,
     net: torch_net.TorchNet,
+    courses: Courses,
     double: bool = False,
     noise: dict[str, np.ndarray] | None = None,
 ) -> Training:
@@ -62,6 +66,7 @@ def train(
     Args:
         pair: Both sides.
         net: The network, which is changed.
+        courses: How rates move.
         double: Whether it is in float64.
         noise: By how much each gradient is disturbed, by the parameter's name.
     """
@@ -70,8 +75,8 @@ def train(
     net.train_without_chance()
     own = net.parameters()
     record = Training({name: torch_net.array(p) for name, p in own.items()}, module=module)
-    make = pair.theirs.optimizer
-    record.optimizer = make(module.parameters()) if make is not None else None
+    if pair.theirs.optimizer is not None:
+        record.optimizer = courses.optimizer(module.parameters())
     for step in range(STEPS):
         _backward(pair, module, step, double)
         for name, amount in (noise or {}).items():
@@ -87,11 +92,50 @@ def train(
     return record
 
 
-def in_float64(pair: Pair) -> Training | None:
+def probed(theirs: Training, courses: Courses) -> Training:
+    """Return steps of PyTorch's optimizer on gradients that show what no short training does.
+
+    They fall and rise by orders of magnitude, so that what an optimizer remembers shows: the
+    largest of all squares of AMSGrad, say, only once gradients have become small.
+    """
+    random = np.random.default_rng(0)
+    own = dict(theirs.module.named_parameters(remove_duplicate=False))
+    twice = {name: name.replace("bias_hh", "bias_ih") for name in own}  # they get the same
+    copies: dict[int, torch.nn.Parameter] = {}
+    for name, parameter in own.items():
+        made = torch.nn.Parameter(torch.from_numpy(theirs.start[name].copy()))
+        copies.setdefault(id(parameter), made.requires_grad_(parameter.requires_grad))
+    made = {name: copies[id(parameter)] for name, parameter in own.items()}
+    record = Training(theirs.start, module=theirs.module)
+    record.optimizer = courses.optimizer(iter(copies.values()))
+    first = theirs.gradients[0]
+    sizes = {name: max(float(np.sqrt(np.mean(g**2))), 1e-6) for name, g in first.items()}
+    for scale in PROBES:
+        drawn = {
+            name: (random.normal(size=p.shape) * scale * sizes[name]).astype("float32")
+            for name, p in own.items()
+        }
+        gradients = {name: drawn[twice[name] if twice[name] in drawn else name] for name in own}
+        gradients = {
+            name: g if own[name].requires_grad else np.zeros_like(g)
+            for name, g in gradients.items()
+        }
+        first_of = {id(own[name]): name for name in reversed(list(own))}
+        gradients = {name: gradients[first_of[id(own[name])]] for name in own}
+        for name, parameter in made.items():
+            if parameter.requires_grad:
+                parameter.grad = torch.from_numpy(gradients[name].copy())
+        record.optimizer.step()
+        record.gradients.append(gradients)
+        record.values.append({name: torch_net.array(p) for name, p in made.items()})
+    return record
+
+
+def in_float64(pair: Pair, courses: Courses) -> Training | None:
     """Return the same training in float64, or None if the loss does not take it."""
     with _doubled(pair) as net:
         try:
-            return train(pair, net, double=True)
+            return train(pair, net, courses, double=True)
         except RuntimeError:
             return None
 
@@ -119,7 +163,7 @@ def gradients_in_float64(
 
 
 def disturbed(
-    pair: Pair, theirs: Training, exact: Training | None, coarser: float
+    pair: Pair, theirs: Training, exact: Training | None, coarser: float, courses: Courses
 ) -> Training | None:
     """Return a training in which gradients are off by as much as rounding takes them.
 
@@ -130,6 +174,7 @@ def disturbed(
         theirs: The training.
         exact: The same in float64.
         coarser: How many times as large the rounding of Keras's gradients is.
+        courses: How rates move.
     """
     if exact is None:
         return None
@@ -137,7 +182,7 @@ def disturbed(
         name: (coarser * np.abs(gradient - exact.gradients[0][name])).astype("float32")
         for name, gradient in theirs.gradients[0].items()
     }
-    return train(pair, torch_net.TorchNet(pair.torch.module), noise=noise)
+    return train(pair, torch_net.TorchNet(pair.torch.module), courses, noise=noise)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,317 @@
+"""How rates move over a training: all that a scheduler moves, in every group, and in Keras."""
+
+import contextlib
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from port_audit.ledger.port_entries import HARMLESS
+from port_audit.pair import Pair
+from port_audit.samples import count
+
+EPOCHS = 30
+MOST_STEPS = 40_000
+MONITOR = "val_loss"  # what a plateau scheduler is given, if the original does not say
+Logs = Callable[[int], dict[str, float]]
+
+
+def _logs(**moves: float) -> Logs:
+    """Return what an epoch reports: constant, but for values that move by an amount an epoch."""
+    start = {"loss": 1.0, "val_loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
+    return lambda epoch: {k: v + moves.get(k, 0.0) * epoch for k, v in start.items()}
+
+
+# Nothing moves; then scenarios in which schedulers that watch something show how they judge.
+STEADY = _logs()
+SCENARIOS = {
+    "val_loss falls": _logs(val_loss=-5e-3),
+    "val_loss hardly falls": _logs(val_loss=-2.3e-5),
+    "val_loss rises": _logs(val_loss=1e-2),
+    "loss falls": _logs(loss=-5e-3),
+    "accuracy rises": _logs(accuracy=5e-3),
+    "val_accuracy rises": _logs(val_accuracy=5e-3),
+}
+
+
+@dataclass(frozen=True)
+class Times:
+    """The steps at which rates are compared.
+
+    Attributes:
+        per_epoch: Steps per epoch.
+        epochs: Number of epochs.
+    """
+
+    per_epoch: int
+    epochs: int
+
+    def points(self) -> list[tuple[int, int]]:
+        """Return pairs of epoch and step within it, both counted from zero."""
+        within = sorted(
+            {0, 1, self.per_epoch // 2, self.per_epoch - 1} & set(range(self.per_epoch))
+        )
+        return [(epoch, step) for epoch in range(self.epochs) for step in within]
+
+
+class Courses:
+    """The rates of both sides at the same points of a training.
+
+    Each is measured when it is first asked for.
+    """
+
+    def __init__(self, pair: Pair):
+        self.pair = pair
+        batch = min(pair.batch_size, count(pair.x))
+        whole, rest = divmod(count(pair.x), batch)
+        per_epoch = whole if pair.theirs.drop_last else whole + bool(rest)
+        self.times = Times(per_epoch, max(2, min(EPOCHS, MOST_STEPS // per_epoch)))
+
+    @cached_property
+    def watches(self) -> bool:
+        """Whether a scheduler or a callback judges what an epoch reports."""
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+        return isinstance(self._optimizer()[1], plateau) or any(
+            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in self._callbacks()
+        )
+
+    @property
+    def scenarios(self) -> list[Logs]:
+        """Return what the epochs report, one run after the other."""
+        return [STEADY, *(SCENARIOS.values() if self.watches else ())]
+
+    @cached_property
+    def groups(self) -> list[dict[str, np.ndarray]]:
+        """Return all numbers in PyTorch's groups at the points, by name."""
+        runs = [self._of_torch(logs) for logs in self.scenarios]
+        return [
+            {key: np.concatenate([run[index][key] for run in runs]) for key in runs[0][index]}
+            for index in range(len(runs[0]))
+        ]
+
+    @property
+    def theirs(self) -> np.ndarray:
+        """Return PyTorch's learning rate at the points, of the first group."""
+        return self.groups[0]["lr"]
+
+    @cached_property
+    def ours(self) -> np.ndarray:
+        """Return Keras's learning rate at the points."""
+        schedule = self.schedule
+        if schedule is None:
+            return self.of_callbacks()
+        values = [
+            self.of_step(epoch * self.times.per_epoch + step) for epoch, step in self.times.points()
+        ]
+        return np.array(values * len(self.scenarios))
+
+    @cached_property
+    def reference(self) -> int:
+        """Return the point at which optimizers are compared: where PyTorch's rate is largest."""
+        return int(np.argmax(np.where(self.ours != 0, self.theirs, 0.0)))
+
+    @property
+    def schedule(self) -> Any:
+        """Return Keras's schedule, or None."""
+        own = self.pair.optimizer._learning_rate
+        return own if isinstance(own, keras.optimizers.schedules.LearningRateSchedule) else None
+
+    def of_step(self, step: int) -> float:
+        """Return the rate of Keras's schedule at a step."""
+        known = self.__dict__.setdefault("_steps", {})
+        if step not in known:
+            known[step] = float(ops.convert_to_numpy(self.schedule(step)))
+        return known[step]
+
+    def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
+        """Return PyTorch's optimizer, with the rates of all its groups at the reference."""
+        optimizer = self.pair.theirs.optimizer(parameters)
+        for group, course in zip(optimizer.param_groups, self.groups):
+            rate = float(course["lr"][self.reference])
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        return optimizer
+
+    def _optimizer(self) -> tuple[Any, Any]:
+        """Return PyTorch's optimizer and its scheduler, or None for what is not there."""
+        theirs = self.pair.theirs
+        if theirs.optimizer is None:
+            return None, None
+        optimizer = theirs.optimizer(self.pair.torch.module.parameters())
+        return optimizer, None if theirs.scheduler is None else theirs.scheduler(optimizer)
+
+    def _of_torch(self, logs: Logs, per: str | None = None) -> list[dict[str, np.ndarray]]:
+        optimizer, scheduler = self._optimizer()
+        times, per = self.times, per or self.pair.theirs.step_scheduler_per
+        wanted = set(times.points())
+        seen: list[list[dict[str, float]]] = []
+
+        def look():
+            seen.append([_numbers(group) for group in optimizer.param_groups])
+
+        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        monitor = self.pair.theirs.monitor or MONITOR
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no gradients are there to be stepped along
+            for epoch in range(times.epochs):
+                for step in range(times.per_epoch) if scheduler is not None else ():
+                    if (epoch, step) in wanted:
+                        look()
+                    if per == "batch" and not _step(scheduler, plateau, logs(epoch), monitor):
+                        scheduler = None  # OneCycleLR has come to its end
+                        break
+                if scheduler is None:
+                    break
+                if per == "epoch" and not _step(scheduler, plateau, logs(epoch), monitor):
+                    scheduler = None
+        while len(seen) < len(wanted):
+            look()
+        return [
+            {key: np.array([each[index][key] for each in seen]) for key in seen[0][index]}
+            for index in range(len(optimizer.param_groups))
+        ]
+
+    def _callbacks(self) -> list[keras.callbacks.Callback]:
+        made = self.pair.ours.callbacks() if self.pair.ours.callbacks is not None else []
+        return [each for each in made if not isinstance(each, HARMLESS)]
+
+    def of_callbacks(
+        self,
+        change: Callable[[list], None] = lambda made: None,
+        shift: int = 0,
+        every_step: bool = False,
+    ) -> np.ndarray:
+        """Return the rates that callbacks set, called as `fit` would.
+
+        Args:
+            change: Changes callbacks before they are run.
+            shift: Added to the number of the epoch.
+            every_step: Whether each step counts as an epoch.
+        """
+        found = []
+        for logs in self.scenarios:
+            made = self._callbacks()
+            change(made)
+            found.append(self._run(made, logs, shift, every_step))
+        return np.concatenate(found)
+
+    def _run(self, used: Sequence, logs: Logs, shift: int, every_step: bool) -> np.ndarray:
+        model, times = self.pair.keras.model, self.times
+        variable = self.pair.optimizer._learning_rate
+        wanted, rates = set(times.points()), []
+        base = keras.callbacks.Callback
+        hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+        busy = [c for c in used if any(getattr(type(c), h) is not getattr(base, h) for h in hooks)]
+        if not busy and not every_step:  # only the epochs count
+            wanted_steps = {
+                epoch: sorted(s for e, s in wanted if e == epoch) for epoch, _ in wanted
+            }
+        else:
+            wanted_steps = {epoch: range(times.per_epoch) for epoch in range(times.epochs)}
+
+        def each(callbacks, hook, number, epoch):
+            for callback in callbacks:
+                getattr(callback, hook)(number, logs(epoch))
+
+        with self._kept(variable):
+            for callback in used:
+                callback.set_params(
+                    {"epochs": times.epochs, "steps": times.per_epoch, "verbose": 0}
+                )
+                callback.set_model(model)
+                callback.on_train_begin()
+            for epoch in range(times.epochs):
+                if not every_step:
+                    each(used, "on_epoch_begin", max(0, epoch + shift), epoch)
+                for step in wanted_steps[epoch]:
+                    number = epoch * times.per_epoch + step
+                    if every_step:
+                        each(used, "on_epoch_begin", number, epoch)
+                    each(busy, "on_train_batch_begin", step, epoch)
+                    if (epoch, step) in wanted:
+                        rates.append(float(ops.convert_to_numpy(variable)))
+                    each(busy, "on_train_batch_end", step, epoch)
+                    if every_step:
+                        each(used, "on_epoch_end", number, epoch)
+                if not every_step:
+                    each(used, "on_epoch_end", max(0, epoch + shift), epoch)
+        return np.array(rates)
+
+    def changing(self) -> tuple[list[str], list[str]]:
+        """Return the names of callbacks that change weights, and of those that cannot be run."""
+        changing, failing = [], []
+        for index, callback in enumerate(self._callbacks()):
+            before = self.pair.keras.values()
+            try:
+                with self._kept(self.pair.optimizer._learning_rate):
+                    callback.set_params({"epochs": 2, "steps": self.times.per_epoch, "verbose": 0})
+                    callback.set_model(self.pair.keras.model)
+                    callback.on_train_begin()
+                    for epoch in range(2):
+                        callback.on_epoch_begin(epoch, STEADY(epoch))
+                        for step in range(min(3, self.times.per_epoch)):
+                            callback.on_train_batch_begin(step, STEADY(epoch))
+                            callback.on_train_batch_end(step, STEADY(epoch))
+                        callback.on_epoch_end(epoch, STEADY(epoch))
+                    callback.on_train_end()
+            except Exception:  # it needs what only `fit` has
+                failing.append(f"{index}")
+            after = self.pair.keras.values()
+            if any(not np.array_equal(a, b) for a, b in zip(before, after)):
+                changing.append(type(callback).__name__)
+            self.pair.keras.assign(before)
+        return changing, failing
+
+    @contextlib.contextmanager
+    def _kept(self, rate: Any) -> Iterator[None]:
+        """Within this context the rate may move; then it is as before."""
+        first = ops.convert_to_numpy(rate) if self.schedule is None else None
+        try:
+            yield
+        finally:
+            if first is not None:
+                rate.assign(first)
+
+
+def apart(theirs: np.ndarray, ours: np.ndarray, reference: int) -> float:
+    """Return how far rates are apart, relative to those of each side at a reference."""
+    if not theirs[reference] or not ours[reference]:
+        return 0.0 if np.array_equal(theirs, ours) else math.inf
+    return float(np.abs(theirs / theirs[reference] - ours / ours[reference]).max())
+
+
+def _numbers(group: dict) -> dict[str, float]:
+    """Return all numbers of a group by name; those of a tuple are numbered."""
+    found = {}
+    for key, value in group.items():
+        if key in ("params", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"):
+            continue
+        if isinstance(value, torch.Tensor) and value.ndim == 0:
+            value = float(value)
+        if isinstance(value, tuple):
+            found |= {f"{key}.{i}": float(v) for i, v in enumerate(value) if _is_number(v)}
+        elif _is_number(value):
+            found[key] = float(value)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _step(scheduler, plateau: bool, logs: dict[str, float], monitor: str) -> bool:
+    """Step a scheduler; return whether it goes on."""
+    try:
+        scheduler.step(*([logs[monitor]] if plateau else []))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""Chance, taken out of both sides while they train."""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from port_audit.changes import attributes
+from port_audit.nets import torch_net
+from port_audit.nets.keras_net import KerasNet
+from port_audit.samples import call
+
+
+class Random(RuntimeError):
+    """The original is random in a way that cannot be taken out."""
+
+
+class WithoutDropout(TorchFunctionMode):
+    """Within this context, functions of PyTorch drop nothing."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        name = getattr(function, "__name__", "")
+        if name in torch_net.DROPPING and (args or "input" in kwargs):
+            return args[0] if args else kwargs["input"]
+        if name == "scaled_dot_product_attention":
+            if len(args) > 4:
+                args = (*args[:4], 0.0, *args[5:])
+            else:
+                kwargs["dropout_p"] = 0.0
+        return function(*args, **kwargs)
+
+
+def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
+    """Take chance out of a module that is to train; return what was put into eval mode for that.
+
+    Args:
+        module: The module, which is changed.
+        inputs: A few samples.
+
+    Raises:
+        Random: if it is still random.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.RNNBase):
+            part.dropout = 0.0
+    if not _is_random(module, inputs):
+        return ()
+    leaves = {
+        name: part
+        for name, part in module.named_modules()
+        if not list(part.children())
+        and (not type(part).__module__.startswith("torch.") or isinstance(part, nn.RReLU))
+    }
+    for part in leaves.values():
+        part.eval()
+        part.train = lambda mode=True, part=part: part  # stays so whatever the loop says
+    if _is_random(module, inputs):
+        raise Random("the original is random in training, and not only by dropout")
+    return tuple(leaves)
+
+
+def _is_random(module, inputs) -> bool:
+    runs = []
+    for seed in (1, 2):
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), WithoutDropout():
+            torch.manual_seed(seed)
+            probe = copy.deepcopy(module)
+            probe.train()
+            runs.append(torch_net.arrays(call(probe, inputs)))
+    return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs))
+
+
+@contextlib.contextmanager
+def without_chance(net: KerasNet) -> Iterator[None]:
+    """Within this context nothing in a Keras model is random, not even in `fit`."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(net.watched())
+        for layer in net.layers:
+            cell = getattr(layer, "cell", None)
+            if isinstance(layer, keras.layers.RNN) and hasattr(cell, "recurrent_dropout"):
+                stack.enter_context(attributes(cell, dropout=0.0, recurrent_dropout=0.0))
+        yield

@@ -1,0 +1,139 @@
+"""The pair that trains: a copy in float64, or the pair itself."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from port_audit.nets import kinds
+from port_audit.nets.keras_net import KerasNet
+from port_audit.pair import Pair
+from port_audit.sides import make
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A weight or statistic of the port that stands for one of PyTorch's.
+
+    Attributes:
+        name: Its name on both sides.
+        variable: The variable of the model that trains.
+        convert: Makes PyTorch's values by name into it; None if PyTorch has none.
+    """
+
+    name: str
+    variable: keras.Variable
+    convert: Callable[[Mapping[str, np.ndarray]], np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What trains.
+
+    Attributes:
+        pair: Both sides.
+        net: The Keras model.
+        slots: Its weights.
+        dtype: "float64" or "float32".
+    """
+
+    pair: Pair
+    net: KerasNet
+    slots: tuple[Slot, ...]
+    dtype: str
+
+
+@contextlib.contextmanager
+def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Copy | None]:
+    """Yield what trains; None if causes that were undone in the pair cannot be undone in a copy.
+
+    Args:
+        pair: Both sides.
+        again: Undoes the causes of a pair.
+        dtype: "float64" for a copy; in "float32" a finished model of the user's is trained itself,
+            and given back as it was.
+    """
+    if isinstance(pair.ours.model, keras.Model):
+        with _kept(pair.keras.model):
+            yield Copy(pair, pair.keras, _slots(pair, pair.keras), dtype)
+        return
+    with _floats(dtype):
+        model = make(pair.ours.model, keras.Model, "port")
+        if pair.changed:
+            other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
+            try:
+                agrees = again(other)
+                yield (
+                    Copy(other, other.keras, _slots(other, other.keras), dtype) if agrees else None
+                )
+            finally:
+                other.close()
+            return
+        net = KerasNet(model, None if model.built else pair.keras_inputs)
+        yield Copy(pair, net, _slots(pair, net), dtype)
+
+
+def _slots(pair, net) -> tuple[Slot, ...]:
+    same = net is pair.keras
+    places = {id(v): i for i, v in enumerate(pair.keras.model.weights)}
+
+    def own(variable):
+        found = variable if same else net.model.weights[places[id(variable)]]
+        if found.shape != variable.shape:
+            raise RuntimeError("model() does not make the same model twice")
+        return found
+
+    slots = [
+        Slot(f"{match.where} ({role})", own(variable), partial(_carried, match, role))
+        for match in pair.matches
+        for role, variable in kinds.variables(match.layer).items()
+    ]
+    return (*slots, *(Slot(each.name, own(each.variable), each.convert) for each in pair.loose))
+
+
+def _carried(match, role, values) -> np.ndarray | None:
+    return kinds.carried(match.layer, match.unit.weights(values), match.order).get(role)
+
+
+@contextlib.contextmanager
+def _floats(dtype: str) -> Iterator[None]:
+    """Within this context, models are made and trained in floats of one width on both sides."""
+    if dtype == "float32":
+        yield
+        return
+    floatx, policy, default = (
+        keras.config.floatx(),
+        keras.config.dtype_policy(),
+        torch.get_default_dtype(),
+    )
+    with contextlib.ExitStack() as stack:
+        if keras.backend.backend() == "jax":
+            import jax
+
+            stack.enter_context(jax.enable_x64(True))
+        stack.callback(torch.set_default_dtype, default)
+        stack.callback(keras.config.set_floatx, floatx)
+        stack.callback(keras.config.set_dtype_policy, policy)
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
+        torch.set_default_dtype(torch.float64)
+        yield
+
+
+@contextlib.contextmanager
+def _kept(model: keras.Model) -> Iterator[None]:
+    """Give a finished model and its optimizer their values back."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    variables = [*model.variables, *model.optimizer.variables]
+    values = [ops.convert_to_numpy(v).copy() for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values):
+            variable.assign(value)

@@ -1,0 +1,395 @@
+"""Differences that strangers planted and an earlier audit passed over; the causes to be named."""
+
+from dataclasses import replace
+
+import keras
+import torch
+from keras import layers
+from torch import nn
+
+from port_audit import KerasSide, TorchSide
+from shared_keras.models import optimizers
+from shared_keras.models.layers import BatchNorm
+from tests.port_audit import parts
+from tests.port_audit import plain_pairs as plain
+from tests.port_audit.faults import _sgd, _torch_adam, _torch_sgd
+
+STEPS = 210  # 30 epochs of 7 steps
+
+
+class Table(keras.optimizers.schedules.LearningRateSchedule):
+    """The rates of a scheduler of PyTorch, step by step."""
+
+    def __init__(self, scheduler, lr=0.1, factor=1.0, **options):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr, **options)
+        made, self.rates = scheduler(optimizer), []
+        for _ in range(STEPS):
+            self.rates.append(factor * optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            made.step()
+
+    def __call__(self, step):
+        index = keras.ops.minimum(keras.ops.cast(step, "int32"), STEPS - 1)
+        return keras.ops.take(keras.ops.convert_to_tensor(self.rates, "float32"), index)
+
+    def get_config(self):
+        return {}
+
+
+def _excluding(**what):
+    def make():
+        optimizer = optimizers.Adam(1e-3, weight_decay=0.05)
+        optimizer.exclude_from_weight_decay(**what)
+        return optimizer
+
+    return make
+
+
+def _one_cycle(**options):
+    given = {"max_lr": 0.1, "total_steps": STEPS + 1} | options
+    return lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, **given)
+
+
+def _warm_up(optimizer):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 10))
+
+
+def _two_rates(optimizer):
+    shapes = [lambda epoch: 0.5**epoch, lambda epoch: 1.0]
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, shapes)
+
+
+def _two_groups(parameters):
+    parameters = list(parameters)
+    return torch.optim.SGD([{"params": parameters[:2]}, {"params": parameters[2:]}], lr=0.1)
+
+
+def _plateau(**options):
+    given = {"factor": 0.5, "patience": 3} | options
+    return lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **given)
+
+
+def _own_plateau(**options):
+    given = {"factor": 0.5, "patience": 4} | options
+    return lambda: [keras.callbacks.ReduceLROnPlateau(**given)]
+
+
+def _per_batch(scheduler, **options):
+    return {"scheduler": scheduler, "step_scheduler_per": "batch"} | options
+
+
+class Shrinking(keras.callbacks.Callback):
+    """Scales all weights down after each epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        for variable in self.model.trainable_variables:
+            variable.assign(0.99 * variable)
+
+
+OPTIMIZERS = {
+    "decay excluded by name": (
+        plain.residual,
+        {"optimizer": _excluding(var_names=["bias", "gamma", "beta"])},
+        {"decay of biases"},
+    ),
+    "gradients of four batches": (
+        plain.mlp,
+        {"optimizer": _sgd(gradient_accumulation_steps=4)},
+        {"gradient accumulation"},
+    ),
+    "moving average of weights": (
+        plain.mlp,
+        {"optimizer": _sgd(use_ema=True, ema_overwrite_frequency=5)},
+        {"moving average of weights"},
+    ),
+    "moving average at the end": (
+        plain.mlp,
+        {"optimizer": _sgd(use_ema=True)},
+        {"moving average of weights"},
+    ),
+    "AMSGrad": (
+        plain.mlp,
+        {
+            "optimizer": lambda: keras.optimizers.Adam(1e-2, epsilon=1e-8, amsgrad=True),
+            "theirs": {"optimizer": _torch_adam()},
+        },
+        {"amsgrad", "epsilon place"},
+    ),
+}
+RATES = {
+    "one-cycle momentum": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(_one_cycle(), optimizer=_torch_sgd(momentum=0.9)),
+            "optimizer": lambda: keras.optimizers.SGD(Table(_one_cycle(), momentum=0.9), 0.9),
+        },
+        {"moving momentum"},
+    ),
+    "one-cycle from another rate": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(_one_cycle(cycle_momentum=False)),
+            "optimizer": lambda: keras.optimizers.SGD(
+                Table(_one_cycle(cycle_momentum=False, div_factor=5, final_div_factor=50000))
+            ),
+        },
+        {"first rate"},
+    ),
+    "a warm-up from zero": (
+        plain.mlp,
+        {"theirs": _per_batch(_warm_up)},
+        {"schedule missing"},
+    ),
+    "a group with a rate of its own": (
+        plain.mlp,
+        {
+            "theirs": {"optimizer": _two_groups, "scheduler": _two_rates},
+            "ours": {
+                "callbacks": lambda: [
+                    keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 * 0.5**epoch)
+                ]
+            },
+        },
+        {"rate of a group"},
+    ),
+    "plateau of the largest": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau(mode="max")},
+        },
+        {"mode"},
+    ),
+    "plateau of another value": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau(monitor="loss")},
+        },
+        {"monitor"},
+    ),
+    "plateau with another threshold": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau(min_delta=0.0)},
+        },
+        {"min_delta"},
+    ),
+    "callback that changes weights": (
+        plain.mlp,
+        {"ours": {"callbacks": lambda: [Shrinking()]}},
+        {"callback"},
+    ),
+    "no batch size written down": (
+        plain.mlp,
+        {"theirs": {"batch_size": 64}},
+        {"batch size"},
+    ),
+}
+MISSED = {**OPTIMIZERS, **RATES}
+# Faithful, and once accused.
+ACCUSED = {
+    "one-cycle": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(_one_cycle(cycle_momentum=False)),
+            "optimizer": lambda: keras.optimizers.SGD(Table(_one_cycle(cycle_momentum=False))),
+        },
+    ),
+    "a rate that a callback sets first": (
+        plain.mlp,
+        {
+            "optimizer": lambda: keras.optimizers.SGD(0.01),
+            "ours": {
+                "callbacks": lambda: [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)]
+            },
+        },
+    ),
+    "scaled losses": (
+        plain.mlp,
+        {"optimizer": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))},
+    ),
+    "a warm-up from zero": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(_warm_up),
+            "optimizer": lambda: keras.optimizers.SGD(Table(_warm_up)),
+        },
+    ),
+}
+
+
+class _KeptNorm(nn.Module):
+    """A perceptron whose batch norm stays in evaluation mode, as fine-tuning often has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.norm, self.two = nn.Linear(20, 16), nn.BatchNorm1d(16), nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.two(torch.relu(self.norm(self.one(x))))
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+
+class _Noisy(nn.Module):
+    def __init__(self, spread=0.3):
+        super().__init__()
+        self.one, self.two, self.spread = nn.Linear(20, 16), nn.Linear(16, 4), spread
+
+    def forward(self, x):
+        x = torch.relu(self.one(x))
+        if self.training:
+            x = x + self.spread * torch.randn_like(x)
+        return self.two(x)
+
+
+def _layers(original, *between, loss=None, model=keras.Sequential, **options):
+    """Return a perceptron 20-16-4 with something between its two layers."""
+
+    def pair(seed):
+        def port():
+            first = parts.dense(16, 20, **options)
+            made = model(
+                [keras.Input((20,)), first, *(make() for make in between), parts.dense(4, 16)]
+            )
+            return parts.compiled(made, None, loss)
+
+        x, y = parts.rows(seed)
+        theirs = TorchSide(original, parts.CROSS_ENTROPY, parts.sgd, batch_size=32)
+        return theirs, KerasSide(port), x, y
+
+    return pair
+
+
+def _sequential(*between):
+    return lambda: nn.Sequential(nn.Linear(20, 16), *(make() for make in between), nn.Linear(16, 4))
+
+
+def _partly_frozen():
+    module = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
+    module[0].weight.requires_grad_(False)
+    return module
+
+
+class Adding(layers.Layer):
+    """Adds a loss of what passes."""
+
+    def call(self, x):
+        self.add_loss(0.1 * keras.ops.mean(x**2))
+        return x
+
+
+class OwnLoss(keras.Sequential):
+    """Takes twice the loss."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 2 * super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+class OwnStep(keras.Sequential):
+    """Trains as Keras does, in a step of its own."""
+
+    def train_step(self, *given):
+        return super().train_step(*given)
+
+
+def _without_optimizer(pair):
+    def made(seed):
+        theirs, *rest = pair(seed)
+        return replace(theirs, optimizer=None), *rest
+
+    return made
+
+
+def _norm(**options):
+    return lambda: BatchNorm(**options)
+
+
+RELU, RELU6 = "relu", lambda: layers.ReLU(max_value=6)
+LAYERS = {
+    "partly frozen": (_layers(_partly_frozen, activation="relu"), {}, {"frozen"}),
+    "batch norm kept in evaluation": (
+        _layers(_KeptNorm, _norm(), layers.ReLU),
+        {},
+        {"evaluation mode"},
+    ),
+    "batch norm over all batches": (
+        _layers(
+            _sequential(lambda: nn.BatchNorm1d(16, momentum=None), nn.ReLU), _norm(), layers.ReLU
+        ),
+        {},
+        {"momentum"},
+    ),
+    "noise forgotten": (_layers(_Noisy, layers.ReLU), {}, {"missing noise"}),
+    "too much noise": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, lambda: layers.GaussianNoise(0.1)),
+        {},
+        {"extra noise"},
+    ),
+    "another noise": (
+        _layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.1)),
+        {},
+        {"noise"},
+    ),
+    "noise shape": (
+        _layers(
+            _sequential(nn.ReLU, lambda: nn.Dropout(0.2)),
+            layers.ReLU,
+            lambda: layers.Dropout(0.2, noise_shape=(None, 1)),
+        ),
+        {},
+        {"noise shape"},
+    ),
+    "alpha dropout": (
+        _layers(
+            _sequential(nn.SELU, lambda: nn.AlphaDropout(0.2)),
+            lambda: layers.Activation("selu"),
+            lambda: layers.Dropout(0.2),
+        ),
+        {},
+        {"dropout kind"},
+    ),
+    "ReLU for ReLU6": (_layers(_sequential(nn.ReLU6), layers.ReLU), {}, {"activation"}),
+    "ReLU6 for ReLU": (_layers(_sequential(nn.ReLU), RELU6), {}, {"activation"}),
+    "activity regularizer": (
+        _layers(_sequential(nn.ReLU), activation="relu", activity_regularizer="l2"),
+        {},
+        {"activity regularizer"},
+    ),
+    "a loss that a layer adds": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, Adding),
+        {},
+        {"added loss"},
+    ),
+    "a penalty of another kind": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, kernel_regularizer=keras.regularizers.L1(0.01)),
+        {},
+        {"regularizer"},
+    ),
+    "own compute_loss": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, model=OwnLoss),
+        {},
+        {"unexplained"},
+    ),
+}
+MISSED |= LAYERS
+# What no stage can measure: left out by name, so that the exit code is 4.
+# The witness settles an own train_step where both sides can train.
+LEFT_OUT = {
+    "own train_step": (
+        _without_optimizer(_layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep)),
+        {"port: model.train_step = own, of OwnStep"},
+    ),
+}
+ACCUSED |= {
+    "own train_step": (_layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep), {}),
+    "ReLU6": (_layers(_sequential(nn.ReLU6), RELU6), {}),
+    "noise": (_layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.3)), {}),
+}
+SHORT = ("decay excluded by name", "AMSGrad", "a warm-up from zero", "noise forgotten")
+SHORT_ACCUSED = ("one-cycle",)

@@ -1,0 +1,69 @@
+"""Pairs made at random, new ones in each run: faithful ones are quiet, planted faults are found.
+
+A seed that fails is tried again by `python -m tests.port_audit.generator --first SEED --pairs 1`.
+"""
+
+import random
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from hypothesis import Phase, given, note, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from tests.conftest import LONG  # noqa: E402
+from tests.port_audit import generated_faults, generated_pairs, generator  # noqa: E402
+
+SEEDS = st.integers(0, 2**31)
+few = settings(
+    max_examples=20 if LONG else 1, deadline=None, database=None, phases=[Phase.generate]
+)
+
+
+@few
+@given(SEEDS)
+def test_a_faithful_pair_is_quiet_and_the_witness_sees_it(seed):
+    pair = generated_pairs.of_seed(seed)
+    note(str(pair))
+    report = generator.audited(pair)
+    assert not report.findings, report.findings
+    assert report.stages[-1].name == "witness" and report.stages[-1].ran, report.stages[-1]
+
+
+@few
+@given(SEEDS)
+def test_a_planted_fault_is_found(seed):
+    pair = generated_pairs.of_seed(seed)
+    faulty, right = generated_faults.planted(random.Random(-seed - 1).choice, pair)
+    note(str(faulty))
+    found = generator.outcome(faulty, generator.audited(faulty), right, pair)
+    assert found.word != "silent"
+
+
+def test_pairs_are_of_many_kinds():
+    pairs = [generated_pairs.of_seed(seed) for seed in range(400)]
+    kinds = {part.kind for pair in pairs for part in pair.parts}
+    assert len(kinds) >= 18, kinds
+    assert {pair.training["optimizer"] for pair in pairs} == set(generated_pairs.PLAIN)
+    assert {1, 7} <= {len(pair.parts) for pair in pairs}
+    draws = [random.Random(seed).choice for seed in range(400)]
+    names = {generated_faults.planted(draw, pair)[0].fault for draw, pair in zip(draws, pairs)}
+    assert len(names) >= 60, sorted(names)
+
+
+def test_an_effect_is_measured_by_training_alone():
+    pair = generated_pairs.of_seed(1)
+    assert generator.effect(pair, pair) == 0
+    planted = [each for each in generated_faults.possible(random.Random(0).choice, pair)]
+    changed = next(pair for name, pair, _ in planted if name == "rate")
+    assert generator.effect(changed, pair) > generator.SMALL
+
+
+def test_a_summary_counts_what_was_found():
+    lines = [
+        {"alarms": "", "outcome": "named", "seconds": "2"},
+        {"alarms": "", "outcome": "located", "seconds": "4"},
+        {"alarms": "x", "outcome": "no effect", "seconds": "3"},
+    ]
+    text = generator.summary(lines)
+    assert text.startswith("3 pairs: 1 faithful ones accused") and "50% of 2" in text
