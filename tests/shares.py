@@ -85,7 +85,8 @@ HEADER = pytest.StashKey[str]()
 
 def pytest_configure(config):
     """Decide whose turn it is, for all processes of this run."""
-    config.addinivalue_line("markers", "long(every=61): takes seconds; each run takes another share")
+    marker = "long(every=61): takes seconds; each run takes another share of these"
+    config.addinivalue_line("markers", marker)
     said = ""
     if not os.environ.get("SHARE"):
         share, source = turn(config.rootpath)

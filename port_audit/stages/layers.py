@@ -1,7 +1,6 @@
 """Stage 1: layers in their order, shapes of their weights, and what is frozen."""
 
 import contextlib
-import functools
 import math
 from collections.abc import Iterator
 from dataclasses import replace

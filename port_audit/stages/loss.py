@@ -1,7 +1,7 @@
 """Stage 5: the loss, its reduction and weights, logits or probabilities."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 

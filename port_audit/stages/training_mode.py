@@ -1,7 +1,8 @@
 """Stage 4: what is random or different in training: dropout, batch statistics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,6 @@ from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match, assign
 from port_audit.ledger.entries import ORIGINAL, PORT, Entry
 from port_audit.nets import keras_net, kinds, torch_net
-from port_audit.nets.activations import Event
 from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement

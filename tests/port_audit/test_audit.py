@@ -43,7 +43,7 @@ def audited(pair, seed, **options):
     return port_audit.compare(*pair(seed, **options))
 
 
-@pytest.mark.parametrize("name", missed.MISSED if LONG else missed.SHORT)
+@pytest.mark.parametrize("name", dealt(missed.MISSED, missed.SHORT))
 def test_what_was_missed_is_named_and_nothing_else(name):
     pair, options, causes = missed.MISSED[name]
     report = audited(pair, 0, **options)
@@ -51,14 +51,14 @@ def test_what_was_missed_is_named_and_nothing_else(name):
     assert report.exit_code == 3
 
 
-@pytest.mark.parametrize("name", missed.ACCUSED if LONG else missed.SHORT_ACCUSED)
+@pytest.mark.parametrize("name", dealt(missed.ACCUSED, missed.SHORT_ACCUSED))
 def test_what_was_accused_is_quiet(name):
     pair, options = missed.ACCUSED[name]
     report = audited(pair, 0, **options)
     assert report.exit_code == 0, [*report.findings, *map(str, report.not_compared)]
 
 
-@pytest.mark.parametrize("name", missed.LEFT_OUT if LONG else ["own train_step"])
+@pytest.mark.parametrize("name", dealt(missed.LEFT_OUT, ["own train_step"]))
 def test_what_no_stage_measures_is_left_out_by_name(name):
     pair, left = missed.LEFT_OUT[name]
     report = audited(pair, 0)
