@@ -26,11 +26,20 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
 from shared_keras.data import datasets, idx
 
 pytest_plugins = ["tests.shares"]
+
+# On a machine that others use, a test may take any time.
+hypothesis_settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("busy")
 
 TASKS = [FASHION, MNIST]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

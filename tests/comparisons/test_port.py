@@ -55,7 +55,7 @@ def test_a_faithful_port(compare, tmp_path):
     code, out, _ = compare(ORIGINAL, PORT)
     assert code == 0 and "no difference, nothing left out" in out
     written = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert written["same"] and len(written["stages"]) == 8 and len(written["path"]) == 2
+    assert written["same"] and len(written["stages"]) == 9 and len(written["path"]) == 2
     assert (tmp_path / "out" / "audit.png").stat().st_size > 5000
 
 
