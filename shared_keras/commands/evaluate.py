@@ -2,7 +2,7 @@
 
 import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
@@ -18,6 +18,7 @@ from shared_keras.reporting.pictures import plots
 from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import folders, names, pixel_scale, saved_models
 from shared_keras.results.environment import environment
+from shared_keras.results.metrics import Scores
 from shared_keras.results.scores import entropy, predict_probabilities, score
 from shared_keras.task import Task
 
@@ -94,7 +95,7 @@ def _hardest(
     return plots.images(images.x[hardest], captions, name, colors=colors)
 
 
-def _table(scores: Any) -> None:
+def _table(scores: Scores) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("class")
     for column in ("precision", "recall", "f1", "images"):

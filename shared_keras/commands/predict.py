@@ -3,10 +3,10 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -137,7 +137,9 @@ def _files(task: Task, paths: Sequence[Path], train: Images, compare: bool) -> l
     return items
 
 
-def _judge(items: Sequence[Item], fitted: Any, training_images: np.ndarray) -> None:
+def _judge(
+    items: Sequence[Item], fitted: Sequence[np.ndarray | None], training_images: np.ndarray
+) -> None:
     """Mark what is unlike the training images, and replace what is not once it is `fitted`."""
     training = likeness.measure(training_images)
     far = _unlike(training, {number: item.image for number, item in enumerate(items)})
@@ -153,7 +155,7 @@ def _judge(items: Sequence[Item], fitted: Any, training_images: np.ndarray) -> N
         item.note = ", ".join(notes)
 
 
-def _unlike(training: Any, images: dict) -> set:
+def _unlike(training: likeness.Training, images: Mapping[int, np.ndarray | None]) -> set[int]:
     """Return the keys of images that are unlike the training images, leaving out None."""
     images = {key: image for key, image in images.items() if image is not None}
     if not images:

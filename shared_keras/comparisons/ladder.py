@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -198,7 +197,7 @@ def _history(found: Found, name: str) -> History | None:
     return runs[0].history if runs else None
 
 
-def _per_class(task: Task, found: Any, folder: Path) -> None:
+def _per_class(task: Task, found: Found, folder: Path) -> None:
     """Print and write the published scores of each class beside ours."""
     keys = ("precision", "recall", "f1")
     for name, recipe in task.recipes.items():

@@ -3,7 +3,7 @@
 Of two runs with several seeds each, the seeds are compared, too; see `seeds`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,7 +181,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return named
 
 
-def _verdict(result: Any, a: Any, b: Any) -> str:
+def _verdict(result: Mapping[str, Any], a: Run, b: Run) -> str:
     if result["p_value"] >= 0.05:
         return "; the difference may well be chance"
     better = a if result["only_first"] > result["only_second"] else b

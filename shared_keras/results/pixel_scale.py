@@ -5,7 +5,7 @@ Models of runs take pixels of 0...255. Others may have been trained on images th
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -99,7 +99,7 @@ def suit(model: keras.Model, task: Task, path: Path, training: Images) -> Suited
     return Suited(keras.Sequential([keras.Input((SIDE, SIDE)), scaling, model]), found, line)
 
 
-def _answers(model: keras.Model, scale: Any, images: Images) -> _Answers:
+def _answers(model: keras.Model, scale: Scale, images: Images) -> _Answers:
     x = images.x * np.float32(scale.factor) + np.float32(scale.offset)
     probabilities = predict_probabilities(model, x)
     of_truth = probabilities[np.arange(len(images)), images.y]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,8 +25,8 @@ ROOT = Path(__file__).parents[2]
 REAL = st.floats(allow_nan=False)
 PLAIN = st.none() | st.booleans() | st.integers() | REAL | st.text()
 OBJECT = st.dictionaries(st.text(), PLAIN | st.lists(PLAIN, max_size=2), max_size=3)
-OF_KIND = {dict: OBJECT, dict[str, float]: st.dictionaries(st.text(), REAL, max_size=3)}
-OF_KIND |= {list[dict]: st.lists(OBJECT, max_size=2), float: REAL}
+OF_KIND = {dict[str, Any]: OBJECT, dict[str, float]: st.dictionaries(st.text(), REAL, max_size=3)}
+OF_KIND |= {list[dict[str, Any]]: st.lists(OBJECT, max_size=2), float: REAL}
 
 
 @pytest.fixture(scope="module")

@@ -145,7 +145,7 @@ def _compare(
     return rows, sorted([*left_out, *failed], key=lambda row: row["trial"]), died
 
 
-def _wanted(trials: Any, name: str | None) -> Any:
+def _wanted(trials: Sequence[Trial], name: str | None) -> Trial | None:
     if name is None:
         return None
     for trial in trials:
@@ -155,7 +155,7 @@ def _wanted(trials: Any, name: str | None) -> Any:
     raise BadInput(f"argument --import: no trial '{name}', expected one of {known}")
 
 
-def _show(rows: Any, left_out: Any, n_trials: int) -> None:
+def _show(rows: Sequence[dict], left_out: Sequence[dict], n_trials: int) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("trial")
     columns = ("claimed val", "val PyTorch", "val Keras", "test PyTorch", "test Keras")
