@@ -109,6 +109,7 @@ class Made:
             batch_size=t["batch_size"],
             step_scheduler_per="batch" if t["schedule"] in PER_BATCH else "epoch",
             clip=clips[t["clip"]],
+            monitor="val_loss" if t["schedule"] == "plateau" else None,
         )
 
     def _ours(self) -> KerasSide:
@@ -386,7 +387,7 @@ def _torch_schedule(t, optimizer):
             return schedules.ExponentialLR(optimizer, 0.97)
         case "cosine":
             return schedules.CosineAnnealingLR(optimizer, 12)
-    return schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=10.0)
+    return schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0.0)
 
 
 def _keras_rate(t):
@@ -408,10 +409,9 @@ def _callbacks(t) -> list[keras.callbacks.Callback]:
         found.append(keras.callbacks.LearningRateScheduler(course))
     if t["schedule"] == "plateau":
         patience = t.get("patience", 2)
-        # PyTorch's threshold is relative: a loss has to be below -9 times the best one.
         found.append(
             keras.callbacks.ReduceLROnPlateau(
-                "val_loss", factor=0.5, patience=patience, min_delta=1e9
+                "val_loss", factor=0.5, patience=patience, min_delta=0
             )
         )
     if t.get("callback") is not None:

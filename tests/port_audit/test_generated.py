@@ -54,7 +54,7 @@ def test_pairs_are_of_many_kinds():
 def test_an_effect_is_measured_by_training_alone():
     pair = generated_pairs.of_seed(1)
     assert generator.effect(pair, pair) == 0
-    planted = [each for each in generated_faults.possible(random.Random(0).choice, pair)]
+    planted = list(generated_faults.possible(random.Random(0).choice, pair))
     changed = next(pair for name, pair, _ in planted if name == "rate")
     assert generator.effect(changed, pair) > generator.SMALL
 
