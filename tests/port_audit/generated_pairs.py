@@ -288,14 +288,15 @@ def _recurrent(draw, kind, whole) -> Part:
 
 def _conv(draw, shape) -> Part:
     roomy = min(shape[:-1]) >= 6
+    stride = draw((1, 2)) if roomy else 1
     return Part(
         "conv",
         {
             "filters": draw((4, 6)),
             "kernel": 3,
-            "stride": draw((1, 2)) if roomy else 1,
+            "stride": stride,
             "padding": draw((0, 1)) if roomy else 1,
-            "dilation": draw((1, 1, 2)) if roomy else 1,
+            "dilation": draw((1, 1, 2)) if roomy and stride == 1 else 1,
             "bias": draw((True, True, False)),
             "depthwise": draw((False, False, True)),
         },
