@@ -51,8 +51,8 @@ def compare(pair: Pair) -> Stage:
     for index, match in enumerate(pair.matches):
         for role, names in _roles(match).items():
             known = [theirs[name] for name in names if name in theirs]
-            if (index, role) not in ours or not known:
-                continue
+            if (index, role) not in ours or not known or match.acting is not match.layer:
+                continue  # a layer of another shape starts otherwise, too
             one = np.concatenate(known)
             other = ours[index, role]
             count += 1
