@@ -146,5 +146,25 @@ def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -
         return Stage(name, "stopped by an error", findings=(finding,)), unknown
     stage, handed = (found, None) if isinstance(found, Stage) else found
     grade = SEVERITY.get(name, TRAINING)
-    graded = (replace(f, severity=f.severity or grade) for f in stage.findings)
-    return replace(stage, findings=tuple(graded)), handed
+    graded = [replace(f, severity=f.severity or grade) for f in stage.findings]
+    return replace(stage, findings=tuple(_joined(graded))), handed
+
+
+def _joined(findings: list[Finding]) -> list[Finding]:
+    """Return findings of one cause at several places as one."""
+    places: dict[tuple, list[Finding]] = {}
+    for finding in findings:
+        key = (finding.name, finding.cause, finding.write, finding.severity)
+        if not finding.explained:
+            key = (*key, finding.where)
+        places.setdefault(key, []).append(finding)
+    return [
+        found[0]
+        if len(found) == 1
+        else replace(
+            found[0],
+            where=f"{found[0].where} and {len(found) - 1} more",
+            size=max((f.size for f in found if f.size is not None), default=None),
+        )
+        for found in places.values()
+    ]

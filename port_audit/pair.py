@@ -46,6 +46,7 @@ class Pair:
         self.undone = contextlib.ExitStack()
         self.changed = False  # whether anything is undone
         self.loose: list[blocks.Loose] = []
+        self.left_out = False  # whether layers that PyTorch lacks pass on what they get
         self.unknown: list[keras.layers.Layer] = []
         self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
@@ -206,7 +207,8 @@ class Pair:
             try:
                 outputs = keras_net.arrays(self.keras.run(inputs, training))
             except Exception as error:
-                if not run.matches or not any(m.misfits or m.error > 1e30 for m in run.matches):
+                apart = any(m.misfits or m.error > 1e30 for m in run.matches)
+                if not run.matches or not (apart or self.left_out or self.unknown):
                     raise
                 stopped = " ".join(str(error).split())[:200]
         return Forced(run.matches, run.calls, run.plain, outputs, stopped)
@@ -221,6 +223,16 @@ class Pair:
         self._carry_loose(values)
         for match in self.matches:
             assign(match, values)
+
+    def runs(self) -> bool:
+        """Whether the port runs as a whole; behind a layer left out, shapes may not fit."""
+        self.carry()
+        try:
+            with self.keras.watched():
+                self.keras.run(self.keras_inputs)
+        except Exception:
+            return False
+        return True
 
     def _carry_loose(self, values: dict[str, np.ndarray]) -> None:
         for each in self.loose:

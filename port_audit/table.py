@@ -10,6 +10,7 @@ from rich.text import Text
 
 from port_audit.findings import Finding, Stage
 
+FEW = 3  # settings of one layer that are named with their values
 STYLES = {"same": "green", "differs": "bold red", "not compared": "dim"}
 
 
@@ -62,10 +63,25 @@ def show_verdict(report: Any, outside: Sequence[str], console: Console | None = 
         console.print(_counted(report.findings), markup=False)
     if left:
         console.print("\nNot compared:")
-        for entry in left:
-            console.print(f"   {entry}", markup=False)
+        for line in _grouped(left):
+            console.print(f"   {line}", markup=False)
     console.print(f"\nOutside this audit, because no file says it: {'; '.join(outside)}.")
     console.print(f"Verdict: {_verdict(report)}", markup=False)
+
+
+def _grouped(entries: Sequence[Any]) -> list[str]:
+    """Return a line for each setting, or one for all of a layer if there are many."""
+    holders: dict[tuple[str, str], list] = {}
+    for entry in entries:
+        holders.setdefault((entry.side, entry.path.rpartition(".")[0]), []).append(entry)
+    lines = []
+    for (side, holder), found in holders.items():
+        if len(found) <= FEW:
+            lines += map(str, found)
+        else:
+            names = ", ".join(entry.path.rpartition(".")[2] for entry in found)
+            lines.append(f"{side}: {holder}, all of: {names}")
+    return lines
 
 
 def _console() -> Console:

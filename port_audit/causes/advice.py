@@ -30,6 +30,20 @@ class UnbiasedBatchNorm(keras.layers.BatchNormalization):
         return outputs"""
 
 
+def padding(before: str, pairs: list[tuple[int, int]], mode: str) -> str:
+    """Return a layer that pads by what is there, for which Keras's layers have no word.
+
+    Args:
+        before: Name of the layer that it belongs before.
+        pairs: Widths on both sides of each axis.
+        mode: As `keras.ops.pad` calls it.
+    """
+    return f"""this layer before {before}, with padding='valid':
+class Padding(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.pad(x, {pairs}, mode="{mode}")"""
+
+
 def cumulative_batch_norm() -> str:
     """Return a batch norm whose running statistics are means over all batches."""
     return """this layer, CumulativeBatchNorm(..., momentum=0.0):

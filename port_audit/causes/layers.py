@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+from port_audit.causes import advice
 from port_audit.causes.advice import plain
 from port_audit.changes import Change, calling, setting
 from port_audit.forced import Match
@@ -79,10 +80,11 @@ def _convolution(match: Match) -> Iterator[Change]:
     def padded(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         return own(ops.pad(x, whole, mode=mode), *args, **kwargs)
 
-    name = f"ZeroPadding{len(pairs)}D" if mode == "constant" else f"keras.ops.pad(mode='{mode}')"
     shown = pairs[0][0] if len(set(pairs)) == 1 and pairs[0][0] == pairs[0][1] else tuple(pairs)
     if any(p != (0, 0) for p in pairs):
-        write = f"{name}({shown}) before {layer.name}, with padding='valid'"
+        write = f"ZeroPadding{len(pairs)}D({shown}) before {layer.name}, with padding='valid'"
+        if mode != "constant":
+            write = advice.padding(layer.name, whole, mode)
     else:
         write = "padding='valid'"
     yield Change(

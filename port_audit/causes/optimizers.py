@@ -308,11 +308,19 @@ def _decay(
     agree = all(
         math.isclose(a.l2, b.l2) and math.isclose(a.decoupled, b.decoupled) for a, b in kernels
     )
+    excluded = [w for w, a in zip(weights, rules) if a.lr and not (a.l2 or a.decoupled)]
     if kernels and agree:
+        if excluded:
+            names = sorted({w.variable.name for w in excluded})
+            write = f"optimizer.exclude_from_weight_decay(var_names={names}), before it is built"
+            if theirs.l2:
+                write = f"L2({theirs.l2 / 2:g}) for kernels, and no other decay"
+        else:
+            write = l2 if theirs.l2 else f"weight_decay={theirs.decoupled:g}, without exclusions"
         return finding(
             "decay of biases",
             "kernels decay alike, but biases and norms do not decay as in PyTorch",
-            l2 if theirs.l2 else f"weight_decay={theirs.decoupled:g}, without exclusions",
+            write,
             size,
         )
     if theirs.l2 and ours.decoupled and not ours.l2:
@@ -336,7 +344,7 @@ def _decay(
             "decay factor",
             f"L2(c) adds 2c times the parameter: {ours.l2:g}, PyTorch's weight_decay adds "
             f"{theirs.l2:g}",
-            f"L2({theirs.l2 / 2:g}) for kernels, or {l2}",
+            l2 if not excluded else f"L2({theirs.l2 / 2:g}) for kernels, and no other decay",
             size,
         )
     return finding(

@@ -48,7 +48,9 @@ IDLE = {
     "min_lr",
     "max_momentum",
     "base_momentum",
-    # of LossScaleOptimizer in float32: a power of two that is taken back
+    "weighted_metrics",
+    # what a loss is multiplied by, and gradients divided by
+    "loss_scale_factor",
     "initial_scale",
     "dynamic_growth_steps",
 }
@@ -57,7 +59,6 @@ NEUTRAL: dict[str, tuple] = {
     "kernel_regularizer": (None,),
     "kernel_constraint": (None,),
     "activity_regularizer": (None,),
-    "quantization_config": (None,),
     "noise_shape": (None,),
     "rate": (0, 0.0),
     "stddev": (0, 0.0),
@@ -65,24 +66,20 @@ NEUTRAL: dict[str, tuple] = {
     "recurrent_dropout": (0, 0.0),
     "renorm": (False,),
     "dtype": ("float32",),
-    "lora_rank": (None,),
     # of an optimizer of Keras
     "weight_decay": (None, 0, 0.0),
     "clipnorm": (None,),
     "global_clipnorm": (None,),
     "clipvalue": (None,),
     "use_ema": (False,),
-    "loss_scale_factor": (None,),
     "gradient_accumulation_steps": (None, 1),
     # of compile and fit
     "loss_weights": (None,),
-    "weighted_metrics": (None, []),
     "class_weight": (None,),
     # of PyTorch
     "maximize": (False,),
     "max_norm": (None,),
     "scale_grad_by_freq": (False,),
-    "clip": (None,),
 }
 # What does nothing unless a switch beside it is on.
 SWITCHES = {

@@ -1,5 +1,6 @@
 """What the PyTorch side sets: modules, parameters, hooks, optimizer, scheduler, loss, loop."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,7 +116,7 @@ def _optimizer(module, side) -> Iterator[Entry]:
                 continue
             settled = NEUTRAL if neutral.is_neutral(key, value, group) else None
             stage = "schedule" if key == "lr" else "steps"
-            default = optimizer.defaults.get(key) == value
+            default = bool(optimizer.defaults.get(key) == value)
             yield Entry(ORIGINAL, f"{holder}.{key}", shown(value), stage, default, settled)
     for name in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
         if getattr(optimizer, name, None):
@@ -139,10 +140,8 @@ def _simple(value: Any) -> bool:
 
 
 def _default(part, key) -> bool:
-    import inspect
-
     try:
         parameter = inspect.signature(type(part).__init__).parameters.get(key)
-        return parameter is not None and parameter.default == getattr(part, key)
+        return parameter is not None and bool(parameter.default == getattr(part, key))
     except Exception:
         return False

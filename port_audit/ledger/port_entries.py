@@ -189,7 +189,7 @@ def _default(one, key) -> bool:
     """Whether a key of a configuration is what the class has by itself."""
     try:
         parameter = inspect.signature(type(one).__init__).parameters.get(key)
-        return parameter is not None and parameter.default == getattr(one, key)
+        return parameter is not None and bool(parameter.default == getattr(one, key))
     except Exception:
         return False
 

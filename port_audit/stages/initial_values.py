@@ -13,7 +13,9 @@ from scipy import stats
 
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
+from port_audit.ledger.entries import PORT
 from port_audit.nets import kinds
+from port_audit.nets.blocks import Loose
 from port_audit.nets.torch_net import array
 from port_audit.pair import Pair
 from port_audit.samples import call
@@ -21,6 +23,10 @@ from port_audit.sides import make
 
 SEEDS = 4  # models made on each side
 MOST = 20_000  # values of a parameter that are compared
+ENOUGH = 8_000  # where a parameter has few values, more models are made
+MOST_MODELS = 64
+LEAST = 40  # values in a slice
+TRUNCATED = 0.879626  # the spread of a normal truncated at twice its spread, relative to it
 CHANCE = 1e-9  # that equal distributions are taken for different ones
 
 
@@ -47,8 +53,8 @@ def compare(pair: Pair) -> Stage:
     for index, match in enumerate(pair.matches):
         for role, names in _roles(match).items():
             known = [theirs[name] for name in names if name in theirs]
-            if (index, role) not in ours or not known:
-                continue
+            if (index, role) not in ours or not known or match.acting is not match.layer:
+                continue  # a layer of another shape starts otherwise, too
             one = np.concatenate(known)
             other = ours[index, role]
             count += 1
@@ -58,17 +64,35 @@ def compare(pair: Pair) -> Stage:
                 key = _cause(match, role, one)
                 found.setdefault(key, []).append((match, role, one, other))
         pair.ledger.settle("initial values", f"layers.{match.layer.name}")
-    findings = tuple(_finding(key, places) for key, places in found.items())
+    findings = [_finding(key, places) for key, places in found.items()]
+    for index, each in enumerate(pair.loose):
+        one = sum(theirs[name] for name in each.names)
+        other = ours["loose", index]
+        count += 1
+        if similarity(one, other) < CHANCE:
+            findings.append(_of_loose(each, one, other))
+    for each in pair.loose:
+        for layer in each.layer._flatten_layers():
+            pair.ledger.settle("initial values", f"layers.{layer.name}", side=PORT)
     return Stage(
         "initial values",
         f"{count} parameters over {SEEDS} seeds",
         None,
         None,
-        findings,
+        tuple(findings),
     )
 
 
-def _finding(key: tuple[str, str], places: Sequence[tuple]) -> Finding:
+def _of_loose(loose: Loose, theirs: np.ndarray, ours: np.ndarray) -> Finding:
+    spread = theirs.std()
+    write = f"initial values with a standard deviation of {spread:.3g}"
+    if np.ptp(theirs) == 0:
+        write = f"Constant({theirs[0]:g})"
+    cause = f"it starts with {_described(ours)}, in PyTorch with {_described(theirs)}"
+    return Finding(loose.name, "initial values", cause, write)
+
+
+def _finding(key, places) -> Finding:
     name, write = key
     where = ", ".join(dict.fromkeys(f"{m.layer.name}/{role}" for m, role, _, _ in places[:4]))
     where += f" and {len(places) - 4} more" if len(places) > 4 else ""
@@ -114,7 +138,7 @@ def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
     if isinstance(model, torch.nn.Module):
         return None
     collected: dict[str, list] = {}
-    for seed in range(SEEDS):
+    for seed in range(_models(pair)):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1000 + seed)
             module = make(model, torch.nn.Module, "original").cpu()
@@ -136,10 +160,11 @@ def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
-def _of_keras(pair: Pair) -> dict[tuple[int, str], np.ndarray] | None:
+def _of_keras(pair) -> dict[tuple, np.ndarray] | None:
     model = pair.ours.model
     if isinstance(model, keras.Model):
         return None
+    order = {id(variable): index for index, variable in enumerate(pair.keras.model.variables)}
     places = {id(layer): index for index, layer in enumerate(pair.keras.known)}
     collected: dict[tuple, list] = {}
     for seed in range(SEEDS):
@@ -157,7 +182,45 @@ def _of_keras(pair: Pair) -> dict[tuple[int, str], np.ndarray] | None:
             for role, variable in kinds.variables(fresh[place]).items():
                 values = keras.ops.convert_to_numpy(variable).ravel()
                 collected.setdefault((index, role), []).append(values)
-    return {key: np.concatenate(parts) for key, parts in collected.items()}
+        for index, each in enumerate(pair.loose):
+            variable = made.variables[order[id(each.variable)]]
+            values = keras.ops.convert_to_numpy(variable).ravel()
+            collected.setdefault(("loose", index), []).append(values)
+    found = {key: np.concatenate(parts) for key, parts in collected.items()}
+    for index, match in enumerate(pair.matches):
+        for role in kinds.variables(match.layer):
+            if (index, role) in found:
+                found[index, role] = _redrawn(match.layer, role, found[index, role])
+    return found
+
+
+def _models(pair) -> int:
+    """Return how many models PyTorch makes, so that small layers have enough values."""
+    sizes = [p.numel() for p in pair.torch.parameters().values() if p.ndim > 1]
+    if not sizes:
+        return SEEDS
+    most = min(MOST_MODELS, 4_000_000 // sum(sizes))
+    return max(SEEDS, min(most, math.ceil(ENOUGH / min(sizes))))
+
+
+def _redrawn(layer: keras.layers.Layer, role: str, values: np.ndarray) -> np.ndarray:
+    """Return more values of a weight that has few, drawn by its own initializer."""
+    holder = layer.cell if kinds.keras_kind(layer) in kinds.RECURRENT else layer
+    names = f"{role}_initializer", "depthwise_initializer"
+    made = next((getattr(holder, n) for n in names if getattr(holder, n, None) is not None), None)
+    if not isinstance(made, keras.initializers.Initializer) or np.ptp(values) == 0:
+        return values
+    config, shape = made.get_config(), tuple(kinds.variables(layer)[role].shape)
+    if config.get("seed") is not None or getattr(holder, "unit_forget_bias", False):
+        return values
+    missing = min(MOST_MODELS, math.ceil((ENOUGH - len(values)) / max(1, math.prod(shape))))
+    drawn = [
+        keras.ops.convert_to_numpy(type(made).from_config(config)(shape)).ravel()
+        for _ in range(max(0, missing))
+    ]
+    if not drawn or similarity(values, np.concatenate(drawn)) < 1e-4:
+        return values  # the model does something else with it
+    return np.concatenate([values, *drawn])
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> float:
@@ -165,7 +228,27 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         equal = np.ptp(one) == 0 and np.ptp(other) == 0 and np.isclose(one[0], other[0])
         return 1.0 if equal else 0.0
-    return float(stats.ks_2samp(_thinned(one), _thinned(other), method="asymp").pvalue)
+    one, other = _thinned(one), _thinned(other)
+    whole = float(stats.ks_2samp(one, other, method="asymp").pvalue)
+    return min(1.0, 2 * min(whole, _tails(one, other)))
+
+
+def _tails(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the same chance, from how many values lie in slices that are thin at the ends.
+
+    A truncated normal with the same spread hardly differs but there.
+    """
+    together = np.sort(np.concatenate([one, other]))
+    shares = np.array([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25])
+    enough = shares[shares * len(together) >= LEAST]
+    if not len(enough):
+        return 1.0
+    cuts = np.quantile(together, [*enough, 0.5, *(1 - enough[::-1])])
+    counts = [np.bincount(np.searchsorted(cuts, v), minlength=len(cuts) + 1) for v in (one, other)]
+    table = np.array(counts)[:, np.sum(counts, 0) >= LEAST]
+    if table.shape[1] < 2:
+        return 1.0
+    return float(stats.chi2_contingency(table, correction=False).pvalue)
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:
@@ -173,7 +256,7 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     return np.sort(values[::step])
 
 
-def _candidates(match: Match, role: str) -> Iterator[Candidate]:
+def _candidates(match: Match, role: str, theirs: np.ndarray) -> Iterator[Candidate]:
     made = keras.initializers
     rows = match.weights.get("weight", match.weights.get("weight_hh"))
     # PyTorch's fan_in is the size of the axes behind the first, of transposed kernels, too.
@@ -200,6 +283,11 @@ def _candidates(match: Match, role: str) -> Iterator[Candidate]:
                     functools.partial(made.VarianceScaling, factor, mode, kind),
                 )
         yield Candidate("'orthogonal'", made.Orthogonal)
+    spread = float(f"{theirs.std():.3g}") or 1.0
+    yield Candidate(
+        f"TruncatedNormal(stddev={spread / TRUNCATED:.4g})",
+        lambda: made.TruncatedNormal(stddev=spread / TRUNCATED),
+    )
     for spread in (1.0, 0.02, 0.01):
         yield Candidate(
             f"RandomNormal(stddev={spread:g})", functools.partial(made.RandomNormal, stddev=spread)
@@ -222,7 +310,7 @@ def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None
     keras.utils.set_random_seed(3000)
     if np.ptp(theirs) == 0:
         return "initial values", f"{option}_initializer=Constant({theirs[0]:g})"
-    for candidate in _candidates(match, role):
+    for candidate in _candidates(match, role, theirs):
         draws = max(2, min(40, 2000 // max(1, math.prod(shape))))
         drawn = [keras.ops.convert_to_numpy(candidate.make()(shape)).ravel() for _ in range(draws)]
         if similarity(theirs, np.concatenate(drawn)) >= 1e-4:

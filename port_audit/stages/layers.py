@@ -78,6 +78,7 @@ def _unknown(pair) -> Iterator[Finding]:
     known = {name for unit in pair.trace.units for name in unit.names.values()}
     known |= {name for each in pair.loose for name in each.names}
     raw = [n for n in pair.torch.parameters() if n not in known and _made_of(pair, n)]
+    pair.ledger.settle("layers", *(f"parameters.{name}" for name in raw or ["-"]), side=ORIGINAL)
     rest = [n for n in pair.torch.parameters() if n not in known and n not in raw]
     for holder in dict.fromkeys(_made_of(pair, name) for name in raw):
         yield Finding(
@@ -120,6 +121,7 @@ def _leave_out(pair, layers) -> None:
         for layer in layers
     ]
     if changes:
+        pair.left_out = True
         pair.undo(changes)
         pair.reforce()
 

@@ -218,7 +218,7 @@ def _whole(pair: Pair, ends: Sequence[Change]) -> tuple[float, float]:
 
     Rounding: how far PyTorch's own outputs are from those in float64.
     """
-    if pair.forced.stopped:
+    if pair.forced.stopped or not pair.runs():
         return math.inf, 0.0
     pair.carry()
     with applied(ends), pair.keras.watched():

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import torch
 from keras import ops
+from torch import nn
 
 from port_audit.causes import advice, noise
 from port_audit.changes import Change, ahead_of, attributes, calling, prove, setting
@@ -54,6 +55,14 @@ def _settle(pair, random: Sequence[str]) -> None:
     for name in getattr(pair.torch, "quiet", ()):
         pair.ledger.add([Entry(ORIGINAL, f"modules.{name}.training", "random in itself")])
     pair.ledger.settle("training mode")
+    # What drops within a layer cannot be replaced by a factor.
+    for name, part in pair.torch.module.named_modules():
+        rate = getattr(part, "dropout", 0.0)
+        if isinstance(part, nn.RNNBase | nn.MultiheadAttention) and rate:
+            pair.ledger.reopen(f"modules.{name}.dropout", side=ORIGINAL)
+    for layer in pair.keras.plain:
+        if id(layer) in pair.keras.dropped_within and getattr(layer, "rate", 0.0):
+            pair.ledger.reopen(f"layers.{layer.name}.rate", side=PORT)
 
 
 def _dropout(pair, outputs) -> Iterator[Finding]:

@@ -15,9 +15,9 @@ from port_audit.samples import call, labels, take
 from port_audit.witness.chance import WithoutDropout, quiet
 from port_audit.witness.plan import Plan
 
-# Relative to the largest gradient. In float64, gradients that are zero but for rounding still carry
-# some float32: constants, schedules, what the user's code casts.
-FINE, COARSE = EPS / 100, 16 * EPS
+# Relative to the largest gradient. Even in float64 some things are float32: the mean of a loss on
+# PyTorch's backend, and whatever the user's code casts.
+FINE, COARSE = EPS, 16 * EPS
 
 
 class Original:

@@ -237,17 +237,26 @@ FAITHFUL = {
         sentences(recurrent_port(_simple)),
         parts.words,
     ),
-    "attention": _pair(Attending, sentences(attending_port()), parts.words),
-    "encoder": _pair(Encoding, sentences(encoding_port), parts.words),
 }
 DIFFERENT = {
-    "another scale behind bare parameters": _pair(Shifted, rows(shifted_port(2.0))),
-    "another number of heads": _pair(Attending, sentences(attending_port(4)), parts.words),
-    "weight norm": _pair(normed_weights, rows(plain_port)),
-    "weight norm by a hook": _pair(old_normed_weights, rows(plain_port)),
-    "LSTM with a projection": _pair(
-        lambda: Recurrent(lambda: nn.LSTM(8, 6, batch_first=True, proj_size=3)),
-        sentences(recurrent_port(lambda: layers.LSTM(3), 3)),
-        parts.words,
+    "another scale behind bare parameters": (
+        _pair(Shifted, rows(shifted_port(2.0))),
+        {"unexplained"},
+    ),
+    "attention": (_pair(Attending, sentences(attending_port()), parts.words), {"initial values"}),
+    "encoder": (_pair(Encoding, sentences(encoding_port), parts.words), {"initial values"}),
+    "another number of heads": (
+        _pair(Attending, sentences(attending_port(4)), parts.words),
+        {"unexplained"},
+    ),
+    "weight norm": (_pair(normed_weights, rows(plain_port)), {"parametrization"}),
+    "weight norm by a hook": (_pair(old_normed_weights, rows(plain_port)), {"parametrization"}),
+    "LSTM with a projection": (
+        _pair(
+            lambda: Recurrent(lambda: nn.LSTM(8, 6, batch_first=True, proj_size=3)),
+            sentences(recurrent_port(lambda: layers.LSTM(3), 3)),
+            parts.words,
+        ),
+        {"missing layer", "extra layer"},
     ),
 }

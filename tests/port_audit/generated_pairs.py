@@ -109,6 +109,7 @@ class Made:
             batch_size=t["batch_size"],
             step_scheduler_per="batch" if t["schedule"] in PER_BATCH else "epoch",
             clip=clips[t["clip"]],
+            monitor="val_loss" if t["schedule"] == "plateau" else None,
         )
 
     def _ours(self) -> KerasSide:
@@ -287,14 +288,15 @@ def _recurrent(draw, kind, whole) -> Part:
 
 def _conv(draw, shape) -> Part:
     roomy = min(shape[:-1]) >= 6
+    stride = draw((1, 2)) if roomy else 1
     return Part(
         "conv",
         {
             "filters": draw((4, 6)),
             "kernel": 3,
-            "stride": draw((1, 2)) if roomy else 1,
+            "stride": stride,
             "padding": draw((0, 1)) if roomy else 1,
-            "dilation": draw((1, 1, 2)) if roomy else 1,
+            "dilation": draw((1, 1, 2)) if roomy and stride == 1 else 1,
             "bias": draw((True, True, False)),
             "depthwise": draw((False, False, True)),
         },
@@ -386,7 +388,7 @@ def _torch_schedule(t, optimizer):
             return schedules.ExponentialLR(optimizer, 0.97)
         case "cosine":
             return schedules.CosineAnnealingLR(optimizer, 12)
-    return schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=10.0)
+    return schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0.0)
 
 
 def _keras_rate(t):
@@ -408,10 +410,9 @@ def _callbacks(t) -> list[keras.callbacks.Callback]:
         found.append(keras.callbacks.LearningRateScheduler(course))
     if t["schedule"] == "plateau":
         patience = t.get("patience", 2)
-        # PyTorch's threshold is relative: a loss has to be below -9 times the best one.
         found.append(
             keras.callbacks.ReduceLROnPlateau(
-                "val_loss", factor=0.5, patience=patience, min_delta=1e9
+                "val_loss", factor=0.5, patience=patience, min_delta=0
             )
         )
     if t.get("callback") is not None:

@@ -45,6 +45,21 @@ def _excluding(**what):
     return make
 
 
+def _without_decay(parameters):
+    """Return AdamW that leaves biases and norms alone, as many originals do."""
+    parameters = list(parameters)
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.05},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=1e-3)
+
+
+def _residual(seed, **options):
+    theirs, ours, x, y = plain.residual(seed, **options)
+    return replace(theirs, optimizer=_without_decay), ours, x, y
+
+
 def _one_cycle(**options):
     given = {"max_lr": 0.1, "total_steps": STEPS + 1} | options
     return lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, **given)
@@ -92,6 +107,7 @@ OPTIMIZERS = {
         {"optimizer": _excluding(var_names=["bias", "gamma", "beta"])},
         {"decay of biases"},
     ),
+    "decay of everything": (_residual, {}, {"decay of biases"}),
     "gradients of four batches": (
         plain.mlp,
         {"optimizer": _sgd(gradient_accumulation_steps=4)},
@@ -377,6 +393,23 @@ LAYERS = {
         {"unexplained"},
     ),
 }
+
+
+def _truncated():
+    module = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
+    spread = 0.1 / 0.879626  # of the whole; truncated at two of these, it is 0.1
+    for part in (module[0], module[2]):
+        nn.init.trunc_normal_(part.weight, std=spread, a=-2 * spread, b=2 * spread)
+    return module
+
+
+LAYERS["a truncated normal of the same spread"] = (
+    _layers(
+        _truncated, layers.ReLU, kernel_initializer=keras.initializers.RandomNormal(stddev=0.1)
+    ),
+    {},
+    {"initial values"},
+)
 MISSED |= LAYERS
 # What no stage can measure: left out by name, so that the exit code is 4.
 # The witness settles an own train_step where both sides can train.
@@ -388,6 +421,10 @@ LEFT_OUT = {
 }
 ACCUSED |= {
     "own train_step": (_layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep), {}),
+    "decay with exclusions": (
+        _residual,
+        {"optimizer": _excluding(var_names=["beta", "bias", "gamma"])},
+    ),
     "ReLU6": (_layers(_sequential(nn.ReLU6), RELU6), {}),
     "noise": (_layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.3)), {}),
 }

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 import port_audit  # noqa: E402
 from tests.conftest import TASKS  # noqa: E402
 from tests.port_audit import (  # noqa: E402
+    blocks,
     faults,
     missed,
     plain_pairs,
@@ -64,6 +65,20 @@ def test_what_no_stage_measures_is_left_out_by_name(name):
     report = audited(pair, 0)
     assert report.exit_code == 4, report.findings
     assert left <= set(map(str, report.not_compared))
+
+
+@pytest.mark.parametrize("name", blocks.FAITHFUL if LONG else ["bare parameters"])
+def test_a_faithful_pair_with_layers_of_no_known_kind_is_quiet(name):
+    report = audited(blocks.FAITHFUL[name], 0)
+    assert report.exit_code == 0, [*report.findings, *map(str, report.not_compared)]
+
+
+@pytest.mark.parametrize("name", blocks.DIFFERENT if LONG else ["weight norm by a hook"])
+def test_a_layer_of_no_known_kind_stops_nothing(name):
+    pair, causes = blocks.DIFFERENT[name]
+    report = audited(pair, 0)
+    assert causes <= set(report.causes), report.findings
+    assert not any("could not be compared" in finding.cause for finding in report.findings)
 
 
 def expected(name):

@@ -87,8 +87,8 @@ def test_a_flip_within_pytorch_itself_hides_nothing(monkeypatch):
     """Between float32 and float64."""
     right = steps.in_float64
 
-    def in_float64(pair):
-        exact = right(pair)
+    def in_float64(*given):
+        exact = right(*given)
         exact.gradients[0] = {name: 1.5 * value for name, value in exact.gradients[0].items()}
         return exact
 

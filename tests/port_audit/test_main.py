@@ -89,6 +89,27 @@ def test_a_port_that_differs_with_a_file_of_named_inputs(audit, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"original.py", "port.py", "data.npz"}
 
 
+OWN_STEP = """
+class Own(keras.Model):
+    def train_step(self, *given):
+        return super().train_step(*given)
+"""
+
+
+def test_what_could_not_be_compared_is_named_and_has_an_exit_code_of_its_own(audit, tmp_path):
+    port = PORT.replace("def model", f"{OWN_STEP}\ndef model", 1).replace("keras.Model(", "Own(")
+    assert "Own(" in port
+    port = port.replace("class Own(Own)", "class Own(keras.Model)")
+    code, out, err = audit(ORIGINAL + DATA, port, "--out", "out")
+    assert code == 4, out + err
+    assert "port: model.train_step = own, of Own" in out
+    assert "no difference in what was compared, 1 setting not compared (exit code 4)" in out
+    written = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert written["verdict"] == "incomplete" and not written["same"]
+    (left,) = [entry for entry in written["ledger"] if entry["settled"] is None]
+    assert left["path"] == "model.train_step" and written["outside"]
+
+
 @pytest.mark.parametrize(
     ("original", "port", "words", "expected"),
     [

@@ -69,9 +69,19 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
     records = theirs, probed(theirs, courses)
     found, advance = compare_optimizers(pair, records, weights, courses)
-    findings += [*found, *options.compare(pair), *penalties.compare(pair)]
+    findings += [*found, *options.compare(pair)]
+    if pair.runs():
+        findings += penalties.compare(pair)
+    pair.ledger.settle("steps", "optimizer")
     if compute is not None:
         pair.ledger.settle("steps")
+    carried = {id(p) for weight in weights for p in weight.parameters(theirs.module)}
+    rest = [n for n, p in theirs.module.named_parameters() if id(p) not in carried]
+    if rest:
+        notes.append(
+            f"{STEPS} steps are not compared, because the port lacks {', '.join(rest[:3])}"
+        )
+        advance = None
     if compute is not None and advance is not None and not _stopped_by(findings):
         rounded = disturbed(pair, theirs, exact, coarser, courses)
         size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)

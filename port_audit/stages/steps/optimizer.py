@@ -22,7 +22,7 @@ from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
 from port_audit.nets.blocks import Loose
 from port_audit.pair import Pair
-from port_audit.stages.steps import options
+from port_audit.stages.steps import options, trial
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
@@ -159,7 +159,35 @@ def compare_optimizers(
         return [
             Finding(weights[index].name, UNEXPLAINED, text, None, size, tolerances[index])
         ], advance
-    return _proved(optimizer, weights, rules, mine, moved, tolerances, size), advance
+    found, names = _proved(optimizer, weights, rules, mine, moved, tolerances, size)
+    if names and not _tried(pair, first, found, names, rules, moved, tolerances, rate):
+        found = trial.without_advice(found)
+    return found, advance
+
+
+def _tried(pair, weights, found, names, rules, moved, tolerances, rate) -> bool:
+    """Whether an optimizer that follows all advice does what PyTorch's does."""
+    if "times" in names:
+        return True  # said to be what no optimizer mends
+    variables = [weight.variable for weight in weights]
+    count = len(weights)
+    for place in range(0, len(moved), count):
+        made = trial.advised(pair.optimizer, names, found, rules[:count], variables)
+        if made is None:
+            return "kind" in names or _by_regularizers(names, rules)
+        optimizer, regularized = made
+        own = moved[place : place + count]
+        given = rate if "lr" not in names else None
+        ours = _of_keras(pair, weights, own, given, optimizer, regularized)
+        _, ratio, _ = _farthest([v for _, _, v in own], ours, tolerances[place : place + count])
+        if not ratio <= 1:
+            return False
+    return True
+
+
+def _by_regularizers(names, rules) -> bool:
+    """Whether the advice is a regularizer for some weights, whose gradient is exact."""
+    return "decay" in names and any(rule.l2 for rule in rules)
 
 
 def _torch_rule(theirs: Any, weight: Weight) -> Rule | None:
@@ -212,17 +240,31 @@ def _farthest(
     return size, ratio, place
 
 
-def _of_keras(pair, weights, moved, rate) -> list[list[np.ndarray]]:
+def _of_keras(
+    pair, weights, moved, rate, optimizer=None, regularized=True
+) -> list[list[np.ndarray]]:
     """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
-    advance = _keras_steps(pair, weights, [start for start, _, _ in moved], rate)
+    starts = [start for start, _, _ in moved]
+    advance = _keras_steps(pair, weights, starts, rate, optimizer, regularized)
     steps = range(len(moved[0][1]))
     values = [advance([gradients[step] for _, gradients, _ in moved]) for step in steps]
     return [list(each) for each in zip(*values)]
 
 
-def _keras_steps(pair, weights, starts, rate) -> Advance:
-    """Return what updates the weights as Keras's own optimizer does, without clipping."""
-    fresh = options.plain(pair.optimizer, rate)
+def _keras_steps(pair, weights, starts, rate, optimizer=None, regularized=True) -> Advance:
+    """Return what updates the weights as Keras's own optimizer does, without clipping.
+
+    Args:
+        pair: Both sides.
+        weights: The weights.
+        starts: Their values before the first step.
+        rate: The learning rate; None for that of an optimizer that is given.
+        optimizer: The optimizer, not yet built; by default the port's own.
+        regularized: Whether L2 regularizers of the weights count.
+    """
+    fresh = options.plain(pair.optimizer, rate) if optimizer is None else optimizer
+    if optimizer is not None and rate is not None:
+        fresh.learning_rate = rate
     trainable = [w for w in weights if w.variable.trainable]
     fresh.build([w.variable for w in trainable])
     for weight, start in zip(weights, starts):
@@ -234,7 +276,7 @@ def _keras_steps(pair, weights, starts, rate) -> Advance:
         for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
                 value = ops.convert_to_numpy(weight.variable)
-                penalty = optimizers.l2_of(weight.variable) * value
+                penalty = optimizers.l2_of(weight.variable) * value * regularized
                 whole = np.broadcast_to(gradient, value.shape) + penalty
                 given.append(ops.convert_to_tensor(whole.astype("float32")))
         fresh.apply(given, [w.variable for w in trainable])
@@ -278,14 +320,8 @@ def _tolerances(theirs, weights, courses) -> list[float]:
 
 
 def _proved(
-    optimizer: keras.optimizers.Optimizer,
-    weights: Sequence[Weight],
-    rules: Sequence[Rule],
-    mine: Sequence[Rule],
-    moved: Sequence[tuple],
-    tolerances: Sequence[float],
-    size: float,
-) -> list[Finding]:
+    optimizer, weights, rules, mine, moved, tolerances, size
+) -> tuple[list[Finding], list[str]]:
     """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
     names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]
     names += ["amsgrad", "accumulator", "decay", "times"]
@@ -335,7 +371,7 @@ def _proved(
             Finding(
                 "optimizer", UNEXPLAINED, "the same gradients move parameters otherwise", None, size
             )
-        ]
+        ], []
     needed = [change.name for change in proved]
     common = needed, optimizer, weights, rules, mine, size
-    return [optimizers.described(name, *common) for name in needed]
+    return [optimizers.described(name, *common) for name in needed], needed

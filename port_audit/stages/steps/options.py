@@ -1,6 +1,7 @@
 """Part of stage 6: what every optimizer of Keras can do beside its own rule."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -31,14 +32,17 @@ def plain(optimizer: keras.optimizers.Optimizer, rate: float) -> keras.optimizer
         optimizer: The optimizer.
         rate: Its learning rate.
     """
-    config = optimizer.get_config()
-    config |= {name: value for name, value in QUIET.items() if name in config}
-    config["learning_rate"] = rate
-    fresh = type(optimizer).from_config(config)
+    fresh = type(optimizer).from_config(quiet(optimizer) | {"learning_rate": rate})
     for name in EXCLUDED:
         if hasattr(optimizer, name):
             setattr(fresh, name, getattr(optimizer, name))
     return fresh
+
+
+def quiet(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
+    """Return the configuration of an optimizer with nothing beside its rule."""
+    config = optimizer.get_config()
+    return config | {name: value for name, value in QUIET.items() if name in config}
 
 
 def compare(pair: Pair) -> Iterator[Finding]:
