@@ -67,13 +67,13 @@ def test_what_no_stage_measures_is_left_out_by_name(name):
     assert left <= set(map(str, report.not_compared))
 
 
-@pytest.mark.parametrize("name", blocks.FAITHFUL if LONG else ["bare parameters"])
+@pytest.mark.parametrize("name", dealt(blocks.FAITHFUL, ["bare parameters"]))
 def test_a_faithful_pair_with_layers_of_no_known_kind_is_quiet(name):
     report = audited(blocks.FAITHFUL[name], 0)
     assert report.exit_code == 0, [*report.findings, *map(str, report.not_compared)]
 
 
-@pytest.mark.parametrize("name", blocks.DIFFERENT if LONG else ["weight norm by a hook"])
+@pytest.mark.parametrize("name", dealt(blocks.DIFFERENT, ["weight norm by a hook"]))
 def test_a_layer_of_no_known_kind_stops_nothing(name):
     pair, causes = blocks.DIFFERENT[name]
     report = audited(pair, 0)
