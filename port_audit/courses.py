@@ -78,8 +78,8 @@ class Courses:
     def watches(self) -> bool:
         """Whether a scheduler or a callback judges what an epoch reports."""
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
-        return isinstance(self._optimizer()[1], plateau) or any(
-            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in self._callbacks()
+        return isinstance(self.made()[1], plateau) or any(
+            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in self.callbacks()
         )
 
     @property
@@ -141,7 +141,7 @@ class Courses:
                 group["lr"] = rate
         return optimizer
 
-    def _optimizer(self) -> tuple[Any, Any]:
+    def made(self) -> tuple[Any, Any]:
         """Return PyTorch's optimizer and its scheduler, or None for what is not there."""
         theirs = self.pair.theirs
         if theirs.optimizer is None:
@@ -150,7 +150,7 @@ class Courses:
         return optimizer, None if theirs.scheduler is None else theirs.scheduler(optimizer)
 
     def _of_torch(self, logs: Logs, per: str | None = None) -> list[dict[str, np.ndarray]]:
-        optimizer, scheduler = self._optimizer()
+        optimizer, scheduler = self.made()
         times, per = self.times, per or self.pair.theirs.step_scheduler_per
         wanted = set(times.points())
         seen: list[list[dict[str, float]]] = []
@@ -180,9 +180,16 @@ class Courses:
             for index in range(len(optimizer.param_groups))
         ]
 
-    def _callbacks(self) -> list[keras.callbacks.Callback]:
-        made = self.pair.ours.callbacks() if self.pair.ours.callbacks is not None else []
-        return [each for each in made if not isinstance(each, HARMLESS)]
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Return new callbacks of the port, but for those that change nothing or cannot be run."""
+        return [
+            each
+            for index, each in enumerate(self._all_callbacks())
+            if not isinstance(each, HARMLESS) and f"{index}" not in self.tried[1]
+        ]
+
+    def _all_callbacks(self) -> list[keras.callbacks.Callback]:
+        return list(self.pair.ours.callbacks()) if self.pair.ours.callbacks is not None else []
 
     def of_callbacks(
         self,
@@ -199,7 +206,7 @@ class Courses:
         """
         found = []
         for logs in self.scenarios:
-            made = self._callbacks()
+            made = self.callbacks()
             change(made)
             found.append(self._run(made, logs, shift, every_step))
         return np.concatenate(found)
@@ -246,10 +253,13 @@ class Courses:
                     each(used, "on_epoch_end", max(0, epoch + shift), epoch)
         return np.array(rates)
 
-    def changing(self) -> tuple[list[str], list[str]]:
-        """Return the names of callbacks that change weights, and of those that cannot be run."""
+    @cached_property
+    def tried(self) -> tuple[list[str], list[str]]:
+        """Return names of callbacks that change weights; numbers of those that cannot be run."""
         changing, failing = [], []
-        for index, callback in enumerate(self._callbacks()):
+        for index, callback in enumerate(self._all_callbacks()):
+            if type(callback) in HARMLESS:
+                continue
             before = self.pair.keras.values()
             try:
                 with self._kept(self.pair.optimizer._learning_rate):

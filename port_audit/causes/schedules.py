@@ -82,8 +82,8 @@ def _of_callbacks(courses: Courses) -> Iterator[Variant]:
 
 def _of_plateaus(courses: Courses) -> Iterator[Variant]:
     """How a plateau callback judges: its options, swapped for PyTorch's, the fewest first."""
-    theirs = courses._optimizer()[1]
-    ours = next((c for c in courses._callbacks() if _is_plateau(c)), None)
+    theirs = courses.made()[1]
+    ours = next((c for c in courses.callbacks() if _is_plateau(c)), None)
     if ours is None or not isinstance(theirs, torch.optim.lr_scheduler.ReduceLROnPlateau):
         return
     wanted = {

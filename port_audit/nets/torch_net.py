@@ -90,6 +90,7 @@ class TorchNet:
                 if name in vars(part):
                     setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
+        self.quiet: list[str] = []  # modules that are random in themselves
         self.names = {part: name for name, part in self.module.named_modules()}
 
     def values(self) -> dict[str, np.ndarray]:
@@ -130,7 +131,7 @@ class TorchNet:
             for name, part in self.module.named_modules()
             if not type(part).__module__.startswith("torch.") and not list(part.children())
         ]
-        self.quiet: list[str] = []  # names of those that are random in themselves
+        self.quiet = []
         if leaves and self.random(inputs, mark=True):
             for name, part in leaves:
                 part.eval()

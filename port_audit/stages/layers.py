@@ -78,7 +78,8 @@ def _unknown(pair) -> Iterator[Finding]:
     known = {name for unit in pair.trace.units for name in unit.names.values()}
     known |= {name for each in pair.loose for name in each.names}
     raw = [n for n in pair.torch.parameters() if n not in known and _made_of(pair, n)]
-    pair.ledger.settle("layers", *(f"parameters.{name}" for name in raw or ["-"]), side=ORIGINAL)
+    for name in raw:
+        pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
     rest = [n for n in pair.torch.parameters() if n not in known and n not in raw]
     for holder in dict.fromkeys(_made_of(pair, name) for name in raw):
         yield Finding(

@@ -52,7 +52,7 @@ def _settle(pair, random: Sequence[str]) -> None:
     """Settle what acts in training mode, but for what is random and not compared."""
     for name in random:
         pair.ledger.reopen(f"layers.{name}", side=PORT)
-    for name in getattr(pair.torch, "quiet", ()):
+    for name in pair.torch.quiet:
         pair.ledger.add([Entry(ORIGINAL, f"modules.{name}.training", "random in itself")])
     pair.ledger.settle("training mode")
     # What drops within a layer cannot be replaced by a factor.

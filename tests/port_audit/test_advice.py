@@ -91,6 +91,9 @@ def test_an_optimizer_that_knows_l2_gets_it_as_an_argument():
     class Known(keras.optimizers.SGD):
         l2 = 0.0
 
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(gradient + self.l2 * variable, variable, learning_rate)
+
     theirs = {"optimizer": lambda parameters: torch.optim.SGD(parameters, 0.1, weight_decay=0.25)}
     report = audited(plain.mlp, 0, optimizer=lambda: Known(0.1), theirs=theirs)
     (finding,) = report.findings

@@ -49,7 +49,7 @@ def _others(courses: Courses) -> Iterator[Finding]:
 
 
 def _callbacks(courses: Courses) -> Iterator[Finding]:
-    changing, failing = courses.changing()
+    changing, failing = courses.tried
     ledger = courses.pair.ledger
     for index in failing:
         ledger.reopen(f"callbacks.{index}")
@@ -103,7 +103,7 @@ def _explained(courses: Courses, size: float) -> Iterator[Finding]:
 
 
 def _class_of(courses: Courses) -> str:
-    return type(courses._optimizer()[1]).__name__
+    return type(courses.made()[1]).__name__
 
 
 def settle(courses: Courses) -> None:
@@ -112,7 +112,7 @@ def settle(courses: Courses) -> None:
     ledger.settle("schedule")
     if courses.watches:
         ours = any(
-            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in courses._callbacks()
+            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in courses.callbacks()
         )
         if ours:  # Keras's is absolute; alike near a loss of 1, where they were compared
             ledger.reopen("scheduler.threshold_mode")

@@ -45,7 +45,7 @@ def advised(
             config[NAMES.get(name, name)] = getattr(moving, name)
     own = {cls.__name__: cls for cls in type(optimizer).__mro__}
     space = {**own, "keras": keras}
-    made, excluded = type(optimizer), ()
+    made, excluded, l2 = type(optimizer), (), None
     for finding in sorted(findings, key=lambda each: each.name != "epsilon place"):
         text = finding.write or ""
         if CODE in text:
@@ -59,14 +59,17 @@ def advised(
         l2, decoupled = next(iter(decays), (0.0, 0.0))
         config["weight_decay"] = decoupled or None
         regularized = False
-        if hasattr(optimizer, "l2") and "l2" in config:
+        if "l2" in config:
             config["l2"] = l2
         kept = {id(v) for v, rule in zip(variables, rules) if rule.l2 or rule.decoupled}
         if decoupled:
             excluded = [v for v in variables if id(v) not in kept]
         elif len(kept) < len({id(v) for v, rule in zip(variables, rules) if rule.lr}):
             return None  # by regularizers of single weights
+    known = hasattr(optimizer, "l2") and "l2" not in config and made is type(optimizer)
     optimizer = made(**config)
+    if known and l2 is not None:
+        optimizer.l2 = l2
     for name in options.EXCLUDED:
         optimizer.__dict__.pop(name, None)
     if excluded:
