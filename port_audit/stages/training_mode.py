@@ -305,6 +305,13 @@ def _kept_in_evaluation(pair, match: Match) -> Finding:
     return change.finding(size, tolerance)
 
 
+def _mean_square(inputs) -> float:
+    """Return the mean square of inputs, of the channel where it is the largest."""
+    inputs = ops.convert_to_numpy(inputs).astype(np.float64)
+    others = tuple(axis for axis in range(1, inputs.ndim - 1))
+    return float((inputs**2).mean((0, *others)).max())
+
+
 def _moved(match: Match) -> list[Finding]:
     """Compare how running statistics move in three steps, each with other inputs."""
     unit, layer = match.unit, match.acting
@@ -340,7 +347,9 @@ def _moved(match: Match) -> list[Finding]:
             ours = [ops.convert_to_numpy(variable) for variable in variables]
             scale = max(largest(mean), largest(variance) ** 0.5, 1e-12)
             far = max(far, distance(mean, ours[0]) / scale)
-            far = max(far, distance(variance, ours[1]) / (largest(variance) or 1.0))
+            # Keras's variance is the mean of squares minus the square of the mean.
+            lost = _mean_square(batch) / 64 * (unit.module.momentum or 1.0)
+            far = max(far, distance(variance, ours[1]) / (largest(variance) + lost or 1.0))
         return far
 
     n = unit.input.size // unit.input.shape[1]

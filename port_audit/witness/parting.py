@@ -90,6 +90,7 @@ class Course:
         dtype: "float64" or "float32".
         slots: The weights that are compared.
         start: PyTorch's weights at the start.
+        decays: Whether weights decay.
         allowed: How far rounding takes each value of each weight, so far.
         steps: How many steps were compared.
         size: The largest distance, by what rounding allows.
@@ -102,6 +103,7 @@ class Course:
     dtype: str
     slots: tuple[Slot, ...]
     start: list[np.ndarray]
+    decays: bool = False
     allowed: list[np.ndarray] = field(default_factory=list)
     steps: int = 0
     size: float = 0.0
@@ -138,6 +140,8 @@ class Course:
             # A gradient that is zero but for rounding is noise, and so is where it leads.
             least = max(share * moved, EPS * most, self._floor(expected))
             limits = np.maximum(self.allowed[index], least)
+            if self.decays:  # 1 - rate * decay is a number close to 1, and may be float32
+                limits = limits + EPS * self.steps * np.abs(expected)
             found.append((*self._far(mine, expected, limits), moved))
         worst = max(range(len(found)), key=lambda i: found[i][0])
         ratio, far, limit, moved = found[worst]

@@ -37,10 +37,13 @@ def train(copy: Copy, backwards: bool = False) -> Course:
     made = plan(pair).reversed() if backwards else plan(pair)
     theirs, disturbed = (Original(pair, made, copy.dtype, off) for off in (False, True))
     start = theirs.values()
-    course = Course(made, copy.dtype, copy.slots, [slot.convert(start) for slot in copy.slots])
+    decays = any(group.get("weight_decay") for group in theirs.optimizer.param_groups)
+    values = [slot.convert(start) for slot in copy.slots]
+    lacking = [slot.name for slot, value in zip(copy.slots, values) if value is None]
+    if lacking:
+        raise RuntimeError(f"PyTorch has nothing for {lacking[0]}")
+    course = Course(made, copy.dtype, copy.slots, values, decays)
     for slot, value in zip(copy.slots, course.start):
-        if value is None:
-            raise RuntimeError(f"PyTorch has nothing for {slot.name}")
         slot.variable.assign(value)
     own = list(pair.ours.callbacks()) if pair.ours.callbacks is not None else []
     kept = [each for each in own if not isinstance(each, LEFT_OUT)]

@@ -388,7 +388,7 @@ def _torch_schedule(t, optimizer):
             return schedules.ExponentialLR(optimizer, 0.97)
         case "cosine":
             return schedules.CosineAnnealingLR(optimizer, 12)
-    return schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0.0)
+    return schedules.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0, eps=0)
 
 
 def _keras_rate(t):

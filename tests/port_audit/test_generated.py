@@ -13,6 +13,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from tests.conftest import LONG  # noqa: E402
 from tests.port_audit import generated_faults, generated_pairs, generator  # noqa: E402
+from tests.port_audit.generated_layers import Part  # noqa: E402
 
 SEEDS = st.integers(0, 2**31)
 few = settings(
@@ -38,6 +39,26 @@ def test_a_planted_fault_is_found(seed):
     note(str(faulty))
     found = generator.outcome(faulty, generator.audited(faulty), right, pair)
     assert found.word != "silent"
+
+
+PLAIN = {"optimizer": "sgd", "rate": 0.1, "momentum": 0.0, "nesterov": False, "decay": 0.0}
+PLAIN |= {"loss": "classes", "schedule": None, "clip": None, "limit": None, "batch_size": 32}
+NORM = Part("batch norm", {"epsilon": 1e-5, "momentum": 0.1, "affine": True})
+# What the generator found: faithful, and once accused.
+ACCUSED = {
+    "a batch norm of flattened maps": ("images", (Part("flatten"), NORM)),
+    "a batch norm of values far from zero": (
+        "rows",
+        (Part("activation", {"name": "sigmoid"}), Part("activation", {"name": "sigmoid"}), NORM),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACCUSED if LONG else ["a batch norm of values far from zero"])
+def test_what_was_once_accused_is_quiet(name):
+    family, parts = ACCUSED[name]
+    report = generator.audited(generated_pairs.Made(0, family, parts, PLAIN))
+    assert not report.findings, report.findings
 
 
 def test_pairs_are_of_many_kinds():
