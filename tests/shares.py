@@ -47,16 +47,21 @@ def share_of(name: str, shares: int) -> Share:
 
 
 def turn(folder: os.PathLike) -> tuple[Share, str]:
-    """Return whose turn it is, and what says so.
+    """Return whose turn it is, and what says so."""
+    count, source = counted(folder)
+    return Share(count % SHARES + 1, SHARES), source
+
+
+def counted(folder: os.PathLike) -> tuple[int, str]:
+    """Return a number that grows with each commit, and what it counts.
 
     The count is that of the main line, to which a merge adds one. A shallow clone has none.
     """
-    count, source = datetime.date.today().toordinal(), "the day"
     if _git(folder, "rev-parse", "--is-shallow-repository") == "false":
         commits = _git(folder, "rev-list", "--count", "--first-parent", "HEAD")
         if commits:
-            count, source = int(commits), "the number of commits"
-    return Share(count % SHARES + 1, SHARES), source
+            return int(commits), "the number of commits"
+    return datetime.date.today().toordinal(), "the day"
 
 
 def _git(folder, *words) -> str:

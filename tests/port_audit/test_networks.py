@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 import port_audit  # noqa: E402
 from port_audit import data_file  # noqa: E402
-from tests.conftest import LONG, long  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 HERE = Path(__file__).parent / "networks"
 N = 72
@@ -127,14 +127,14 @@ def check_faithful(found):
     assert found.stages[-1].name == "witness" and found.stages[-1].ran, found.stages[-1]
 
 
-@pytest.mark.parametrize("name", DATA if LONG else ["tagger"])
+@pytest.mark.parametrize("name", dealt(DATA, ["tagger"]))
 def test_a_faithful_port_of_a_network_is_quiet(name, report):
     check_faithful(report(name))
 
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [(n, f) for n, faults in FAULTS.items() for f in faults] if LONG else [("tagger", "gate")],
+    dealt([(n, f) for n, faults in FAULTS.items() for f in faults], [("tagger", "gate")]),
 )
 def test_a_fault_in_a_network_is_found(name, fault, report):
     old, new, right = FAULTS[name][fault]
@@ -142,6 +142,6 @@ def test_a_fault_in_a_network_is_found(name, fault, report):
     assert right & set(found.causes), found.findings
 
 
-@long
+@pytest.mark.long
 def test_resnet18_as_wide_as_it_is(report):
     check_faithful(report("resnet18", narrow=False))

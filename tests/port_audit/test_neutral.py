@@ -12,8 +12,8 @@ from keras import layers  # noqa: E402
 from torch import nn  # noqa: E402
 
 from port_audit.ledger import neutral  # noqa: E402
-from tests.conftest import LONG  # noqa: E402
 from tests.port_audit import parts  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 DENSE, LSTM = layers.Dense, layers.LSTM
 # Of a layer: its class, its first argument, a value that does nothing, and another one.
@@ -86,7 +86,7 @@ def test_each_neutral_value_is_tried():
     assert {*IDLE_IN_OPTIMIZERS, *IDLE_IN_COMPILE, *IDLE_IN_PYTORCH} <= neutral.IDLE
 
 
-@pytest.mark.parametrize("key", OF_LAYERS if LONG else ["kernel_constraint", "noise_shape"])
+@pytest.mark.parametrize("key", dealt(OF_LAYERS, ["kernel_constraint", "noise_shape"]))
 def test_another_value_in_a_layer_changes_training(key):
     cls, first, *values = OF_LAYERS[key]
     given = () if first is None else (first,)
@@ -94,7 +94,7 @@ def test_another_value_in_a_layer_changes_training(key):
     assert not same(*(keras_weights(cls(*given, **{key: value})) for value in values))
 
 
-@pytest.mark.parametrize("key", OF_OPTIMIZERS if LONG else ["use_ema"])
+@pytest.mark.parametrize("key", dealt(OF_OPTIMIZERS, ["use_ema"]))
 def test_another_value_of_an_optimizer_changes_training(key):
     assert not same(keras_weights(), keras_weights(optimizer={key: OF_OPTIMIZERS[key]}))
 

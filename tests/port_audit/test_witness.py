@@ -13,9 +13,9 @@ from port_audit import KerasSide, TorchSide, witness  # noqa: E402
 from port_audit.findings import Finding, Stage  # noqa: E402
 from port_audit.pair import Pair  # noqa: E402
 from port_audit.witness import plan as plans  # noqa: E402
-from tests.conftest import LONG, long  # noqa: E402
 from tests.port_audit import plain_pairs, shaped_pairs  # noqa: E402
 from tests.port_audit.parts import CROSS_ENTROPY, compiled, dense, rows, sgd  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 
 def seen(theirs, ours, x, y, stages=()):
@@ -172,7 +172,7 @@ class Counting:
         return step(model, batch, optimizer)
 
 
-@pytest.mark.parametrize(("steps", "same"), [(2, True), (3, False)] if LONG else [(2, True)])
+@pytest.mark.parametrize(("steps", "same"), dealt([(2, True), (3, False)], [(2, True)]))
 def test_an_original_brings_its_own_step(steps, same):
     theirs, ours, x, y = accumulated(steps)
     stage, _ = seen(replace(theirs, train_step=Counting()), ours, x, y)
@@ -306,7 +306,7 @@ def test_a_schedule_that_counts_steps_is_where_it_would_be_in_a_whole_training(m
     assert stage.verdict == "same", stage
 
 
-@long
+@pytest.mark.long
 def test_a_callback_that_works_on_no_backend_but_where_it_is_run_is_not_made_to_work():
     """The witness reads what `fit` has, and syncs nothing."""
 
