@@ -341,14 +341,14 @@ def _moved(match: Match) -> list[Finding]:
         for variable, value in zip(others, kept):
             variable.assign(value)
         layer.__dict__.get("audited_steps", [0])[0] = 0
-        far = 0.0
+        far = lost = 0.0
         for batch, (mean, variance) in zip(inputs, expected):
             layer.call(batch, training=True)
             ours = [ops.convert_to_numpy(variable) for variable in variables]
             scale = max(largest(mean), largest(variance) ** 0.5, 1e-12)
             far = max(far, distance(mean, ours[0]) / scale)
             # Keras's variance is the mean of squares minus the square of the mean.
-            lost = _mean_square(batch) / 64 * (unit.module.momentum or 1.0)
+            lost = max(lost, _mean_square(batch) / 32 * (unit.module.momentum or 1.0))
             far = max(far, distance(variance, ours[1]) / (largest(variance) + lost or 1.0))
         return far
 
