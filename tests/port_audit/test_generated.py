@@ -13,9 +13,8 @@ from tests.port_audit import generated_faults, generated_pairs, generator  # noq
 from tests.port_audit.generated_layers import Part  # noqa: E402
 from tests.shares import counted, dealt  # noqa: E402
 
-NEW = (
-    100 * counted(Path(__file__).parent)[0]
-)  # with each commit, so that whoever repeats a run meets the same
+# Others with each commit, so that whoever repeats a run meets the same pairs.
+NEW = 100 * counted(Path(__file__).parent)[0]
 seeds = pytest.mark.parametrize("seed", dealt(range(NEW, NEW + 20), [NEW]))
 
 
