@@ -154,7 +154,7 @@ def _joined(findings: list[Finding]) -> list[Finding]:
     """Return findings of one cause at several places as one."""
     places: dict[tuple, list[Finding]] = {}
     for finding in findings:
-        key = (finding.name, finding.cause, finding.write, finding.severity)
+        key: tuple[str, ...] = (finding.name, finding.cause, finding.write, finding.severity)
         if not finding.explained:
             key = (*key, finding.where)
         places.setdefault(key, []).append(finding)

@@ -155,7 +155,7 @@ class Courses:
         wanted = set(times.points())
         seen: list[list[dict[str, float]]] = []
 
-        def look():
+        def look() -> None:
             seen.append([_numbers(group) for group in optimizer.param_groups])
 
         plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
@@ -219,13 +219,15 @@ class Courses:
         hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
         busy = [c for c in used if any(getattr(type(c), h) is not getattr(base, h) for h in hooks)]
         if not busy and not every_step:  # only the epochs count
-            wanted_steps = {
+            wanted_steps: dict[int, Sequence[int]] = {
                 epoch: sorted(s for e, s in wanted if e == epoch) for epoch, _ in wanted
             }
         else:
             wanted_steps = {epoch: range(times.per_epoch) for epoch in range(times.epochs)}
 
-        def each(callbacks, hook, number, epoch):
+        def each(
+            callbacks: Sequence[keras.callbacks.Callback], hook: str, number: int, epoch: int
+        ) -> None:
             for callback in callbacks:
                 getattr(callback, hook)(number, logs(epoch))
 
@@ -301,7 +303,7 @@ def apart(theirs: np.ndarray, ours: np.ndarray, reference: int) -> float:
 
 def _numbers(group: dict) -> dict[str, float]:
     """Return all numbers of a group by name; those of a tuple are numbered."""
-    found = {}
+    found: dict[str, float] = {}
     for key, value in group.items():
         if key in ("params", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"):
             continue
@@ -318,7 +320,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _step(scheduler, plateau: bool, logs: dict[str, float], monitor: str) -> bool:
+def _step(scheduler: Any, plateau: bool, logs: dict[str, float], monitor: str) -> bool:
     """Step a scheduler; return whether it goes on."""
     try:
         scheduler.step(*([logs[monitor]] if plateau else []))

@@ -74,7 +74,7 @@ def _grouped(entries: Sequence[Any]) -> list[str]:
     holders: dict[tuple[str, str], list] = {}
     for entry in entries:
         holders.setdefault((entry.side, entry.path.rpartition(".")[0]), []).append(entry)
-    lines = []
+    lines: list[str] = []
     for (side, holder), found in holders.items():
         if len(found) <= FEW:
             lines += map(str, found)
@@ -97,7 +97,7 @@ def _number(value: float | None) -> str:
     return "other shape" if not math.isfinite(value) else f"{value:.1e}"
 
 
-def _verdict(report) -> str:
+def _verdict(report: Any) -> str:
     left, code = len(report.not_compared), report.exit_code
     things = f"{left} setting{'s' * (left != 1)}"
     if report.findings:

@@ -5,6 +5,7 @@ the spread; two measurements say which it would have to be.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from keras import layers
@@ -52,7 +53,7 @@ def changes(
             yield from _missing(gap.match, others, divergence)
 
 
-def _scaled(layer, spread: float, name: str, theirs: str) -> Change:
+def _scaled(layer: layers.Layer, spread: float, name: str, theirs: str) -> Change:
     own = type(layer).__name__
     if not spread:
         write = f"leave {layer.name} out"
@@ -69,7 +70,9 @@ def _scaled(layer, spread: float, name: str, theirs: str) -> Change:
     )
 
 
-def _spreads(layer, others, divergence) -> Iterator[float]:
+def _spreads(
+    layer: layers.Layer, others: Sequence[Change], divergence: Callable[[], float]
+) -> Iterator[float]:
     """Return which spreads would explain how far the sides are apart with its own and with none."""
     own = noise_scale(layer)
     at_own = _at(setting(layer, audited_scale=own), others, divergence)
@@ -79,8 +82,10 @@ def _spreads(layer, others, divergence) -> Iterator[float]:
             yield float(f"{own * at_none / total:.4g}")
 
 
-def _missing(match, others, divergence) -> Iterator[list[Change]]:
-    def adding(spread):
+def _missing(
+    match: Match, others: Sequence[Change], divergence: Callable[[], float]
+) -> Iterator[list[Change]]:
+    def adding(spread: float) -> Callable[[], AbstractContextManager]:
         return ahead_of(match.layer, lambda x: x + spread * NOISE_MARK)
 
     at_none, at_one = (_at(adding(s), others, divergence) for s in (0.0, 1.0))
@@ -98,6 +103,10 @@ def _missing(match, others, divergence) -> Iterator[list[Change]]:
             ]
 
 
-def _at(apply, others, divergence) -> float:
+def _at(
+    apply: Callable[[], AbstractContextManager],
+    others: Sequence[Change],
+    divergence: Callable[[], float],
+) -> float:
     with applied(others), apply():
         return divergence()

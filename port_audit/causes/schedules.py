@@ -1,7 +1,8 @@
 """Guesses at what sets two schedules of the learning rate apart."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,7 +100,7 @@ def _of_plateaus(courses: Courses) -> Iterator[Variant]:
     for size in range(1, len(differing) + 1):
         for names in itertools.combinations(differing, size):
 
-            def change(made, names=names):
+            def change(made: list, names: Sequence[str] = names) -> None:
                 for callback in filter(_is_plateau, made):
                     for name in names:
                         setattr(callback, name, wanted[name])
@@ -109,11 +110,11 @@ def _of_plateaus(courses: Courses) -> Iterator[Variant]:
             yield causes, courses.of_callbacks(change)
 
 
-def _is_plateau(callback) -> bool:
+def _is_plateau(callback: keras_callbacks.Callback) -> bool:
     return isinstance(callback, keras_callbacks.ReduceLROnPlateau)
 
 
-def _spoken(name, ours, wanted) -> str:
+def _spoken(name: str, ours: keras_callbacks.Callback, wanted: Mapping[str, Any]) -> str:
     own = getattr(ours, name)
     if name == "patience" and wanted[name] == own + 1:
         return f"Keras acts after patience={own} bad epochs, PyTorch after one more"
@@ -122,7 +123,7 @@ def _spoken(name, ours, wanted) -> str:
     return f"{name} is {own!r}, PyTorch's is {wanted[name]!r}"
 
 
-def _written(name, wanted) -> str:
+def _written(name: str, wanted: Mapping[str, Any]) -> str:
     value = wanted[name]
     shown = f"{value:g}" if isinstance(value, int | float) else repr(value)
     return f"ReduceLROnPlateau({name}={shown})"

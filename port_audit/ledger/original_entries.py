@@ -45,7 +45,7 @@ def of(module: nn.Module, side: Any) -> Iterator[Entry]:
     yield from _training(module, side)
 
 
-def _module(path: str, part: nn.Module) -> Iterator[Entry]:
+def _module(path: str, part: Any) -> Iterator[Entry]:
     beside = {key: value for key, value in vars(part).items() if not key.startswith("_")}
     for key, value in beside.items():
         if key == "training" or not _simple(value):
@@ -72,7 +72,7 @@ def _module(path: str, part: nn.Module) -> Iterator[Entry]:
             yield Entry(ORIGINAL, f"{path}.parametrizations.{name}", spoken, "steps")
 
 
-def _training(module, side) -> Iterator[Entry]:
+def _training(module: nn.Module, side: Any) -> Iterator[Entry]:
     if side.loss is not None:
         yield from _loss(side.loss)
     if side.optimizer is not None:
@@ -92,7 +92,7 @@ def _training(module, side) -> Iterator[Entry]:
             yield Entry(ORIGINAL, name, "a loop of its own", "witness")
 
 
-def _loss(loss) -> Iterator[Entry]:
+def _loss(loss: Any) -> Iterator[Entry]:
     if not isinstance(loss, nn.Module):
         yield Entry(ORIGINAL, "loss", getattr(loss, "__name__", type(loss).__name__), "loss")
         return
@@ -104,7 +104,7 @@ def _loss(loss) -> Iterator[Entry]:
         yield Entry(ORIGINAL, f"loss.{key}", shown(value.tolist()), "loss")
 
 
-def _optimizer(module, side) -> Iterator[Entry]:
+def _optimizer(module: nn.Module, side: Any) -> Iterator[Entry]:
     optimizer = side.optimizer(module.parameters())
     scheduler = side.scheduler(optimizer) if side.scheduler is not None else None
     yield Entry(ORIGINAL, "optimizer.class", type(optimizer).__name__, "steps")
@@ -139,7 +139,7 @@ def _simple(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str | torch.dtype)
 
 
-def _default(part, key) -> bool:
+def _default(part: Any, key: str) -> bool:
     try:
         parameter = inspect.signature(type(part).__init__).parameters.get(key)
         return parameter is not None and bool(parameter.default == getattr(part, key))

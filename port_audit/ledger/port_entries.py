@@ -51,7 +51,7 @@ def of(model: keras.Model, side: Any) -> Iterator[Entry]:
     yield from _fit(side)
 
 
-def _methods(model) -> Iterator[Entry]:
+def _methods(model: keras.Model) -> Iterator[Entry]:
     for name, stage in METHODS.items():
         for cls in type(model).__mro__:
             if name in vars(cls) and not _stock(cls):
@@ -59,7 +59,7 @@ def _methods(model) -> Iterator[Entry]:
                 break
 
 
-def _layer(layer) -> Iterator[Entry]:
+def _layer(layer: keras.layers.Layer) -> Iterator[Entry]:
     holder = f"layers.{layer.name}"
     if isinstance(layer, keras.layers.InputLayer):
         return
@@ -85,7 +85,7 @@ def _layer(layer) -> Iterator[Entry]:
             yield Entry(PORT, f"{holder}.{variable.name}.regularizer", spoken, "steps")
 
 
-def _compiled(model) -> Iterator[Entry]:
+def _compiled(model: keras.Model) -> Iterator[Entry]:
     config = model.get_compile_config() or {}
     for key in ("loss_weights", "weighted_metrics", "run_eagerly", "steps_per_execution"):
         yield _entry("compile", key, config.get(key), "loss", config)
@@ -94,7 +94,7 @@ def _compiled(model) -> Iterator[Entry]:
         yield from _loss(loss, name)
 
 
-def _optimizer(optimizer, holder) -> Iterator[Entry]:
+def _optimizer(optimizer: keras.optimizers.Optimizer, holder: str) -> Iterator[Entry]:
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         yield Entry(PORT, f"{holder}.class", "LossScaleOptimizer", "steps")
         yield from _optimizer(optimizer.inner_optimizer, holder)
@@ -120,7 +120,7 @@ def _optimizer(optimizer, holder) -> Iterator[Entry]:
         yield Entry(PORT, f"{holder}.exclude_from_weight_decay", spoken, "steps")
 
 
-def _loss(loss, holder) -> Iterator[Entry]:
+def _loss(loss: Any, holder: str) -> Iterator[Entry]:
     if loss is None:
         return
     made = keras.losses.get(loss) if isinstance(loss, str) else loss
@@ -133,7 +133,7 @@ def _loss(loss, holder) -> Iterator[Entry]:
         yield _entry(holder, key, value, "loss", config, _default(made, key))
 
 
-def _losses(loss) -> Iterator[tuple[str, Any]]:
+def _losses(loss: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(loss, dict):
         yield from ((f"loss.{name}", each) for name, each in loss.items())
     elif isinstance(loss, list | tuple):
@@ -142,7 +142,7 @@ def _losses(loss) -> Iterator[tuple[str, Any]]:
         yield "loss", loss
 
 
-def _fit(side) -> Iterator[Entry]:
+def _fit(side: Any) -> Iterator[Entry]:
     if side.preprocess is not None:
         yield Entry(PORT, "preprocess", "a function", "outputs")
     yield _entry("fit", "class_weight", side.class_weight, "loss", {})
@@ -159,13 +159,15 @@ def _fit(side) -> Iterator[Entry]:
         yield Entry(PORT, path, name, "schedule")
 
 
-def _entry(holder, key, value, stage, beside, default=False) -> Entry:
+def _entry(
+    holder: str, key: str, value: Any, stage: str, beside: dict[str, Any], default: bool = False
+) -> Entry:
     value = _plain(value)
     settled = NEUTRAL if neutral.is_neutral(key, value, beside) else None
     return Entry(PORT, f"{holder}.{key}", shown(value), stage, default, settled)
 
 
-def _config(one) -> dict[str, Any]:
+def _config(one: Any) -> dict[str, Any]:
     try:
         return dict(one.get_config())
     except Exception:  # a class of the user's need not have one
@@ -185,7 +187,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _default(one, key) -> bool:
+def _default(one: Any, key: str) -> bool:
     """Whether a key of a configuration is what the class has by itself."""
     try:
         parameter = inspect.signature(type(one).__init__).parameters.get(key)
@@ -194,9 +196,9 @@ def _default(one, key) -> bool:
         return False
 
 
-def _has_layers(config) -> bool:
+def _has_layers(config: dict[str, Any]) -> bool:
     return any(key in config for key in ("layers", "layer", "cell", "forward_layer"))
 
 
-def _stock(cls) -> bool:
+def _stock(cls: type) -> bool:
     return cls.__module__.partition(".")[0] in ("keras", "builtins", "tensorflow", "torch")

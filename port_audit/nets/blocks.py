@@ -84,7 +84,7 @@ def pair_up(
     return found, unknown
 
 
-def _fits(piece: Loose, modules) -> bool:
+def _fits(piece: Loose, modules: Mapping[str, nn.Module]) -> bool:
     values = {
         f"{name}.{own}".lstrip("."): np.zeros(tuple(parameter.shape), "float32")
         for name, part in modules.items()
@@ -97,7 +97,9 @@ def _fits(piece: Loose, modules) -> bool:
         return False
 
 
-def _by_shape(layer, names, shapes) -> Iterator[Loose]:
+def _by_shape(
+    layer: layers.Layer, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[Loose]:
     """Return weights and parameters of the same shape, in order; or of the transposed one."""
     left = list(names)
     for variable in layer.trainable_weights:
@@ -110,35 +112,51 @@ def _by_shape(layer, names, shapes) -> Iterator[Loose]:
                 continue
             left.remove(name)
 
-            def convert(values, gradients=False, name=name, turn=turn):
+            def convert(
+                values: Mapping[str, np.ndarray],
+                gradients: bool = False,
+                name: str = name,
+                turn: bool = turn,
+            ) -> np.ndarray:
                 return values[name].T if turn else values[name]
 
             yield Loose(layer, variable, (name,), convert)
             break
 
 
-def _attention(name, module, layer) -> Iterator[Loose]:
+def _attention(name: str, module: nn.Module, layer: layers.Layer) -> Iterator[Loose]:
     prefix = f"{name}." if name else ""
     packed = module.in_proj_weight is not None
     dense = (layer._query_dense, layer._key_dense, layer._value_dense)
     for index, (own, letter) in enumerate(zip(dense, "qkv")):
         weight = f"{prefix}{'in_proj_weight' if packed else f'{letter}_proj_weight'}"
 
-        def kernel(values, gradients=False, own=own, index=index, weight=weight):
+        def kernel(
+            values: Mapping[str, np.ndarray],
+            gradients: bool = False,
+            own: layers.Layer = own,
+            index: int = index,
+            weight: str = weight,
+        ) -> np.ndarray:
             part = np.split(values[weight], 3)[index] if packed else values[weight]
             return part.T.reshape(tuple(own.kernel.shape))
 
         yield Loose(layer, own.kernel, (weight,), kernel)
         if own.bias is not None:
 
-            def bias(values, gradients=False, own=own, index=index):
+            def bias(
+                values: Mapping[str, np.ndarray],
+                gradients: bool = False,
+                own: layers.Layer = own,
+                index: int = index,
+            ) -> np.ndarray:
                 part = np.split(values[f"{prefix}in_proj_bias"], 3)[index]
                 return part.reshape(tuple(own.bias.shape))
 
             yield Loose(layer, own.bias, (f"{prefix}in_proj_bias",), bias)
     last = layer._output_dense
 
-    def kernel_of_output(values, gradients=False):
+    def kernel_of_output(values: Mapping[str, np.ndarray], gradients: bool = False) -> np.ndarray:
         return values[f"{prefix}out_proj.weight"].T.reshape(tuple(last.kernel.shape))
 
     yield Loose(layer, last.kernel, (f"{prefix}out_proj.weight",), kernel_of_output)
@@ -151,7 +169,7 @@ def _attention(name, module, layer) -> Iterator[Loose]:
         )
 
 
-def _recurrent(name, module, layer) -> Iterator[Loose]:
+def _recurrent(name: str, module: nn.Module, layer: layers.Layer) -> Iterator[Loose]:
     prefix = f"{name}." if name else ""
     cell = layer.cell
     for own, variable in (("weight_ih_l0", cell.kernel), ("weight_hh_l0", cell.recurrent_kernel)):
@@ -164,7 +182,7 @@ def _recurrent(name, module, layer) -> Iterator[Loose]:
     if cell.bias is not None:
         both = f"{prefix}bias_ih_l0", f"{prefix}bias_hh_l0"
 
-        def bias(values, gradients=False):
+        def bias(values: Mapping[str, np.ndarray], gradients: bool = False) -> np.ndarray:
             return values[both[0]] if gradients else values[both[0]] + values[both[1]]
 
         yield Loose(layer, cell.bias, both, bias)

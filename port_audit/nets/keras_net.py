@@ -151,10 +151,10 @@ class KerasNet:
 
         return call
 
-    def _random_call(self, layer, on_drop, mark):
+    def _random_call(self, layer: layers.Layer, on_drop: Callable, mark: bool) -> Callable:
         own = layer.call
 
-        def call(inputs, *args, **kwargs):
+        def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
             on = bool(kwargs.get("training", args[0] if args else False))
             if id(layer) not in self.dropped_within:
                 on_drop(layer, on)

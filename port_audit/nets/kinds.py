@@ -19,7 +19,7 @@ TRANSPOSED = {
     "transposed conv2d": (nn.ConvTranspose2d, (layers.Conv2DTranspose,)),
     "transposed conv3d": (nn.ConvTranspose3d, (layers.Conv3DTranspose,)),
 }
-KINDS = {
+KINDS: dict[str, tuple[Any, tuple]] = {
     **TRANSPOSED,  # before the convolutions, of which Keras derives them
     **CONVOLUTIONS,
     "linear": (nn.Linear, (layers.Dense,)),
@@ -82,7 +82,7 @@ def torch_kind(module: nn.Module) -> str | None:
     return next((name for name, (cls, _) in KINDS.items() if isinstance(module, cls)), None)
 
 
-def groups_of(module: nn.Module) -> int:
+def groups_of(module: Any) -> int:
     """Return the number of groups of a group norm or an instance norm."""
     return getattr(module, "num_groups", None) or module.num_features
 

@@ -145,7 +145,7 @@ class TorchNet:
         """
         done = set()
 
-        def hook(module, args, output):
+        def hook(module: nn.Module, args: tuple, output: torch.Tensor) -> torch.Tensor | None:
             weight = module._parameters.get("weight")
             if weight is None or id(module) in done or not output.is_floating_point():
                 return None
@@ -300,7 +300,7 @@ def _raw(module: nn.Module, key: str) -> bool:
     return bool(made) and key.startswith(("parametrizations.", *(f"{name}_" for name in made)))
 
 
-def _marked_noise(name, function, args, kwargs) -> torch.Tensor:
+def _marked_noise(name: str, function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
     """Return what a function that draws would, with a constant for each standard draw."""
     drawn = function(*args, **kwargs)
     first = {"normal": 0, "normal_": 1}.get(name)
@@ -336,7 +336,7 @@ def arrays(output: Any) -> list[np.ndarray]:
 
 
 @contextlib.contextmanager
-def in_float64(module: nn.Module) -> Iterator[nn.Module]:
+def in_float64(module: nn.Module) -> Iterator[Any]:
     """Yield a copy of a module in float64."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)

@@ -55,7 +55,7 @@ def compare(pair: Pair) -> Stage:
             known = [theirs[name] for name in names if name in theirs]
             if (index, role) not in ours or not known or match.acting is not match.layer:
                 continue  # a layer of another shape starts otherwise, too
-            one = np.concatenate(known)
+            one: Any = np.concatenate(known)
             other = ours[index, role]
             count += 1
             chance = similarity(one, other)
@@ -92,7 +92,7 @@ def _of_loose(loose: Loose, theirs: np.ndarray, ours: np.ndarray) -> Finding:
     return Finding(loose.name, "initial values", cause, write)
 
 
-def _finding(key, places) -> Finding:
+def _finding(key: tuple[str, str], places: Sequence[tuple]) -> Finding:
     name, write = key
     where = ", ".join(dict.fromkeys(f"{m.layer.name}/{role}" for m, role, _, _ in places[:4]))
     where += f" and {len(places) - 4} more" if len(places) > 4 else ""
@@ -160,7 +160,7 @@ def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
-def _of_keras(pair) -> dict[tuple, np.ndarray] | None:
+def _of_keras(pair: Pair) -> dict[tuple, np.ndarray] | None:
     model = pair.ours.model
     if isinstance(model, keras.Model):
         return None
@@ -194,7 +194,7 @@ def _of_keras(pair) -> dict[tuple, np.ndarray] | None:
     return found
 
 
-def _models(pair) -> int:
+def _models(pair: Pair) -> int:
     """Return how many models PyTorch makes, so that small layers have enough values."""
     sizes = [p.numel() for p in pair.torch.parameters().values() if p.ndim > 1]
     if not sizes:

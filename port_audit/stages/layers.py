@@ -2,8 +2,12 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
+
+import keras
+from torch import nn
 
 from port_audit.changes import Change, calling, setting
 from port_audit.findings import TRAINING, Finding, Stage
@@ -73,7 +77,7 @@ def _extra(pair: Pair) -> list:
     ]
 
 
-def _unknown(pair) -> Iterator[Finding]:
+def _unknown(pair: Pair) -> Iterator[Finding]:
     """What one side has weights for and the other has not; if both have, the ledger says so."""
     known = {name for unit in pair.trace.units for name in unit.names.values()}
     known |= {name for each in pair.loose for name in each.names}
@@ -105,7 +109,7 @@ def _unknown(pair) -> Iterator[Finding]:
         )
 
 
-def _made_of(pair, name: str) -> str | None:
+def _made_of(pair: Pair, name: str) -> str | None:
     """Return the module whose weight is made of a parameter, if there is one."""
     for holder, part in pair.torch.module.named_modules():
         if kinds.torch_kind(part) is not None and kinds.made_weights(part):
@@ -115,7 +119,7 @@ def _made_of(pair, name: str) -> str | None:
     return None
 
 
-def _leave_out(pair, layers) -> None:
+def _leave_out(pair: Pair, layers: Sequence[keras.layers.Layer]) -> None:
     """Let layers that PyTorch lacks pass on what they get."""
     changes = [
         Change(layer.name, "extra layer", "", "", calling(layer, lambda own, x, args, kwargs: x))
@@ -171,7 +175,7 @@ def _units(match: Match) -> int:
     return match.weights.get("weight", match.weights.get("weight_ih")).shape[0] // rows
 
 
-def _frozen(pair) -> Iterator[Finding]:
+def _frozen(pair: Pair) -> Iterator[Finding]:
     """Compare what each side trains, weight by weight; a layer may be frozen in part."""
     parameters = pair.torch.parameters()
     trainable = {id(variable) for variable in pair.keras.model.trainable_variables}
@@ -181,7 +185,7 @@ def _frozen(pair) -> Iterator[Finding]:
             pair.ledger.settle("layers", f"layers.{part.name}.trainable", side=PORT)
         for name in each.names:
             pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
-        moves = any(parameters[name].requires_grad for name in each.names)
+        moves: Any = any(parameters[name].requires_grad for name in each.names)
         if moves != (id(each.variable) in trainable):
             state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
             write = f"{each.variable.path}: trainable = {moves}"
@@ -210,23 +214,23 @@ def _frozen(pair) -> Iterator[Finding]:
             "frozen",
             f"{state} in the port",
             f"{name}.trainable = {wanted}" if whole else _frozen_in_part(match.layer, moves),
-            lambda layer=match.layer, moves=moves: _trainable(layer, moves),
+            lambda layer=match.layer, moves=moves: _trainable(layer, moves),  # type: ignore[misc]
         )
         pair.undo([change])
         yield replace(change.finding(None, None), severity=TRAINING)
 
 
-def _parameters(match, role, parameters) -> list:
+def _parameters(match: Match, role: str, parameters: Mapping[str, nn.Parameter]) -> list:
     return [parameters[n] for n in kinds.stands_for(match.unit.names, role) if n in parameters]
 
 
-def _frozen_in_part(layer, moves) -> str:
+def _frozen_in_part(layer: keras.layers.Layer, moves: Mapping[str, bool]) -> str:
     lines = [f"{layer.name}.{role}.trainable = {moved}" for role, moved in moves.items()]
     return "; ".join(lines) + ", once the layer is built"
 
 
 @contextlib.contextmanager
-def _trainable(layer, moves: dict[str, bool]) -> Iterator[None]:
+def _trainable(layer: keras.layers.Layer, moves: dict[str, bool]) -> Iterator[None]:
     """Within this context, only those weights of a layer are trained."""
     variables = kinds.variables(layer)
     old = layer.trainable, {role: variables[role].trainable for role in moves}

@@ -1,7 +1,7 @@
 """Stage 5: the loss, its reduction and weights, logits or probabilities."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -70,7 +70,7 @@ def _samples(pair: Pair) -> Iterator[tuple]:
             yield y, ops.convert_to_tensor(values.astype("float32"))
 
 
-def _in_range(pair, values: np.ndarray) -> np.ndarray:
+def _in_range(pair: Pair, values: np.ndarray) -> np.ndarray:
     """Return numbers within the range of the original's outputs: a loss may take no others."""
     if ends_of.both(pair)[0] is not activations.identity or not pair.range[0] >= 0:
         return values
@@ -79,7 +79,7 @@ def _in_range(pair, values: np.ndarray) -> np.ndarray:
     return np.log1p(np.exp(values))
 
 
-def _classes_second(pair) -> bool:
+def _classes_second(pair: Pair) -> bool:
     """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
     ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
     return ours == (
@@ -89,14 +89,14 @@ def _classes_second(pair) -> bool:
     )
 
 
-def _theirs(pair, y, outputs) -> float:
+def _theirs(pair: Pair, y: Any, outputs: Any) -> float:
     z = _laid(pair, outputs)
     with torch.no_grad():
         value = pair.theirs.loss(z, labels(y, z))
     return float(value.sum() if value.ndim else value)
 
 
-def _laid(pair, outputs) -> torch.Tensor:
+def _laid(pair: Pair, outputs: Any) -> torch.Tensor:
     """Return outputs of Keras as PyTorch's lie."""
     array = ops.convert_to_numpy(outputs)
     if array.ndim > 2 and _classes_second(pair):
@@ -114,7 +114,7 @@ def compiled(pair: Pair) -> LossInUse:
         sample_weights = () if not weights else (_each(weights, y),)
         return (losses.targets(pair.keras.model.loss, y, shape), *sample_weights)
 
-    def value(outputs, y, sample_weight=None):
+    def value(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
         y = ops.convert_to_tensor(y)
         if own:
             with _without_penalties(model):
@@ -125,7 +125,7 @@ def compiled(pair: Pair) -> LossInUse:
 
 
 @contextlib.contextmanager
-def _without_penalties(model) -> Iterator[None]:
+def _without_penalties(model: keras.Model) -> Iterator[None]:
     """Within this context no weight has a regularizer: those are compared with the optimizer."""
     with contextlib.ExitStack() as stack:
         for variable in model.trainable_variables:
@@ -134,7 +134,7 @@ def _without_penalties(model) -> Iterator[None]:
         yield
 
 
-def _each(weights, y) -> np.ndarray:
+def _each(weights: Mapping[int, float], y: Any) -> np.ndarray:
     return np.array([weights.get(int(label), 1.0) for label in y], "float32")
 
 

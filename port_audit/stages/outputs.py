@@ -63,7 +63,7 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
     return stage, Agreement(settled() and fits, tuple(ends))
 
 
-def _settle_parts(pair) -> None:
+def _settle_parts(pair: Pair) -> None:
     """Settle what agrees on its own, though the whole does not."""
     for match in pair.matches:
         if match.error <= match.tolerance:
@@ -75,7 +75,7 @@ def _settle_parts(pair) -> None:
                 pair.ledger.settle("outputs", f"layers.{layer.name}", side=PORT)
 
 
-def _first(pair, seen) -> list[Finding] | None:
+def _first(pair: Pair, seen: set[tuple]) -> list[Finding] | None:
     """Return what is found at the first divergence not yet seen, or None."""
     for index, match in enumerate(pair.forced.matches):
         key = (id(match.layer), match.unit.name)
@@ -92,7 +92,7 @@ def _first(pair, seen) -> list[Finding] | None:
     return None
 
 
-def _wide(pair) -> list[Finding]:
+def _wide(pair: Pair) -> list[Finding]:
     """Compare once more with large values, which reach where a ReLU6 ends."""
     findings: list[Finding] = []
     with pair.wide() as finite:
@@ -104,7 +104,7 @@ def _wide(pair) -> list[Finding]:
     return findings
 
 
-def _error(pair, match: Match) -> list[Finding]:
+def _error(pair: Pair, match: Match) -> list[Finding]:
     proved = prove(layer_causes.changes(match), match.again, match.tolerance)
     if not proved:
         return [

@@ -17,6 +17,7 @@ from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match, assign
 from port_audit.ledger.entries import ORIGINAL, PORT, Entry
 from port_audit.nets import keras_net, kinds, torch_net
+from port_audit.nets.activations import Event
 from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
@@ -48,7 +49,7 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     return Stage("training mode", compared, None, None, tuple(findings), notes)
 
 
-def _settle(pair, random: Sequence[str]) -> None:
+def _settle(pair: Pair, random: Sequence[str]) -> None:
     """Settle what acts in training mode, but for what is random and not compared."""
     for name in random:
         pair.ledger.reopen(f"layers.{name}", side=PORT)
@@ -61,11 +62,11 @@ def _settle(pair, random: Sequence[str]) -> None:
         if isinstance(part, nn.RNNBase | nn.MultiheadAttention) and rate:
             pair.ledger.reopen(f"modules.{name}.dropout", side=ORIGINAL)
     for layer in pair.keras.plain:
-        if id(layer) in pair.keras.dropped_within and getattr(layer, "rate", 0.0):
+        if id(layer) in pair.keras.dropped_within and getattr(layer, "rate", 0.0):  # type: ignore[arg-type]
             pair.ledger.reopen(f"layers.{layer.name}.rate", side=PORT)
 
 
-def _dropout(pair, outputs) -> Iterator[Finding]:
+def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
     with pair.torch.unmoved():
         pair.torch.train_with_marks(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
@@ -100,7 +101,7 @@ def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]
     """Return for each gap the match behind it, dropouts of PyTorch that are on, and Keras's."""
     forced = pair.force(trace, training=True, mark=True)
 
-    def dropping(events):
+    def dropping(events: Iterable[Event]) -> list[Event]:
         return [
             event
             for event in events
@@ -115,7 +116,7 @@ def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]
     yield None, dropping(trace.after), layers(forced.plain)
 
 
-def _noises(pair, trace) -> list[noise.Gap]:
+def _noises(pair: Pair, trace: Trace) -> list[noise.Gap]:
     """Return for each gap the match behind it, draws of PyTorch, and Keras's layers that draw."""
     forced = pair.force(trace, training=True, mark=True)
     gaps = [(m, m.unit.before, m.plain) for m in forced.matches]
@@ -129,7 +130,7 @@ def _noises(pair, trace) -> list[noise.Gap]:
     ]
 
 
-def _by_rates(pair, trace) -> Iterator[Finding]:
+def _by_rates(pair: Pair, trace: Trace) -> Iterator[Finding]:
     """Where outputs differ anyway, only compare the lists of rates."""
     theirs, ours = [], []
     for _, events, layers in _gaps(pair, trace):
@@ -157,7 +158,7 @@ def _dropout_changes(pair: Pair, trace: Trace) -> Iterator[list[Change]]:
         yield changes
 
 
-def _as_theirs(pair, event, layer) -> Iterator[Change]:
+def _as_theirs(pair: Pair, event: Event, layer: keras.layers.Layer) -> Iterator[Change]:
     rate, dimensions = event.options["rate"], event.options["dimensions"]
     if abs(float(layer.rate) - rate) > 1e-9:
         yield Change(
@@ -194,7 +195,7 @@ def _without(layer: keras.layers.Layer, name: str) -> Change:
     )
 
 
-def _inserted(match, event) -> Change:
+def _inserted(match: Match, event: Event) -> Change:
     factor = torch_net.marking(event.options["rate"], event.options["what"])
     rate = event.options["rate"]
     return Change(
@@ -278,10 +279,10 @@ def _statistics(pair: Pair) -> Iterator[Finding]:
         )
 
 
-def _kept_in_evaluation(pair, match: Match) -> Finding:
+def _kept_in_evaluation(pair: Pair, match: Match) -> Finding:
     """PyTorch's batch norm stays in evaluation mode; prove that this is all."""
 
-    def still(own, x, args, kwargs):
+    def still(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         return own(x, **(kwargs | {"training": False}))
 
     change = Change(
@@ -305,7 +306,7 @@ def _kept_in_evaluation(pair, match: Match) -> Finding:
     return change.finding(size, tolerance)
 
 
-def _mean_square(inputs) -> float:
+def _mean_square(inputs: Any) -> float:
     """Return the mean square of inputs, of the channel where it is the largest."""
     inputs = ops.convert_to_numpy(inputs).astype(np.float64)
     others = tuple(axis for axis in range(1, inputs.ndim - 1))
@@ -355,7 +356,9 @@ def _moved(match: Match) -> list[Finding]:
     n = unit.input.size // unit.input.shape[1]
     momentum = 1 - (unit.module.momentum or 0.0)
 
-    def cumulative(own, x, args, kwargs, correction=1.0):
+    def cumulative(
+        own: Callable, x: Any, args: tuple, kwargs: dict, correction: float = 1.0
+    ) -> Any:
         layer.__dict__["audited_steps"][0] += 1
         old = [ops.convert_to_numpy(variable) for variable in variables]
         with attributes(layer, momentum=0.0):

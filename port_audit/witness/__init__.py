@@ -61,13 +61,13 @@ def watch(pair: Pair, stages: Sequence[Stage], again: Callable[[Pair], bool]) ->
     return _stage(course, pair)
 
 
-def _unseen(pair, reason) -> Stage:
+def _unseen(pair: Pair, reason: str) -> Stage:
     """Say that the witness saw nothing; the ledger then says that training was not compared."""
     pair.ledger.add([Entry(PORT, "training", f"as a whole ({reason})", "witness")])
     return Stage("witness", reason, ran=False)
 
 
-def _why_not(pair, stages) -> str | None:
+def _why_not(pair: Pair, stages: Sequence[Stage]) -> str | None:
     """Return why there is nothing to be seen, or None."""
     theirs = pair.theirs
     if theirs.optimizer is None:
@@ -79,7 +79,7 @@ def _why_not(pair, stages) -> str | None:
     if any(layer.compute_dtype in NARROW for layer in pair.keras.layers):
         return "layers compute in 16 bits, where rounding explains too much"
     if pair.unknown:
-        names = ", ".join(layer.name for layer in pair.unknown[:3])
+        names: str | list[str] = ", ".join(layer.name for layer in pair.unknown[:3])
         return f"not run: weights of {names} stand for none of PyTorch's"
     blocking = [
         finding.name
@@ -96,7 +96,7 @@ def _why_not(pair, stages) -> str | None:
     return None
 
 
-def _course(pair, again) -> Course | None:
+def _course(pair: Pair, again: Callable[[Pair], bool]) -> Course | None:
     """Train in float64 if both sides take it, else in float32."""
     policy = keras.config.dtype_policy().name
     wide = not isinstance(pair.ours.model, keras.Model) and policy == "float32"
@@ -113,7 +113,7 @@ def _course(pair, again) -> Course | None:
     return _trained(pair, again, "float32")
 
 
-def _trained(pair, again, dtype) -> Course | None:
+def _trained(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Course | None:
     """Train; where both sides part, train again with the samples in the opposite order.
 
     Rounding may flip a ReLU once. It does not do so again.

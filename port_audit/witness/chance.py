@@ -24,7 +24,9 @@ class Random(RuntimeError):
 class WithoutDropout(TorchFunctionMode):
     """Within this context, functions of PyTorch drop nothing."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(function, "__name__", "")
         if name in torch_net.DROPPING and (args or "input" in kwargs):
@@ -66,7 +68,7 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
     return tuple(leaves)
 
 
-def _is_random(module, inputs) -> bool:
+def _is_random(module: nn.Module, inputs: Any) -> bool:
     runs = []
     for seed in (1, 2):
         with torch.random.fork_rng(devices=[]), torch.no_grad(), WithoutDropout():

@@ -114,7 +114,7 @@ class Original:
         self.module.train()
         return float(value)
 
-    def _usual(self, batch) -> torch.Tensor:
+    def _usual(self, batch: tuple[Any, Any]) -> torch.Tensor:
         inputs, y = batch
         self.optimizer.zero_grad()
         value = self.loss(call(self.module, inputs), y)
@@ -133,11 +133,11 @@ class Original:
             except ValueError:  # OneCycleLR has come to its end
                 self.scheduler = None
 
-    def _inputs(self, rows) -> Any:
+    def _inputs(self, rows: np.ndarray) -> Any:
         inputs = self.pair.torch_batch(rows)
         return torch_net.doubled(inputs) if self.dtype == "float64" else inputs
 
-    def _batch(self, rows) -> tuple[Any, Any]:
+    def _batch(self, rows: np.ndarray) -> tuple[Any, Any]:
         first = self.pair.trace.output
         shaped = None
         if isinstance(first, torch.Tensor):
@@ -154,10 +154,10 @@ class Original:
         scale = 1 + 1e-6 * bool(self.pair.theirs.clip or own)
         largest = max(float(group["lr"]) for group in self.optimizer.param_groups)
 
-        def noise(like):
+        def noise(like: torch.Tensor) -> torch.Tensor:
             return torch.randn(like.shape, generator=random, dtype=torch.float64).to(like.dtype)
 
-        def before(optimizer, args, kwargs):
+        def before(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
             given = [p for group in optimizer.param_groups for p in group["params"]]
             moved = [p for p in given if p.grad is not None]
             top = max((float(p.grad.abs().max()) for p in moved), default=0.0)
@@ -168,7 +168,7 @@ class Original:
             for group in optimizer.param_groups:
                 group["lr"] = group["lr"] + largest * EPS
 
-        def after(optimizer, args, kwargs):
+        def after(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
             for group, rate in zip(optimizer.param_groups, self._rates):
                 group["lr"] = rate
 
@@ -176,11 +176,11 @@ class Original:
         self.optimizer.register_step_post_hook(after)
 
 
-def _is_module(pair) -> bool:
+def _is_module(pair: Pair) -> bool:
     return isinstance(pair.theirs.loss, nn.Module)
 
 
-def _number(value) -> float | None:
+def _number(value: Any) -> float | None:
     try:
         value = value.detach() if isinstance(value, torch.Tensor) else value
         return None if value is None else float(value)

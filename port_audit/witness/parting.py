@@ -1,5 +1,6 @@
 """Where two trainings part: at which step, in which weights, by how much."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,10 +112,19 @@ class Course:
     parting: Parting | None = None
     notes: list[str] = field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.allowed = [np.zeros(value.shape) for value in self.start]
 
-    def compare(self, ours, theirs, disturbed, epoch, step, rates, losses) -> bool:
+    def compare(
+        self,
+        ours: Sequence[np.ndarray],
+        theirs: Sequence[np.ndarray],
+        disturbed: Sequence[np.ndarray],
+        epoch: int,
+        step: int,
+        rates: tuple[float, float] | None,
+        losses: tuple[float, float] | None,
+    ) -> bool:
         """Compare all weights after a step; return whether they agree.
 
         Args:
@@ -165,11 +175,13 @@ class Course:
         )
         return False
 
-    def _floor(self, expected) -> float:
+    def _floor(self, expected: np.ndarray) -> float:
         share = 1e-13 if self.dtype == "float64" else 64 * EPS
         return max(share * _largest(expected), 1e-300)
 
-    def _far(self, mine, expected, limits) -> tuple[float, float, float]:
+    def _far(
+        self, mine: np.ndarray, expected: np.ndarray, limits: np.ndarray
+    ) -> tuple[float, float, float]:
         """Return the largest distance by its limit, the distance, and the limit."""
         if mine.shape != expected.shape:
             return np.inf, np.inf, _largest(limits)
@@ -183,5 +195,5 @@ class Course:
         return float(ratios[place]), float(far[place]), float(limits[place])
 
 
-def _largest(array) -> float:
+def _largest(array: np.ndarray) -> float:
     return float(np.abs(array).max(initial=0.0))

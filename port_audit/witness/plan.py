@@ -77,7 +77,7 @@ def plan(pair: Pair) -> Plan:
     return Plan(batch, np.arange(size) % n, epochs, jump, seen)
 
 
-def _cost(pair) -> float:
+def _cost(pair: Pair) -> float:
     """Return the multiplications that one sample takes, forwards."""
     total = 0.0
     for unit in pair.trace.units:
@@ -89,7 +89,7 @@ def _cost(pair) -> float:
     return total
 
 
-def _last_move(pair) -> int:
+def _last_move(pair: Pair) -> int:
     """Return the last epoch, from zero, in which a rate that moves per epoch is another one."""
     if pair.theirs.scheduler is None or pair.theirs.step_scheduler_per != "epoch":
         return 0
@@ -110,7 +110,7 @@ def _last_move(pair) -> int:
     return moves[-1] if moves and len(moves) < MOST_EPOCHS // 2 else min(12, (moves or [0])[-1])
 
 
-def _counts_differently(pair) -> bool:
+def _counts_differently(pair: Pair) -> bool:
     """Whether PyTorch's schedule counts epochs, and Keras's counts steps."""
     rate = getattr(pair.keras.model.optimizer, "_learning_rate", None)
     return (

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from keras import ops
 
+from port_audit.forced import Match
 from port_audit.nets import kinds
 from port_audit.nets.keras_net import KerasNet
 from port_audit.pair import Pair
@@ -78,11 +79,11 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         yield Copy(pair, net, _slots(pair, net), dtype)
 
 
-def _slots(pair, net) -> tuple[Slot, ...]:
+def _slots(pair: Pair, net: KerasNet) -> tuple[Slot, ...]:
     same = net is pair.keras
     places = {id(v): i for i, v in enumerate(pair.keras.model.weights)}
 
-    def own(variable):
+    def own(variable: keras.Variable) -> keras.Variable:
         found = variable if same else net.model.weights[places[id(variable)]]
         if found.shape != variable.shape:
             raise RuntimeError("model() does not make the same model twice")
@@ -96,7 +97,7 @@ def _slots(pair, net) -> tuple[Slot, ...]:
     return (*slots, *(Slot(each.name, own(each.variable), each.convert) for each in pair.loose))
 
 
-def _carried(match, role, values) -> np.ndarray | None:
+def _carried(match: Match, role: str, values: Mapping[str, np.ndarray]) -> np.ndarray | None:
     return kinds.carried(match.layer, match.unit.weights(values), match.order).get(role)
 
 

@@ -1,5 +1,6 @@
 """Keras's own `fit`, with PyTorch one step behind it, and both compared after each step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -80,7 +81,9 @@ def train(copy: Copy, backwards: bool = False) -> Course:
     return course
 
 
-def _watched(pair, theirs, callbacks) -> tuple[str, bool]:
+def _watched(
+    pair: Pair, theirs: Original, callbacks: Sequence[keras.callbacks.Callback]
+) -> tuple[str, bool]:
     """Return what a plateau scheduler watches, and whether anything needs validation."""
     monitors = [each for each in (getattr(c, "monitor", None) for c in callbacks) if each]
     watched = pair.theirs.monitor or (monitors[0] if monitors else "val_loss")
@@ -92,7 +95,7 @@ def _watched(pair, theirs, callbacks) -> tuple[str, bool]:
 def _inputs(pair: Pair, rows: np.ndarray) -> Any:
     """Return what `fit` gets: floats in float32, as both models take them."""
 
-    def narrow(x):
+    def narrow(x: Any) -> Any:
         if isinstance(x, dict):
             return {name: narrow(each) for name, each in x.items()}
         if isinstance(x, list | tuple):
@@ -122,14 +125,14 @@ class _Witness(keras.callbacks.Callback):
         self.done = 0  # steps of this epoch that PyTorch took
         self.number, self.mean = 0, 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.number, self.done, self.mean = epoch, 0, 0.0
         jump = self.course.plan.jump
         if epoch and jump:
             iterations = self.model.optimizer.iterations
             iterations.assign(ops.convert_to_numpy(iterations) + jump)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         theirs, disturbed = self.both
         if theirs.pair.theirs.train_epoch is not None or self.course.parting is not None:
             return
@@ -144,7 +147,7 @@ class _Witness(keras.callbacks.Callback):
         both = None if value is None or mine is None or batch > first else (mine, value)
         self._compare(state, batch + 1, (state.rate(), rate), both)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.course.parting is not None:
             return
         own = self.both[0].pair.theirs.train_epoch is not None
@@ -157,7 +160,13 @@ class _Witness(keras.callbacks.Callback):
             state = _State(self.model)
             self._compare(state, 0, (state.rate(), rate), None)
 
-    def _compare(self, state, step, rates, losses_of) -> None:
+    def _compare(
+        self,
+        state: "_State",
+        step: int,
+        rates: tuple[float | None, float],
+        losses_of: tuple[float, float] | None,
+    ) -> None:
         theirs, disturbed = (each.values() for each in self.both)
         slots = self.course.slots
         agree = self.course.compare(
@@ -172,7 +181,7 @@ class _Witness(keras.callbacks.Callback):
         if not agree:
             self.model.stop_training = True
 
-    def _loss(self, logs, first, batch) -> float | None:
+    def _loss(self, logs: dict | None, first: int, batch: int) -> float | None:
         """Return the loss of a step, of which Keras shows the mean over the epoch."""
         mean = (logs or {}).get("loss")
         if mean is None:
@@ -191,6 +200,7 @@ class _State:
     """
 
     def __init__(self, model: keras.Model):
+        self.values: dict[int, Any]
         self.model, self.values = model, {}
         held = getattr(model, "_jax_state", None)
         if held and not getattr(model, "_jax_state_synced", True):

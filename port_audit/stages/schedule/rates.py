@@ -66,7 +66,7 @@ def _explained(courses: Courses, size: float) -> Iterator[Finding]:
     theirs, ours, reference = courses.theirs, courses.ours, courses.reference
     points = courses.times.points() * len(courses.scenarios)
 
-    def finding(name, cause, write):
+    def finding(name: str, cause: str, write: str | None) -> Finding:
         return Finding("learning rate", name, cause, write, size, TOLERANCE)
 
     scaled = theirs / (theirs[reference] or 1.0), ours / (ours[reference] or 1.0)

@@ -12,7 +12,7 @@ from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
 from port_audit.stages.steps import gradients, options, penalties
-from port_audit.stages.steps.optimizer import LooseWeight, Weight, compare_optimizers
+from port_audit.stages.steps.optimizer import AnyWeight, LooseWeight, Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
     Training,
@@ -44,7 +44,7 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         return Stage("steps", "the port is not compiled", ran=False)
     theirs = train(pair, torch_net.TorchNet(pair.torch.module), courses)
     exact = in_float64(pair, courses)
-    weights = [*_weights(pair), *map(LooseWeight, pair.loose)]
+    weights: list[AnyWeight] = [*_weights(pair), *map(LooseWeight, pair.loose)]
     findings: list[Finding] = []
     coarser = 1.0
     size = tolerance = None
@@ -110,7 +110,7 @@ def _stopped_by(findings: Sequence[Finding]) -> bool:
     return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
 
 
-def _weights(pair) -> list[Weight]:
+def _weights(pair: Pair) -> list[Weight]:
     """Return the trainable weights of matched layers that stand for parameters of PyTorch."""
     own = pair.torch.parameters()
     return [
@@ -125,7 +125,7 @@ def _weights(pair) -> list[Weight]:
 
 def _train_both(
     pair: Pair,
-    weights: Sequence[Weight],
+    weights: Sequence[AnyWeight],
     compute: Callable,
     advance: Callable,
     theirs: Training,
@@ -154,7 +154,7 @@ def _train_both(
 
 
 def _each_step_agrees(
-    pair: Pair, weights: Sequence[Weight], theirs: Training, compute_there: Callable
+    pair: Pair, weights: Sequence[AnyWeight], theirs: Training, compute_there: Callable
 ) -> bool:
     """Whether gradients agree at the parameters and outputs that PyTorch goes through.
 

@@ -29,7 +29,7 @@ from port_audit.nets import (
 from port_audit.pair import Pair
 from port_audit.samples import take
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps.optimizer import Weight
+from port_audit.stages.steps.optimizer import AnyWeight
 from port_audit.stages.steps.training import Training, rows
 
 MOST_COARSER = 64  # as many times as large as PyTorch's, rounding is no rounding
@@ -63,7 +63,7 @@ class Comparison:
         tolerance: How far rounding may take it.
     """
 
-    weight: Weight
+    weight: AnyWeight
     ours: np.ndarray
     expected: np.ndarray
     rounding: np.ndarray | None
@@ -75,7 +75,7 @@ class Comparison:
 Compute = Callable[[int], Gradients | None]
 
 
-def as_it_is(pair: Pair, weights: Sequence[Weight], loss: LossInUse) -> Compute:
+def as_it_is(pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse) -> Compute:
     """Return what computes the gradients of the model; how far rounding goes is not measured."""
 
     def value(x: Any, data: tuple) -> Any:
@@ -92,7 +92,7 @@ def as_it_is(pair: Pair, weights: Sequence[Weight], loss: LossInUse) -> Compute:
 
 
 def given_theirs(
-    pair: Pair, weights: Sequence[Weight], loss: LossInUse, theirs: Training
+    pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse, theirs: Training
 ) -> Compute:
     """Return what computes gradients where each matched layer puts out what PyTorch's does.
 
@@ -130,7 +130,7 @@ def given_theirs(
 
 def compare(
     pair: Pair,
-    weights: Sequence[Weight],
+    weights: Sequence[AnyWeight],
     theirs: Training,
     exact: Mapping[str, np.ndarray] | None,
     compute: Compute,
@@ -169,7 +169,7 @@ def compare(
 
 
 def comparisons(
-    weights: Sequence[Weight],
+    weights: Sequence[AnyWeight],
     ours: Gradients,
     theirs: Training,
     exact: Mapping[str, np.ndarray] | None,

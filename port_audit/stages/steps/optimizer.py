@@ -88,7 +88,7 @@ class LooseWeight:
         """Return the name of the variable, such as "kernel"."""
         return self.loose.variable.name
 
-    def carried(self, values: dict[str, np.ndarray], gradients: bool = False) -> np.ndarray:
+    def carried(self, values: Mapping[str, np.ndarray], gradients: bool = False) -> np.ndarray:
         """Return PyTorch's values of it, in Keras's layout."""
         return self.loose.convert(values, gradients=gradients)
 
@@ -107,8 +107,11 @@ class LooseWeight:
         return len(self.loose.names)
 
 
+AnyWeight = Weight | LooseWeight
+
+
 def compare_optimizers(
-    pair: Pair, records: Sequence[Any], weights: Sequence[Weight], courses: Courses
+    pair: Pair, records: Sequence[Any], weights: Sequence[AnyWeight], courses: Courses
 ) -> tuple[list[Finding], Advance | None]:
     """Compare where the same gradients take the parameters.
 
@@ -165,7 +168,16 @@ def compare_optimizers(
     return found, advance
 
 
-def _tried(pair, weights, found, names, rules, moved, tolerances, rate) -> bool:
+def _tried(
+    pair: Pair,
+    weights: Sequence[AnyWeight],
+    found: Sequence[Finding],
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    moved: Sequence[tuple],
+    tolerances: Sequence[float],
+    rate: float | None,
+) -> bool:
     """Whether an optimizer that follows all advice does what PyTorch's does."""
     if "times" in names:
         return True  # said to be what no optimizer mends
@@ -185,12 +197,12 @@ def _tried(pair, weights, found, names, rules, moved, tolerances, rate) -> bool:
     return True
 
 
-def _by_regularizers(names, rules) -> bool:
+def _by_regularizers(names: Sequence[str], rules: Sequence[Rule]) -> bool:
     """Whether the advice is a regularizer for some weights, whose gradient is exact."""
     return "decay" in names and any(rule.l2 for rule in rules)
 
 
-def _torch_rule(theirs: Any, weight: Weight) -> Rule | None:
+def _torch_rule(theirs: Any, weight: AnyWeight) -> Rule | None:
     parameters = weight.parameters(theirs.module)
     if not any(parameter.requires_grad for parameter in parameters):
         return Rule("sgd", 0.0)
@@ -198,7 +210,14 @@ def _torch_rule(theirs: Any, weight: Weight) -> Rule | None:
     return rule if rule is None else replace(rule, times=weight.times)
 
 
-def _keras_rules(pair, weights, moved, ours, tolerances, rate) -> list[Rule] | None:
+def _keras_rules(
+    pair: Pair,
+    weights: Sequence[AnyWeight],
+    moved: Sequence[tuple],
+    ours: Sequence[Sequence[np.ndarray]],
+    tolerances: Sequence[float],
+    rate: float | None,
+) -> list[Rule] | None:
     """Return the rules that do what Keras's optimizer did, or None if none do."""
     made = [optimizers.of_keras(pair.optimizer, w.variable, rate) for w in weights]
     ratios = {}
@@ -241,7 +260,12 @@ def _farthest(
 
 
 def _of_keras(
-    pair, weights, moved, rate, optimizer=None, regularized=True
+    pair: Pair,
+    weights: Sequence[AnyWeight],
+    moved: Sequence[tuple],
+    rate: float | None,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    regularized: bool = True,
 ) -> list[list[np.ndarray]]:
     """Return what Keras's optimizer makes of PyTorch's gradients: each weight after each step."""
     starts = [start for start, _, _ in moved]
@@ -251,7 +275,14 @@ def _of_keras(
     return [list(each) for each in zip(*values)]
 
 
-def _keras_steps(pair, weights, starts, rate, optimizer=None, regularized=True) -> Advance:
+def _keras_steps(
+    pair: Pair,
+    weights: Sequence[AnyWeight],
+    starts: Sequence[np.ndarray],
+    rate: float | None,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    regularized: bool = True,
+) -> Advance:
     """Return what updates the weights as Keras's own optimizer does, without clipping.
 
     Args:
@@ -291,7 +322,7 @@ def _rule_steps(rules: Sequence[Rule], starts: Sequence[np.ndarray]) -> Advance:
     return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
 
 
-def _tolerances(theirs, weights, courses) -> list[float]:
+def _tolerances(theirs: Any, weights: Sequence[AnyWeight], courses: Courses) -> list[float]:
     """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
     named = {
         name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
@@ -320,7 +351,13 @@ def _tolerances(theirs, weights, courses) -> list[float]:
 
 
 def _proved(
-    optimizer, weights, rules, mine, moved, tolerances, size
+    optimizer: keras.optimizers.Optimizer,
+    weights: Sequence[AnyWeight],
+    rules: Sequence[Rule],
+    mine: Sequence[Rule],
+    moved: Sequence[tuple],
+    tolerances: Sequence[float],
+    size: float,
 ) -> tuple[list[Finding], list[str]]:
     """Swap options of Keras's rules for PyTorch's until both agree, and keep what is needed."""
     names = ["kind", "lr", "betas", "epsilon", "place", "momentum", "nesterov", "rho", "centered"]

@@ -1,6 +1,7 @@
 """Part of stage 6: what a port adds to its loss: regularizers, losses of layers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ def compare(pair: Pair) -> Iterator[Finding]:
     yield from _of_layers(pair)
 
 
-def _regularizers(pair) -> Iterator[Finding]:
+def _regularizers(pair: Pair) -> Iterator[Finding]:
     """Regularizers but for L2, which is compared as a decay of the optimizer."""
     found: dict[str, list[keras.Variable]] = {}
     for variable in pair.keras.model.trainable_variables:
@@ -36,12 +37,12 @@ def _regularizers(pair) -> Iterator[Finding]:
         )
 
 
-def _only_l2(regularizer) -> bool:
+def _only_l2(regularizer: Any) -> bool:
     known = keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2
     return isinstance(regularizer, known) and not float(getattr(regularizer, "l1", 0.0) or 0.0)
 
 
-def _spoken(regularizer) -> str:
+def _spoken(regularizer: Any) -> str:
     config = regularizer.get_config() if hasattr(regularizer, "get_config") else {}
     shown = ", ".join(
         f"{key}={value:g}" for key, value in config.items() if isinstance(value, int | float)
@@ -49,7 +50,7 @@ def _spoken(regularizer) -> str:
     return f"{getattr(type(regularizer), '__name__', regularizer)}({shown})"
 
 
-def _of_layers(pair) -> Iterator[Finding]:
+def _of_layers(pair: Pair) -> Iterator[Finding]:
     """Losses that layers add while they run: regularizers of activities, `add_loss`."""
     pair.carry()
     own = _added(pair)
@@ -80,7 +81,7 @@ def _of_layers(pair) -> Iterator[Finding]:
         )
 
 
-def _added(pair) -> dict[keras.layers.Layer, float]:
+def _added(pair: Pair) -> dict[keras.layers.Layer, float]:
     """Return what each layer adds to the loss in a run in training mode, if it is not zero."""
     with pair.keras.watched():
         pair.keras.run(pair.keras_inputs, training=True)

@@ -101,9 +101,9 @@ def probed(theirs: Training, courses: Courses) -> Training:
     random = np.random.default_rng(0)
     own = dict(theirs.module.named_parameters(remove_duplicate=False))
     twice = {name: name.replace("bias_hh", "bias_ih") for name in own}  # they get the same
-    copies: dict[int, torch.nn.Parameter] = {}
+    copies: dict[int, Any] = {}
     for name, parameter in own.items():
-        made = torch.nn.Parameter(torch.from_numpy(theirs.start[name].copy()))
+        made: Any = torch.nn.Parameter(torch.from_numpy(theirs.start[name].copy()))
         copies.setdefault(id(parameter), made.requires_grad_(parameter.requires_grad))
     made = {name: copies[id(parameter)] for name, parameter in own.items()}
     record = Training(theirs.start, module=theirs.module)

@@ -45,6 +45,7 @@ def advised(
             config[NAMES.get(name, name)] = getattr(moving, name)
     own = {cls.__name__: cls for cls in type(optimizer).__mro__}
     space = {**own, "keras": keras}
+    excluded: Sequence[keras.Variable]
     made, excluded, l2 = type(optimizer), (), None
     for finding in sorted(findings, key=lambda each: each.name != "epsilon place"):
         text = finding.write or ""
