@@ -114,8 +114,13 @@ class Courses:
 
     @cached_property
     def reference(self) -> int:
-        """Return the point at which optimizers are compared: where PyTorch's rate is largest."""
-        return int(np.argmax(np.where(self.ours != 0, self.theirs, 0.0)))
+        """Return the point at which optimizers are compared.
+
+        It is the first at which PyTorch's rate is largest; one that falls and rises again may be
+        larger there by rounding.
+        """
+        rates = np.where(self.ours != 0, self.theirs, 0.0)
+        return int(np.argmax(rates >= rates.max() * (1 - 1e-6)))
 
     @property
     def schedule(self) -> Any:
