@@ -64,6 +64,8 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         return
     with _floats(dtype):
         model = make(pair.ours.model, keras.Model, "port")
+        if dtype == "float64":
+            widen(model.optimizer)
         if pair.changed:
             other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
             try:
@@ -76,6 +78,19 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
             return
         net = KerasNet(model, None if model.built else pair.keras_inputs)
         yield Copy(pair, net, _slots(pair, net), dtype)
+
+
+def widen(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let the numbers of an optimizer be float64.
+
+    TensorFlow takes a Python number for float32 before it casts it to float64. 1 - 0.999, by which
+    Adam divides in its first step, then has only five digits.
+    """
+    for name, value in list(vars(optimizer).items()):
+        if type(value) is float:
+            object.__setattr__(optimizer, name, np.float64(value))
+        elif isinstance(value, keras.optimizers.Optimizer):  # as in LossScaleOptimizer
+            widen(value)
 
 
 def _slots(pair, net) -> tuple[Slot, ...]:
