@@ -7,6 +7,7 @@ import keras
 from port_audit.errors import one_line
 from port_audit.findings import TRAINING, UNEXPLAINED, Finding, Stage
 from port_audit.ledger.entries import PORT, Entry
+from port_audit.nets import kinds
 from port_audit.pair import Pair
 from port_audit.witness import training
 from port_audit.witness.chance import Random
@@ -33,7 +34,7 @@ UNSEEN = {
     "average of batches",
 }
 NARROW = ("float16", "bfloat16")
-STRUCTURE = ("missing layer", "extra layer", "shape", "bias", "gamma", "beta")
+STRUCTURE = ("missing layer", "extra layer", "shape", "bias", "gamma", "beta", "reset_after")
 UNDONE = ("layers", "outputs")  # stages whose causes are undone before the next one runs
 
 
@@ -93,6 +94,8 @@ def _why_not(pair: Pair, stages: Sequence[Stage]) -> str | None:
         more = f" and {len(names) - 2} more" if len(names) > 3 else ""
         shown = ", ".join(names[: 2 if more else 3]) + more
         return f"waits for {shown}"
+    if formed := [layer.name for layer in pair.keras.layers if kinds.acting(layer) is not layer]:
+        return f"waits for the form of {formed[0]}"  # `fit` does not train what acts for it
     return None
 
 

@@ -166,7 +166,8 @@ class Original:
                 p.grad += p.grad * noise(p.grad) * EPS + noise(p.grad) * absolute * top
             self._rates = [group["lr"] for group in optimizer.param_groups]
             for group in optimizer.param_groups:
-                group["lr"] = group["lr"] + largest * EPS
+                rounded = 1.0 if self.dtype == "float64" else _rounded_corrections(group, optimizer)
+                group["lr"] = group["lr"] * rounded + largest * EPS
 
         def after(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
             for group, rate in zip(optimizer.param_groups, self._rates):
@@ -176,7 +177,23 @@ class Original:
         self.optimizer.register_step_post_hook(after)
 
 
-def _is_module(pair: Pair) -> bool:
+def _rounded_corrections(group, optimizer) -> float:
+    """Return what rounding in float32 multiplies the rate of a step of Adam by.
+
+    Keras corrects the rate by the root of 1 - beta_2 ** step, of which float32 keeps few digits.
+    """
+    taken = [optimizer.state.get(p, {}).get("step", 0) for p in group["params"]]
+    if "betas" not in group or not taken:
+        return 1.0
+
+    def corrected(floats: type[np.floating]) -> float:
+        one, two = (1 - floats(beta) ** floats(int(taken[0]) + 1) for beta in group["betas"])
+        return float(np.sqrt(two) / one)
+
+    return corrected(np.float32) / corrected(np.float64)
+
+
+def _is_module(pair) -> bool:
     return isinstance(pair.theirs.loss, nn.Module)
 
 

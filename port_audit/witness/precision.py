@@ -65,6 +65,8 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         return
     with _floats(dtype):
         model = make(pair.ours.model, keras.Model, "port")
+        if dtype == "float64":
+            widen(model.optimizer)
         if pair.changed:
             other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
             try:
@@ -79,7 +81,20 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         yield Copy(pair, net, _slots(pair, net), dtype)
 
 
-def _slots(pair: Pair, net: KerasNet) -> tuple[Slot, ...]:
+def widen(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let the numbers of an optimizer be float64.
+
+    TensorFlow takes a Python number for float32 before it casts it to float64. 1 - 0.999, by which
+    Adam divides in its first step, then has only five digits.
+    """
+    for name, value in list(vars(optimizer).items()):
+        if type(value) is float:
+            object.__setattr__(optimizer, name, np.float64(value))
+        elif isinstance(value, keras.optimizers.Optimizer):  # as in LossScaleOptimizer
+            widen(value)
+
+
+def _slots(pair, net) -> tuple[Slot, ...]:
     same = net is pair.keras
     places = {id(v): i for i, v in enumerate(pair.keras.model.weights)}
 

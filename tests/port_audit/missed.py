@@ -205,6 +205,11 @@ RATES = {
 }
 MISSED = {**OPTIMIZERS, **RATES}
 # Faithful, and once accused.
+# In float32, 1 - beta_2 has three digits; an epsilon of nothing does nothing on both sides.
+SLOW_ADAM = {
+    "theirs": {"optimizer": lambda p: torch.optim.Adam(p, 0.1, betas=(0.9, 0.9999), eps=1e-30)},
+    "optimizer": lambda: keras.optimizers.Adam(0.1, beta_2=0.9999, epsilon=1e-30),
+}
 ACCUSED = {
     "one-cycle": (
         plain.mlp,
@@ -233,6 +238,7 @@ ACCUSED = {
             "optimizer": lambda: keras.optimizers.SGD(Table(_warm_up)),
         },
     ),
+    "a beta_2 close to 1": (plain.mlp, SLOW_ADAM),
 }
 
 

@@ -340,13 +340,15 @@ def _tolerances(theirs: Any, weights: Sequence[AnyWeight], courses: Courses) -> 
     for alias, parameter in theirs.module.named_parameters(remove_duplicate=False):
         named[alias] = named[next(n for n in order if own[n] is parameter)]
     exact = {name: torch_net.array(p) for name, p in named.items()}
+    # Adam divides by the root of 1 - beta_2 ** step, of which float32 has few digits at first.
+    betas = [group["betas"][1] for group in optimizer.param_groups if "betas" in group]
+    digits = EPS / (1 - float(max(betas))) if betas else 0.0
     found = []
     for weight in weights:
         one, other = weight.carried(theirs.values[-1]), weight.carried(exact)
         rounding = float(np.abs(one - other).max(initial=0.0))
-        # In float32, 1 - beta_2 ** step of Adam has few digits at first.
-        digits = EPS / 1e-3 * largest(one - weight.carried(theirs.start))
-        found.append(max(16 * rounding, 16 * EPS * largest(one), digits, 1e-9))
+        way = largest(one - weight.carried(theirs.start))
+        found.append(max(16 * rounding, 16 * EPS * largest(one), digits * way, 1e-9))
     return found
 
 
