@@ -231,15 +231,12 @@ WAITING = {
     ("fashion", "ours"): {
         "pytorch-tuned-1",
         "pytorch-tuned-2",
-        "accuracy",
         "lab4-cnn",
     },
     ("fashion", "twin"): {
-        "pytorch-6",
         "pytorch-7",
         "pytorch-tuned-1",
         "pytorch-tuned-2",
-        "precision",
         "accuracy",
         "regularized",
         "lab4-cnn",
