@@ -1,6 +1,7 @@
 """Run a Keras model and step in where its layers are called."""
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -151,8 +152,8 @@ class KerasNet:
 
         return call
 
-    def _random_call(self, layer: layers.Layer, on_drop: Callable, mark: bool) -> Callable:
-        own = layer.call
+    def _random_call(self, layer, on_drop, mark):
+        own, takes_training = layer.call, "training" in inspect.signature(layer.call).parameters
 
         def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
             on = bool(kwargs.get("training", args[0] if args else False))
@@ -164,7 +165,7 @@ class KerasNet:
                 adds = isinstance(layer, layers.GaussianNoise)
                 return inputs + scale if adds else inputs * (1 + scale)
             if not isinstance(layer, DROPOUT) or id(layer) in self.dropped_within:
-                return own(inputs, training=False)
+                return own(inputs, **({"training": False} if takes_training else {}))
             if not mark or not on:
                 return inputs
             return inputs * marking(layer.rate, dropped(layer, shape, self.channels_first))

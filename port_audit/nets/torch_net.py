@@ -259,7 +259,7 @@ class _Watch(TorchFunctionMode):
         if self.mark and name in NOISE:
             self.events.append(Event("noise"))
             with torch._C.DisableTorchFunction():
-                return _marked_noise(name, function, args, kwargs)
+                return noise(name, function, args, kwargs)
         found = event(name, args, kwargs)
         if found is not None:
             self.events.append(found)
@@ -300,7 +300,7 @@ def _raw(module: nn.Module, key: str) -> bool:
     return bool(made) and key.startswith(("parametrizations.", *(f"{name}_" for name in made)))
 
 
-def _marked_noise(name: str, function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
+def noise(name, function, args, kwargs, draw: float = NOISE_MARK) -> torch.Tensor:
     """Return what a function that draws would, with a constant for each standard draw."""
     drawn = function(*args, **kwargs)
     first = {"normal": 0, "normal_": 1}.get(name)
@@ -308,7 +308,7 @@ def _marked_noise(name: str, function: Callable, args: tuple, kwargs: dict) -> t
     if first is not None:
         mean = kwargs.get("mean", args[first] if len(args) > first else 0.0)
         spread = kwargs.get("std", args[first + 1] if len(args) > first + 1 else 1.0)
-    return drawn.copy_(torch.zeros_like(drawn) + mean + spread * NOISE_MARK)
+    return drawn.copy_(torch.zeros_like(drawn) + mean + spread * draw)
 
 
 def dropped(name: str) -> str:

@@ -12,17 +12,17 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from port_audit.changes import attributes
-from port_audit.nets import torch_net
+from port_audit.nets import keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.samples import call
 
 
 class Random(RuntimeError):
-    """The original is random in a way that cannot be taken out."""
+    """A side is random in a way that cannot be taken out."""
 
 
-class WithoutDropout(TorchFunctionMode):
-    """Within this context, functions of PyTorch drop nothing."""
+class WithoutChance(TorchFunctionMode):
+    """Within this context, functions of PyTorch drop nothing, and normal draws are their mean."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -31,6 +31,9 @@ class WithoutDropout(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if name in torch_net.DROPPING and (args or "input" in kwargs):
             return args[0] if args else kwargs["input"]
+        if name in torch_net.NOISE:
+            with torch._C.DisableTorchFunction():
+                return torch_net.noise(name, function, args, kwargs, 0.0)
         if name == "scaled_dot_product_attention":
             if len(args) > 4:
                 args = (*args[:4], 0.0, *args[5:])
@@ -64,14 +67,14 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
         part.eval()
         part.train = lambda mode=True, part=part: part  # stays so whatever the loop says
     if _is_random(module, inputs):
-        raise Random("the original is random in training, and not only by dropout")
+        raise Random("the original is random in training, and not only by dropout or noise")
     return tuple(leaves)
 
 
 def _is_random(module: nn.Module, inputs: Any) -> bool:
     runs = []
     for seed in (1, 2):
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), WithoutDropout():
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), WithoutChance():
             torch.manual_seed(seed)
             probe = copy.deepcopy(module)
             probe.train()
@@ -80,12 +83,24 @@ def _is_random(module: nn.Module, inputs: Any) -> bool:
 
 
 @contextlib.contextmanager
-def without_chance(net: KerasNet) -> Iterator[None]:
-    """Within this context nothing in a Keras model is random, not even in `fit`."""
+def without_chance(net: KerasNet, inputs: Any) -> Iterator[None]:
+    """Within this context nothing in a Keras model is random, not even in `fit`.
+
+    Args:
+        net: The model.
+        inputs: A few samples.
+
+    Raises:
+        Random: if a layer of the user's draws whether it trains or not.
+    """
     with contextlib.ExitStack() as stack:
         stack.enter_context(net.watched())
         for layer in net.layers:
             cell = getattr(layer, "cell", None)
             if isinstance(layer, keras.layers.RNN) and hasattr(cell, "recurrent_dropout"):
                 stack.enter_context(attributes(cell, dropout=0.0, recurrent_dropout=0.0))
+        if any(not isinstance(layer, keras_net.DROPOUT + keras_net.NOISE) for layer in net.random):
+            one, other = (keras_net.arrays(net.run(inputs)) for _ in range(2))
+            if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other)):
+                raise Random("the port is random in training, and not only by dropout or noise")
         yield

@@ -12,7 +12,7 @@ from port_audit.distances import EPS
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, labels, take
-from port_audit.witness.chance import WithoutDropout, quiet
+from port_audit.witness.chance import WithoutChance, quiet
 from port_audit.witness.plan import Plan
 
 # Relative to the largest gradient. Even in float64 some things are float32: the mean of a loss on
@@ -63,7 +63,7 @@ class Original:
     def step(self, step: int) -> float | None:
         """Train on a batch of an epoch; return the loss, if it is known."""
         batch = self._batch(self.plan.chosen(step))
-        with WithoutDropout():
+        with WithoutChance():
             if self.pair.theirs.train_step is not None:
                 value = self.pair.theirs.train_step(self.module, batch, self.optimizer)
             else:
@@ -78,7 +78,7 @@ class Original:
     def epoch(self) -> None:
         """Train for an epoch by the original's own loop."""
         batches = [self._batch(self.plan.chosen(step)) for step in range(self.plan.steps)]
-        with WithoutDropout():
+        with WithoutChance():
             value = self.pair.theirs.train_epoch(self.module, batches, self.optimizer)
         if (value := _number(value)) is not None:
             self.losses.append(value)
@@ -147,15 +147,15 @@ class Original:
 
     def _disturb(self) -> None:
         """Let each step of the optimizer start from gradients and rates that are a little off."""
-        random = torch.Generator().manual_seed(0)
+        random = np.random.default_rng(0)  # PyTorch's draws are taken out
         absolute = FINE if self.dtype == "float64" else COARSE
         # `clip_grad_norm_` adds 1e-6 to the norm, and Keras does not.
         own = self.pair.theirs.train_step or self.pair.theirs.train_epoch
         scale = 1 + 1e-6 * bool(self.pair.theirs.clip or own)
         largest = max(float(group["lr"]) for group in self.optimizer.param_groups)
 
-        def noise(like: torch.Tensor) -> torch.Tensor:
-            return torch.randn(like.shape, generator=random, dtype=torch.float64).to(like.dtype)
+        def noise(like):
+            return torch.from_numpy(random.normal(size=tuple(like.shape))).to(like.dtype)
 
         def before(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
             given = [p for group in optimizer.param_groups for p in group["params"]]

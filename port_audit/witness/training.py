@@ -56,7 +56,7 @@ def train(copy: Copy, backwards: bool = False) -> Course:
         options["validation_data"] = (_inputs(pair, first), _targets(pair, model, first))
         options["validation_batch_size"] = len(first)
     witness = _Witness(course, theirs, disturbed, watched)
-    with without_chance(copy.net):
+    with without_chance(copy.net, _inputs(pair, made.chosen(0)[:2])):
         try:
             model.fit(
                 x,

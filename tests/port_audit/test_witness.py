@@ -13,6 +13,7 @@ from port_audit import KerasSide, TorchSide, witness  # noqa: E402
 from port_audit.findings import Finding, Stage  # noqa: E402
 from port_audit.pair import Pair  # noqa: E402
 from port_audit.witness import plan as plans  # noqa: E402
+from port_audit.witness.original import Original  # noqa: E402
 from tests.port_audit import missed, plain_pairs, shaped_pairs  # noqa: E402
 from tests.port_audit.parts import CROSS_ENTROPY, compiled, dense, rows, sgd  # noqa: E402
 from tests.shares import dealt  # noqa: E402
@@ -250,7 +251,20 @@ def test_dropout_and_noise_are_taken_out_on_both_sides():
     x, y = rows(0)
     stage, _ = seen(TorchSide(Net, CROSS_ENTROPY, sgd, batch_size=32), KerasSide(port), x, y)
     assert stage.verdict == "same", stage
-    assert stage.notes == ("in eval mode, because random: noise",)
+    assert not stage.notes  # the noise is at its mean, and stays in training mode
+
+
+def test_a_disturbed_training_is_disturbed():
+    pair = Pair(*mlp())
+    try:
+        made = plans.plan(pair)
+        both = [Original(pair, made, "float64", off) for off in (False, True)]
+        for each in both:
+            each.step(0)
+        one, other = (each.values() for each in both)
+    finally:
+        pair.close()
+    assert all(0 < np.abs(one[name] - other[name]).max() < 1e-6 for name in one)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +279,24 @@ def test_it_waits_for_what_cannot_be_undone(finding, reason):
     stage, pair = seen(*mlp(), stages=(Stage("steps", "", findings=(finding,)),))
     assert not stage.ran and reason in stage.compared
     assert not any(entry.path == "training" for entry in pair.ledger)
+
+
+class Drawing(keras.layers.Layer):
+    """Draws whether it trains or not, as samplers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.seed_generator = keras.random.SeedGenerator(0)
+
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed_generator)
+
+
+def test_it_does_not_train_a_port_whose_chance_cannot_be_taken_out():
+    theirs, ours, x, y = mlp(hidden=lambda: [dense(16, 20, "relu"), Drawing()])
+    stage, pair = seen(theirs, ours, x, y)
+    assert not stage.ran and "the port is random" in stage.compared
+    assert [entry.path for entry in pair.ledger.open if entry.path == "training"] == ["training"]
 
 
 def test_what_cannot_be_trained_is_an_entry_of_the_ledger():

@@ -340,9 +340,10 @@ def _tolerances(theirs: Any, weights: Sequence[AnyWeight], courses: Courses) -> 
     for alias, parameter in theirs.module.named_parameters(remove_duplicate=False):
         named[alias] = named[next(n for n in order if own[n] is parameter)]
     exact = {name: torch_net.array(p) for name, p in named.items()}
-    # Adam divides by the root of 1 - beta_2 ** step, of which float32 has few digits at first.
-    betas = [group["betas"][1] for group in optimizer.param_groups if "betas" in group]
-    digits = EPS / (1 - float(max(betas))) if betas else 0.0
+    # Adam divides by the root of 1 - beta_2 ** step, of which float32 has few digits at first; for
+    # others, what is as small is a matter of rates, which the schedule has.
+    betas = [float(group["betas"][1]) for group in optimizer.param_groups if "betas" in group]
+    digits = EPS / (1 - max([0.999, *betas]))
     found = []
     for weight in weights:
         one, other = weight.carried(theirs.values[-1]), weight.carried(exact)
