@@ -152,7 +152,7 @@ class KerasNet:
 
         return call
 
-    def _random_call(self, layer, on_drop, mark):
+    def _random_call(self, layer: layers.Layer, on_drop: Callable, mark: bool) -> Callable:
         own, takes_training = layer.call, "training" in inspect.signature(layer.call).parameters
 
         def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:

@@ -300,7 +300,9 @@ def _raw(module: nn.Module, key: str) -> bool:
     return bool(made) and key.startswith(("parametrizations.", *(f"{name}_" for name in made)))
 
 
-def noise(name, function, args, kwargs, draw: float = NOISE_MARK) -> torch.Tensor:
+def noise(
+    name: str, function: Callable, args: tuple, kwargs: dict[str, Any], draw: float = NOISE_MARK
+) -> torch.Tensor:
     """Return what a function that draws would, with a constant for each standard draw."""
     drawn = function(*args, **kwargs)
     first = {"normal": 0, "normal_": 1}.get(name)

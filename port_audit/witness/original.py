@@ -154,7 +154,7 @@ class Original:
         scale = 1 + 1e-6 * bool(self.pair.theirs.clip or own)
         largest = max(float(group["lr"]) for group in self.optimizer.param_groups)
 
-        def noise(like):
+        def noise(like: torch.Tensor) -> torch.Tensor:
             return torch.from_numpy(random.normal(size=tuple(like.shape))).to(like.dtype)
 
         def before(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
@@ -177,7 +177,7 @@ class Original:
         self.optimizer.register_step_post_hook(after)
 
 
-def _rounded_corrections(group, optimizer) -> float:
+def _rounded_corrections(group: dict[str, Any], optimizer: torch.optim.Optimizer) -> float:
     """Return what rounding in float32 multiplies the rate of a step of Adam by.
 
     Keras corrects the rate by the root of 1 - beta_2 ** step, of which float32 keeps few digits.
@@ -193,7 +193,7 @@ def _rounded_corrections(group, optimizer) -> float:
     return corrected(np.float32) / corrected(np.float64)
 
 
-def _is_module(pair) -> bool:
+def _is_module(pair: Pair) -> bool:
     return isinstance(pair.theirs.loss, nn.Module)
 
 

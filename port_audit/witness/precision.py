@@ -94,7 +94,7 @@ def widen(optimizer: keras.optimizers.Optimizer) -> None:
             widen(value)
 
 
-def _slots(pair, net) -> tuple[Slot, ...]:
+def _slots(pair: Pair, net: KerasNet) -> tuple[Slot, ...]:
     same = net is pair.keras
     places = {id(v): i for i, v in enumerate(pair.keras.model.weights)}
 
