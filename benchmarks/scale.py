@@ -257,7 +257,7 @@ class Simulation:
         """Let time pass until a trial has ended; called once no worker is given another."""
         self._decided()
         if self.running:
-            self._wait(self.running[0][0])
+            self.wait(self.running[0][0])
         while self.running and self.running[0][0] <= self.now:
             end, _, future, result = heapq.heappop(self.running)
             self.idle["deciding"] += self.now - end
@@ -272,7 +272,7 @@ class Simulation:
             self.deciding += seconds
             self.idle["deciding"] += seconds * (self.workers - len(self.running))
 
-    def _wait(self, until: float) -> None:
+    def wait(self, until: float) -> None:
         """Advance the clock, with nothing to decide."""
         seconds, idle = until - self.now, self.workers - len(self.running)
         if seconds > 0:

@@ -243,14 +243,14 @@ def _draw(
             [_caption(item, answer) for item, answer in zip(items[part], answers[part])],
             title,
             [item.thumbnail for item in items[part]] if photographed else None,
-            [_is_red(item, answer) for item, answer in zip(items[part], answers[part])],
+            [is_red(item, answer) for item, answer in zip(items[part], answers[part])],
         )
         file = folder / (f"seen-{page}.png" if page > 1 else "seen.png")
         files.write_figure(file, figure)
         say(f"wrote {file}")
 
 
-def _is_red(item: Item, answer: list[str]) -> bool:
+def is_red(item: Item, answer: list[str]) -> bool:
     """Return whether an answer is wrong, or not to be trusted."""
     return bool(item.warning) or (bool(item.truth) and answer[0].rpartition(" ")[0] != item.truth)
 

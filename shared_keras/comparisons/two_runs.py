@@ -70,7 +70,7 @@ def run(
     test = images[1]
     settings = [saved_models.settings(path) for path in paths]
     protocols = [saved_models.split(path) for path in paths]
-    common = _common(task, test, protocols)
+    common = common_test_images(task, test, protocols)
     x, y = test.x[common], test.y[common]
     both = []
     for name, path, its in zip(_names(paths), paths, settings):
@@ -165,7 +165,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> dict:
     }
 
 
-def _common(task: Task, test: Images, protocols: Sequence[str]) -> np.ndarray:
+def common_test_images(task: Task, test: Images, protocols: Sequence[str]) -> np.ndarray:
     """Return the indices of the test images that both protocols test on, int (n,)."""
     first, second = (splits.tested(task, test, protocol) for protocol in protocols)
     common = np.intersect1d(first, second)

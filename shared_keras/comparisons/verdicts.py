@@ -53,11 +53,11 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
         float(ends.low),
         float(ends.high),
         *sizes,
-        *_p_values(a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b)),
+        *p_values(a.mean(), a.std(ddof=1), len(a), b.mean(), b.std(ddof=1), len(b)),
     )
 
 
-def _p_values(
+def p_values(
     mean: float, sd: float, n: int, other_mean: float, other_sd: float, m: int
 ) -> tuple[float, float]:
     """Return the p-values of equality (two one-sided tests) and of difference (Welch)."""
@@ -104,7 +104,7 @@ def more_seeds(first: Sequence[float], second: Sequence[float]) -> int | None:
 
     def decided(n: int) -> bool:
         mean, sd, other, its = measured
-        return verdict(*_p_values(mean, sd, n, other, its, n)) != UNDECIDED
+        return verdict(*p_values(mean, sd, n, other, its, n)) != UNDECIDED
 
     start = max(len(a), len(b)) + 1
     return next((n for n in range(start, MOST_SEEDS + 1) if decided(n)), None)

@@ -58,7 +58,7 @@ class Progress(BelowTheLines):
     def update(self, state: SearchState) -> None:
         """Show the state of the search."""
         if self.console.is_terminal:
-            self.live.update(self._view(state))
+            self.live.update(self.view(state))
             return
         rows = {row.trial: row for row in state.rows}
         for number, trial in enumerate(state.ended, 1):
@@ -70,15 +70,15 @@ class Progress(BelowTheLines):
         seconds = seconds_left(state, self.workers())
         return "?" if seconds is None else duration(seconds)
 
-    def _view(self, state: SearchState) -> Group:
+    def view(self, state: SearchState) -> Group:
         table = Table.grid(padding=(0, 2))
         for row in state.rows:
             if row.trial in state.running:
                 elapsed = duration(state.running[row.trial])
-                where = f"{row.place}, {_epoch(state, row)}, for {elapsed}"
+                where = f"{row.place}, {epoch_text(state, row)}, for {elapsed}"
                 table.add_row(f"trial {row.trial}", where)
                 table.add_row("", Settings(row.hyperparameters))
-        table.add_row("best", _best(state))
+        table.add_row("best", best_so_far(state))
         table.add_row("time left", self._time_left(state))
         return self.bar(f"{self.title}, trials", len(state.ended), state.total, table)
 
@@ -88,7 +88,7 @@ class Progress(BelowTheLines):
         return (
             f"{number}/{state.total}  trial {row.trial}  {row.place}  {result}  "
             f"[{settings(row.hyperparameters)}]  "
-            f"best {_best(state)}  left {self._time_left(state)}"
+            f"best {best_so_far(state)}  left {self._time_left(state)}"
         )
 
 
@@ -174,13 +174,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def _epoch(state: SearchState, row: TrialRow) -> str:
+def epoch_text(state: SearchState, row: TrialRow) -> str:
     if row.trial in state.epoch_of:
         return f"epoch {state.epoch_of[row.trial]} of {row.epochs}"
     return f"epochs {row.initial_epoch + 1} to {row.epochs}"
 
 
-def _best(state: SearchState) -> str:
+def best_so_far(state: SearchState) -> str:
     """Describe the best of the longest trainings and, if it is better still, that of all."""
     if state.best is None:
         return "none yet"

@@ -60,7 +60,7 @@ def test_what_could_go_on_is_held_up_by_its_rung(completed, held):
     oracle = SimpleNamespace(rungs=plan, trials=trials)
     simulation = scale.Simulation(oracle, {}, workers=10, measure=False)
     simulation.running = [(2.0, i, None, None) for i in range(6 - completed)]
-    simulation._wait(2.0)
+    simulation.wait(2.0)
     left = 10 - (6 - completed) - held
     assert simulation.idle == {"deciding": 0, "rung": 2.0 * held, "left": 2.0 * left}
 

@@ -202,7 +202,7 @@ def test_a_filled_shape_is_no_digit(full, tmp_path, capsys):
 
 def test_wrong_answers_to_test_images_are_red():
     truth = Item("test image 3", "test image 3", np.zeros((28, 28), np.uint8), truth="Ankle boot")
-    assert not predict._is_red(truth, ["Ankle boot 99.0%", "Bag 1.0%"])
-    assert predict._is_red(truth, ["Ankle boot of mine 99.0%"])
-    assert not predict._is_red(Item("a.png", "a.png", truth.image), ["Bag 60.0%"])
-    assert predict._is_red(Item("a.png", "a.png", truth.image, warning="odd"), ["Bag 60.0%"])
+    assert not predict.is_red(truth, ["Ankle boot 99.0%", "Bag 1.0%"])
+    assert predict.is_red(truth, ["Ankle boot of mine 99.0%"])
+    assert not predict.is_red(Item("a.png", "a.png", truth.image), ["Bag 60.0%"])
+    assert predict.is_red(Item("a.png", "a.png", truth.image, warning="odd"), ["Bag 60.0%"])

@@ -243,9 +243,9 @@ def test_only_images_that_both_test_on_are_compared(small_dirs):
     test = datasets.load(FASHION, str(small_dirs["fashion"]))[1]
     protocols = ["published", "half", "holdout"]
     parts = [set(splits.tested(FASHION, test, protocol)) for protocol in protocols]
-    common = two_runs._common(FASHION, test, protocols[:2])
+    common = two_runs.common_test_images(FASHION, test, protocols[:2])
     assert set(common) == parts[0] & parts[1] and 0 < len(common) < len(parts[0])
-    assert set(two_runs._common(FASHION, test, protocols[1:])) == parts[1]
+    assert set(two_runs.common_test_images(FASHION, test, protocols[1:])) == parts[1]
     split = splits.split(FASHION, test, test, "half")
     np.testing.assert_array_equal(split.test.x, test.x[splits.tested(FASHION, test, "half")])
 

@@ -82,7 +82,7 @@ def test_as_many_more_seeds_as_promised_decide(gap, spread):
     sd = np.std(a, ddof=1)
 
     def decided(n):
-        return verdicts.verdict(*verdicts._p_values(0.9 + gap, sd, n, 0.9, sd, n)) != UNDECIDED
+        return verdicts.verdict(*verdicts.p_values(0.9 + gap, sd, n, 0.9, sd, n)) != UNDECIDED
 
     assert n > 5 and decided(n) and not decided(n - 1)
 

@@ -121,7 +121,7 @@ def test_global_keras_settings_reach_the_workers(tmp_path):
 def test_warm_models_are_limited_by_bytes(monkeypatch, tmp_path):
     model = build(keras_tuner.HyperParameters())
     model.optimizer.build(model.trainable_variables)
-    monkeypatch.setattr(saved, "WARM", 3 * saved._size(model))
+    monkeypatch.setattr(saved, "WARM", 3 * saved.bytes_of(model))
     best_epoch = outcomes.BestEpoch(keras_tuner.Objective("loss", "min"), True)
     warm = collections.OrderedDict()
     for i in range(5):

@@ -79,15 +79,15 @@ def test_the_best_is_told_with_its_epochs(direction, scores, expected):
     """It would seem to fall, could one not see that a longer training is another contest."""
     ranked = [row("a", 4, scores[0]), row("b", 1, scores[1])]
     state = SearchState("s", direction, ranked, ["a", "b"], ranked, {}, [], False)
-    assert progress._best(state) == expected
+    assert progress.best_so_far(state) == expected
 
 
 def test_a_running_trial_shows_its_epoch():
     trial = row("a", 4, None)
     state = SearchState("s", "max", [trial], [], [], {"a": 1.0}, [], False)
-    assert progress._epoch(state, trial) == "epochs 1 to 4"
+    assert progress.epoch_text(state, trial) == "epochs 1 to 4"
     state = dataclasses.replace(state, epoch_of={"a": 3})
-    assert progress._epoch(state, trial) == "epoch 3 of 4"
+    assert progress.epoch_text(state, trial) == "epoch 3 of 4"
 
 
 def test_what_looks_like_markup_is_printed(monkeypatch, tmp_path):
@@ -96,7 +96,7 @@ def test_what_looks_like_markup_is_printed(monkeypatch, tmp_path):
     monkeypatch.setattr(Live, "update", lambda live, view: shown.append(view))
     state = SearchState("s", "max", [], [], [], {}, [], False)
     searching = progress.Progress("[x] search :smile:", lambda: 1)
-    shown.append(searching._view(state))
+    shown.append(searching.view(state))
     RunsProgress("[x] runs", 3).update(1, [Running("[red]mine[/]", 1, 2, 3.0)])
     screen = console.console()
     with screen.capture() as capture:

@@ -7,7 +7,7 @@ import numpy as np
 
 from shared_keras.comparisons.ray import assumptions, recompute
 from shared_keras.comparisons.ray.assumptions import Assumed
-from shared_keras.comparisons.ray.recompute import Job, Shared
+from shared_keras.comparisons.ray.recompute import Conditions, ReadTrial
 from shared_keras.errors import BadInput
 
 LOOKED_AT = 5  # claims at most, spread evenly from the best to the worst
@@ -49,7 +49,7 @@ class Borne:
         )
 
 
-def borne_out(jobs: Sequence[Job], shared: Shared) -> Borne:
+def borne_out(jobs: Sequence[ReadTrial], shared: Conditions) -> Borne:
     """Return the assumption that reproduces most of the claimed scores.
 
     The first that reproduces all is taken, or else the first of those that reproduce most.
@@ -75,7 +75,7 @@ def borne_out(jobs: Sequence[Job], shared: Shared) -> Borne:
     return best
 
 
-def _reproduces(job: Job, shared: Shared) -> bool | None:
+def _reproduces(job: ReadTrial, shared: Conditions) -> bool | None:
     """Return whether an assumption reproduces a claimed score; None if the trial has no port."""
     try:
         system, network = recompute.twin_of(job, shared)

@@ -14,7 +14,7 @@ from scipy import special
 from shared_keras import devices, files
 from shared_keras.comparisons.ray import assumptions, claims, experiment, recompute
 from shared_keras.comparisons.ray.experiment import Names, Trial
-from shared_keras.comparisons.ray.recompute import Job, LeftOut, Ported, Shared
+from shared_keras.comparisons.ray.recompute import Conditions, LeftOut, Ported, ReadTrial
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.processes import job_pool
@@ -72,7 +72,7 @@ def run(
     parts = splits.split(task, *images, split)
     folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "ray")
     jobs, left_out = _read(trials, names, model)
-    shared = Shared(task, parts, next(assumptions.likely(task.pixels)))
+    shared = Conditions(task, parts, next(assumptions.likely(task.pixels)))
     if model is None and jobs:
         borne = claims.borne_out(jobs, shared)
         say(str(borne))
@@ -104,7 +104,7 @@ def run(
 
 def _read(
     trials: Sequence[Trial], names: Names, model: Path | None
-) -> tuple[list[Job], list[dict]]:
+) -> tuple[list[ReadTrial], list[dict]]:
     """Return the trials that have weights, and why the others are left out."""
     jobs, left_out = [], []
     for trial in trials:
@@ -123,7 +123,7 @@ def _without(trial: Trial, reason: object) -> dict:
 
 
 def _compare(
-    pool: Pool, shared: Shared, jobs: Sequence[Job], left_out: list[dict]
+    pool: Pool, shared: Conditions, jobs: Sequence[ReadTrial], left_out: list[dict]
 ) -> tuple[list[dict], list[dict], list[str]]:
     """Return the rows of trials, those that are left out, and sentences about dead workers."""
     rows, failed, died = [], [], []

@@ -28,7 +28,7 @@ SOME = 500  # images by which a network is recognized
 
 
 @dataclass(frozen=True)
-class Shared:
+class Conditions:
     """What the comparisons of all trials have in common."""
 
     task: Task
@@ -37,7 +37,7 @@ class Shared:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class ReadTrial:
     """A trial to compare with its port.
 
     Attributes:
@@ -56,7 +56,7 @@ class Job:
         """Return the files that it reads."""
         return [] if self.model is None else [self.model]
 
-    def moved(self, root: Path) -> "Job":
+    def moved(self, root: Path) -> "ReadTrial":
         """Return the job with its file below `root`."""
         return replace(self, model=self.model and carried.below(root, self.model))
 
@@ -85,16 +85,18 @@ class Ported:
     model: keras.Model | None
 
 
-def read(trial: Trial, names: Names, model: Path | None) -> Job:
+def read(trial: Trial, names: Names, model: Path | None) -> ReadTrial:
     """Read the checkpoint of a trial.
 
     Raises:
         BadInput: if it cannot be read.
     """
-    return Job(trial, weights.read(trial.checkpoint), names.modules, model and model.absolute())
+    return ReadTrial(
+        trial, weights.read(trial.checkpoint), names.modules, model and model.absolute()
+    )
 
 
-def work(shared: Shared, job: Job) -> dict | LeftOut:
+def work(shared: Conditions, job: ReadTrial) -> dict | LeftOut:
     """Return the row of a trial on the leaderboard, or why it has none."""
     try:
         return row(port(job, shared), shared.split)
@@ -102,7 +104,7 @@ def work(shared: Shared, job: Job) -> dict | LeftOut:
         return LeftOut(str(error))
 
 
-def port(job: Job, shared: Shared) -> Ported:
+def port(job: ReadTrial, shared: Conditions) -> Ported:
     """Make the PyTorch and the Keras model of a trial.
 
     Raises:
@@ -123,7 +125,7 @@ def port(job: Job, shared: Shared) -> Ported:
     return Ported(job.trial, theirs.logits, None, None)
 
 
-def twin_of(job: Job, shared: Shared) -> tuple[System, "twin.nn.Sequential"]:
+def twin_of(job: ReadTrial, shared: Conditions) -> tuple[System, "twin.nn.Sequential"]:
     """Return the system of a trial as it is assumed to be, and its PyTorch model.
 
     Raises:
@@ -143,7 +145,7 @@ def twin_of(job: Job, shared: Shared) -> tuple[System, "twin.nn.Sequential"]:
     return system, network
 
 
-def _keras(job: Job, system: System) -> keras.Model:
+def _keras(job: ReadTrial, system: System) -> keras.Model:
     model = keras_model(system)
     weights.load(model, weights.renamed(job.state, job.modules))
     return model

@@ -57,7 +57,7 @@ def write(
         if state is not None:
             checkpoints.save(state, model)
             warm[state] = model
-            while len(warm) > 1 and sum(map(_size, warm.values())) > WARM:
+            while len(warm) > 1 and sum(map(bytes_of, warm.values())) > WARM:
                 warm.popitem(last=False)
     except OSError as error:
         raise NotSaved(error.errno, error.strerror, error.filename) from error
@@ -88,7 +88,7 @@ def build(folder: Path, model: keras.Model) -> None:
     model.build_from_config(files.read_json(folder / BUILD_CONFIG))
 
 
-def _size(model: keras.Model) -> int:
+def bytes_of(model: keras.Model) -> int:
     """Return the bytes of a model's weights and of its optimizer's state, counted as float32."""
     variables = [*model.variables, *checkpoints.optimizer_variables(model)]
     return 4 * sum(math.prod(variable.shape) for variable in variables)

@@ -182,10 +182,10 @@ def _check(address: str, source: str) -> None:
                 f"{source}: nothing answers at {address} ({error.strerror or error})"
             ) from None
     if not address.startswith(CLIENT):
-        _ask(address, source)
+        ask_ray(address, source)
 
 
-def _ask(address: str, source: str) -> None:
+def ask_ray(address: str, source: str) -> None:
     """Ask a cluster for its status, in another process.
 
     Args:

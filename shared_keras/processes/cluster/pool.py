@@ -53,12 +53,12 @@ class RayPool:
         self.notes: list[str] = []
         self._claim = threading.Lock()
         self._told: set[str] = set()
-        self._asked: list[RayWorker] = []
-        self._present: list[RayWorker] = []
+        self.asked: list[RayWorker] = []
+        self.present: list[RayWorker] = []
         self._unused: list[RayWorker] = []
-        self._names: dict[str, str] = {}  # of nodes, by their ids
+        self.node_names: dict[str, str] = {}  # of nodes, by their ids
         self._used: set[str] = set()  # ids of the nodes that have had workers and are alive
-        self._started, self._looked, self._failed, self._not_before = 0, 0.0, 0, 0.0
+        self._started, self._looked, self.failed, self._not_before = 0, 0.0, 0, 0.0
         self._since: float | None = None  # when the waiting for a worker began
         self._waiting_said: float | None = None  # the waiting of which something was said
         self._begun = False  # whether there has ever been a worker
@@ -74,15 +74,15 @@ class RayPool:
         """Return the workers that have begun, after a look at the nodes."""
         if time.monotonic() - self._looked > LOOK:
             self._look()
-        for worker in [w for w in self._asked if w.begun.done()]:
-            self._asked.remove(worker)
+        for worker in [w for w in self.asked if w.begun.done()]:
+            self.asked.remove(worker)
             self._welcome(worker)
         self._check_there_are_some()
-        return list(self._present)
+        return list(self.present)
 
     def size(self) -> int:
         """Return how many workers there are, or soon will be."""
-        return max(1, min(len(self._present) + len(self._asked), self._room - len(self._unused)))
+        return max(1, min(len(self.present) + len(self.asked), self._room - len(self._unused)))
 
     def share(self, data: bytes) -> Any:
         """Put data into the object store, from where each node gets it once.
@@ -107,14 +107,14 @@ class RayPool:
         """Have the workers to oneself."""
         with local_pool.claim(self._claim):
             variables = environment(self.gpus_per_worker)
-            for worker in (*self._asked, *self._present, *self._unused):
+            for worker in (*self.asked, *self.present, *self._unused):
                 if worker.environment != variables:  # they have changed here since
                     worker.restart()
             yield
 
     def close(self) -> None:
         """End all workers, and the connection if it was made for this pool."""
-        for worker in (*self._asked, *self._present, *self._unused):
+        for worker in (*self.asked, *self.present, *self._unused):
             worker.stop()
         self._disconnect()
 
@@ -126,7 +126,7 @@ class RayPool:
 
     def _forget(self, worker: RayWorker) -> None:
         """Let another worker take the place of one that is gone."""
-        for workers in (self._asked, self._present, self._unused):
+        for workers in (self.asked, self.present, self._unused):
             if worker in workers:
                 workers.remove(worker)
         self._looked = 0.0
@@ -137,13 +137,13 @@ class RayPool:
     def _look(self) -> None:
         """Forget the workers of dead nodes, and ask for those that there is room for."""
         nodes = self._nodes()
-        self._names |= _names(nodes)
+        self.node_names |= _names_of(nodes)
         alive = {node["NodeID"] for node in nodes}
         for node in sorted(self._used - alive):
             self._used.remove(node)
             rest = "; what ran there starts over elsewhere" if alive else ""
-            self.notes.append(f"Node {self._names.get(node, node[:8])} is gone{rest}.")
-        for worker in [w for w in (*self._present, *self._unused) if w.node not in alive]:
+            self.notes.append(f"Node {self.node_names.get(node, node[:8])} is gone{rest}.")
+        for worker in [w for w in (*self.present, *self._unused) if w.node not in alive]:
             self._forget(worker)
         self._offered = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in nodes}
         self._room = sum(fit(node["Resources"], self.gpus_per_worker) for node in nodes)
@@ -157,9 +157,9 @@ class RayPool:
         if time.monotonic() < self._not_before:
             return
         variables = environment(self.gpus_per_worker)
-        for _ in range(wanted - len(self._present) - len(self._asked) - len(self._unused)):
+        for _ in range(wanted - len(self.present) - len(self.asked) - len(self._unused)):
             name, self._started = f"worker{self._started}", self._started + 1
-            self._asked.append(RayWorker(name, self.gpus_per_worker, variables, self._forget))
+            self.asked.append(RayWorker(name, self.gpus_per_worker, variables, self._forget))
 
     def _welcome(self, worker: RayWorker) -> None:
         """Take a worker that has begun, unless its node would compute something else."""
@@ -167,15 +167,15 @@ class RayPool:
             worker.stop()
             if isinstance(error, WorkerLost):  # its node died
                 return
-            self._failed += 1
-            self._not_before = time.monotonic() + min(2 ** (self._failed - 1), LONGEST_PAUSE)
+            self.failed += 1
+            self._not_before = time.monotonic() + min(2 ** (self.failed - 1), LONGEST_PAUSE)
             self._why = f"a worker could not begin on a node ({str(error).strip('{}')})"
             self._tell(f"{self._why}.")
             return
         begun = worker.begun.result()
         worker.node, worker.cores = begun.node, begun.cores
         if differing := versions.differing(begun.versions, self._versions):
-            name = self._names.get(worker.node, worker.node[:8])
+            name = self.node_names.get(worker.node, worker.node[:8])
             self._why = f"node {name} of the cluster has other versions ({differing})"
             self._tell(f"{self._why}; it is not used.")
             self._unused.append(worker)  # it keeps its place, or another would be asked for
@@ -185,9 +185,9 @@ class RayPool:
                 f"Nodes have another processor ({begun.processors}) than this machine: if it is of "
                 "another kind, results may differ from those of this machine as between seeds."
             )
-        self._failed, self._why, self._begun = 0, "", True
+        self.failed, self._why, self._begun = 0, "", True
         self._used.add(worker.node)
-        self._present.append(worker)
+        self.present.append(worker)
         self._pin_beside(worker)
 
     def _tell(self, note: str) -> None:
@@ -198,7 +198,7 @@ class RayPool:
 
     def _pin_beside(self, worker: RayWorker) -> None:
         """Pin the workers of a node to a core each if there is one for each, as locally."""
-        beside = [other for other in self._present if other.node == worker.node]
+        beside = [other for other in self.present if other.node == worker.node]
         if len(beside) == len(worker.cores) == self._offered.get(worker.node):
             taken = {other.core for other in beside}
             free = [core for core in worker.cores if core not in taken]
@@ -214,9 +214,9 @@ class RayPool:
             RunFailed: also if those that were asked for cannot be used.
         """
         now = time.monotonic()
-        if self._present:
+        if self.present:
             self._since = None
-        elif not self._begun and not self._asked and (self._unused or self._failed >= BEGINS):
+        elif not self._begun and not self.asked and (self._unused or self.failed >= BEGINS):
             setup = any(sign in self._why for sign in SETUP)
             raise RunFailed(self._why + "; install the same as here on the nodes" * setup)
         elif self._since is None:
@@ -237,7 +237,7 @@ class RayPool:
         return self._why or "the nodes' cores are taken, or workers are still starting"
 
 
-def _names(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _names_of(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the addresses of nodes by their ids, with a port where nodes share an address."""
     shared = Counter(node["NodeManagerAddress"] for node in nodes)
     return {

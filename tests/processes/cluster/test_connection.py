@@ -179,7 +179,7 @@ def test_a_cluster_of_another_version_is_told_with_both(monkeypatch):
         utils.check_version_info({"ray_version": "1.0", "python_version": "3.7.1"}, "here")
 
     monkeypatch.setattr(ray, "init", refuse)
-    monkeypatch.setattr(connection, "_ask", lambda *args: None)
+    monkeypatch.setattr(connection, "ask_ray", lambda *args: None)
     with pytest.raises(RunFailed, match="auto has other versions: .*1.0 Python: 3.7.1 .* Ray: 2"):
         cluster.connect("auto")
 

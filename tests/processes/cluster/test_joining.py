@@ -78,11 +78,11 @@ def look(made, pool, seconds=2):
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_node_with_other_versions_is_put_aside_whichever_begins_first(made, order):
     pool = made(1, 1)
-    good, bad = pool._asked
+    good, bad = pool.asked
     for which in order:
         (good.begin, lambda: bad.begin("two", keras="0.1"))[which]()
         look(made, pool)
-    assert look(made, pool) == ["worker0"] and not pool._asked
+    assert look(made, pool) == ["worker0"] and not pool.asked
     version = HERE["keras"]
     assert pool.notes == [
         f"Node two of the cluster has other versions (keras is 0.1 there and {version} here); "
@@ -92,7 +92,7 @@ def test_a_node_with_other_versions_is_put_aside_whichever_begins_first(made, or
 
 def test_other_versions_everywhere_end_the_search_at_once(made):
     pool = made(1, 1)
-    for worker in list(pool._asked):
+    for worker in list(pool.asked):
         worker.begin(keras=versions.MISSING)
     with pytest.raises(RunFailed, match=r"keras is missing there and .* here\); install the same"):
         pool.workers()
@@ -100,12 +100,12 @@ def test_other_versions_everywhere_end_the_search_at_once(made):
 
 def test_workers_that_cannot_begin_end_the_search_with_the_reason(made):
     pool = made(2)
-    for worker in list(pool._asked):
+    for worker in list(pool.asked):
         worker.fail("killed")  # by chance
     assert look(made, pool) == []
     assert pool.notes == ["A worker could not begin on a node (killed)."]
-    assert look(made, pool, 60) == [] and len(pool._asked) == 2
-    for worker in list(pool._asked):
+    assert look(made, pool, 60) == [] and len(pool.asked) == 2
+    for worker in list(pool.asked):
         worker.fail("ModuleNotFoundError: No module named 'shared_keras'")
     with pytest.raises(RunFailed, match=r"not begin on a node \(ModuleNotFoundError: .*'\); inst"):
         pool.workers()
@@ -113,7 +113,7 @@ def test_workers_that_cannot_begin_end_the_search_with_the_reason(made):
 
 def test_workers_that_only_die_are_not_said_to_need_another_installation(made):
     pool = made(3)
-    for worker in list(pool._asked):
+    for worker in list(pool.asked):
         worker.fail("killed")
     with pytest.raises(RunFailed, match=r"a worker could not begin on a node \(killed\)$"):
         pool.workers()
@@ -121,7 +121,7 @@ def test_workers_that_only_die_are_not_said_to_need_another_installation(made):
 
 def test_a_node_that_dies_is_told_and_its_workers_are_no_failures(made):
     pool = made(1, 1, 1)
-    first, second, third = pool._asked
+    first, second, third = pool.asked
     first.begin("one")
     second.begin("two")
     look(made, pool)
@@ -130,14 +130,14 @@ def test_a_node_that_dies_is_told_and_its_workers_are_no_failures(made):
     third.begun.set_exception(WorkerLost())  # with the third node, while it began
     assert look(made, pool) == ["worker0"]
     assert pool.notes == ["Node two is gone; what ran there starts over elsewhere."]
-    assert pool._failed == 0 and not pool._asked
+    assert pool.failed == 0 and not pool.asked
     made.nodes().clear()
     assert look(made, pool) == [] and pool.notes[1:] == ["Node one is gone."]
 
 
 def test_a_node_that_came_and_went_between_two_looks_is_no_error(made):
     pool = made(1, count=2)
-    first, second = pool._asked
+    first, second = pool.asked
     first.begin("one")
     second.begin("a node of which the pool never heard")
     look(made, pool)
@@ -150,16 +150,16 @@ def test_nodes_that_share_an_address_are_told_apart(made):
     for node, port in zip(made.nodes(), (5, 7)):
         node |= {"NodeManagerAddress": "10.0.0.1", "NodeManagerPort": port}
     look(made, pool)
-    assert list(pool._names.values()) == ["10.0.0.1:5", "10.0.0.1:7"]
+    assert list(pool.node_names.values()) == ["10.0.0.1:5", "10.0.0.1:7"]
 
 
 def test_a_node_that_fails_beside_others_is_told_once_and_asked_seldom(made):
     pool = made(1, 1)
-    pool._asked[0].begin()
+    pool.asked[0].begin()
     look(made, pool)
     asked = set()
     for _ in range(300):
-        for worker in list(pool._asked):
+        for worker in list(pool.asked):
             asked.add(worker.name)
             worker.fail()
         assert look(made, pool) == ["worker0"]
@@ -169,7 +169,7 @@ def test_a_node_that_fails_beside_others_is_told_once_and_asked_seldom(made):
 
 def test_a_worker_that_takes_the_place_of_another_gets_its_core(made):
     pool = made(2)
-    first, second = pool._asked
+    first, second = pool.asked
     first.begin()
     look(made, pool)
     assert not first.calls  # other programs may use the other core
@@ -178,7 +178,7 @@ def test_a_worker_that_takes_the_place_of_another_gets_its_core(made):
     assert first.calls == [(pin, 4)] and second.calls == [(pin, 7)]
     first.stop()
     look(made, pool)
-    (third,) = pool._asked
+    (third,) = pool.asked
     third.begin()
     look(made, pool)
     assert third.calls == [(pin, 4)] and len(second.calls) == 1
@@ -187,7 +187,7 @@ def test_a_worker_that_takes_the_place_of_another_gets_its_core(made):
 @pytest.mark.parametrize("count", [1, 3])
 def test_workers_are_pinned_only_where_there_is_one_for_each_core(made, count):
     pool = made(count)  # of a node that has two
-    workers = list(pool._asked)
+    workers = list(pool.asked)
     for worker in workers:
         worker.begin()
     assert len(look(made, pool)) == count
@@ -196,18 +196,18 @@ def test_workers_are_pinned_only_where_there_is_one_for_each_core(made, count):
 
 def test_a_smaller_cluster_than_asked_for_is_told(made):
     pool = made(1, 1, count=5)
-    assert pool.size() == 2 and len(pool._asked) == 5  # an autoscaler may add nodes
+    assert pool.size() == 2 and len(pool.asked) == 5  # an autoscaler may add nodes
     look(made, pool)
     assert pool.notes == ["The cluster has room for 2 of 5 workers now."]
 
 
 def test_waiting_says_why(made):
     pool = made(1, timeout=50)
-    pool._asked[0].begin()
+    pool.asked[0].begin()
     look(made, pool)
-    pool._present[0].stop()
+    pool.present[0].stop()
     look(made, pool)
-    pool._asked[0].begin(keras="0.1")
+    pool.asked[0].begin(keras="0.1")
     look(made, pool)
     assert look(made, pool, 6) == []
     assert "Waiting for a worker: node one of the cluster has other versions" in pool.notes[-1]
@@ -240,7 +240,7 @@ def test_variables_that_change_results_go_along_but_not_paths(monkeypatch):
 
 def test_workers_are_replaced_once_these_variables_have_changed(made, monkeypatch):
     pool = made(2)
-    for worker in list(pool._asked):
+    for worker in list(pool.asked):
         worker.begin()
     assert look(made, pool) == ["worker0", "worker1"]
     monkeypatch.setenv("UNITS", "7")
@@ -249,7 +249,7 @@ def test_workers_are_replaced_once_these_variables_have_changed(made, monkeypatc
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     with pool.claimed():
         assert look(made, pool) == []
-    assert [worker.environment["JAX_ENABLE_X64"] for worker in pool._asked] == ["1", "1"]
+    assert [worker.environment["JAX_ENABLE_X64"] for worker in pool.asked] == ["1", "1"]
 
 
 @pytest.mark.skipif(len(CORES) < 2, reason="needs two cores")

@@ -156,7 +156,7 @@ class TestOneSearchAfterTheOther:
         monkeypatch.setattr(
             subprocess, "run", lambda *args, **options: found.append(run(*args, **options))
         )
-        connection._ask(nodes.address, "argument --cluster")
+        connection.ask_ray(nodes.address, "argument --cluster")
         assert found[0].returncode == 0 and found[0].stdout
 
     def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
