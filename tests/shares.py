@@ -3,7 +3,8 @@
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
 says; without git, the day does. SHARE=3/61 takes the third of 61, and WAYS=all takes all of them.
-The only test of something that takes long is `long(every=4)`: every fourth run takes it.
+The only test of something that takes long is `long(every=4)`: every fourth run takes it. On each
+other backend a run repeats a third of what is marked `every_backend` (ONE_IN=3).
 """
 
 import datetime
@@ -115,11 +116,12 @@ def pytest_collection_modifyitems(config, items):
     if share is None or any("::" in argument for argument in config.args):
         return
 
+    always = int(os.environ.get("ONE_IN", 1))
+
     def runs(item):
-        mark = item.get_closest_marker("long")
-        if mark is None:
-            return True
-        shares = min(mark.kwargs.get("every", share.of), share.of)
+        marks = item.iter_markers("long")
+        shares = max(always, *(mark.kwargs.get("every", share.of) for mark in marks), 1)
+        shares = min(shares, share.of)
         return share_of(item.nodeid, shares).number == (share.number - 1) % shares + 1
 
     left = [item for item in items if not runs(item)]

@@ -31,9 +31,14 @@ class TestLong:
 @pytest.mark.long(every=2)
 def test_often():
     pass
+
+@pytest.mark.long(every=2)
+@pytest.mark.parametrize("i", [pytest.param(1, marks=pytest.mark.long)])
+def test_seldom(i):
+    pass
 """
 NAMES = {"test_short", *(f"test_dealt[{i}]" for i in range(12)), "TestLong::test_a"}
-NAMES |= {"TestLong::test_b", "test_often"}
+NAMES |= {"TestLong::test_b", "test_often", "test_seldom[1]"}
 ALWAYS = {"test_short", "test_dealt[7]"}
 
 
@@ -42,6 +47,7 @@ def run(pytester, monkeypatch):
     """Run a file of tests with variables; return the names of those that passed, and the header."""
     monkeypatch.delenv("SHARE", raising=False)
     monkeypatch.delenv("WAYS", raising=False)
+    monkeypatch.delenv("ONE_IN", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(shares.__file__).removesuffix("/tests/shares.py"))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -72,6 +78,12 @@ def test_every_long_test_is_in_one_share_and_all_shares_are_all(run):
     often = ["test_often" in share for share in shares_of_four]
     assert often in ([True, False] * 2, [False, True] * 2)
     assert run(WAYS="all") == run(SHARE="1/1", WAYS="all") == (NAMES, "long tests: all")
+
+
+def test_elsewhere_every_test_is_in_one_of_three_shares(run):
+    thirds = [run(SHARE=f"{number}/61", ONE_IN="3")[0] for number in (4, 5, 6)]
+    short = [name for third in thirds for name in third if name in ALWAYS]
+    assert sorted(short) == sorted(ALWAYS)
 
 
 def test_another_process_chooses_the_same(run, pytester):

@@ -225,6 +225,7 @@ def foreign_class(path):
             file.writestr(name, config if name == "config.json" else raw)
 
 
+@pytest.mark.long(every=4)
 @ONE_TASK
 @pytest.mark.parametrize(
     ("make", "expected"),
@@ -314,6 +315,7 @@ def test_what_is_refused_while_a_search_begins_leaves_no_folder_either(tmp_path)
         assert folder.exists() == before
 
 
+@pytest.mark.long(every=4)
 def test_what_is_refused_once_a_trial_has_begun_keeps_the_folder(small_dirs, tmp_path, monkeypatch):
     def refuse(*_):
         raise BadInput("no")

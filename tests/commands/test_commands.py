@@ -135,6 +135,7 @@ def test_the_whole_way(user, capsys):
     assert Image.open(user.newest("predictions") / "seen.png")
 
 
+@pytest.mark.long(every=4)
 def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
@@ -180,6 +181,7 @@ def test_recipe_follows_its_protocol(user, capsys):
     assert (settings.split, settings.batch_size) == ("published", 32)
 
 
+@pytest.mark.long(every=4)
 def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
     name = {"fashion": "lab4-ffv3", "mnist": "regularized"}[user.task.name]
     words = ("--recipe", name, "--epochs", 2, "--seed", 7)
@@ -203,6 +205,7 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     assert "note: the search used other images" in out
 
 
+@pytest.mark.long(every=4)
 @ONE_TASK
 def test_evaluating_on_other_images_is_noted(trained, capsys):
     assert "other images" not in trained.run(capsys, "evaluate")
@@ -297,6 +300,7 @@ def test_a_changed_recipe_leaves_its_old_runs_out_and_says_why(change, said, ful
 MODELS = list(itertools.product(TASKS, ([], ["reference"])))
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize(
     ("task", "words"),
     dealt(MODELS, MODELS[:1]),
@@ -415,6 +419,7 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
 PRECISIONS = list(itertools.product(("mixed_float16", "mixed_bfloat16"), ("mlp", None)))
 
 
+@pytest.mark.long(every=4)
 @ONE_TASK
 @pytest.mark.parametrize(("precision", "recipe"), dealt(PRECISIONS, PRECISIONS[:1]))
 def test_mixed_precision(user, capsys, precision, recipe):

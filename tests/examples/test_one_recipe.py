@@ -35,6 +35,7 @@ def example(few, tmp_path_factory):
         return runpy.run_path(str(EXAMPLE), run_name="__main__")
 
 
+@pytest.mark.long(every=4)
 def test_its_images_are_those_of_the_recipe(example, few):
     split = splits.split(FASHION, *few, RECIPE.split)
     for part, x, y in (

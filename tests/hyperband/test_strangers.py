@@ -209,6 +209,7 @@ def deep_search(tmp_path_factory):
     return search(make(tmp_path_factory.mktemp("deep"), deep, workers=1))
 
 
+@pytest.mark.long(every=4)
 def test_late_hyperparameters_are_drawn_alike(deep_search, tmp_path):
     """Also with another number of workers and after an interruption."""
     expected = outcome(deep_search)
@@ -232,6 +233,7 @@ def test_late_hyperparameters_are_drawn_from_the_first_trial_on(deep_search):
     assert len(set(later)) > 5 and later.count(2) <= 1  # 2 is the default
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("keep", dealt([2, "all"], [2]))
 def test_the_best_models_can_be_loaded(tmp_path, keep):
     tuner = search(make(tmp_path, keep_checkpoints=keep))
@@ -260,6 +262,7 @@ def subclassed(hp):
     return model
 
 
+@pytest.mark.long(every=4)
 def test_the_best_models_of_a_subclass_can_be_loaded(tmp_path):
     tuner = search(make(tmp_path, subclassed))
     (model,) = tuner.get_best_models()

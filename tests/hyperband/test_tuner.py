@@ -60,6 +60,7 @@ def has_tensorflow():
     return "tensorflow" in sys.modules
 
 
+@pytest.mark.long(every=4)
 def test_workers_do_without_tensorflow(tmp_path):
     """Importing it would take each of them seconds."""
     (worker,) = workers.get(1)
@@ -68,6 +69,7 @@ def test_workers_do_without_tensorflow(tmp_path):
     assert not worker.submit(has_tensorflow).result()
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("moment", dealt([1, 8, 14], [8]))
 def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, moment):
     """Stop at the n-th event: before, during and after first trials, during a promotion."""

@@ -28,6 +28,7 @@ def classes(report):
     return {name: made for name, made in defined.items() if isinstance(made, type)}
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.every_backend
 def test_batch_norm_with_an_unbiased_variance():
     report = audited(plain.normed, 0, norm=lambda: layers.BatchNormalization(**PLAIN_BATCH_NORM))
@@ -77,6 +78,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.every_backend
 @pytest.mark.parametrize("name", dealt(OPTIMIZERS, ["Adam with L2"]))
 def test_optimizers(name):

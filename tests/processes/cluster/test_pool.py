@@ -106,6 +106,7 @@ def write(logs):
 class TestOneSearchAfterTheOther:
     """They share the workers, which take seconds to begin."""
 
+    @pytest.mark.long(every=4)
     @pytest.mark.parametrize("count", dealt([1, 2, 9], [1]))
     def test_the_result_is_that_of_this_machine_though_workers_and_nodes_are_killed(
         self, nodes, pool, expected, tmp_path, monkeypatch, count
