@@ -70,6 +70,7 @@ def test_the_wheel_holds_code_and_data(wheel):
     assert datasets.FILES
 
 
+@pytest.mark.long(every=4)
 def test_the_audit_of_the_wheel_works_without_the_other_packages(wheel, tmp_path):
     pytest.importorskip("torch")
     with zipfile.ZipFile(wheel) as packed:

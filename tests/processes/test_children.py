@@ -34,6 +34,7 @@ def check_and_end():
     assert ask() == os.getpid()
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork", "forkserver"], ["spawn", "fork"]))
 def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     workers = local_pool.get(1)
@@ -47,6 +48,7 @@ def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     assert local_pool.get(1) == workers and ask() == os.getpid()
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork"], ["fork"]))
 def test_a_process_of_a_pool_ends(method):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:

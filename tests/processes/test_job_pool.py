@@ -69,6 +69,7 @@ def run(pool, waiting, *, end=lambda worker, name: None, shared="what they share
     return results
 
 
+@pytest.mark.long(every=4)
 def test_a_job_whose_worker_dies_runs_a_second_time_but_not_a_third(jobs):
     results = run(LocalPool(2), jobs(0, 1, 5, 0))
     assert "SIGKILL" in str(results.pop("2"))
@@ -132,6 +133,7 @@ def read_deadly(path, deaths):
     return "what they share"
 
 
+@pytest.mark.long(every=4)
 def test_a_worker_that_dies_before_its_first_job_is_replaced_once(jobs, tmp_path):
     assert run(LocalPool(1), jobs(0), shared=DeadlyData(tmp_path, 1)) == {"0": "0"}
     (tmp_path / "read").unlink()
@@ -139,6 +141,7 @@ def test_a_worker_that_dies_before_its_first_job_is_replaced_once(jobs, tmp_path
         run(LocalPool(1), jobs(0), shared=DeadlyData(tmp_path, 9))
 
 
+@pytest.mark.long(every=4)
 def test_workers_that_die_while_idle_are_replaced(jobs):
     def end(worker, name):
         if name == "0":

@@ -25,6 +25,7 @@ def every_core():
     os.sched_setaffinity(0, before)
 
 
+@pytest.mark.long(every=4)
 def test_workers_are_kept_from_one_search_to_the_next():
     cores = os.sched_getaffinity(0)
     pool = workers.get(len(cores))
@@ -72,6 +73,7 @@ def test_a_containers_quota_is_respected(monkeypatch):
     assert workers.default() == 1
 
 
+@pytest.mark.long(every=4)
 def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     """As on macOS and Windows."""
     monkeypatch.delattr(os, "sched_getaffinity")
@@ -80,6 +82,7 @@ def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     assert workers.default() >= 1 and "cores" in devices.describe()
 
 
+@pytest.mark.long(every=4)
 def test_workers_are_pinned_only_if_there_is_one_for_each_core():
     cores = os.sched_getaffinity(0)
     count = 1 if len(cores) > 1 else 2

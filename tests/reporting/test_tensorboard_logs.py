@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 import pathlib, sys
 from shared_keras.reporting import tensorboard_logs
@@ -14,6 +16,7 @@ assert tf.__version__ != "stub"
 """
 
 
+@pytest.mark.long(every=4)
 def test_tensorflow_is_not_needed_and_others_still_get_it(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path / "run")],

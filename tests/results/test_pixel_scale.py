@@ -79,6 +79,7 @@ def test_models_of_runs_are_left_alone(full, task):
     assert suited.model is model and not suited.line
 
 
+@pytest.mark.long(every=4)
 def test_the_commands_say_so_and_score_it_right(full, tmp_path, capsys):
     train, test = full["mnist"]
     model = trained(network(), train, "0...1")

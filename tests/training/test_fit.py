@@ -205,6 +205,7 @@ def test_one_program_per_step_gives_the_same(monkeypatch, batch_size):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="specific to JAX")
 def test_a_new_shape_takes_two_programs():
     """One to train, one to validate; none for initial values, slots or restored weights."""

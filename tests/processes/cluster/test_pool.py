@@ -160,6 +160,7 @@ class TestOneSearchAfterTheOther:
         connection.ask_ray(nodes.address, "argument --cluster")
         assert found[0].returncode == 0 and found[0].stdout
 
+    @pytest.mark.long(every=4)
     def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         tuner = make(tmp_path / "search", workers=pool, max_trials=2)

@@ -40,6 +40,7 @@ def test_importance_finds_what_matters(seed):
     assert found.index[0] == "rate" and list(found.index[found.low > 0]) == ["rate"]
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("first", dealt([0, 10], [0]))
 def test_importance_finds_nothing_in_noise(first):
     """Not even if promoted settings fill several rows with similar scores."""
