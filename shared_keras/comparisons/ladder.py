@@ -16,7 +16,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from shared_keras import files
+from shared_keras import files, words
 from shared_keras.comparisons import curves, recipe_runs, verdicts, winner_runs
 from shared_keras.comparisons.ladder_rows import EXPLAINED, OPEN, WITHIN, counted, rows
 from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Found, Ignored
@@ -161,8 +161,8 @@ def _show_verdicts(rows: Sequence[Mapping]) -> None:
     of = counted(rows)
     if n := sum(map(len, of.values())):
         say(
-            f"published scores of {n} recipe{'s' * (n > 1)}: {len(of[WITHIN])} within the noise of "
-            f"seeds and test images, {len(of[EXPLAINED])} explained, {len(of[OPEN])} open"
+            f"published scores of {words.count(n, 'recipe')}: {len(of[WITHIN])} within the noise "
+            f"of seeds and test images, {len(of[EXPLAINED])} explained, {len(of[OPEN])} open"
             + f" ({', '.join(of[OPEN])})"
             * bool(of[OPEN])
         )

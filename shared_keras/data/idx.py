@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shared_keras import words
 from shared_keras.errors import BadInput
 
 UINT8 = 0x08
@@ -76,7 +77,7 @@ def parse(raw: bytes, ndim: int, name: str) -> np.ndarray:
     if raw[:4] != magic:
         raise BadInput(
             f"{name}: the magic number is 0x{raw[:4].hex() or '(empty)'}, expected "
-            f"0x{magic.hex()} (unsigned bytes, {ndim} dimension{'s' * (ndim > 1)})"
+            f"0x{magic.hex()} (unsigned bytes, {words.count(ndim, 'dimension')})"
         )
     header = 4 + 4 * ndim
     if len(raw) < header:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared_keras import words
 from shared_keras.errors import BadInput
 from shared_keras.results import names, run_folders
 from shared_keras.results.metrics import RunMetrics
@@ -76,9 +77,7 @@ def _run(folder: Path) -> dict[str, Any]:
     epochs = [each.epochs_trained for each in results.values() if each.epochs_trained is not None]
     parts = [_source(settings), f"on {settings.title}"]
     if epochs:
-        low, high = min(epochs), max(epochs)
-        span = str(low) if low == high else f"{low} to {high}"
-        parts.append(f"{span} epoch{'s' * (high > 1)}")
+        parts.append(words.span(epochs, "epoch"))
     if len(seeds) > 1:
         parts.append(f"{len(results)} of {len(seeds)} seeds")
     missing = [seed for seed in seeds if seed not in results]
@@ -115,8 +114,7 @@ def _search(folder: Path) -> dict[str, Any]:
     planned = settings.planned or (winner and winner.planned)
     trials = f"{ended} of {planned} trials" if planned else f"{ended} trials"
     parts = [f"space {settings.space}", f"on {settings.title}", trials]
-    longest = settings.max_epochs
-    parts.append(f"up to {longest} epoch{'s' * (longest > 1)}")
+    parts.append(f"up to {words.count(settings.max_epochs, 'epoch')}")
     if not more and winner and (over := winner.confirmed):
         parts.append(
             f"the winner confirmed by {over.mean:.4f} ± {over.sd:.4f} over {over.n:.0f} other seeds"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
+from shared_keras import words
 from shared_keras.errors import BadInput
 from shared_keras.results import history_csv, names
 from shared_keras.results.history_csv import History
@@ -108,5 +109,5 @@ def without_result(run: Path) -> str:
     losses = losses_of(run)
     if failed(losses):
         return f"failed, the loss became {losses[-1]}"
-    after = f" after {len(losses)} epoch{'s' * (len(losses) > 1)}" if losses else ""
+    after = f" after {words.count(len(losses), 'epoch')}" if losses else ""
     return f"interrupted{after}, or still running"
