@@ -143,6 +143,7 @@ class Hyperband(keras_tuner.Hyperband):
     ):
         overrides.need_hypermodel(self, hypermodel)
         arguments.alone()
+        self.given_folder = Path(directory or ".", project_name or "untitled_project")  # as typed
         directory = Path(directory or ".").absolute()  # the current one may change
         folder = None if overwrite else directory / (project_name or "untitled_project")
         oracle = Oracle(
@@ -359,7 +360,7 @@ class Hyperband(keras_tuner.Hyperband):
             yield self.callback or (lambda: None), self.course.say
             return
         progress = Progress(self.project_name, self.pool.size)
-        progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
+        progress.announce(self.state(), self.given_folder, bool(self.oracle.end_order))
         with progress, seldom.Seldom(lambda: progress.update(self.state())) as report:
             yield report, progress.say
 
@@ -391,6 +392,10 @@ class Hyperband(keras_tuner.Hyperband):
     def results(self) -> pd.DataFrame:
         """Return a row per trial, ranked ones first: longest trained, then by score."""
         return view.frame(self.state())
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the tuner."""
+        return view.page(self.state(), self.project_name)
 
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""
