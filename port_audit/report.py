@@ -1,5 +1,6 @@
 """The outcome of an audit: printed, or written to a folder."""
 
+import io
 import json
 import math
 import os
@@ -91,6 +92,19 @@ class Report:
         """Print the report as a table, then what to change."""
         table.show(self.stages, console)
         table.show_verdict(self, OUTSIDE, console)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the report."""
+        page = Console(
+            **table.AS_IT_IS,
+            width=table.WIDTH,
+            file=io.StringIO(),
+            record=True,
+            force_jupyter=False,
+        )
+        self.show(page)
+        code = "<pre style='line-height: 1.3; overflow-x: auto'>{code}</pre>"
+        return page.export_html(inline_styles=True, code_format=code)
 
     def write(self, folder: Path, original: Path, port: Path) -> None:
         """Write `audit.json` and, if layers could be compared, `audit.png`.

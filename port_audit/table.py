@@ -10,6 +10,9 @@ from rich.text import Text
 
 from port_audit.findings import Finding, Stage
 
+# A layer may be called "[x]".
+AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+WIDTH = 120  # columns where there is no terminal
 FEW = 3  # settings of one layer that are named with their values
 STYLES = {"same": "green", "differs": "bold red", "not compared": "dim"}
 
@@ -85,10 +88,10 @@ def _grouped(entries: Sequence[Any]) -> list[str]:
 
 
 def _console() -> Console:
-    # A layer may be called "[x]".
-    literal: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-    screen = Console(**literal)
-    return screen if screen.is_terminal else Console(**literal, width=120)
+    screen = Console(**AS_IT_IS)
+    if screen.is_jupyter:  # plain lines, where Rich would make a display of each
+        return Console(**AS_IT_IS, width=WIDTH, force_jupyter=False, force_terminal=False)
+    return screen if screen.is_terminal else Console(**AS_IT_IS, width=WIDTH)
 
 
 def _number(value: float | None) -> str:

@@ -57,6 +57,8 @@ def search(task: Task) -> Parser:
     again = f"retrain the best K with {SEEDS} other seeds; the best mean wins"
     number("--confirm", again, metavar="K")
     add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
+    journal = "also write the search, as it runs, to a journal of Optuna, for optuna-dashboard"
+    add("--optuna-journal", metavar="FILE", type=Path, help=journal)
     number("--seed", "seed of everything random", least=0, default=0)
     add("--name", type=name, help="name of the search; by default made from the other flags")
     common_flags.split(parser, "holdout")

@@ -14,6 +14,8 @@ from shared_keras.processes import lock
 from shared_keras.processes.local_pool import LocalPool
 from shared_keras.processes.protocol import Pool
 
+LOG = b'{"op_code":'  # begins every line of an Optuna journal
+
 
 def alone() -> None:
     """Refuse to be one of KerasTuner's chief and workers."""
@@ -60,6 +62,34 @@ def callable_or_none(name: str, value: Any) -> Callable[[], None] | None:
     if value is None or callable(value):
         return value
     raise BadInput(f"{name}: expected a function or None, got {value!r}")
+
+
+def optuna_journal(value: Any, name: str = "optuna_journal") -> Path | None:
+    """Return the path of an Optuna journal, or None.
+
+    Raises:
+        BadInput: if Optuna is not installed, or it is not the path of a journal or a new file.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, (str, os.PathLike)) or not str(value) or "://" in str(value):
+        raise BadInput(f"{name}: expected the path of a file, got {value!r}")
+    path = Path(value).absolute()  # the current folder may change
+    if path.is_dir():
+        raise BadInput(f"{name}: expected the path of a file, got the folder {path}")
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(len(LOG)) not in (b"", LOG):
+                raise BadInput(
+                    f"{name}: expected a new file or a journal of Optuna, got {path}, which is none"
+                )
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise BadInput(
+            f"{name}: needs Optuna, which is not installed; `pip install '.[optuna]'` installs it"
+        ) from None
+    return path
 
 
 def delete(folder: Path) -> None:

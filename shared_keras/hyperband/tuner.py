@@ -8,6 +8,7 @@ differences from the stock class, and tests/hyperband/test_stock_defects.py show
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,6 +92,9 @@ class Hyperband(keras_tuner.Hyperband):
             checkpoint is three times the size of a network that Adam trains.
         callback: Called without arguments whenever something has happened, and once a
             second while trials train. By default, progress is printed.
+        optuna_journal: File to which the search is written as it runs, as a study of Optuna, for
+            `optuna-dashboard` and `optuna.load_study`; other studies in it are kept.
+        optuna_study: Name of the study, by default `project_name`.
         unknown: Refused, as KerasTuner does.
 
     Example:
@@ -133,10 +137,13 @@ class Hyperband(keras_tuner.Hyperband):
         max_trials: int | None = None,
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
+        optuna_journal: str | os.PathLike | None = None,
+        optuna_study: str | None = None,
         **unknown: Any,
     ):
         overrides.need_hypermodel(self, hypermodel)
         arguments.alone()
+        self.given_folder = Path(directory or ".", project_name or "untitled_project")  # as typed
         directory = Path(directory or ".").absolute()  # the current one may change
         folder = None if overwrite else directory / (project_name or "untitled_project")
         oracle = Oracle(
@@ -156,6 +163,8 @@ class Hyperband(keras_tuner.Hyperband):
         )
         self.callback = arguments.callable_or_none("callback", callback)
         self.pool = arguments.pool(workers)
+        self.optuna_journal = arguments.optuna_journal(optuna_journal)
+        self.optuna_study = optuna_study
         self.folds = whole("folds", folds, 2, None)
         self._made = False
         self._first_model: dict[str, Any] = {}  # what identifies the model with default values
@@ -236,12 +245,16 @@ class Hyperband(keras_tuner.Hyperband):
             run_trials.begin(self.course)
             kind = devices.processor_kind()
             elsewhere = self.oracle.take_up(self._first_model | begun_with, kind)
-            with self._progress(verbose) as (report, say), self.oracle.saved_seldom():
+            with (
+                self._progress(verbose) as (report, say),
+                self.oracle.saved_seldom(),
+                self.kept_in_optuna(say) as record,
+            ):
                 if elsewhere and not self.finished():
                     say(elsewhere)
                 self.save()
                 self.on_search_begin()
-                workers_or_here.train(self, fit_args, fit_kwargs, deadline, report, say)
+                workers_or_here.train(self, fit_args, fit_kwargs, deadline, (record, report), say)
                 winner_files.bring(self, fit_kwargs.get("callbacks"), say)
                 self.on_search_end()
         run_trials.need_success(self.oracle, self.project_dir)
@@ -347,9 +360,29 @@ class Hyperband(keras_tuner.Hyperband):
             yield self.callback or (lambda: None), self.course.say
             return
         progress = Progress(self.project_name, self.pool.size)
-        progress.announce(self.state(), Path(self.project_dir), bool(self.oracle.end_order))
+        progress.announce(self.state(), self.given_folder, bool(self.oracle.end_order))
         with progress, seldom.Seldom(lambda: progress.update(self.state())) as report:
             yield report, progress.say
+
+    @contextlib.contextmanager
+    def kept_in_optuna(self, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+        """Keep the Optuna journal up to date, if there is one.
+
+        Yields:
+            A function to call whenever something has happened.
+
+        Raises:
+            BadInput: if the file is no journal, or cannot be written.
+        """
+        if self.optuna_journal is None:
+            yield lambda: None
+            return
+        from shared_keras.hyperband import optuna_journal
+
+        name = self.optuna_study or self.project_name
+        trainings = self.executions_per_trial * (self.folds or 1)
+        with optuna_journal.kept(self.course, self.optuna_journal, name, trainings, say) as record:
+            yield record
 
     def finished(self) -> bool:
         """Return whether there is nothing left to train, as far as `max_trials` goes."""
@@ -359,6 +392,10 @@ class Hyperband(keras_tuner.Hyperband):
     def results(self) -> pd.DataFrame:
         """Return a row per trial, ranked ones first: longest trained, then by score."""
         return view.frame(self.state())
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the tuner."""
+        return view.page(self.state(), self.project_name)
 
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""

@@ -1,5 +1,6 @@
 """A search as it stands, as plain rows."""
 
+import html
 import time
 
 import pandas as pd
@@ -9,6 +10,8 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.run_trials import SearchCourse
 from shared_keras.results.trials import COLUMNS, SearchState
 from shared_keras.training import current_epoch
+
+SHOWN = 10  # rows in a notebook
 
 
 def state(oracle: Oracle, course: SearchCourse, finished: bool) -> SearchState:
@@ -37,3 +40,19 @@ def frame(state: SearchState) -> pd.DataFrame:
     return found.sort_values(
         "trial", key=lambda ids: ids.map(lambda i: order.get(i, len(order))), kind="stable"
     ).reset_index(drop=True)
+
+
+def page(state: SearchState, name: str) -> str:
+    """Return HTML for a notebook: how far a search is, and a row for each of its best trials."""
+    line = f"{len(state.ended)} of {state.total} trials have ended"
+    if state.failed:
+        line += f", {len(state.failed)} of them failed"
+    if state.best is not None:
+        line += f"; the winner{' so far' * (not state.finished)} is trial {state.best.trial}"
+        line += f", {state.objective} {state.best.score:.4f}"
+    found = frame(state).drop(columns=["initial_epoch", "parent", "reason"])
+    rows = found.dropna(axis="columns", how="all").head(SHOWN)
+    more = f"<p>The best {SHOWN} are shown; <code>results()</code> has all.</p>"
+    title = f"<p><b>Hyperband: {html.escape(name)}</b><br>{html.escape(line)}.</p>"
+    written = "" if rows.empty else rows.to_html(index=False, na_rep="", border=0)
+    return title + written + more * (len(found) > SHOWN)

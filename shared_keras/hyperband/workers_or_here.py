@@ -20,7 +20,7 @@ def train(
     args: Sequence,
     options: Mapping[str, Any],
     deadline: float | None,
-    report: Callable[[], None],
+    reports: Sequence[Callable[[], None]],
     say: Callable[[str], None],
 ) -> None:
     """Train the open trials of a `Hyperband`.
@@ -30,7 +30,7 @@ def train(
         args: Positional arguments of the training.
         options: Its keyword arguments.
         deadline: The time, on the clock of `time.monotonic`, after which no trial is started.
-        report: Called whenever something has happened.
+        reports: Called whenever something has happened.
         say: Called with a line that tells where and how trials train, if not as usual.
     """
     note = _noting(tuner.course.notes, say)
@@ -38,7 +38,8 @@ def train(
     def each_time() -> None:
         tuner.oracle.catch_up()
         note()
-        report()
+        for report in reports:
+            report()
 
     reason = overrides.reason_to_train_here(tuner)
     if reason is None:

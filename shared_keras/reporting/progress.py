@@ -57,8 +57,8 @@ class Progress(BelowTheLines):
 
     def update(self, state: SearchState) -> None:
         """Show the state of the search."""
-        if self.console.is_terminal:
-            self.live.update(self.view(state))
+        if self.is_live:
+            self.redraw(self.view(state))
             return
         rows = {row.trial: row for row in state.rows}
         for number, trial in enumerate(state.ended, 1):

@@ -1,4 +1,4 @@
-"""Show runs that train on workers: a bar and a line for each, on a terminal only."""
+"""Show runs that train on workers: a bar and a line for each, on a terminal or in a notebook."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -43,4 +43,4 @@ class RunsProgress(BelowTheLines):
         for run in running:
             at = "" if run.epoch is None else f"{run.epoch} of {run.epochs} epochs, "
             table.add_row(run.name, f"{at}{duration(run.seconds)}")
-        self.live.update(self.bar(f"{self.title}, runs", ended, self.total, table))
+        self.redraw(self.bar(f"{self.title}, runs", ended, self.total, table))

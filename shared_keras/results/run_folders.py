@@ -3,6 +3,7 @@
 Nothing here imports Keras, so that a list of them appears at once.
 """
 
+import html
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,31 @@ class Run:
     settings: RunSettings
     metrics: RunMetrics
     history: History
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the run."""
+        import pandas as pd
+
+        settings, metrics = self.settings, self.metrics
+        best = f"epoch {metrics.best_epoch} of {metrics.epochs_trained}"
+        what = settings.recipe or settings.source
+        title = f"<p><b>Run: {html.escape(self.folder.name)}</b><br>"
+        title += html.escape(f"{what}, {settings.title}; {best}, seed {metrics.seed}.") + "</p>"
+        parts = {"validation": metrics.validation, "test": metrics.test}
+        rows = [
+            {
+                "images": part,
+                "n": scores.n,
+                "accuracy": scores.accuracy,
+                "95 % interval": f"{scores.accuracy_low:.4f} to {scores.accuracy_high:.4f}",
+                "loss": scores.loss,
+                "macro F1": scores.macro["f1"],
+            }
+            for part, scores in parts.items()
+        ]
+        style = {"index": False, "border": 0, "float_format": "{:.4f}".format}
+        tables = [pd.DataFrame(rows), pd.DataFrame(metrics.test.classes)]
+        return title + "".join(table.to_html(**style) for table in tables)
 
     def score(self, name: str) -> float:
         """Return one of SCORES; `loss` is that of the kept epoch."""

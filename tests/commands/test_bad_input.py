@@ -50,6 +50,11 @@ ONE_TASK = pytest.mark.parametrize("task", [MNIST], indirect=True, ids=["mnist"]
         ("search", ["--max-epochs", "ten"], "got 'ten'"),
         ("search", ["--factor", "1"], "--factor: expected a whole number of at least 2, got '1'"),
         ("search", ["--iterations", "0"], "--iterations"),
+        (
+            "search",
+            ["--optuna-journal", "."],
+            "argument --optuna-journal: expected the path of a file, got the folder",
+        ),
         ("search", ["--batch-size", "0"], "--batch-size"),
         ("search", ["--batch-size", "1e9"], "--batch-size"),
         (

@@ -66,6 +66,24 @@ def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
         )
 
 
+def test_a_finished_search_is_written_to_a_journal_once(places, whole, capsys, tmp_path):
+    optuna = pytest.importorskip("optuna")
+    path = tmp_path / "new" / "journal.log"
+    for _ in range(2):
+        out = run(places, capsys, "--name", "whole", "--optuna-journal", str(path)).out
+        assert f"study mnist-whole; to see it: optuna-dashboard {path}" in out
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.load_study(
+        study_name="mnist-whole", storage=optuna.storages.JournalStorage(backend)
+    )
+    _, table, best = read(places, "whole")
+    told = [number for trial in study.trials for number in trial.user_attrs["trials"]]
+    assert sorted(told) == list(table.trial)
+    assert study.best_trial.user_attrs["trials"][-1] == best["trial"]
+    assert study.best_value == best["score"]
+    assert all(trial.duration.total_seconds() > 0 for trial in study.trials)
+
+
 def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
     words = ["--max-epochs", "10", "--timeout", "1", "--name", "timed"]
     out = run(places, capsys, *words).out

@@ -35,6 +35,7 @@ class SearchRequest:
     timeout: int | None
     confirm: int | None
     tensorboard: bool
+    optuna_journal: Path | None
     data_dir: str | None
     results_dir: Path
 

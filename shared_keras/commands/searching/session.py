@@ -15,7 +15,7 @@ from shared_keras.commands.searching.request import SearchRequest
 from shared_keras.commands.searching.search_folder import SearchFolder
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import RunFailed, of_file, sentence
-from shared_keras.hyperband import Hyperband
+from shared_keras.hyperband import Hyperband, arguments
 from shared_keras.models import metrics
 from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.processes.seldom import Seldom
@@ -46,6 +46,7 @@ def run(task: Task, asked: SearchRequest, pool: Pool) -> None:
         BadInput: if the flags do not fit the space, or the folder holds a different search.
         RunFailed: if no trial completed.
     """
+    arguments.optuna_journal(asked.optuna_journal, "argument --optuna-journal")
     task = own_data.task_of(task, asked.data_dir)
     batch_size = choices.batch_size(task, asked)
     choices.check_objective(task, asked)
@@ -69,7 +70,7 @@ def run(task: Task, asked: SearchRequest, pool: Pool) -> None:
     path = asked.results_dir / task.name / "searches" / asked.name
     with folders.gone_if_refused(path):
         folder = SearchFolder(path, settings, logs=asked.tensorboard)
-        tuner = _tuner(task, folder, pool, try_first, asked.max_trials)
+        tuner = _tuner(task, folder, pool, try_first, asked)
         progress = Progress(task.title, pool.size)
         _Search(tuner, folder, progress, split).run(asked.timeout, asked.confirm)
 
@@ -79,7 +80,7 @@ def _tuner(
     folder: SearchFolder,
     pool: Pool,
     try_first: Sequence[Mapping],
-    max_trials: int | None,
+    asked: SearchRequest,
 ) -> Hyperband:
     settings = folder.settings
     return Hyperband(
@@ -98,7 +99,9 @@ def _tuner(
         project_name=folder.path.name,
         workers=pool,
         try_first=try_first,
-        max_trials=max_trials,
+        max_trials=asked.max_trials,
+        optuna_journal=asked.optuna_journal,
+        optuna_study=f"{task.name}-{asked.name}",
     )
 
 
@@ -176,6 +179,9 @@ class _Search:
             self.tuner.callback = report = Seldom(self._report)
             with self.progress, report:
                 self.tuner.search(**self.options, timeout=timeout)
+        else:
+            with self.tuner.kept_in_optuna(self.progress.say):
+                pass  # it is written, if it was not before
 
     def _report(self) -> None:
         state = self.tuner.state()

@@ -20,6 +20,7 @@ class Standing:
 
     open_slots: list[Slot]
     promotable: set[str]
+    dropped: set[str]
     all_failed: bool
 
 
@@ -56,5 +57,6 @@ class Brackets:
         return Standing(
             rungs.open_slots(self._plan, number, trials, self._objective),
             rungs.promotable(self._plan, number, trials, self._objective),
+            rungs.dropped(self._plan, number, trials, self._objective),
             rungs.all_failed(self._plan, number, trials),
         )

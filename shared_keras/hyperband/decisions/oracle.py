@@ -139,6 +139,10 @@ class Oracle(SavingOracle):
         """Return the ids of completed trials that a promotion may still need."""
         return set().union(*(s.promotable for s in self.brackets.standings(self.trials)))
 
+    def dropped(self) -> set[str]:
+        """Return the ids of completed trials that were not promoted when their rung ended."""
+        return set().union(*(s.dropped for s in self.brackets.standings(self.trials)))
+
     def begin(self, slot: Slot, tuner_id: str) -> Trial:
         """Create the trial of a slot and save it."""
         place = Bookkeeping(

@@ -168,6 +168,25 @@ def promotable(
     return ids
 
 
+def dropped(
+    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
+) -> set[str]:
+    """Return the ids of a bracket's completed trials that were not promoted when their rung ended.
+
+    One may be promoted yet: if those that were fail, it takes their place.
+    """
+    ids: set[str] = set()
+    parents = {slot.parent for slot in open_slots(plan, bracket, trials, objective)}
+    for rung, above in itertools.pairwise(_rungs(plan, bracket)):
+        begun, promoted = begun_trials(rung, trials), begun_trials(above, trials)
+        parents |= {parent_of(t) for t in promoted.values()}
+        done = {t.trial_id for t in begun.values() if t.status == COMPLETED}
+        if len(begun) < rung.trials or _any_running(begun) or len(done & parents) < above.trials:
+            break
+        ids |= done - parents
+    return ids
+
+
 def parent_of(trial: Trial) -> str | None:
     """Return the trial that a trial resumes, if any."""
     return table.parent(trial.hyperparameters.values)

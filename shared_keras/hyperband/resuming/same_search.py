@@ -103,7 +103,8 @@ def _refuse(name: str, earlier: Any, now: Any, folder: str) -> None:
 
 def _by_identity(state: Mapping) -> dict[str, Mapping]:
     """Return a search's first hyperparameters; some may differ in their conditions only."""
-    space = state.get("known_first", state["hyperparameters"]["space"])  # 0.3.0 had only the latter
+    # 0.3.0 had only the latter.
+    space = state["known_first"] if "known_first" in state else state["hyperparameters"]["space"]
     return {json.dumps([hp["config"]["name"], hp["config"]["conditions"]]): hp for hp in space}
 
 
