@@ -1,20 +1,14 @@
 """Guesses at what sets two schedules of the learning rate apart."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import torch
-from keras import callbacks as keras_callbacks
 from keras import ops
 
-from port_audit.causes import advice
+from port_audit.causes import advice, plateaus
+from port_audit.causes.plateaus import Variant
 from port_audit.changes import attributes
-from port_audit.courses import MONITOR, Courses
-
-# Causes, each as name, sentence, remedy; and the rates if they are undone.
-Variant = tuple[list[tuple[str, str, str]], np.ndarray]
+from port_audit.courses import Courses
 
 
 def variants(courses: Courses) -> Iterator[Variant]:
@@ -78,52 +72,4 @@ def _of_callbacks(courses: Courses) -> Iterator[Variant]:
         "a LearningRateSchedule, which counts steps",
     )
     yield [per_epoch], run(every_step=True)
-    yield from _of_plateaus(courses)
-
-
-def _of_plateaus(courses: Courses) -> Iterator[Variant]:
-    """How a plateau callback judges: its options, swapped for PyTorch's, the fewest first."""
-    theirs = courses.made()[1]
-    ours = next((c for c in courses.callbacks() if _is_plateau(c)), None)
-    if ours is None or not isinstance(theirs, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        return
-    wanted = {
-        "patience": theirs.patience + 1,  # PyTorch acts when more than `patience` were bad
-        "factor": theirs.factor,
-        "mode": theirs.mode,
-        "monitor": courses.pair.theirs.monitor or MONITOR,
-        "min_delta": theirs.threshold,
-        "cooldown": theirs.cooldown,
-        "min_lr": float(theirs.min_lrs[0]),
-    }
-    differing = [k for k, v in wanted.items() if getattr(ours, k) != v]
-    for size in range(1, len(differing) + 1):
-        for names in itertools.combinations(differing, size):
-
-            def change(made: list, names: Sequence[str] = names) -> None:
-                for callback in filter(_is_plateau, made):
-                    for name in names:
-                        setattr(callback, name, wanted[name])
-                    callback._reset()
-
-            causes = [(n, _spoken(n, ours, wanted), _written(n, wanted)) for n in names]
-            yield causes, courses.of_callbacks(change)
-
-
-def _is_plateau(callback: keras_callbacks.Callback) -> bool:
-    return isinstance(callback, keras_callbacks.ReduceLROnPlateau)
-
-
-def _spoken(name: str, ours: keras_callbacks.Callback, wanted: Mapping[str, Any]) -> str:
-    own = getattr(ours, name)
-    if name == "patience" and wanted[name] == own + 1:
-        return f"Keras acts after patience={own} bad epochs, PyTorch after one more"
-    if name == "patience":
-        return f"Keras acts after {own} bad epochs, PyTorch after {wanted[name]}"
-    return f"{name} is {own!r}, PyTorch's is {wanted[name]!r}"
-
-
-def _written(name: str, wanted: Mapping[str, Any]) -> str:
-    value = wanted[name]
-    shown = f"{value:g}" if isinstance(value, int | float) else repr(value)
-    return f"ReduceLROnPlateau({name}={shown})"
+    yield from plateaus.variants(courses)

@@ -80,7 +80,7 @@ def _two_groups(parameters):
 
 
 def _plateau(**options):
-    given = {"factor": 0.5, "patience": 3} | options
+    given = {"factor": 0.5, "patience": 3, "threshold_mode": "abs"} | options
     return lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **given)
 
 
@@ -192,6 +192,36 @@ RATES = {
         },
         {"min_delta"},
     ),
+    "plateau of a relative threshold": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(threshold_mode="rel"), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau()},
+        },
+        {"threshold mode"},
+    ),
+    "plateau of a relative threshold, of an accuracy": (
+        plain.mlp,
+        {
+            "theirs": {
+                "scheduler": _plateau(threshold_mode="rel", mode="max"),
+                "monitor": "val_accuracy",
+            },
+            "ours": {"callbacks": _own_plateau(monitor="val_accuracy", mode="max")},
+        },
+        {"threshold mode"},
+    ),
+    "plateau that goes on below eps": (
+        plain.mlp,
+        {
+            "theirs": {
+                "scheduler": _plateau(factor=0.1, patience=0, eps=1e-6),
+                "monitor": "val_loss",
+            },
+            "ours": {"callbacks": _own_plateau(factor=0.1, patience=1)},
+        },
+        {"eps"},
+    ),
     "callback that changes weights": (
         plain.mlp,
         {"ours": {"callbacks": lambda: [Shrinking()]}},
@@ -225,6 +255,13 @@ ACCUSED = {
             "ours": {
                 "callbacks": lambda: [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)]
             },
+        },
+    ),
+    "a plateau of an absolute threshold": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau()},
         },
     ),
     "scaled losses": (
