@@ -14,6 +14,7 @@ from port_audit.findings import Finding, Stage  # noqa: E402
 from port_audit.pair import Pair  # noqa: E402
 from port_audit.witness import plan as plans  # noqa: E402
 from port_audit.witness.original import Original  # noqa: E402
+from shared_keras.models.optimizers import RMSprop  # noqa: E402
 from tests.port_audit import missed, plain_pairs, shaped_pairs  # noqa: E402
 from tests.port_audit.parts import CROSS_ENTROPY, compiled, dense, rows, sgd  # noqa: E402
 from tests.shares import dealt  # noqa: E402
@@ -77,6 +78,15 @@ def test_rounding_of_what_adam_divides_by_is_no_difference(finished):
     stage, _ = seen(theirs, replace(ours, model=ours.model()) if finished else ours, x, y)
     assert stage.verdict == "same" and stage.compared.endswith(("float64", "float32")[finished])
     assert finished or stage.size < 1e-6  # on PyTorch, the mean of a loss is float32
+
+
+@pytest.mark.every_backend
+def test_an_optimizer_that_multiplies_a_weight_by_a_number_trains_in_float64():
+    def original(parameters):
+        return torch.optim.RMSprop(parameters, 1e-3, weight_decay=1e-2)
+
+    stage, _ = seen(*mlp(optimizer=lambda: RMSprop(1e-3, l2=1e-2), theirs={"optimizer": original}))
+    assert stage.verdict == "same" and stage.compared.endswith("float64"), stage
 
 
 def test_a_callback_that_moves_a_weight_is_found_where_it_does():
