@@ -15,8 +15,50 @@ def variants(courses: Courses) -> Iterator[Variant]:
     """Return Keras's rates with something changed, and what that would be the cause of."""
     if courses.schedule is not None:
         yield from _of_schedule(courses)
+        yield from _of_options(courses)
     else:
         yield from _of_callbacks(courses)
+    yield from _of_factor(courses)
+
+
+def _of_options(courses: Courses) -> Iterator[Variant]:
+    """Each number of Keras's schedule, swapped for one of PyTorch's scheduler."""
+    schedule, per = courses.schedule, courses.times.per_epoch
+    points = courses.times.points() * len(courses.scenarios)
+    state = {k: v for k, v in courses.made()[1].state_dict().items() if not k.startswith("_")}
+    numbers = {k: v for k, v in state.items() if type(v) in (int, float) and k != "last_epoch"}
+    config = schedule.get_config()
+    for key, own in config.items():
+        if type(own) not in (int, float) or "learning_rate" in key:
+            continue
+        for name, value in numbers.items():
+            times = (1, per) if isinstance(value, int) else (1,)
+            for wanted in sorted({value * each for each in times} - {own}):
+                try:
+                    other = type(schedule).from_config(config | {key: wanted})
+                    rates = [
+                        float(ops.convert_to_numpy(other(epoch * per + step)))
+                        for epoch, step in points
+                    ]
+                except Exception:  # a schedule need not take it
+                    continue
+                text = f"{key} is {own:g}, PyTorch's {name} is {value:g}"
+                written = f"{type(schedule).__name__}(..., {key}={wanted:g})"
+                yield [(f"schedule {key}", text, written)], np.array(rates)
+
+
+def _of_factor(courses: Courses) -> Iterator[Variant]:
+    """Rates that move where PyTorch's do, each time by another factor."""
+    theirs, ours = courses.theirs, courses.ours
+    if not (np.all(theirs > 0) and np.all(ours > 0)) or not np.ptp(ours):
+        return
+    logs = [np.log(rates / rates[0]) for rates in (ours, theirs)]
+    first = int(np.argmax(np.abs(np.diff(logs[0])) > 1e-6))
+    jumps = [float(np.exp(np.diff(each)[first])) for each in logs]
+    power = float(logs[0] @ logs[1] / (logs[0] @ logs[0]))
+    text = f"the rate moves by a factor of {jumps[0]:.6g}, PyTorch's by {jumps[1]:.6g}"
+    factor = ("schedule factor", text, f"a factor of {jumps[1]:.6g} in the schedule")
+    yield [factor], ours[0] * np.exp(power * logs[0])
 
 
 def _of_schedule(courses: Courses) -> Iterator[Variant]:
@@ -72,4 +114,12 @@ def _of_callbacks(courses: Courses) -> Iterator[Variant]:
         "a LearningRateSchedule, which counts steps",
     )
     yield [per_epoch], run(every_step=True)
+    made = courses.callbacks()
+    for index, each in enumerate(made if len(made) > 1 else ()):
+
+        def leave_out(made: list, index: int = index) -> None:
+            del made[index]
+
+        name = type(each).__name__
+        yield [("callback", f"{name} moves the rate, too", f"no {name}")], run(leave_out)
     yield from plateaus.variants(courses)
