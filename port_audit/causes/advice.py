@@ -171,9 +171,10 @@ def plateau(callback: keras.callbacks.Callback, relative: bool, least: float) ->
     return "\n".join(lines)
 
 
-def built(text: str, own: type) -> type:
-    """Return the class that advice defines, which may build on one of the user's."""
-    space: dict[str, Any] = {cls.__name__: cls for cls in own.__mro__} | {"keras": keras}
+def built(text: str, *bases: type) -> type:
+    """Return the class that advice defines, which may build on those of the user or of advice."""
+    known = {cls.__name__: cls for base in bases for cls in base.__mro__}
+    space: dict[str, Any] = known | {"keras": keras}
     before = set(space)
     exec("\n".join(text.splitlines()[1:]), space)
     return next(space[name] for name in space if name not in before and name != "__builtins__")

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import torch
 
 from port_audit.causes import advice
 from port_audit.courses import MONITOR, Courses, is_plateau
@@ -21,7 +20,7 @@ def variants(courses: Courses) -> Iterator[Variant]:
     """Return the rates with options swapped for PyTorch's, the fewest first."""
     theirs = courses.made()[1]
     ours = next((c for c in courses.callbacks() if is_plateau(c)), None)
-    if ours is None or not isinstance(theirs, torch.optim.lr_scheduler.ReduceLROnPlateau):
+    if ours is None or not is_plateau(theirs):
         return
     wanted = {
         "patience": theirs.patience + 1,  # PyTorch acts when more than `patience` were bad
