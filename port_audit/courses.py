@@ -23,22 +23,29 @@ MONITOR = "val_loss"  # what a plateau scheduler is given, if the original does 
 Logs = Callable[[int], dict[str, float]]
 
 
-def _logs(**moves: float) -> Logs:
-    """Return what an epoch reports: constant, but for values that move by an amount an epoch."""
-    start = {"loss": 1.0, "val_loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5}
-    return lambda epoch: {k: v + moves.get(k, 0.0) * epoch for k, v in start.items()}
+def _logs(start: float = 1.0, **moves: float) -> Logs:
+    """Return what an epoch reports: constant, but for values that move by an amount an epoch.
+
+    Args:
+        start: What losses start at; accuracies at half of it.
+        moves: Amounts by name.
+    """
+    half = 0.5 * start
+    known = {"loss": start, "val_loss": start, "accuracy": half, "val_accuracy": half}
+    known |= {name: half for name in moves if name not in known}
+    return lambda epoch: {k: v + moves.get(k, 0.0) * epoch for k, v in known.items()}
 
 
 # Nothing moves; then scenarios in which schedulers that watch something show how they judge.
 STEADY = _logs()
-SCENARIOS = {
-    "val_loss falls": _logs(val_loss=-5e-3),
-    "val_loss hardly falls": _logs(val_loss=-2.3e-5),
-    "val_loss rises": _logs(val_loss=1e-2),
-    "loss falls": _logs(loss=-5e-3),
-    "accuracy rises": _logs(accuracy=5e-3),
-    "val_accuracy rises": _logs(val_accuracy=5e-3),
+FAST = {
+    "val_loss falls": {"val_loss": -5e-3},
+    "val_loss rises": {"val_loss": 1e-2},
+    "loss falls": {"loss": -5e-3},
+    "accuracy rises": {"accuracy": 5e-3},
+    "val_accuracy rises": {"val_accuracy": 5e-3},
 }
+FAR = 100.0  # from 1, so that an amount and a share differ
 
 
 @dataclass(frozen=True)
@@ -77,15 +84,31 @@ class Courses:
     @cached_property
     def watches(self) -> bool:
         """Whether a scheduler or a callback judges what an epoch reports."""
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
-        return isinstance(self.made()[1], plateau) or any(
-            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in self.callbacks()
-        )
+        return is_plateau(self.made()[1]) or any(map(is_plateau, self.callbacks()))
 
-    @property
+    @cached_property
     def scenarios(self) -> list[Logs]:
-        """Return what the epochs report, one run after the other."""
-        return [STEADY, *(SCENARIOS.values() if self.watches else ())]
+        """Return what the epochs report, one run after the other.
+
+        What is watched moves fast, and then by less than what counts as better, also far from 1.
+        """
+        if not self.watches:
+            return [STEADY]
+        theirs, ours = self.made()[1], [each for each in self.callbacks() if is_plateau(each)]
+        monitors = {self.pair.theirs.monitor or MONITOR, *(each.monitor for each in ours)}
+        least = [abs(each.min_delta) for each in ours]
+        rises = any(each.mode == "max" for each in ours)
+        if is_plateau(theirs):
+            least.append(theirs.threshold)
+            rises = theirs.mode == "max"
+        little = (0.23 if rises else -0.23) * (max(least) or 1e-4)
+        barely = [
+            _logs(start, **{name: little * times})
+            for name in sorted(monitors)
+            for start, times in ((1.0, 1), (FAR, 10))
+        ]
+        others = dict.fromkeys(monitors, 0.0)
+        return [_logs(**others), *(_logs(**(others | moves)) for moves in FAST.values()), *barely]
 
     @cached_property
     def groups(self) -> list[dict[str, np.ndarray]]:
@@ -163,7 +186,7 @@ class Courses:
         def look() -> None:
             seen.append([_numbers(group) for group in optimizer.param_groups])
 
-        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+        plateau = is_plateau(scheduler)
         monitor = self.pair.theirs.monitor or MONITOR
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no gradients are there to be stepped along
@@ -297,6 +320,12 @@ class Courses:
         finally:
             if first is not None:
                 rate.assign(first)
+
+
+def is_plateau(one: Any) -> bool:
+    """Whether something is a plateau scheduler of PyTorch or a plateau callback of Keras."""
+    kinds = torch.optim.lr_scheduler.ReduceLROnPlateau, keras.callbacks.ReduceLROnPlateau
+    return isinstance(one, kinds)
 
 
 def apart(theirs: np.ndarray, ours: np.ndarray, reference: int) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -203,7 +203,8 @@ class ForcedRun:
         surplus = sum(kinds.keras_kind(each) == kind for each in waiting) > len(units)
         found = []
         for unit in units:
-            order, reach = orders.inputs(layer, unit, inputs, self.trace.units)
+            order, reach = orders.inputs(layer, unit, inputs, self._seen())
+            order = replace(order, made=self.pair.made.get(id(layer)))
             tolerance = 64 * EPS * max(largest(unit.input), 1e-6)
             match = Match(layer, unit, order, reach, tolerance)
             fits = self._fits(match)
@@ -219,6 +220,10 @@ class ForcedRun:
         match.previous = self.matches[-1] if self.matches else None
         self.matches.append(match)
         return match
+
+    def _seen(self) -> orders.Seen:
+        maps = torch_net.arrays(self.pair.torch_inputs)
+        return orders.Seen(self.trace.units, maps, [m.order for m in self.matches])
 
     def _fits(self, match: Match) -> bool:
         arrays = kinds.carried(match.layer, match.unit.weights(self.values), match.order)

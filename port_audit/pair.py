@@ -50,6 +50,7 @@ class Pair:
         self.unknown: list[keras.layers.Layer] = []
         self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
+        self.made: dict[int, np.ndarray] = {}  # orders of the features that layers put out
         self.trace: Trace = self.torch.run(self.torch_inputs)
         known = {name for unit in self.trace.units for name in unit.names.values()}
         self.loose, self.unknown = blocks.pair_up(
@@ -60,6 +61,7 @@ class Pair:
         self.forced: Forced = self.force()
         self._untangle()
         self._untie()
+        self._unflatten()
 
     @property
     def matches(self) -> list[Match]:
@@ -134,7 +136,7 @@ class Pair:
         A functional model does not call them in the order in which they were written.
         """
         for _ in range(MOST_TIES):
-            late = next((m for m in self.forced.matches if not m.reach <= m.reach_tolerance), None)
+            late = self._late()
             tied = self._tied(late)
             names, preferred = [m.unit.name for m in tied], self.preferred
             for order in itertools.permutations(names):
@@ -151,6 +153,30 @@ class Pair:
                     self.preferred = preferred
                     self.reforce()
                 return
+
+    def _unflatten(self) -> None:
+        """Let a Dense put out features in the order of flattened maps, to which they are added."""
+        while (late := self._late()) is not None:
+            before = self.forced.matches[: self.forced.matches.index(late)]
+            shape = late.unit.input.shape
+            known = {m.order.features.tobytes(): m.order.features for m in before if _flat(m)}
+            for match, features in itertools.product(reversed(before), known.values()):
+                fits = match.unit.kind == "linear" and match.unit.output.shape == shape
+                if not fits or shape[1:] != features.shape or id(match.layer) in self.made:
+                    continue
+                self.made[id(match.layer)] = features
+                self.reforce()
+                again = next((m for m in self.forced.matches if m.layer is late.layer), None)
+                if again is not None and again.reach <= again.reach_tolerance:
+                    break
+                del self.made[id(match.layer)]
+                self.reforce()
+            else:
+                return
+
+    def _late(self) -> Match | None:
+        """Return the first match that is not reached by what reaches it in PyTorch."""
+        return next((m for m in self.forced.matches if not m.reach <= m.reach_tolerance), None)
 
     def _tied(self, late: Match | None) -> list[Match]:
         """Return the last layers before a match that can stand for each other."""
@@ -242,3 +268,7 @@ class Pair:
         """Whether a layer whose weights could not be carried over is among some."""
         inside = {part for layer in self.unknown for part in self.keras.within[id(layer)]}
         return any(id(layer) in inside for layer in plain)
+
+
+def _flat(match: Match) -> bool:
+    return match.order.features is not None

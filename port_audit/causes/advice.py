@@ -143,6 +143,43 @@ class Rising{schedule}(keras.optimizers.schedules.{schedule}):
         return super().__call__(period - keras.ops.abs(step - period))"""
 
 
+def plateau(callback: keras.callbacks.Callback, relative: bool, least: float) -> str:
+    """Return a plateau callback that judges as PyTorch's scheduler does.
+
+    Args:
+        callback: That of the port.
+        relative: Whether the threshold is a share of the best value.
+        least: PyTorch's `eps`, or 0.
+    """
+    own = type(callback).__module__.partition(".")[0] != "keras"
+    name = type(callback).__name__
+    lines = ["this callback:", f"class TorchPlateau({name if own else f'keras.callbacks.{name}'}):"]
+    if relative:
+        lines += [
+            "    def _is_improvement(self, current, best):",
+            "        return best is None or self.monitor_op(current, best * (1 + self.min_delta))",
+        ]
+    if least:
+        lines += [
+            "    def on_epoch_end(self, epoch, logs=None):",
+            "        rate = self.model.optimizer._learning_rate",
+            "        before = keras.ops.convert_to_numpy(rate)",
+            "        super().on_epoch_end(epoch, logs)",
+            f"        if before - keras.ops.convert_to_numpy(rate) <= {least:g}:",
+            "            rate.assign(before)",
+        ]
+    return "\n".join(lines)
+
+
+def built(text: str, *bases: type) -> type:
+    """Return the class that advice defines, which may build on those of the user or of advice."""
+    known = {cls.__name__: cls for base in bases for cls in base.__mro__}
+    space: dict[str, Any] = known | {"keras": keras}
+    before = set(space)
+    exec("\n".join(text.splitlines()[1:]), space)
+    return next(space[name] for name in space if name not in before and name != "__builtins__")
+
+
 def _name(optimizer: keras.optimizers.Optimizer) -> str:
     """Return the name of a class; Adam for AdamW, whose weight_decay is not 0 by default."""
     name = type(optimizer).__name__

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from port_audit.causes import residuals
 from port_audit.causes.advice import plain
-from port_audit.changes import Change, ahead_of, calling, setting
+from port_audit.changes import Change, ahead_of, behind, calling, setting
 from port_audit.forced import Match
 from port_audit.nets import activations, keras_net, orders
 from port_audit.nets.activations import Event
@@ -147,7 +147,7 @@ def _activation_added(holder: keras.layers.Layer, event: Event | None, wanted: C
         f"{_written(event)} behind {holder.name}",
         setting(holder, activation=wanted)
         if hasattr(holder, "activation")
-        else calling(holder, lambda own, x, args, kwargs: wanted(own(x, *args, **kwargs))),
+        else behind(holder, wanted),
     )
 
 

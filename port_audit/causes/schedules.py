@@ -1,28 +1,64 @@
 """Guesses at what sets two schedules of the learning rate apart."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import torch
-from keras import callbacks as keras_callbacks
 from keras import ops
 
-from port_audit.causes import advice
+from port_audit.causes import advice, plateaus
+from port_audit.causes.plateaus import Variant
 from port_audit.changes import attributes
-from port_audit.courses import MONITOR, Courses
-
-# Causes, each as name, sentence, remedy; and the rates if they are undone.
-Variant = tuple[list[tuple[str, str, str]], np.ndarray]
+from port_audit.courses import Courses
 
 
 def variants(courses: Courses) -> Iterator[Variant]:
     """Return Keras's rates with something changed, and what that would be the cause of."""
     if courses.schedule is not None:
         yield from _of_schedule(courses)
+        yield from _of_options(courses)
     else:
         yield from _of_callbacks(courses)
+    yield from _of_factor(courses)
+
+
+def _of_options(courses: Courses) -> Iterator[Variant]:
+    """Each number of Keras's schedule, swapped for one of PyTorch's scheduler."""
+    schedule, per = courses.schedule, courses.times.per_epoch
+    points = courses.times.points() * len(courses.scenarios)
+    state = {k: v for k, v in courses.made()[1].state_dict().items() if not k.startswith("_")}
+    numbers = {k: v for k, v in state.items() if type(v) in (int, float) and k != "last_epoch"}
+    config = schedule.get_config()
+    for key, own in config.items():
+        if type(own) not in (int, float) or "learning_rate" in key:
+            continue
+        for name, value in numbers.items():
+            times = (1, per) if isinstance(value, int) else (1,)
+            for wanted in sorted({value * each for each in times} - {own}):
+                try:
+                    other = type(schedule).from_config(config | {key: wanted})
+                    rates = [
+                        float(ops.convert_to_numpy(other(epoch * per + step)))
+                        for epoch, step in points
+                    ]
+                except Exception:  # a schedule need not take it
+                    continue
+                text = f"{key} is {own:g}, PyTorch's {name} is {value:g}"
+                written = f"{type(schedule).__name__}(..., {key}={wanted:g})"
+                yield [(f"schedule {key}", text, written)], np.array(rates)
+
+
+def _of_factor(courses: Courses) -> Iterator[Variant]:
+    """Rates that move where PyTorch's do, each time by another factor."""
+    theirs, ours = courses.theirs, courses.ours
+    if not (np.all(theirs > 0) and np.all(ours > 0)) or not np.ptp(ours):
+        return
+    logs = [np.log(rates / rates[0]) for rates in (ours, theirs)]
+    first = int(np.argmax(np.abs(np.diff(logs[0])) > 1e-6))
+    jumps = [float(np.exp(np.diff(each)[first])) for each in logs]
+    power = float(logs[0] @ logs[1] / (logs[0] @ logs[0]))
+    text = f"the rate moves by a factor of {jumps[0]:.6g}, PyTorch's by {jumps[1]:.6g}"
+    factor = ("schedule factor", text, f"a factor of {jumps[1]:.6g} in the schedule")
+    yield [factor], ours[0] * np.exp(power * logs[0])
 
 
 def _of_schedule(courses: Courses) -> Iterator[Variant]:
@@ -78,52 +114,12 @@ def _of_callbacks(courses: Courses) -> Iterator[Variant]:
         "a LearningRateSchedule, which counts steps",
     )
     yield [per_epoch], run(every_step=True)
-    yield from _of_plateaus(courses)
+    made = courses.callbacks()
+    for index, each in enumerate(made if len(made) > 1 else ()):
 
+        def leave_out(made: list, index: int = index) -> None:
+            del made[index]
 
-def _of_plateaus(courses: Courses) -> Iterator[Variant]:
-    """How a plateau callback judges: its options, swapped for PyTorch's, the fewest first."""
-    theirs = courses.made()[1]
-    ours = next((c for c in courses.callbacks() if _is_plateau(c)), None)
-    if ours is None or not isinstance(theirs, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        return
-    wanted = {
-        "patience": theirs.patience + 1,  # PyTorch acts when more than `patience` were bad
-        "factor": theirs.factor,
-        "mode": theirs.mode,
-        "monitor": courses.pair.theirs.monitor or MONITOR,
-        "min_delta": theirs.threshold,
-        "cooldown": theirs.cooldown,
-        "min_lr": float(theirs.min_lrs[0]),
-    }
-    differing = [k for k, v in wanted.items() if getattr(ours, k) != v]
-    for size in range(1, len(differing) + 1):
-        for names in itertools.combinations(differing, size):
-
-            def change(made: list, names: Sequence[str] = names) -> None:
-                for callback in filter(_is_plateau, made):
-                    for name in names:
-                        setattr(callback, name, wanted[name])
-                    callback._reset()
-
-            causes = [(n, _spoken(n, ours, wanted), _written(n, wanted)) for n in names]
-            yield causes, courses.of_callbacks(change)
-
-
-def _is_plateau(callback: keras_callbacks.Callback) -> bool:
-    return isinstance(callback, keras_callbacks.ReduceLROnPlateau)
-
-
-def _spoken(name: str, ours: keras_callbacks.Callback, wanted: Mapping[str, Any]) -> str:
-    own = getattr(ours, name)
-    if name == "patience" and wanted[name] == own + 1:
-        return f"Keras acts after patience={own} bad epochs, PyTorch after one more"
-    if name == "patience":
-        return f"Keras acts after {own} bad epochs, PyTorch after {wanted[name]}"
-    return f"{name} is {own!r}, PyTorch's is {wanted[name]!r}"
-
-
-def _written(name: str, wanted: Mapping[str, Any]) -> str:
-    value = wanted[name]
-    shown = f"{value:g}" if isinstance(value, int | float) else repr(value)
-    return f"ReduceLROnPlateau({name}={shown})"
+        name = type(each).__name__
+        yield [("callback", f"{name} moves the rate, too", f"no {name}")], run(leave_out)
+    yield from plateaus.variants(courses)

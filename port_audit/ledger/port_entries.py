@@ -19,7 +19,6 @@ METHODS = {
     "test_step": "evaluation",
     "compute_metrics": "evaluation",
 }
-RATES = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 # They change no weight and no rate. When training ends is outside of an audit.
 HARMLESS = (
     keras.callbacks.ModelCheckpoint,

@@ -50,6 +50,7 @@ class Order:
         features: A permutation of the last axis, int (features,), or None.
         faulty: Whether a port that means the same would never have it.
         pads: Zeros on both sides of each spatial axis, which a layer ahead has added.
+        made: A permutation of the features that a Dense puts out, to be added to flattened maps.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Order:
     features: np.ndarray | None = None
     faulty: bool = False
     pads: tuple[int, ...] = ()
+    made: np.ndarray | None = None
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Return an array of PyTorch as it would lie in Keras."""
@@ -197,7 +199,12 @@ def carried(
     if kind in CONVOLUTIONS:
         return _named(weights, {"weight": ("kernel", lambda w: _kernel(layer, w))})
     if kind == "linear":
-        return _named(weights, {"weight": ("kernel", lambda w: order_features(w, order).T)})
+        made = slice(None) if order.made is None else order.made
+        names = {
+            "weight": ("kernel", lambda w: order_features(w, order)[made].T),
+            "bias": ("bias", lambda b: b[made]),
+        }
+        return _named(weights, names)
     if kind in ("batch norm", "layer norm", "group norm"):
         names = {
             "weight": ("gamma", lambda w: _like_inputs(w, order)),

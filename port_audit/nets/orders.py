@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -13,8 +13,23 @@ from port_audit.nets.kinds import SAME, Order, channels_last
 from port_audit.nets.torch_net import Unit
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What says in which order features may reach a layer.
+
+    Attributes:
+        units: All calls of PyTorch.
+        maps: What the PyTorch model takes, besides.
+        earlier: Orders in which features have reached layers.
+    """
+
+    units: Sequence[Unit]
+    maps: Sequence[np.ndarray] = ()
+    earlier: Sequence[Order] = ()
+
+
 def inputs(
-    layer: keras.layers.Layer, unit: Unit, array: np.ndarray, units: Sequence[Unit]
+    layer: keras.layers.Layer, unit: Unit, array: np.ndarray, seen: Seen
 ) -> tuple[Order, float]:
     """Return how PyTorch's inputs lie in a Keras layer's, and how far the two are apart.
 
@@ -22,10 +37,10 @@ def inputs(
         layer: The Keras layer.
         unit: The call of PyTorch.
         array: Inputs of the Keras layer.
-        units: All calls of PyTorch, for the number of channels that may have been flattened.
+        seen: What has been seen of the two models.
     """
     best, least = None, math.inf
-    for order in _candidates(layer, unit, array, units):
+    for order in _candidates(layer, unit, array, seen):
         ordered = order(unit.input)
         if ordered.shape != array.shape:
             continue
@@ -65,7 +80,7 @@ def outputs(layer: keras.layers.Layer, unit: Unit, order: Order, crops: bool = F
     if unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED):
         whole = unit.uncropped if crops and unit.kind in kinds.TRANSPOSED else unit.output
         return default(layer, unit)(whole)
-    return unit.output
+    return unit.output if order.made is None else unit.output[..., order.made]
 
 
 def default(layer: keras.layers.Layer, unit: Unit) -> Order:
@@ -77,7 +92,7 @@ def default(layer: keras.layers.Layer, unit: Unit) -> Order:
 
 
 def _candidates(
-    layer: keras.layers.Layer, unit: Unit, array: np.ndarray, units: Sequence[Unit]
+    layer: keras.layers.Layer, unit: Unit, array: np.ndarray, seen: Seen
 ) -> Iterator[Order]:
     yield default(layer, unit)
     if pads(layer, unit):
@@ -87,7 +102,7 @@ def _candidates(
     if not convolves and dimensions > 2:
         yield channels_last(dimensions)
     if dimensions == 2 and array.ndim == 2 and unit.kind != "embedding":
-        for permutation in _features(unit, array, units):
+        for permutation in _features(unit, array, seen):
             yield Order("features", features=permutation)
     if 2 < dimensions < 6:
         for rest in itertools.permutations(range(1, dimensions)):
@@ -96,26 +111,25 @@ def _candidates(
                 yield Order("axes", (0, *rest), faulty=True, pads=unit.module.padding)
 
 
-def _features(unit: Unit, array: np.ndarray, units: Sequence[Unit]) -> Iterator[np.ndarray]:
+def _features(unit: Unit, array: np.ndarray, seen: Seen) -> Iterator[np.ndarray]:
     """Return permutations that a Flatten of channels last, or a concatenation, would make."""
     n = unit.input.shape[1]
     if array.shape[1] != n:
         return
-    channels = {size for each in units for size in _channels(each)}
+    for order in seen.earlier:
+        if order.features is not None and len(order.features) == n:
+            yield order.features
+    maps = [*seen.maps, *(each for unit in seen.units for each in (unit.input, unit.output))]
+    channels = {each.shape[1] for each in maps if each.ndim > 2}
     for size in sorted(channels):
         if n % size == 0 and 1 < size < n:
             yield np.arange(n).reshape(size, -1).T.ravel()
-    for width in sorted({each.output.shape[-1] for each in units if each.output.ndim == 2}):
+    for width in sorted({each.output.shape[-1] for each in seen.units if each.output.ndim == 2}):
         if 0 < width < n:
             yield np.roll(np.arange(n), -width)
     by_value = _by_value(unit.input, array)
     if by_value is not None:
         yield by_value
-
-
-def _channels(unit: Unit) -> tuple[int, ...]:
-    maps = [each for each in (unit.input, unit.output) if each.ndim > 2]
-    return tuple(each.shape[1] for each in maps)
 
 
 def _by_value(theirs: np.ndarray, ours: np.ndarray) -> np.ndarray | None:

@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -214,7 +215,7 @@ def _frozen(pair: Pair) -> Iterator[Finding]:
             "frozen",
             f"{state} in the port",
             f"{name}.trainable = {wanted}" if whole else _frozen_in_part(match.layer, moves),
-            lambda layer=match.layer, moves=moves: _trainable(layer, moves),  # type: ignore[misc]
+            partial(_trainable, match.layer, moves),
         )
         pair.undo([change])
         yield replace(change.finding(None, None), severity=TRAINING)

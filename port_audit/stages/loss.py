@@ -48,6 +48,12 @@ def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | No
     pair.ledger.settle("loss")
     if size <= TOLERANCE:
         return Stage("loss", _name(pair), size, TOLERANCE), compiled(pair)
+    if _own(pair.keras.model):
+        stock = np.array([_ours(pair, y, ends_of.both(pair)[1](u), False) for y, u in samples])
+        if relative(theirs, stock) <= TOLERANCE:
+            text = f"compute_loss of {type(pair.keras.model).__name__} makes another loss of it"
+            found = Finding("loss", "compute_loss", text, "no compute_loss", size, TOLERANCE)
+            return Stage("loss", _name(pair), None, None, (found,)), compiled(pair, False)
     findings, known = _explained(pair, samples, theirs, ours, size)
     loss = None if known is None else LossInUse(lambda y: (y,), lambda z, y: known(y, z), ends)
     return Stage("loss", _name(pair), None, None, tuple(findings)), loss
@@ -104,10 +110,15 @@ def _laid(pair: Pair, outputs: Any) -> torch.Tensor:
     return torch.tensor(array)
 
 
-def compiled(pair: Pair) -> LossInUse:
-    """Return the loss that the port was compiled with."""
+def compiled(pair: Pair, own: bool = True) -> LossInUse:
+    """Return the loss that the port was compiled with.
+
+    Args:
+        pair: Both sides.
+        own: Whether a `compute_loss` of the user's counts.
+    """
     weights, model = pair.ours.class_weight, pair.keras.model
-    own = type(model).compute_loss is not keras.Model.compute_loss
+    own = own and _own(model)
 
     def data(y: Any) -> tuple:
         shape = pair.forced.outputs[0].shape
@@ -138,8 +149,13 @@ def _each(weights: Mapping[int, float], y: Any) -> np.ndarray:
     return np.array([weights.get(int(label), 1.0) for label in y], "float32")
 
 
-def _ours(pair: Pair, y: Any, outputs: Any) -> float:
-    loss = compiled(pair)
+def _own(model: keras.Model) -> bool:
+    """Whether a model has a `compute_loss` of the user's."""
+    return type(model).compute_loss is not keras.Model.compute_loss
+
+
+def _ours(pair: Pair, y: Any, outputs: Any, own: bool = True) -> float:
+    loss = compiled(pair, own)
     return float(ops.convert_to_numpy(loss.value(outputs, *loss.data(y))))
 
 

@@ -62,7 +62,7 @@ def _settle(pair: Pair, random: Sequence[str]) -> None:
         if isinstance(part, nn.RNNBase | nn.MultiheadAttention) and rate:
             pair.ledger.reopen(f"modules.{name}.dropout", side=ORIGINAL)
     for layer in pair.keras.plain:
-        if id(layer) in pair.keras.dropped_within and getattr(layer, "rate", 0.0):  # type: ignore[arg-type]
+        if id(layer) in pair.keras.dropped_within and getattr(layer, "rate", None):
             pair.ledger.reopen(f"layers.{layer.name}.rate", side=PORT)
 
 

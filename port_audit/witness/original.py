@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from port_audit.courses import is_plateau
 from port_audit.distances import EPS
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
@@ -92,9 +93,8 @@ class Original:
         Args:
             watched: What a plateau scheduler watches, such as "loss"; no accuracy is known here.
         """
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
         if self.scheduler is not None and self.pair.theirs.step_scheduler_per == "epoch":
-            if isinstance(self.scheduler, plateau):
+            if is_plateau(self.scheduler):
                 value = self.validation() if watched.startswith("val") else np.mean(self.losses)
                 self.scheduler.step(float(value))
             else:

@@ -148,7 +148,7 @@ class Course:
             shift = FACTOR * np.maximum(shift, np.median(shift))
             self.allowed[index] = np.maximum(self.allowed[index], shift)
             # A gradient that is zero but for rounding is noise, and so is where it leads.
-            least = max(share * moved, EPS * most, self._floor(expected))
+            least = max(share * moved, EPS * most, self._floor(index, theirs))
             limits = np.maximum(self.allowed[index], least)
             if self.decays:  # 1 - rate * decay is a number close to 1, and may be float32
                 limits = limits + EPS * self.steps * np.abs(expected)
@@ -175,9 +175,15 @@ class Course:
         )
         return False
 
-    def _floor(self, expected: np.ndarray) -> float:
+    def _floor(self, index: int, theirs: Sequence[np.ndarray]) -> float:
         share = 1e-13 if self.dtype == "float64" else 64 * EPS
-        return max(share * _largest(expected), 1e-300)
+        scale = _largest(theirs[index])
+        # A mean that is zero but for rounding is as exact as the values that it is the mean of.
+        name = self.slots[index].name.replace("(moving_mean)", "(moving_variance)")
+        if name != self.slots[index].name:
+            names = [slot.name for slot in self.slots]
+            scale = max(scale, _largest(theirs[names.index(name)]) ** 0.5)
+        return max(share * scale, 1e-300)
 
     def _far(
         self, mine: np.ndarray, expected: np.ndarray, limits: np.ndarray

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
-import torch
 
+from port_audit.courses import is_plateau
 from port_audit.nets import kinds
 from port_audit.pair import Pair
 from port_audit.samples import count
@@ -95,7 +95,7 @@ def _last_move(pair: Pair) -> int:
         return 0
     optimizer = pair.theirs.optimizer(pair.torch.module.parameters())
     scheduler = pair.theirs.scheduler(optimizer)
-    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+    if is_plateau(scheduler):
         return 2 * scheduler.patience + 2
     rates = []
     with warnings.catch_warnings():

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -65,7 +66,7 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         return
     with _floats(dtype):
         model = make(pair.ours.model, keras.Model, "port")
-        if dtype == "float64":
+        if dtype == "float64" and keras.backend.backend() == "tensorflow":
             widen(model.optimizer)
         if pair.changed:
             other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
@@ -81,15 +82,31 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         yield Copy(pair, net, _slots(pair, net), dtype)
 
 
+class Wide(np.float64):
+    """A float64 that leaves it to a Keras variable how the two are combined."""
+
+    def __mul__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__mul__(other)
+
+    def __add__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__add__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__sub__(other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.Variable) else super().__truediv__(other)
+
+
 def widen(optimizer: keras.optimizers.Optimizer) -> None:
     """Let the numbers of an optimizer be float64.
 
     TensorFlow takes a Python number for float32 before it casts it to float64. 1 - 0.999, by which
-    Adam divides in its first step, then has only five digits.
+    Adam divides in its first step, then has only five digits. The other backends do not.
     """
     for name, value in list(vars(optimizer).items()):
         if type(value) is float:
-            object.__setattr__(optimizer, name, np.float64(value))
+            object.__setattr__(optimizer, name, Wide(value))
         elif isinstance(value, keras.optimizers.Optimizer):  # as in LossScaleOptimizer
             widen(value)
 

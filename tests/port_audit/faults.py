@@ -65,7 +65,9 @@ def _cosine(optimizer):
 
 
 def _plateau(optimizer):
-    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=3, threshold_mode="abs"
+    )
 
 
 def _clip_norm(parameters):

@@ -57,7 +57,7 @@ def _of_part(draw, part: Part, pair, index) -> Iterator[tuple[str, dict, set[str
     weighted = part.kind in ("linear", "conv", "embedding", "gru", "lstm", "transposed", "prelu")
     if weighted:
         yield "frozen", {"frozen": True}, {"frozen"}
-        yield "gradient", {"gradient": draw((0.5, 0.98))}, LOCATED
+        yield "gradient", {"gradient": draw((0.5, 0.98))}, LOCATED | {"gradient scale"}
         yield "activity", {"regularizer": 0.01}, LOCATED | {"activity regularizer"}
     match part.kind:
         case "linear":
@@ -157,6 +157,7 @@ def _of_training(draw, pair: Made) -> Iterator[tuple[str, dict, set[str]]]:
 
 def _of_schedule(t) -> Iterator[tuple[str, dict, set[str]]]:
     parted = {"schedule shifted", "schedule factor", "schedule", "gamma", *LOCATED}
+    parted |= {"schedule decay_rate", "schedule t_max"}
     match t["schedule"]:
         case "steps":
             yield "schedule: gamma", {"gamma": 0.9}, parted

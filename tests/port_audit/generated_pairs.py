@@ -219,10 +219,7 @@ def _norm(draw) -> Part:
 def _of_rows(draw, shape, parts) -> Part:
     weighted = parts and parts[-1].kind in ("linear", "batch norm", "layer norm", "conv")
     kinds = ["linear", "linear", "activation"] if weighted else ["linear"]
-    kinds += ["batch norm", "layer norm", "dropout"]
-    # A residual around flattened maps adds features of one order to those of another.
-    flat = [part.kind for part in parts if part.kind in ("flatten", "linear")]
-    kinds += [] if flat[-1:] == ["flatten"] else ["block"]
+    kinds += ["batch norm", "layer norm", "dropout", "block"]
     if parts and parts[-1].kind == "linear":
         kinds += ["prelu", "activation", "activation"]
     match draw(kinds):

@@ -80,7 +80,7 @@ def _two_groups(parameters):
 
 
 def _plateau(**options):
-    given = {"factor": 0.5, "patience": 3} | options
+    given = {"factor": 0.5, "patience": 3, "threshold_mode": "abs"} | options
     return lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **given)
 
 
@@ -91,6 +91,34 @@ def _own_plateau(**options):
 
 def _per_batch(scheduler, **options):
     return {"scheduler": scheduler, "step_scheduler_per": "batch"} | options
+
+
+def _half_of_the_gradient(x):
+    return 0.5 * x + 0.5 * keras.ops.stop_gradient(x)
+
+
+def _norms(seed):
+    """Return a Softsign between two norms that the port lacks."""
+
+    def original():
+        norms = nn.LayerNorm(16), nn.Softsign(), nn.LayerNorm(16)
+        return nn.Sequential(nn.Linear(20, 16), *norms, nn.Linear(16, 4))
+
+    def port():
+        norms = [layers.LayerNormalization(epsilon=1e-5) for _ in range(2)]
+        return parts.sequential((20,), [parts.dense(16, 20), *norms, parts.dense(4, 16)])
+
+    x, y = parts.rows(seed)
+    return TorchSide(original, parts.CROSS_ENTROPY, parts.sgd, batch_size=32), KerasSide(port), x, y
+
+
+class Braking(keras.callbacks.Callback):
+    """Takes less of the rate that is set, later on."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        rate = self.model.optimizer._learning_rate
+        if epoch > 2:
+            rate.assign(rate.value / 2)
 
 
 class Shrinking(keras.callbacks.Callback):
@@ -192,6 +220,89 @@ RATES = {
         },
         {"min_delta"},
     ),
+    "steps of another factor": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": lambda o: torch.optim.lr_scheduler.StepLR(o, 2, 0.5)},
+            "ours": {
+                "callbacks": lambda: [
+                    keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 * 0.9 ** (epoch // 2))
+                ]
+            },
+        },
+        {"schedule factor"},
+    ),
+    "decay of another factor": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.97)),
+            "optimizer": _sgd(
+                learning_rate=keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.99)
+            ),
+        },
+        {"schedule decay_rate"},
+    ),
+    "cosine of another period": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 12)),
+            "optimizer": _sgd(learning_rate=optimizers.CosineAnnealing(0.1, 20)),
+        },
+        {"schedule t_max"},
+    ),
+    "a second callback that moves the rate": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": lambda o: torch.optim.lr_scheduler.StepLR(o, 2, 0.5)},
+            "ours": {
+                "callbacks": lambda: [
+                    keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 * 0.5 ** (epoch // 2)),
+                    Braking(),
+                ]
+            },
+        },
+        {"callback"},
+    ),
+    "an activation missing between norms": (
+        _norms,
+        {},
+        {"activation"},
+    ),
+    "gradients scaled on their way": (
+        plain.mlp,
+        {"hidden": lambda: [parts.dense(16, 20, "relu"), layers.Lambda(_half_of_the_gradient)]},
+        {"gradient scale"},
+    ),
+    "plateau of a relative threshold": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(threshold_mode="rel"), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau()},
+        },
+        {"threshold mode"},
+    ),
+    "plateau of a relative threshold, of an accuracy": (
+        plain.mlp,
+        {
+            "theirs": {
+                "scheduler": _plateau(threshold_mode="rel", mode="max"),
+                "monitor": "val_accuracy",
+            },
+            "ours": {"callbacks": _own_plateau(monitor="val_accuracy", mode="max")},
+        },
+        {"threshold mode"},
+    ),
+    "plateau that goes on below eps": (
+        plain.mlp,
+        {
+            "theirs": {
+                "scheduler": _plateau(factor=0.1, patience=0, eps=1e-6),
+                "monitor": "val_loss",
+            },
+            "ours": {"callbacks": _own_plateau(factor=0.1, patience=1)},
+        },
+        {"eps"},
+    ),
     "callback that changes weights": (
         plain.mlp,
         {"ours": {"callbacks": lambda: [Shrinking()]}},
@@ -225,6 +336,13 @@ ACCUSED = {
             "ours": {
                 "callbacks": lambda: [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)]
             },
+        },
+    ),
+    "a plateau of an absolute threshold": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _plateau(), "monitor": "val_loss"},
+            "ours": {"callbacks": _own_plateau()},
         },
     ),
     "scaled losses": (
@@ -396,7 +514,7 @@ LAYERS = {
     "own compute_loss": (
         _layers(_sequential(nn.ReLU), layers.ReLU, model=OwnLoss),
         {},
-        {"unexplained"},
+        {"compute_loss"},
     ),
 }
 

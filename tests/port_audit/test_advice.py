@@ -118,6 +118,27 @@ def test_a_cosine_that_rises_again(floor, alpha):
     assert report.same, report.findings
 
 
+@pytest.mark.parametrize(
+    "options", dealt([{}, {"eps": 1e-6, "factor": 0.1, "patience": 0}], [{}]), ids=str
+)
+def test_a_plateau_callback_that_judges_as_pytorch_does(options):
+    given = {"factor": 0.5, "patience": 3, "eps": 0} | options
+
+    def scheduler(optimizer):
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **given)
+
+    def port(kind):
+        own = {"factor": given["factor"], "patience": given["patience"] + 1, "min_delta": 1e-4}
+        theirs = {"scheduler": scheduler, "monitor": "val_loss"}
+        return {"theirs": theirs, "ours": {"callbacks": lambda: [kind(**own)]}}
+
+    report = audited(plain.mlp, 0, **port(keras.callbacks.ReduceLROnPlateau))
+    assert set(report.causes) == {"threshold mode", *(["eps"] if options else [])}
+    made = classes(report)["TorchPlateau"]
+    report = audited(plain.mlp, 0, **port(made))
+    assert report.same, (report.findings, report.not_compared)
+
+
 def test_lines_are_printed_as_they_are_in_a_narrow_terminal():
     lines = advice.batch_norm().splitlines()
     finding = Finding("norm", "running variance", "it is biased", "\n".join(lines))

@@ -14,8 +14,17 @@ from port_audit.findings import Finding, Stage  # noqa: E402
 from port_audit.pair import Pair  # noqa: E402
 from port_audit.witness import plan as plans  # noqa: E402
 from port_audit.witness.original import Original  # noqa: E402
+from shared_keras.models.layers import BatchNorm  # noqa: E402
+from shared_keras.models.optimizers import RMSprop  # noqa: E402
 from tests.port_audit import missed, plain_pairs, shaped_pairs  # noqa: E402
-from tests.port_audit.parts import CROSS_ENTROPY, compiled, dense, rows, sgd  # noqa: E402
+from tests.port_audit.parts import (  # noqa: E402
+    CROSS_ENTROPY,
+    compiled,
+    dense,
+    rows,
+    sequential,
+    sgd,
+)
 from tests.shares import dealt  # noqa: E402
 
 
@@ -77,6 +86,35 @@ def test_rounding_of_what_adam_divides_by_is_no_difference(finished):
     stage, _ = seen(theirs, replace(ours, model=ours.model()) if finished else ours, x, y)
     assert stage.verdict == "same" and stage.compared.endswith(("float64", "float32")[finished])
     assert finished or stage.size < 1e-6  # on PyTorch, the mean of a loss is float32
+
+
+@pytest.mark.every_backend
+def test_an_optimizer_that_multiplies_a_weight_by_a_number_trains_in_float64():
+    def original(parameters):
+        return torch.optim.RMSprop(parameters, 1e-3, weight_decay=1e-2)
+
+    stage, _ = seen(*mlp(optimizer=lambda: RMSprop(1e-3, l2=1e-2), theirs={"optimizer": original}))
+    assert stage.verdict == "same" and stage.compared.endswith("float64"), stage
+
+
+@pytest.mark.parametrize("seed", dealt(range(5), [1]))
+def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(seed):
+    def original():
+        norms = [nn.BatchNorm1d(16, affine=False) for _ in range(2)]
+        return nn.Sequential(nn.Linear(20, 16), *norms, nn.Linear(16, 4))
+
+    def port():
+        norms = [BatchNorm(0.9, 1e-5, scale=False, center=False) for _ in range(2)]
+        optimizer = keras.optimizers.SGD(1e-4)
+        return sequential((20,), [dense(16, 20), *norms, dense(4, 16)], optimizer)
+
+    def slow(parameters):
+        return torch.optim.SGD(parameters, 1e-4)
+
+    x, y = rows(seed)
+    theirs = TorchSide(original, CROSS_ENTROPY, slow, batch_size=32)
+    stage, _ = seen(theirs, KerasSide(port()), 10 + x, y)
+    assert stage.verdict == "same" and stage.compared.endswith("float32"), stage
 
 
 def test_a_callback_that_moves_a_weight_is_found_where_it_does():

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from keras import ops
 
 from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, labels, take
+from port_audit.stages.steps import options
 
+TOLERANCE = 1e-4
 SCALES = (1.0, 1e3, 1e-3)  # times the gradients, so that clipping shows
 OPTIONS = {"norm": "global_clipnorm", "each norm": "clipnorm", "value": "clipvalue"}
 SPOKEN = {
@@ -55,26 +58,43 @@ def compare(pair: Pair) -> list[Finding]:
         return [Finding("gradients", "clipping", text, f"no {limit}")]
     samples = _gradients(pair)
     clipped = [_clipped(pair, gradients) for gradients in samples]
-    mine = [ours[0](gradients) if ours else gradients for gradients in samples]
-    size = max(_apart(a, b) for a, b in zip(clipped, mine))
-    if size <= 1e-4:
+    limits = {OPTIONS[each.what]: each.limit for each in ours}
+    size = _far(pair, samples, clipped, limits)
+    if size <= TOLERANCE:
         return []
     theirs = _identified(samples, clipped)
     if theirs is None:
-        return [
-            Finding("gradients", UNEXPLAINED, "gradients are clipped otherwise", None, size, 1e-4)
-        ]
+        text = "gradients are clipped otherwise"
+        return [Finding("gradients", UNEXPLAINED, text, None, size, TOLERANCE)]
+    wanted = {OPTIONS[theirs.what]: theirs.limit}
+    helps = _far(pair, samples, clipped, wanted) <= TOLERANCE
     has = f"{OPTIONS[ours[0].what]}={ours[0].limit:g}" if ours else "nothing"
     return [
         Finding(
             "gradients",
             "clipping",
             f"PyTorch limits {SPOKEN[theirs.what]} to {theirs.limit:g}; the port has {has}",
-            f"{OPTIONS[theirs.what]}={theirs.limit:g}",
+            f"{OPTIONS[theirs.what]}={theirs.limit:g}" if helps else None,
             size,
-            1e-4,
+            TOLERANCE,
         )
     ]
+
+
+def _far(
+    pair: Pair,
+    samples: Sequence[list[np.ndarray]],
+    clipped: Sequence[list[np.ndarray]],
+    limits: dict[str, float],
+) -> float:
+    """Return how far Keras's optimizer, with some limits, is from what PyTorch clips to."""
+    config = options.quiet(pair.optimizer) | limits
+    optimizer = type(pair.optimizer).from_config(config)
+    far = 0.0
+    for gradients, expected in zip(samples, clipped):
+        mine = optimizer._clip_gradients([ops.convert_to_tensor(each) for each in gradients])
+        far = max(far, _apart(expected, [ops.convert_to_numpy(each) for each in mine]))
+    return far
 
 
 def _apart(theirs: Sequence[np.ndarray], ours: Sequence[np.ndarray]) -> float:

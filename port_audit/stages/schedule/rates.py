@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import keras
 import numpy as np
 
 from port_audit.causes import schedules
@@ -107,14 +106,8 @@ def _class_of(courses: Courses) -> str:
 
 
 def settle(courses: Courses) -> None:
-    """Settle what was compared: all but how a plateau scheduler's threshold is meant."""
+    """Settle what was compared: all but what is watched where the original does not say."""
     ledger = courses.pair.ledger
     ledger.settle("schedule")
-    if courses.watches:
-        ours = any(
-            isinstance(each, keras.callbacks.ReduceLROnPlateau) for each in courses.callbacks()
-        )
-        if ours:  # Keras's is absolute; alike near a loss of 1, where they were compared
-            ledger.reopen("scheduler.threshold_mode")
-        if courses.pair.theirs.monitor is None:
-            ledger.reopen("scheduler.monitor")
+    if courses.watches and courses.pair.theirs.monitor is None:
+        ledger.reopen("scheduler.monitor")

@@ -106,8 +106,9 @@ def _flips(pair: Pair) -> str:
 
 
 def _stopped_by(findings: Sequence[Finding]) -> bool:
-    """Whether twenty steps cannot agree, because something before them is unexplained."""
-    return any(not finding.explained or finding.name == "padding_idx" for finding in findings)
+    """Whether twenty steps cannot agree, because something before them is not undone."""
+    kept = "padding_idx", "gradient scale"
+    return any(not finding.explained or finding.name in kept for finding in findings)
 
 
 def _weights(pair: Pair) -> list[Weight]:

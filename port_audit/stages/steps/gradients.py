@@ -164,7 +164,8 @@ def compare(
                 found, forced = other, True
     findings = [finding for each in found if (finding := finding_of(each))]
     if findings and not findings[0].explained:
-        findings = findings[:1]
+        scaled = _scaled(found)
+        findings = findings[:1] if scaled is None else [scaled]
     return findings, _coarser(found), forced
 
 
@@ -225,6 +226,30 @@ def finding_of(comparison: Comparison) -> Finding | None:
                 tolerance,
             )
     return Finding(weight.name, UNEXPLAINED, "gradients differ", None, size, tolerance)
+
+
+def _scaled(found: Sequence[Comparison]) -> Finding | None:
+    """Return what is found if all gradients that differ are PyTorch's times one number."""
+    apart = [each for each in found if each.size > each.tolerance]
+    ours, theirs = (
+        np.concatenate([array.astype(np.float64).ravel() for array in arrays])
+        for arrays in ([each.ours for each in apart], [each.expected for each in apart])
+    )
+    factor = float(ours @ theirs / max(theirs @ theirs, 1e-30))
+    if any(largest(each.ours - factor * each.expected) > each.tolerance for each in apart):
+        return None
+    names = [each.weight.name for each in apart]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    what = "zero" if factor == 0 else f"{factor:.4g} times PyTorch's"
+    return Finding(
+        names[-1] + more,
+        "gradient scale",
+        f"gradients are {what}, though the outputs agree: something behind this layer "
+        f"{'stops' if factor == 0 else 'scales'} them",
+        None,
+        max(each.size for each in apart),
+        max(each.tolerance for each in apart),
+    )
 
 
 def _explained(found: Sequence[Comparison]) -> bool:

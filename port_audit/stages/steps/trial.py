@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from port_audit.causes import advice
 from port_audit.causes.optimizers import Rule
 from port_audit.findings import Finding
 from port_audit.stages.steps import options
@@ -43,16 +44,11 @@ def advised(
             config["beta_1"], config["beta_2"] = moving.betas
         elif name not in ("place", "decay"):
             config[NAMES.get(name, name)] = getattr(moving, name)
-    own = {cls.__name__: cls for cls in type(optimizer).__mro__}
-    space = {**own, "keras": keras}
     excluded: Sequence[keras.Variable]
     made, excluded, l2 = type(optimizer), (), None
     for finding in sorted(findings, key=lambda each: each.name != "epsilon place"):
-        text = finding.write or ""
-        if CODE in text:
-            before = set(space)
-            exec("\n".join(text.splitlines()[1:]), space)
-            made = next(space[n] for n in space if n not in before and isinstance(space[n], type))
+        if CODE in (finding.write or ""):
+            made = advice.built(finding.write or "", type(optimizer), made)
     if "decay" in names:
         decays = {(rule.l2, rule.decoupled) for rule in rules if rule.lr} - {(0.0, 0.0)}
         if len(decays) > 1:
