@@ -49,7 +49,7 @@ def write(folder: Path, kind: str, title: str, home: Path) -> None:
         files.write_bytes(plotly, _plotly())
     link = Path(os.path.relpath(plotly, folder.absolute())).as_posix()
     scripts = f'<script src="{html.escape(names.DATA)}"></script>'
-    scripts += f'<script defer data-plotly src="{html.escape(link)}"></script>'
+    scripts += f'<script async data-plotly src="{html.escape(link)}"></script>'
     files.write_bytes(folder / names.REPORT, _page(kind, title, scripts).encode())
 
 

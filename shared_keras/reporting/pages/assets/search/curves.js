@@ -43,10 +43,3 @@ function curvesChart() {
   return { traces: several ? traces : traces.map((trace) => ({ ...trace, mode: "markers" })),
     layout: { xaxis: { title: { text: "epoch" }, rangemode: "tozero" }, yaxis: { title: { text: plain(metric) }, range: values.length ? clearRange(values, sign) : undefined } } };
 }
-
-/** A colour of the ramp, at a place from 0 to 1. */
-function rampAt(share) {
-  const i = Math.min(RAMP.length - 2, Math.floor(share * (RAMP.length - 1))), [a, b] = [RAMP[i], RAMP[i + 1]];
-  const part = (share - a[0]) / (b[0] - a[0]), channel = (hex, k) => parseInt(hex.slice(1 + 2 * k, 3 + 2 * k), 16);
-  return `rgb(${[0, 1, 2].map((k) => Math.round(channel(a[1], k) * (1 - part) + channel(b[1], k) * part)).join(",")})`;
-}

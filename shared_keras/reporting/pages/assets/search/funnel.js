@@ -31,7 +31,7 @@ function drawRung(rung, widest) {
   const best = inside.find((t) => t.score != null);
   return el("div", { class: "rung" },
     el("div", { class: "cells", style: `--columns:${columns}` }, cells),
-    el("p", {}, el("b", {}, `rung ${rung.rung}`), ` epochs ${rung.initial_epoch + 1}–${rung.epochs}, ${inside.length < rung.trials ? `${inside.length} of ` : ""}${count(rung.trials, "trial")}` +
+    el("p", {}, el("b", {}, `rung ${rung.rung}`), ` ${rung.epochs - rung.initial_epoch > 1 ? `epochs ${rung.initial_epoch + 1}–${rung.epochs}` : `epoch ${rung.epochs}`}, ${inside.length < rung.trials ? `${inside.length} of ` : ""}${count(rung.trials, "trial")}` +
       `${best ? `, best ${score(best.score)}` : ""}${promoted ? `, ${promoted} promoted` : ""}`));
 }
 

@@ -77,7 +77,7 @@ const parallelChart = new Chart("Parallel coordinates of all settings; the filte
   const dimensions = axesNow.map((axis) => ({ label: plain(axis.label.length > 15 ? `${axis.label.slice(0, 14)}…` : axis.label), values: axis.places,
     range: [axis.low - (axis.gap ? axis.gap / 2 : 0), axis.high], tickvals: axis.ticks.map(([at]) => at), ticktext: axis.ticks.map(([, text]) => plain(text)),
     constraintrange: brushOf(axis) }));
-  const line = { color: some.map((t) => trials.rank.get(t.trial)), colorscale: RAMP, cmin: 0, cmax: 1, showscale: false };
+  const line = { color: some.map((t) => trials.rank.get(t.trial)), colorscale: ramp(), cmin: 0, cmax: 1, showscale: false };
   return { height: 400, traces: [{ type: "parcoords", dimensions, line, unselected: { line: { color: color("line"), opacity: 0.5 } },
     labelfont: { size: 12, color: color("text") }, tickfont: { size: 11, color: color("quiet") }, rangefont: { size: 1, color: "rgba(0,0,0,0)" } }],
     layout: { margin: { l: 48, r: 40, t: 44, b: 20 } } };

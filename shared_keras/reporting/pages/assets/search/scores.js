@@ -37,7 +37,7 @@ function scoresChart() {
   lengths.forEach((length, i) => {
     const some = scored.filter((t) => t.epochs === length);
     traces.push({ type: "scatter", mode: "markers", name: count(length, "epoch"), x: some.map((t) => parseInt(t.trial, 10)), y: some.map((t) => t.score),
-      marker: { size: some.map((t) => (isSelected(t) ? 13 : 7)), color: rampAt(lengths.length < 2 ? 0.5 : i / (lengths.length - 1)), opacity: some.map((t) => (isLeft(t) ? 0.95 : 0.12)) },
+      marker: { size: some.map((t) => (isSelected(t) ? 13 : 7)), color: rampOf(lengths.length)(length, i), opacity: some.map((t) => (isLeft(t) ? 0.95 : 0.12)) },
       text: some.map(hover), hovertemplate: "%{text}<extra></extra>", customdata: some.map((t) => t.trial) });
   });
   const won = scored.filter(isWinner);

@@ -2,10 +2,10 @@
 
 const searchCharts = {
   scores: new Chart("Score of each trial", scoresChart, { height: 340 }),
-  parallel: parallelChart,
   curves: new Chart("Learning curves", curvesChart, { height: 380 }),
   importance: new Chart("Importance of hyperparameters", importanceChart),
   times: new Chart("When each worker trained which trial", timesChart),
+  parallel: parallelChart,
 };
 for (const name of ["scores", "curves", "times"]) {
   searchCharts[name].drawn = (chart) => chart.on("plotly_click", ({ points }) => points[0].customdata && select(points[0].customdata));
@@ -40,7 +40,7 @@ function render(data) {
   drawImportance(data, searchCharts.importance);
   drawFailed(data);
   drawTimes(data, searchCharts.times);
-  trialTable.update(data.trials, trialColumns());
+  trialTable.update(ranked(), trialColumns());
   drawSelection();
   drawSoon([searchCharts.importance]);
 }

@@ -21,7 +21,7 @@ function timesChart() {
   const traces = lengths.map((length, i) => {
     const some = known.filter((s) => s.t.epochs === length);
     return { type: "bar", orientation: "h", name: `to epoch ${length}`, y: some.map((s) => plain(s.worker)), base: some.map((s) => s.from), x: some.map((s) => s.to - s.from),
-      marker: { color: rampAt(lengths.length < 2 ? 0.5 : i / (lengths.length - 1)), opacity: some.map((s) => (isLeft(s.t) ? 1 : 0.15)),
+      marker: { color: rampOf(lengths.length)(length, i), opacity: some.map((s) => (isLeft(s.t) ? 1 : 0.15)),
         line: { color: some.map((s) => (isSelected(s.t) ? color("text") : color("card"))), width: some.map((s) => (isSelected(s.t) ? 3 : 0.5)) } },
       text: some.map((s) => `${hover(s.t)}<br>${duration(s.to - s.from)}`), textposition: "none", hovertemplate: "%{text}<extra></extra>", customdata: some.map((s) => s.t.trial) };
   });

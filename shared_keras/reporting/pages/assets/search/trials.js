@@ -13,6 +13,12 @@ function takeTrials(data) {
   trials.best = (some) => [...some].filter((t) => t.score != null).sort((a, b) => sign * (b.score - a.score) || (a.trial < b.trial ? -1 : 1));
 }
 
+/** All trials as `results()` has them: longest trained first, then by score; those without one last. */
+function ranked() {
+  const scored = trials.best(trials.all).sort((a, b) => b.epochs - a.epochs);
+  return [...scored, ...trials.all.filter((t) => t.score == null)];
+}
+
 /** A trial and those that it resumes, the first one first. */
 function lineOf(trial) {
   const line = [];
