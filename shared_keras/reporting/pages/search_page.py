@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from shared_keras.errors import BadInput
 from shared_keras.reporting.pages import page
 from shared_keras.reporting.pages.facts import Facts, of_environment
 from shared_keras.reporting.pictures.curve_plots import NO_METRICS
@@ -118,9 +119,10 @@ class SearchPage:
 
 def _curves(path: Path) -> dict[str, list[float]]:
     """Return what a trial measured in each epoch that it trained, if it trained one."""
-    if not path.exists():  # it failed before
+    try:
+        curves = history_csv.read(path)
+    except BadInput:  # it failed before its first epoch had ended
         return {}
-    curves = history_csv.read(path)
     return {metric: curves[metric] for metric in curves if metric not in NO_METRICS}
 
 
