@@ -1,4 +1,4 @@
-"""Seconds until the page of a search of a thousand trials is there, and those that writing it takes.
+"""Seconds until the page of a search of a thousand trials is there, and to write it.
 
     python -m benchmarks.page [--copies N]
 
@@ -74,9 +74,7 @@ def measure(copies: int) -> dict:
             "bytes": (folder / "data.js").stat().st_size,
             "first_write": seconds[0],
             "later_write": statistics.median(seconds[1:]),
-        } | {
-            part: statistics.median(each[part] for each in opened) / 1000 for part in opened[0]
-        }
+        } | {part: statistics.median(each[part] for each in opened) / 1000 for part in opened[0]}
 
 
 def repeated(copies: int):

@@ -372,7 +372,9 @@ class Hyperband(keras_tuner.Hyperband):
         """
         path = Path(path)
         if path.suffix != ".html" or not path.parent.is_dir():
-            raise BadInput(f"path: expected a file in a folder that exists, NAME.html, got '{path}'")
+            raise BadInput(
+                f"path: expected a file in a folder that exists, NAME.html, got '{path}'"
+            )
         folder, axes, state = Path(self.project_dir), self.axes(), self.state()
         facts = [("folder", str(folder)), ("seed", str(self.oracle.seed)), *here()]
         page = SearchPage(folder, self.project_name, facts)

@@ -31,6 +31,7 @@ SCRIPTS = {  # of each kind of page, in the order in which they need each other
         "times.js",
         "search.js",
     ),
+    "run": ("curves.js", "classes.js", "images.js", "run.js"),
 }
 DIGITS = 6  # that count, of a number
 

@@ -80,7 +80,7 @@ const parallelChart = new Chart("Parallel coordinates of all settings; the filte
   const line = { color: some.map((t) => trials.rank.get(t.trial)), colorscale: ramp(), cmin: 0, cmax: 1, showscale: false };
   return { height: 400, traces: [{ type: "parcoords", dimensions, line, unselected: { line: { color: color("line"), opacity: 0.5 } },
     labelfont: { size: 12, color: color("text") }, tickfont: { size: 11, color: color("quiet") }, rangefont: { size: 1, color: "rgba(0,0,0,0)" } }],
-    layout: { margin: { l: 48, r: 40, t: 44, b: 20 } } };
+    layout: { uirevision: Date.now(), margin: { l: 48, r: 40, t: 44, b: 20 } } };
 }, { drawn: (chart) => chart.on("plotly_restyle", takeBrush) });
 
 function takeBrush([change]) {
