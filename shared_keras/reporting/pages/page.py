@@ -32,6 +32,7 @@ SCRIPTS = {  # of each kind of page, in the order in which they need each other
         "search.js",
     ),
     "run": ("curves.js", "classes.js", "images.js", "run.js"),
+    "ladder": ("ladder.js",),
 }
 DIGITS = 6  # that count, of a number
 

@@ -4,7 +4,7 @@
 function image(data, place, label) {
   const size = 56;
   return el("span", { class: "image", role: "img", "aria-label": label,
-    style: `width:${size}px;height:${size}px;background-image:url(${data.images});background-size:${size * data.columns}px auto;` +
+    style: `width:${size}px;height:${size}px;background-size:${size * data.columns}px auto;` +
       `background-position:${-size * (place % data.columns)}px ${-size * Math.floor(place / data.columns)}px` });
 }
 

@@ -1,6 +1,7 @@
 // The page of a run: what it shows, in which order.
 
 function render(data) {
+  document.documentElement.style.setProperty("--images", `url(${data.images})`);
   fill(document.getElementById("head"), el("h1", {}, data.title));
   section("scores", "Scores").append(figures(data.figures), el("details", { open: true }, el("summary", {}, "Where this comes from"), facts(data.facts)));
   if (data.curves.length) {
