@@ -11,7 +11,15 @@ from shared_keras.reporting.pages.facts import here
 from shared_keras.reporting.pictures.curve_plots import Beside, stack
 
 KIND = "ladder"
-SHOWN = ("recipe", "score", "main", "split", "published", "verdict", "beside_published")
+SHOWN: tuple[str, ...] = (
+    "recipe",
+    "score",
+    "main",
+    "split",
+    "published",
+    "verdict",
+    "beside_published",
+)
 SHOWN += ("difference", "difference_low", "difference_high", "note", "source")
 
 

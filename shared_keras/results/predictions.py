@@ -3,7 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,8 @@ def write(folder: Path, made: Predictions) -> None:
     """Write the file of a run."""
     small = [made.predicted.astype(np.uint8), *(part.astype(np.float32) for part in made[1:])]
     packed = io.BytesIO()
-    np.savez_compressed(packed, **dict(zip(Predictions._fields, small)))
+    arrays: dict[str, Any] = dict(zip(Predictions._fields, small))
+    np.savez_compressed(packed, **arrays)
     files.write_bytes(folder / names.PREDICTIONS, packed.getvalue())
 
 

@@ -29,7 +29,7 @@ const ladderTable = new DataTable({ caption: "Recipes: published, ours, and in P
     { name: "twin s/epoch", numeric: true, value: (row) => row.twin.seconds, show: (row) => (row.twin.seconds == null ? "–" : row.twin.seconds.toFixed(2)) },
   ] });
 
-const SERIES = [["published", "published", "diamond-open", "text", 0], ["ours", "ours", "circle", "accent", -0.17], ["twin", "PyTorch twin", "square", "promoted", 0.17]];
+const SERIES = [["published", "published", "diamond-open", "text", 0], ["ours", "ours", "circle", "accent", -0.17], ["twin", "PyTorch twin", "square", "bad", 0.17]];
 
 const rungsChart = new Chart("Main score of each recipe", () => {
   const rows = ladder.rows.filter((row) => row.main && ladderLeft.has(keyOf(row))), n = rows.length;
@@ -47,7 +47,7 @@ const rungsChart = new Chart("Main score of each recipe", () => {
 });
 
 function trainingChart(training) {
-  const shades = { published: "text", ours: "accent", twin: "promoted" };
+  const shades = { published: "text", ours: "accent", twin: "bad" };
   const traces = training.lines.flatMap(({ name, mean, sd }) => {
     const x = mean.map((_, i) => i + 1), shade = color(shades[name]);
     const band = { type: "scatter", mode: "lines", x: [...x, ...[...x].reverse()], y: [...mean.map((m, i) => m + (sd[i] || 0)), ...mean.map((m, i) => m - (sd[i] || 0)).reverse()],
