@@ -46,6 +46,7 @@ def main() -> None:
 def measure(copies: int) -> dict:
     """Return the number of trials, the bytes, and seconds."""
     from shared_keras.reporting.pages.search_page import SearchPage
+    from shared_keras.results import names
     from tests.browser import chromium
 
     state, axes = repeated(copies)
@@ -66,12 +67,12 @@ def measure(copies: int) -> dict:
             for _ in range(3):
                 tab = browser.new_page()
                 tab.add_init_script(WATCH)
-                tab.goto((folder / "report.html").as_uri())
+                tab.goto((folder / names.REPORT).as_uri())
                 tab.wait_for_selector("html[data-drawn]", timeout=60_000)
                 opened.append(tab.evaluate("there"))
         return {
             "trials": len(state.rows),
-            "bytes": (folder / "data.js").stat().st_size,
+            "bytes": (folder / names.DATA).stat().st_size,
             "first_write": seconds[0],
             "later_write": statistics.median(seconds[1:]),
         } | {part: statistics.median(each[part] for each in opened) / 1000 for part in opened[0]}
