@@ -186,7 +186,7 @@ def test_a_trial_is_selected_with_its_whole_setting(page, search):
 
 def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
     page.set_viewport_size({"width": 400, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    page.wait_for_function("document.documentElement.scrollWidth === 400", timeout=20_000)
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
