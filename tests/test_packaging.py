@@ -65,6 +65,10 @@ def test_the_wheel_holds_code_and_data(wheel):
     modules = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert len(modules) > 60
     assert {str(path.relative_to(ROOT)) for path in modules} <= names
+    pages = ROOT / "shared_keras" / "reporting" / "pages" / "assets"
+    assets = [path for path in pages.rglob("*") if path.is_file()]
+    assert {path.suffix for path in assets} == {".html", ".css", ".js"}
+    assert {str(path.relative_to(ROOT)) for path in assets} <= names
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert not any(name.startswith(("tests/", "tools/", "tuner_results/")) for name in names)
     assert datasets.FILES

@@ -14,9 +14,19 @@ from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
+from shared_keras.reporting.pages import run_page
+from shared_keras.reporting.pages.facts import of_environment
 from shared_keras.reporting.pictures import plots
 from shared_keras.reporting.run_report import accuracy
-from shared_keras.results import folders, names, pixel_scale, saved_models
+from shared_keras.results import (
+    folders,
+    history_csv,
+    names,
+    pixel_scale,
+    predictions,
+    published,
+    saved_models,
+)
 from shared_keras.results.environment import environment
 from shared_keras.results.metrics import Scores
 from shared_keras.results.scores import entropy, predict_probabilities, score
@@ -66,6 +76,25 @@ def run(task: Task, args: argparse.Namespace) -> None:
     figure = _hardest(task, split.test, probabilities, hardest, title)
     files.write_figure(folder / "hardest.png", figure)
 
+    made, history = predictions.of(probabilities), path.parent / names.HISTORY
+    shown = run_page.Trained(
+        title=title,
+        facts=[
+            *(ran := of_environment(folder))[:1],
+            ("model", str(path)),
+            ("data", f"{task.title}, split {protocol}, digest {datasets.digest(*images)[:12]}"),
+            *ran[1:],
+        ],
+        classes=task.classes,
+        scores=[scores],
+        figures=run_page.figures([scores], []),
+        histories=[history_csv.read(history)] if history.exists() else [],
+        predictions=[made],
+        images=split.test,
+        published=published.curve(task, trained.recipe) if trained and trained.recipe else None,
+    )
+    run_page.write(folder, shown, args.results_dir)
+
     say(f"{saved_models.introduce(task, path)}; {protocol} split")
     run_report.other_images(
         "the model was trained on", trained, task.title, datasets.digest(*images)
@@ -78,7 +107,10 @@ def run(task: Task, args: argparse.Namespace) -> None:
     _table(scores)
     say(f"accuracy {accuracy(scores)}")
     say(f"loss     {scores.loss:.4f} (cross-entropy, without any L2 penalty)")
-    say(f"wrote {folder}: {names.EVALUATION}, {names.ENVIRONMENT}, confusion.png, hardest.png")
+    say(
+        f"wrote {folder}: {names.EVALUATION}, {names.ENVIRONMENT}, confusion.png, hardest.png, "
+        f"{names.REPORT}"
+    )
 
 
 def _hardest(

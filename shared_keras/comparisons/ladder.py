@@ -17,7 +17,7 @@ from rich import box
 from rich.table import Table
 
 from shared_keras import files, words
-from shared_keras.comparisons import curves, recipe_runs, verdicts, winner_runs
+from shared_keras.comparisons import curves, ladder_page, recipe_runs, verdicts, winner_runs
 from shared_keras.comparisons.ladder_rows import EXPLAINED, OPEN, WITHIN, counted, rows
 from shared_keras.comparisons.recipe_runs import FRAMEWORKS, Found, Ignored
 from shared_keras.data import datasets, own_data
@@ -70,7 +70,9 @@ def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None
     files.write_figure(folder / "ladder.png", ladder(table, title))
     _show(task, table)
     _show_verdicts(table)
-    if trainings := curves.of_recipes(task, found):
+    trainings = curves.of_recipes(task, found)
+    ladder_page.write(folder, table, trainings, title, digest, results_dir)
+    if trainings:
         files.write_figure(folder / "curves.png", curves.draw(task, trainings))
         for each in trainings:
             for line in curves.how_far(each):

@@ -79,6 +79,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
+def interval(mean: float, sd: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of n seeds (Student)."""
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / math.sqrt(n)
+    return mean - half, mean + half
+
+
 def decide(differences: Sequence[Difference]) -> list[str]:
     """Return the verdict on each of several differences, which hold for all of them together."""
     equal = holm([each.p_equal for each in differences])

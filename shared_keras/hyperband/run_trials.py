@@ -25,6 +25,7 @@ from shared_keras.hyperband.decisions.rungs import (
 from shared_keras.hyperband.trials import callback_files, job, saved
 from shared_keras.processes import job_pool
 from shared_keras.processes.protocol import Pool, Worker
+from shared_keras.results.trials import Span
 
 HERE: Any = "here"  # in place of a worker
 
@@ -228,6 +229,9 @@ def _end(
 ) -> None:
     """Record a trial's result, then delete the checkpoints that are no longer needed."""
     begun = course.running.pop(trial.trial_id)
+    now, lasted = time.time(), time.perf_counter() - begun.since
+    name = begun.worker if isinstance(begun.worker, str) else begun.worker.name
+    course.oracle.spans[trial.trial_id] = Span(name, round(now - lasted, 2), round(now, 2))
     if isinstance(result, job_pool.Died):
         trial.status, trial.message = INVALID, f"RuntimeError: {result}"
     else:

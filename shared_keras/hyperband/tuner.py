@@ -38,6 +38,8 @@ from shared_keras.hyperband.resuming import fingerprint
 from shared_keras.hyperband.trials import compiling, folds, job, saved
 from shared_keras.processes import lock, seldom
 from shared_keras.processes.protocol import NoWorkers, Pool, Worker
+from shared_keras.reporting.pages.facts import here
+from shared_keras.reporting.pages.search_page import SearchPage
 from shared_keras.reporting.progress import Progress
 from shared_keras.results import history_csv, names
 from shared_keras.results.trials import SearchState
@@ -396,6 +398,28 @@ class Hyperband(keras_tuner.Hyperband):
     def _repr_html_(self) -> str:
         """Return what a notebook shows of the tuner."""
         return view.page(self.state(), self.project_name)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a page that shows the search in a browser, and return its path.
+
+        All that the page needs is in that one file of 5 MB, so it can be sent to others.
+
+        Args:
+            path: A file that ends in ".html"; one that is there is replaced.
+        """
+        path = Path(path)
+        if path.suffix != ".html" or not path.parent.is_dir():
+            raise BadInput(
+                f"path: expected a file in a folder that exists, NAME.html, got '{path}'"
+            )
+        folder, axes, state = Path(self.project_dir), self.axes(), self.state()
+        facts = [("folder", str(folder)), ("seed", str(self.oracle.seed)), *here()]
+        page = SearchPage(folder, self.project_name, facts)
+        from shared_keras.reporting.pictures import search_plots  # Matplotlib, scikit-learn
+
+        importances = search_plots.importances(state, axes)
+        files.write_bytes(path, page.whole(state, axes, importances=importances))
+        return path
 
     def state(self) -> SearchState:
         """Return the search as it stands, as plain rows."""

@@ -8,7 +8,7 @@ import pandas as pd
 from shared_keras.hyperband import table
 from shared_keras.hyperband.decisions.oracle import Oracle
 from shared_keras.hyperband.run_trials import SearchCourse
-from shared_keras.results.trials import COLUMNS, SearchState
+from shared_keras.results.trials import COLUMNS, PlannedRung, SearchState
 from shared_keras.training import current_epoch
 
 SHOWN = 10  # rows in a notebook
@@ -29,6 +29,13 @@ def state(oracle: Oracle, course: SearchCourse, finished: bool) -> SearchState:
         finished=finished,
         left_out=oracle.left_out(),
         epoch_of=current_epoch.read({trial: course.folder(trial) for trial in course.running}),
+        spans=dict(oracle.spans),
+        plan=[
+            PlannedRung(
+                r.key[0], r.bracket, r.key[1], r.first_number, r.trials, r.initial_epoch, r.epochs
+            )
+            for r in oracle.schedule()
+        ],
     )
 
 

@@ -22,7 +22,7 @@ OF_CONFIRMATION = (names.CONFIRMED, CONFIRMED_PICTURE)
 TENSORBOARD = "tensorboard"
 WIDE = 100  # columns of a terminal with room for a trial's place on one line
 TABLES = (names.SETTINGS, names.TRIALS, names.CONFIRMED, names.BEST)
-WRITTEN = (*TABLES, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD)
+WRITTEN = (*TABLES, names.IMPORTANCE, *PICTURES, CONFIRMED_PICTURE, TENSORBOARD, names.REPORT)
 
 
 def write(
@@ -83,6 +83,8 @@ def drawn(folder: Path, confirmed: pd.DataFrame | None) -> bool:
         table, picture = (folder / name for name in OF_CONFIRMATION)
         if not picture.exists() or picture.stat().st_mtime_ns < table.stat().st_mtime_ns:
             return False
+    if (folder / PICTURES[0]).exists() and not (folder / names.IMPORTANCE).exists():
+        return False  # a version before 0.6.0 drew it
     return (folder / PICTURES[-1]).exists()
 
 
@@ -108,13 +110,24 @@ def draw(
     import_plots()
     from shared_keras.reporting.pictures import search_plots
 
-    name = f"{dataset}, search {folder.name}"
+    name = title(dataset, folder)
     notes = search_plots.write(folder, state, axes, name, winner(state, confirmed))
     if confirmed is not None:
         notes += search_plots.attempt(
             folder / CONFIRMED_PICTURE, lambda: search_plots.confirmed(confirmed, state, name)
         )
     return notes
+
+
+def title(dataset: str, folder: Path) -> str:
+    """Return what pictures and the page of a search are titled with."""
+    return f"{dataset}, search {files.shown(folder.name)}"
+
+
+def importances(folder: Path) -> pd.DataFrame | None:
+    """Return what `draw` found important, if there were enough trials."""
+    path = folder / names.IMPORTANCE
+    return pd.read_csv(path, index_col=0) if path.exists() else None
 
 
 def import_plots() -> None:

@@ -9,3 +9,7 @@ TRIALS = "trials.csv"  # the trials of a search
 CONFIRMED = "confirm.csv"  # those that were retrained with other seeds
 BEST = "best.json"  # the winner of a search
 EVALUATION = "evaluation.json"  # the scores of a model on the test images
+IMPORTANCE = "importance.csv"  # how much the score depends on each hyperparameter
+REPORT = "report.html"  # the page that shows a search, a run or a comparison
+DATA = "data.js"  # what the page shows
+PREDICTIONS = "predictions.npz"  # what a run predicts of each test image

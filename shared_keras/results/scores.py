@@ -55,15 +55,15 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> S
     labels = range(len(classes))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == y).sum())
-    interval = stats.binomtest(correct, len(y)).proportion_ci(method="wilson")
+    low, high = interval(correct, len(y))
     picked = np.clip(probabilities[np.arange(len(y)), y], 1e-7, 1)
     measured = np.isin(labels, y)
     columns = metrics.precision_recall_fscore_support(y, predicted, labels=labels, zero_division=0)
     return Scores(
         n=len(y),
         accuracy=correct / len(y),
-        accuracy_low=float(interval.low),
-        accuracy_high=float(interval.high),
+        accuracy_low=low,
+        accuracy_high=high,
         loss=float(-np.log(picked).mean()),
         macro={
             key: float(column[measured].mean())
@@ -81,6 +81,14 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> S
         ],
         confusion=metrics.confusion_matrix(y, predicted, labels=labels).tolist(),
     )
+
+
+def interval(right: float, n: float) -> tuple[float, float]:
+    """Return the Wilson 95 % interval of a share, here of 0 of 0, too; counts are rounded."""
+    if round(n) == 0:
+        return 0.0, 1.0
+    ends = stats.binomtest(round(right), round(n)).proportion_ci(method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images: Images) -> Scores:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared_keras import files
 from shared_keras.results import names
@@ -57,6 +57,42 @@ class TrialRow:
 COLUMNS = tuple(field.name for field in fields(TrialRow) if field.name != "hyperparameters")
 
 
+class Span(NamedTuple):
+    """When and where a trial trained.
+
+    Attributes:
+        worker: Name of the worker.
+        began: In seconds since 1970, like the next.
+        ended: When its result was recorded.
+    """
+
+    worker: str
+    began: float
+    ended: float
+
+
+class PlannedRung(NamedTuple):
+    """A rung as it is planned.
+
+    Attributes:
+        run: Number of its bracket, counted from the start of the search.
+        bracket: KerasTuner's number of it, which counts down to 0.
+        rung: Number of the rung in it.
+        first: Number of its first trial.
+        trials: How many it has; those that replace others share the last one's number.
+        initial_epoch: The epoch where they start.
+        epochs: The epoch where they stop.
+    """
+
+    run: int
+    bracket: int
+    rung: int
+    first: int
+    trials: int
+    initial_epoch: int
+    epochs: int
+
+
 @dataclass(frozen=True)
 class SearchState:
     """A search at one moment.
@@ -72,6 +108,8 @@ class SearchState:
         finished: Whether nothing is left to train.
         left_out: How many trials of the plan a limit on their number leaves out.
         epoch_of: The epoch, from 1, that each running trial is in, where it is known.
+        spans: When and where each trial trained that has ended, where it is known.
+        plan: All rungs.
     """
 
     objective: str
@@ -84,6 +122,8 @@ class SearchState:
     finished: bool
     left_out: int = 0
     epoch_of: Mapping[str, int] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    plan: Sequence[PlannedRung] = ()
 
     @property
     def best(self) -> TrialRow | None:

@@ -1,16 +1,27 @@
 """The runs of one choice, with a seed each: their folder, their jobs, and how they ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared_keras import devices, files
+from shared_keras import devices, files, words
 from shared_keras.commands.retraining.choices import Choice
 from shared_keras.commands.retraining.request import RetrainRequest
 from shared_keras.commands.retraining.training_job import RunJob, epochs_allowed
+from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
-from shared_keras.results import folders, names, run_folders
+from shared_keras.reporting.pages import run_page
+from shared_keras.reporting.pages.facts import of_environment
+from shared_keras.results import (
+    folders,
+    history_csv,
+    names,
+    predictions,
+    published,
+    run_folders,
+)
 from shared_keras.results.metrics import RunMetrics
 from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.task import Task
@@ -26,6 +37,7 @@ class Group:
         asked: What the retraining was asked.
         digest: Digest of the images.
         protocol: A line about their split.
+        test: The images to test on.
         folder: The folder of this group, once it has one.
         results: What each run reached, by seed.
         left: The seeds of the runs that have not ended.
@@ -37,6 +49,7 @@ class Group:
     asked: RetrainRequest
     digest: str
     protocol: str
+    test: Images
     folder: Path | None = None
     results: dict[int, RunMetrics] = field(default_factory=dict)
     left: list[int] = field(init=False)
@@ -188,6 +201,44 @@ class Group:
         run_report.outcome(results, choice.published, self.penalised)
         if choice.searched and choice.search.data == self.digest:
             run_report.beside_search(results, choice.searched)
+        self._write_page(results)
         if len(self.seeds) > 1:
             files.write_json(self.folder / names.SUMMARY, run_report.summary(results))
             say(f"wrote {self.folder / names.SUMMARY}")
+
+    def _write_page(self, results: Sequence[RunMetrics]) -> None:
+        """Write the page of all runs that have a result."""
+        places = [self.place(result.seed) for result in results]
+        made = [predictions.find(place, len(self.test)) for place in places]
+        choice, recipe = self.choice, self.choice.recipe
+        seeds = ", ".join(str(result.seed) for result in results)
+        ran = of_environment(places[0])
+        decided = [
+            ("data", f"{self.task.title}, split {choice.split}, digest {self.digest[:12]}"),
+            ("source", choice.source),
+            ("framework", self.framework),
+            ("epochs", f"at most {choice.epochs}; kept {_kept(results)}"),
+            ("batch size", str(choice.batch_size)),
+            ("parameters", f"{results[0].parameters:,}"),
+            ("seeds" if len(results) > 1 else "seed", seeds),
+        ]
+        tests, validations = (
+            [getattr(r, part) for r in results] for part in ("test", "validation")
+        )
+        shown = run_page.Trained(
+            title=f"{self.task.title}, {self.what}",
+            facts=[*ran[:1], *decided, *ran[1:]],
+            classes=self.task.classes,
+            scores=tests,
+            figures=run_page.figures(tests, validations),
+            histories=[history_csv.read(place / names.HISTORY) for place in places],
+            predictions=[] if None in made else made,
+            images=self.test,
+            published=published.curve(self.task, recipe) if recipe else None,
+        )
+        run_page.write(self.folder, shown, self.asked.results_dir)
+        say(f"wrote {self.folder / names.REPORT}")
+
+
+def _kept(results: Sequence[RunMetrics]) -> str:
+    return words.span([result.best_epoch for result in results], "epoch")

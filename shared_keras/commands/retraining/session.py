@@ -46,17 +46,15 @@ def run(task: Task, asked: RetrainRequest, pool: Pool | None) -> None:
     images = datasets.load(task, asked.data_dir, say)
     digest = datasets.digest(*images)
     keras.config.set_dtype_policy(asked.precision)
-    protocols = {
-        name: run_report.protocol(name, splits.split(task, *images, name))
-        for name in {choice.split for choice in chosen}
-    }
+    cut = {name: splits.split(task, *images, name) for name in {each.split for each in chosen}}
     groups = [
         Group(
             task=task,
             choice=choice,
             asked=asked,
             digest=digest,
-            protocol=protocols[choice.split],
+            protocol=run_report.protocol(choice.split, cut[choice.split]),
+            test=cut[choice.split].test,
         )
         for choice in chosen
     ]

@@ -20,10 +20,10 @@ from shared_keras.errors import BadInput, RunFailed, sentence
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.models.metrics import precisions
 from shared_keras.reporting.pictures import plots
-from shared_keras.results import environment, history_csv, names, saved_models
+from shared_keras.results import environment, history_csv, names, predictions, saved_models
 from shared_keras.results.environment import Origin
 from shared_keras.results.metrics import RunMetrics
-from shared_keras.results.scores import predict_probabilities, score_images
+from shared_keras.results.scores import predict_probabilities, score, score_images
 from shared_keras.results.settings import RunSettings, penalised
 from shared_keras.systems.spec import System
 from shared_keras.task import Task
@@ -138,6 +138,8 @@ def run(shared: SharedByRuns, job: RunJob, after_epoch: AfterEpoch) -> RunMetric
         ),
     )
     saved_models.save(trained.model, folder / saved_models.MODEL)
+    probabilities = trained.probabilities(split.test.x)
+    predictions.write(folder, predictions.of(probabilities))
     result = RunMetrics(
         seed=settings.seed,
         best_epoch=trained.best_epoch,
@@ -148,7 +150,7 @@ def run(shared: SharedByRuns, job: RunJob, after_epoch: AfterEpoch) -> RunMetric
         seconds_per_epoch=statistics.median(history["seconds"]),
         parameters=trained.model.count_params(),
         validation=score_images(task, trained.probabilities, split.validation),
-        test=score_images(task, trained.probabilities, split.test),
+        test=score(probabilities, split.test.y, task.classes),
     )
     result.write(folder)
     return result

@@ -88,7 +88,7 @@ class SearchFolder:
             write_trials(self.path, state.rows)
         winner = search_report.winner(state, confirmed).trial
         if self.has_new(state) or self._best is None or self._best.trial != winner:
-            for name in PICTURES:  # drawn again, as they are missing
+            for name in (names.IMPORTANCE, *PICTURES):  # drawn again, as they are missing
                 (self.path / name).unlink(missing_ok=True)
         search_report.write(self.path, state, self.settings, confirmed)
 

@@ -21,6 +21,7 @@ from shared_keras.processes.protocol import Pool, Worker
 from shared_keras.processes.seldom import Seldom
 from shared_keras.reporting import run_report, search_report
 from shared_keras.reporting.console import say
+from shared_keras.reporting.pages.search_page import SHARE, SearchPage, facts
 from shared_keras.reporting.progress import Progress
 from shared_keras.results import folders
 from shared_keras.results.settings import SearchSettings
@@ -72,7 +73,9 @@ def run(task: Task, asked: SearchRequest, pool: Pool) -> None:
         folder = SearchFolder(path, settings, logs=asked.tensorboard)
         tuner = _tuner(task, folder, pool, try_first, asked)
         progress = Progress(task.title, pool.size)
-        _Search(tuner, folder, progress, split).run(asked.timeout, asked.confirm)
+        search = _Search(tuner, folder, progress, split)
+        search.page.begin(asked.results_dir)
+        search.run(asked.timeout, asked.confirm)
 
 
 def _tuner(
@@ -117,6 +120,8 @@ class _Search:
         self, tuner: Hyperband, folder: SearchFolder, progress: Progress, split: splits.Split
     ):
         self.tuner, self.folder, self.progress, self.split = tuner, folder, progress, split
+        title = search_report.title(progress.title, folder.path)
+        self.page = SearchPage(folder.path, title, facts(folder.settings, folder.path))
         self.artist: Worker | None = None  # the first idle worker, which has imported the plots
         self.options: dict[str, Any] = {
             "x": split.train.x,
@@ -145,6 +150,7 @@ class _Search:
             else:
                 confirmed = confirmation.earlier(self.folder, state, self.progress)
         except KeyboardInterrupt:
+            self.page.write(self.tuner.state(), self.tuner.axes())
             self.progress.say(f"{_done(self.tuner.state())}; the same command resumes from here.")
             raise
         except OSError as error:
@@ -160,6 +166,8 @@ class _Search:
         self.folder.finish(state, confirmed)
         if not search_report.drawn(self.folder.path, confirmed):
             self._draw(state, confirmed)
+        importances = search_report.importances(self.folder.path)
+        self.page.write(state, self.tuner.axes(), confirmed, importances)
         self.folder.show(state, self.progress.console, confirmed)
 
     def _introduce(self, state: SearchState) -> None:
@@ -177,6 +185,9 @@ class _Search:
         """Train what is left; meanwhile show the search and keep its table up to date."""
         if not self.tuner.finished():
             self.tuner.callback = report = Seldom(self._report)
+            self._write_page = Seldom(
+                lambda: self.page.write(self._state, self.tuner.axes(), under_way=True), SHARE
+            )
             with self.progress, report:
                 self.tuner.search(**self.options, timeout=timeout)
         else:
@@ -184,9 +195,10 @@ class _Search:
                 pass  # it is written, if it was not before
 
     def _report(self) -> None:
-        state = self.tuner.state()
+        self._state = state = self.tuner.state()
         self.progress.update(state)
         self.folder.record(state)
+        self._write_page()
         if self.artist is None and self.tuner.course.running:
             self.artist = self._idle()
             if self.artist is not None:  # the last trials train

@@ -31,6 +31,7 @@ from shared_keras.hyperband.decisions.rungs import ENDED, FAILED, RUNNING, Rung,
 from shared_keras.hyperband.decisions.saving import SavingOracle
 from shared_keras.hyperband.resuming import same_search
 from shared_keras.hyperband.table import Bookkeeping, bookkeeping, not_finite
+from shared_keras.results.trials import Span
 
 
 class Oracle(SavingOracle):
@@ -93,6 +94,7 @@ class Oracle(SavingOracle):
         self.brackets = Brackets(self.rungs, self.objective)
         self.begun_with: dict[str, Any] = {}  # what else decides the search: see `fingerprint`
         self.processor: str | None = None  # the kind that the search began on, if it is known
+        self.spans: dict[str, Span] = {}  # when each trial trained that has ended
         self._known_first: list[Any] | None = None
         self._draws: FirstDraws | None = None
         self._redrawn: dict[str, list[int]] = {}  # attempts of drawing after rejections, by trial
@@ -287,6 +289,7 @@ class Oracle(SavingOracle):
             "known_first": [serialize(hp) for hp in self.known_first()],
             "begun_with": self.begun_with,
             "processor": self.processor,
+            "spans": self.spans,
         }
 
     def reload(self) -> None:
@@ -313,6 +316,7 @@ class Oracle(SavingOracle):
         self.hyperband_iterations = iterations
         self.try_first = state["first"]
         self.processor = state.get("processor")  # there was none before 0.6.0
+        self.spans = {i: Span(*span) for i, span in state.get("spans", {}).items()}  # nor these
         self.forget_interrupted()
 
     def forget_interrupted(self) -> None:

@@ -80,7 +80,7 @@ def trainings(
         name: What is shown.
         penalised: The names of those whose losses include L2 penalties, unless all do.
     """
-    metrics = _metrics(named)
+    metrics = metrics_of(named)
     across = min(2, len(metrics))
     down = -(-len(metrics) // across)
     figure = Figure(figsize=(5.6 * across, 3.9 * down + 0.6), layout="constrained")
@@ -148,7 +148,7 @@ def beside_published(rows: Sequence[Beside], name: str) -> Figure:
     return figure
 
 
-def _metrics(named: Mapping[str, Histories]) -> list[str]:
+def metrics_of(named: Mapping[str, Histories]) -> list[str]:
     """Return what is measured on training images or others, the loss first."""
     keys = dict.fromkeys(key for each in named.values() for one in each for key in one)
     names = dict.fromkeys(key.removeprefix("val_") for key in keys if key not in NO_METRICS)

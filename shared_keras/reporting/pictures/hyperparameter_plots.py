@@ -49,7 +49,9 @@ def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     count = len(np.unique(settings))
     variance = score.var()
     if count < FOLDS or variance == 0:
-        return pd.DataFrame({"mean": 0.0, "low": 0.0, "high": 0.0}, index=names)
+        return pd.DataFrame(
+            {"mean": 0.0, "low": 0.0, "high": 0.0}, index=pd.Index(names, name="hyperparameter")
+        )
     random = np.random.default_rng(0)
     grown = np.zeros((len(table), len(names)))
     for seen, held in GroupKFold(FOLDS, shuffle=True, random_state=0).split(
@@ -68,7 +70,8 @@ def importance(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     margin = stats.t.ppf(1 - (1 - LEVEL) / 2 / len(names), count - 1) * of_settings.sem()
     mean = of_settings.mean()
     result = pd.DataFrame({"mean": mean, "low": mean - margin, "high": mean + margin})
-    return result.sort_values("mean", ascending=False, kind="stable")
+    result = result.sort_values("mean", ascending=False, kind="stable")
+    return result.rename_axis("hyperparameter")
 
 
 def importance_figure(importances: pd.DataFrame, name: str) -> Figure:

@@ -19,6 +19,7 @@ from shared_keras.reporting.pictures.hyperparameter_plots import (
 )
 from shared_keras.reporting.pictures.plots import TOP, WINNER, whole_axis
 from shared_keras.reporting.pictures.text_fit import title
+from shared_keras.results import names
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 
 FEWEST = 8  # completed trials; with fewer, importance would be mere noise
@@ -35,6 +36,8 @@ def write(
 ) -> list[str]:
     """Write search.png and, after enough trials, importance.png and parallel.png, if missing.
 
+    With importance.png comes importance.csv.
+
     If one picture cannot be drawn, the others still are.
 
     Args:
@@ -50,12 +53,12 @@ def write(
     Raises:
         OSError: if a file cannot be written.
     """
-    done = pd.DataFrame([row.to_csv() for row in scored(state)])
-    varied = [column for column in axes if column in done and done[column].nunique() > 1]
+    done, varied = learnt(state, axes)
     found: list[pd.DataFrame] = []
 
     def draw_importance() -> Figure:
         found.append(importance(done, varied))
+        files.write_csv(folder / names.IMPORTANCE, found[0].reset_index().to_dict("records"))
         return importance_figure(found[0], f"{name}, {len(done)} trials")
 
     def draw_parallel() -> Figure:
@@ -68,12 +71,27 @@ def write(
     )
     if len(done) < FEWEST or not varied:
         drawings = {PICTURES[-1]: drawings[PICTURES[-1]]}
+    missing = {picture for picture in drawings if not (folder / picture).exists()}
+    if not (folder / names.IMPORTANCE).exists():
+        missing.add(PICTURES[0])
     return [
         note
         for picture, drawing in drawings.items()
-        if not (folder / picture).exists()
+        if picture in missing
         for note in attempt(folder / picture, drawing)
     ]
+
+
+def learnt(state: SearchState, axes: Mapping[str, bool]) -> tuple[pd.DataFrame, list[str]]:
+    """Return a row per trial that has a finite score, and the hyperparameters that vary in them."""
+    done = pd.DataFrame([row.to_csv() for row in scored(state)])
+    return done, [column for column in axes if column in done and done[column].nunique() > 1]
+
+
+def importances(state: SearchState, axes: Mapping[str, bool]) -> pd.DataFrame | None:
+    """Return the `importance` of the hyperparameters that vary, if there are enough trials."""
+    done, varied = learnt(state, axes)
+    return importance(done, varied) if len(done) >= FEWEST and varied else None
 
 
 def attempt(path: Path, drawing: Callable[[], Figure]) -> list[str]:

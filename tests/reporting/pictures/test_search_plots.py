@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from shared_keras.reporting.pictures import plots, search_plots
+from shared_keras.results import names
 from shared_keras.results.trials import PICTURES, SearchState, TrialRow
 from tests.reporting import seen
 
@@ -51,7 +52,7 @@ def test_a_picture_that_cannot_be_drawn_costs_only_itself(tmp_path, monkeypatch)
     notes = write(tmp_path, state(np.arange(12.0)))
     assert notes == ["note: search.png could not be drawn (ValueError: no)"]
     written = {path.name for path in tmp_path.iterdir()}
-    assert written == set(PICTURES) - {"search.png"}
+    assert written == {names.IMPORTANCE, *PICTURES} - {"search.png"}
 
 
 @pytest.mark.parametrize("direction", ["min", "max"])
@@ -60,10 +61,10 @@ def test_pictures_leave_out_scores_that_cannot_be_drawn(tmp_path, bad, direction
     """An earlier version may have recorded such scores."""
     odd = state([0.0, 1.0, 2.0, bad, *np.arange(4.0, 12)], direction)
     assert write(tmp_path, odd) == []
-    assert {path.name for path in tmp_path.iterdir()} == set(PICTURES)
+    assert {path.name for path in tmp_path.iterdir()} == {names.IMPORTANCE, *PICTURES}
 
 
-@pytest.mark.parametrize(("trials", "written"), [(7, 1), (8, 3)])
+@pytest.mark.parametrize(("trials", "written"), [(7, 1), (8, 4)])
 def test_hyperparameters_are_pictured_after_enough_trials(tmp_path, trials, written):
     write(tmp_path, state(np.arange(trials) / 10))
     assert len(list(tmp_path.iterdir())) == written
@@ -89,7 +90,7 @@ def test_pictures_that_are_there_are_left_alone(tmp_path):
     (tmp_path / "search.png").write_bytes(b"as it was")
     assert write(tmp_path, state(np.arange(12.0))) == []
     assert (tmp_path / "search.png").read_bytes() == b"as it was"
-    assert {path.name for path in tmp_path.iterdir()} == set(PICTURES)
+    assert {path.name for path in tmp_path.iterdir()} == {names.IMPORTANCE, *PICTURES}
 
 
 @pytest.mark.parametrize("direction", ["min", "max"])
