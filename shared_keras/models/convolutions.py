@@ -127,23 +127,38 @@ def max_pool(x: jax.Array, size: Pair) -> jax.Array:
 
     Of equal values, the first gets the gradient, as in Keras's layer.
     """
-    first, *rest = _places(x, size)
-    for other in rest:
-        first = lax.select((first >= other) | (first != first), first, other)  # NaN stays
-    return first
+    return _maxima(_windows(x, size))
+
+
+@jax.custom_jvp
+def _maxima(windows: jax.Array) -> jax.Array:
+    return windows.max((2, 4))
+
+
+@_maxima.defjvp
+def _change(given: tuple, changes: tuple) -> tuple:
+    (windows,), (change,) = given, changes
+    y = _maxima(windows)
+    places = [
+        windows[:, :, i, :, j] == y for i in range(windows.shape[2]) for j in range(windows.shape[4])
+    ]
+    first, found = [], jnp.zeros_like(places[0])
+    for place in places:
+        first.append(place & ~found)
+        found = found | place
+    chosen = jnp.stack(first).reshape(windows.shape[2], windows.shape[4], *y.shape)
+    chosen = chosen.transpose(2, 3, 0, 4, 1, 5)
+    return y, lax.select(chosen, change, jnp.zeros_like(change)).sum((2, 4))
 
 
 def average_pool(x: jax.Array, size: Pair) -> jax.Array:
     """Return the means of windows that do not overlap, shape (channels, height, width, n)."""
-    places = _places(x, size)
-    return sum(places[1:], places[0]) / jnp.asarray(len(places), x.dtype)
+    return _windows(x, size).mean((2, 4))
 
 
-def _places(x: jax.Array, size: Pair) -> list[jax.Array]:
-    """Return an array for each place in a window: the values that stand there."""
-    ends = [side // s * s for side, s in zip(x.shape[1:3], size)]
-    return [
-        x[:, i : ends[0] : size[0], j : ends[1] : size[1]]
-        for i in range(size[0])
-        for j in range(size[1])
-    ]
+def _windows(x: jax.Array, size: Pair) -> jax.Array:
+    """Return shape (channels, rows, height, columns, width, n): all that is in whole windows."""
+    channels, *sides, n = x.shape
+    rows, columns = (side // s for side, s in zip(sides, size))
+    whole = x[:, : rows * size[0], : columns * size[1]]
+    return whole.reshape(channels, rows, size[0], columns, size[1], n)
