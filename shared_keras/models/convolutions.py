@@ -7,7 +7,7 @@ every copy of a shifted image is a long run.
 The product computes a tile of neighbouring outputs at once: their kernels are laid out as one
 banded matrix. That multiplies with some zeros, but copies fewer pixels, and a network with few
 channels gives the product enough rows for a vector unit. `TILES` says which tile is used where,
-and where none is; `python -m benchmarks.convolutions` measures it.
+and where none is; docs/log.md has what was measured.
 """
 
 from typing import NamedTuple
@@ -27,6 +27,7 @@ class Known(NamedTuple):
         strides: Vertical and horizontal stride.
         channels: The most input channels.
         filters: The most output channels.
+        side: The largest height and width of the images.
         tiles: Heights and widths of tiles; the first that divides the output's is used.
     """
 
@@ -34,15 +35,17 @@ class Known(NamedTuple):
     strides: Pair
     channels: int
     filters: int
+    side: int
     tiles: tuple[Pair, ...]
 
 
 # The first that fits counts.
 TILES = (
-    Known((3, 3), (1, 1), 1, 64, ((1, 2), (1, 1))),
-    Known((3, 3), (1, 1), 12, 12, ((2, 2), (1, 2), (1, 1))),
-    Known((3, 3), (1, 1), 128, 128, ((1, 1),)),
-    Known((4, 4), (2, 2), 1, 64, ((1, 1),)),
+    Known((3, 3), (1, 1), 1, 64, 32, ((1, 2), (1, 1))),
+    Known((3, 3), (1, 1), 12, 12, 14, ((1, 2), (1, 1))),
+    Known((3, 3), (1, 1), 12, 12, 32, ((2, 2), (1, 2), (1, 1))),
+    Known((3, 3), (1, 1), 64, 128, 32, ((1, 1),)),
+    Known((4, 4), (2, 2), 1, 64, 32, ((1, 1),)),
 )
 
 
@@ -61,7 +64,8 @@ def tile_of(kernel: tuple[int, ...], strides: Pair, padding: str, sides: Pair) -
     height, width = (_outputs(*each, padding) for each in zip(sides, size, strides))
     for known in TILES:
         alike = (known.kernel, known.strides) == (size, strides)
-        if alike and channels <= known.channels and filters <= known.filters:
+        narrow = channels <= known.channels and filters <= known.filters
+        if alike and narrow and max(sides) <= known.side:
             fitting = (t for t in known.tiles if height % t[0] == 0 and width % t[1] == 0)
             return next(fitting, None) if min(height, width) > 0 else None
     return None
@@ -92,7 +96,7 @@ def convolve(x: jax.Array, kernel: jax.Array, strides: Pair, padding: str, tile:
 
     # What each output of a tile sees: the kernel, shifted by its place in the tile.
     shifted = [
-        jnp.pad(kernel, (*_around(kernel.shape[:2], seen, (i, j), strides), (0, 0), (0, 0)))
+        jnp.pad(kernel, (*_around(kernel.shape, seen, (i, j), strides), (0, 0), (0, 0)))
         for i in range(tile[0])
         for j in range(tile[1])
     ]
@@ -109,14 +113,14 @@ def convolve(x: jax.Array, kernel: jax.Array, strides: Pair, padding: str, tile:
         for i in range(seen[0])
         for j in range(seen[1])
     ]
-    patches = jnp.concatenate(patches).reshape(len(banded), -1)
+    pixels = jnp.concatenate(patches).reshape(len(banded), -1)
 
-    y = lax.dot_general(banded, patches, (((0,), (0,)), ((), ())))
+    y = lax.dot_general(banded, pixels, (((0,), (0,)), ((), ())))
     y = y.reshape(*tile, filters, *tiles, n).transpose(2, 3, 0, 4, 1, 5)
     return y.reshape(filters, *outputs, n)
 
 
-def _around(kernel: Pair, seen: list[int], place: Pair, strides: Pair) -> list[Pair]:
+def _around(kernel: tuple[int, ...], seen: list[int], place: Pair, strides: Pair) -> list[Pair]:
     """Return how many zeros surround the kernel of one output in what its tile sees."""
     before = [i * stride for i, stride in zip(place, strides)]
     return [(b, whole - k - b) for b, whole, k in zip(before, seen, kernel)]
@@ -139,14 +143,13 @@ def _maxima(windows: jax.Array) -> jax.Array:
 def _change(given: tuple, changes: tuple) -> tuple:
     (windows,), (change,) = given, changes
     y = _maxima(windows)
-    places = [
-        windows[:, :, i, :, j] == y for i in range(windows.shape[2]) for j in range(windows.shape[4])
-    ]
+    height, width = windows.shape[2], windows.shape[4]
+    places = [windows[:, :, i, :, j] == y for i in range(height) for j in range(width)]
     first, found = [], jnp.zeros_like(places[0])
     for place in places:
         first.append(place & ~found)
         found = found | place
-    chosen = jnp.stack(first).reshape(windows.shape[2], windows.shape[4], *y.shape)
+    chosen = jnp.stack(first).reshape(height, width, *y.shape)
     chosen = chosen.transpose(2, 3, 0, 4, 1, 5)
     return y, lax.select(chosen, change, jnp.zeros_like(change)).sum((2, 4))
 

@@ -122,7 +122,9 @@ def _is_elementwise(activation: Any) -> bool:
 def _kept(form: Callable) -> Callable:
     """Return a call that uses a form where the layout is at hand, and the layer's own elsewhere."""
 
-    def call(views: Views, layer: keras.layers.Layer, inputs: Any, *args: Any, **kwargs: Any):
+    def call(
+        views: Views, layer: keras.layers.Layer, inputs: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         x = views.inner(inputs)
         result = None if x is None else form(layer, x, *args, **kwargs)
         if result is None:
