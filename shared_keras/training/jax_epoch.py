@@ -1,7 +1,7 @@
 """Training on JAX: one compiled program per epoch, over stock Keras objects.
 
-Convolutions on a CPU are the exception: inside a loop, XLA runs them four to twelve
-times as slowly, so their programs run a single step.
+Inside a loop, XLA runs its own convolutions on a CPU four to twelve times as slowly. Those that
+`quick_layers` lists are computed otherwise; a model with any others has programs of a single step.
 
 The program scans `keras.Model.train_step` over the batches of an epoch. Images
 and labels are arguments, never constants; they stay on the device in their own
