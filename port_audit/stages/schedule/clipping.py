@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from keras import ops
 
+from port_audit import plain_optimizers
 from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, labels, take
-from port_audit.stages.steps import options
 
 TOLERANCE = 1e-4
 SCALES = (1.0, 1e3, 1e-3)  # times the gradients, so that clipping shows
@@ -88,7 +88,7 @@ def _far(
     limits: dict[str, float],
 ) -> float:
     """Return how far Keras's optimizer, with some limits, is from what PyTorch clips to."""
-    config = options.quiet(pair.optimizer) | limits
+    config = plain_optimizers.quiet(pair.optimizer) | limits
     optimizer = type(pair.optimizer).from_config(config)
     far = 0.0
     for gradients, expected in zip(samples, clipped):

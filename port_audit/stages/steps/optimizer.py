@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from keras import ops
 
+from port_audit import plain_optimizers
 from port_audit.causes import optimizers
 from port_audit.causes.optimizers import Rule, Stepper
 from port_audit.changes import Change, prove
@@ -22,7 +23,7 @@ from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
 from port_audit.nets.blocks import Loose
 from port_audit.pair import Pair
-from port_audit.stages.steps import options, trial
+from port_audit.stages.steps import trial
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
@@ -293,7 +294,7 @@ def _keras_steps(
         optimizer: The optimizer, not yet built; by default the port's own.
         regularized: Whether L2 regularizers of the weights count.
     """
-    fresh = options.plain(pair.optimizer, rate) if optimizer is None else optimizer
+    fresh = plain_optimizers.plain(pair.optimizer, rate) if optimizer is None else optimizer
     if optimizer is not None and rate is not None:
         fresh.learning_rate = rate
     trainable = [w for w in weights if w.variable.trainable]

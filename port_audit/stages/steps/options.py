@@ -1,48 +1,9 @@
 """Part of stage 6: what every optimizer of Keras can do beside its own rule."""
 
 from collections.abc import Iterator
-from typing import Any
-
-import keras
 
 from port_audit.findings import Finding
 from port_audit.pair import Pair
-
-# How the rule alone is made: what these do is compared elsewhere.
-QUIET = {
-    "clipnorm": None,
-    "global_clipnorm": None,
-    "clipvalue": None,
-    "gradient_accumulation_steps": None,
-    "use_ema": False,
-    "ema_overwrite_frequency": None,
-    "loss_scale_factor": None,
-}
-EXCLUDED = (
-    "_exclude_from_weight_decay",
-    "_exclude_from_weight_decay_pattern",
-    "_exclude_from_weight_decay_cache",
-)
-
-
-def plain(optimizer: keras.optimizers.Optimizer, rate: float) -> keras.optimizers.Optimizer:
-    """Return an optimizer with the same rule and nothing else, not yet built.
-
-    Args:
-        optimizer: The optimizer.
-        rate: Its learning rate.
-    """
-    fresh = type(optimizer).from_config(quiet(optimizer) | {"learning_rate": rate})
-    for name in EXCLUDED:
-        if hasattr(optimizer, name):
-            setattr(fresh, name, getattr(optimizer, name))
-    return fresh
-
-
-def quiet(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return the configuration of an optimizer with nothing beside its rule."""
-    config = optimizer.get_config()
-    return config | {name: value for name, value in QUIET.items() if name in config}
 
 
 def compare(pair: Pair) -> Iterator[Finding]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
+from port_audit import plain_optimizers
 from port_audit.causes import advice
 from port_audit.causes.optimizers import Rule
 from port_audit.findings import Finding
-from port_audit.stages.steps import options
 
 CODE = "this optimizer"  # how advice begins that holds lines of code
 NAMES = {"accumulator": "initial_accumulator_value", "lr": "learning_rate"}
@@ -37,7 +37,7 @@ def advised(
     if "kind" in names or "times" in names:
         return None
     moving = next((rule for rule in rules if rule.lr), rules[0])
-    config = options.quiet(optimizer)
+    config = plain_optimizers.quiet(optimizer)
     regularized = True
     for name in names:
         if name == "betas":
@@ -67,7 +67,7 @@ def advised(
     optimizer = made(**config)
     if known and l2 is not None:
         optimizer.l2 = l2
-    for name in options.EXCLUDED:
+    for name in plain_optimizers.EXCLUDED:
         optimizer.__dict__.pop(name, None)
     if excluded:
         optimizer.exclude_from_weight_decay(var_list=excluded)
