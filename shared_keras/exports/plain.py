@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from shared_keras import silence
 from shared_keras.systems.spec import SIDE
 
 TRAINING_ONLY = (
@@ -30,6 +31,11 @@ def inference(model: keras.Model, probabilities: bool) -> keras.Model:
             training; any other model is taken whole.
         probabilities: Whether its outputs are probabilities already, not logits.
     """
+    with silence.on_stderr():  # to serialize a dtype policy, Keras imports TensorFlow
+        return _inference(model, probabilities)
+
+
+def _inference(model: keras.Model, probabilities: bool) -> keras.Model:
     tail = [] if probabilities else [keras.layers.Softmax(dtype="float32")]
     if not is_chain(model):
         return keras.Sequential([keras.Input((SIDE, SIDE)), model, *tail])

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from shared_keras.errors import BadInput
 from shared_keras.exports import steps
 from shared_keras.exports.steps import Step
 from shared_keras.pytorch import weights
@@ -63,7 +65,7 @@ def write(model: keras.Model, folder: Path, title: str) -> None:
     found = steps.of(model, "torch")
     for step in found:
         if step["kind"] == "norm" and not step["whole"]:
-            raise steps.BadInput(
+            raise BadInput(
                 "argument --to: 'torch' takes batch normalization with scale and center, as "
                 "PyTorch has both; onnx, litert and saved-model take this model"
             )
@@ -76,7 +78,7 @@ def answers(folder: Path, x: np.ndarray) -> np.ndarray:
     """Return what the written network answers."""
     import torch
 
-    namespace = {"__name__": "network", "__file__": str(folder / CODE)}
+    namespace: dict[str, Any] = {"__name__": "network", "__file__": str(folder / CODE)}
     exec(compile((folder / CODE).read_text(encoding="utf-8"), CODE, "exec"), namespace)
     network = namespace["network"]()
     with torch.no_grad():

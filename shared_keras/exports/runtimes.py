@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -11,6 +11,7 @@ import numpy as np
 
 from shared_keras import silence
 from shared_keras.errors import RunFailed, one_line
+from shared_keras.systems.spec import SIDE
 
 BATCH = 500
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "saved-model": "saved_model"}
@@ -25,6 +26,8 @@ def write(model: keras.Model, folder: Path, form: str) -> None:
     """
     try:
         with _quiet():
+            # On PyTorch, Keras exports only a model that has been called.
+            model.predict_on_batch(np.zeros((1, SIDE, SIDE), np.float32))
             model.export(str(folder / FILES[form]), format=KERAS_NAMES[form], verbose=False)
     except Exception as error:  # a converter may raise anything
         kinds = ", ".join(sorted({type(layer).__name__ for layer in model.layers}))
@@ -43,7 +46,10 @@ def answers(folder: Path, form: str, x: np.ndarray) -> np.ndarray:
         return np.concatenate([run(x[i : i + BATCH]) for i in range(0, len(x), BATCH)])
 
 
-def _onnx(path):
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def _onnx(path: str) -> Answer:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
@@ -51,13 +57,13 @@ def _onnx(path):
     return lambda x: session.run(None, {name: x})[0]
 
 
-def _litert(path):
+def _litert(path: str) -> Answer:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path)
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def run(x):
+    def run(x: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(taken["index"], x.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(taken["index"], x)
@@ -67,7 +73,7 @@ def _litert(path):
     return run
 
 
-def _saved_model(path):
+def _saved_model(path: str) -> Answer:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)

@@ -14,6 +14,7 @@ from shared_keras.command_line import cli
 from shared_keras.exports import page, plain
 from shared_keras.exports.session import Taken
 from shared_keras.models.build import keras_model
+from shared_keras.models.portable import portable
 from shared_keras.photos import handwriting, reading
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
@@ -52,7 +53,7 @@ def made(full, tmp_path_factory):
 
 def written(task, model, test, path, seen=500):
     """Write the page of a model that answers with logits; its score is that of a few images."""
-    copy = plain.inference(model, probabilities=False)
+    copy = plain.inference(portable(model), probabilities=False)
     few = type(test)(test.x[:seen], test.y[:seen])
     page.write(task, [Taken(copy, predict_probabilities(model, few.x), "ours")], few, path)
     return path, model, copy
