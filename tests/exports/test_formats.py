@@ -49,7 +49,9 @@ def test_an_export_is_used_as_it_says(form, tmp_path):
     (folder,) = tmp_path.glob("mnist/exports/*")
     assert not list(folder.parent.glob(".*"))
     lines = said.split("\n\n")[1]
-    told = run(["-c", f"{lines}\nprint(probabilities.shape, float(probabilities.sum()))"], folder)
+    told = run(
+        ["-c", f"{lines}\nprint(tuple(probabilities.shape), float(probabilities.sum()))"], folder
+    )
     assert re.match(r"\(1, 10\) (1\.0|0\.99999)", told.splitlines()[-1])
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import ACTIVATIONS, Activation, Dense, Flatten, Optimizer, System
 from tests.browser import chromium, opened
 
+ROOT = Path(__file__).parents[2]
 STROKES = {  # of digits on a paper of side 1
     0: [[(0.5, 0.2), (0.33, 0.32), (0.3, 0.5), (0.35, 0.7), (0.5, 0.8), (0.66, 0.7), (0.7, 0.5),
          (0.66, 0.32), (0.5, 0.2)]],
@@ -53,7 +55,7 @@ def made(full, tmp_path_factory):
 
 def written(task, model, test, path, seen=500):
     """Write the page of a model that answers with logits; its score is that of a few images."""
-    copy = plain.inference(portable(model), probabilities=False)
+    copy = plain.inference(model, probabilities=False)
     few = type(test)(test.x[:seen], test.y[:seen])
     page.write(task, [Taken(copy, predict_probabilities(model, few.x), "ours")], few, path)
     return path, model, copy
@@ -104,7 +106,7 @@ def test_every_activation_is_keras_s(browser, full, tmp_path):
         layers += [Dense(12, init="he"), Activation(name)]
     keras.utils.set_random_seed(0)
     model = keras_model(System((*layers, Dense(10)), Optimizer("sgd", 0.1)))
-    path, _, copy = written(MNIST, model, test, tmp_path / "page.html", seen=20)
+    path, _, copy = written(MNIST, portable(model), test, tmp_path / "page.html", seen=20)
     with opened(browser, path) as tab:
         given = answers(tab, test.x[:100])
     want = predict_probabilities(page.rounded(copy), test.x[:100])
@@ -236,6 +238,13 @@ def test_two_models_stand_side_by_side(browser, full, tmp_path):
             verdict = tab.locator("#verdict").inner_text()
             assert verdict.startswith("They disagree: ours says") == (named[0] != named[1])
         assert tab.locator(".row").first.locator(".bar").count() == 2
+
+
+@pytest.mark.parametrize("of", [MNIST, FASHION], ids=lambda t: t.name)
+def test_the_pages_in_docs_are_as_now_written(of):
+    text = (ROOT / "docs" / "pages" / f"{of.name}.html").read_text()
+    for name in ("page.css", *(f"{script}.js" for script in page.SCRIPTS)):
+        assert (page.HERE / name).read_text() in text, "CONTRIBUTING.md says how to write them"
 
 
 def test_the_command_writes_a_page(tmp_path, capsys, small_dirs):

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ SCRIPTS = ("network", "resize", "regions", "handwriting", "objects", "matters", 
            "photo", "page")  # fmt: skip
 SHOWN = 100  # test images
 SEED = 0  # of their choice
-EXAMPLES = {"handwriting": "Draw here, with the mouse or a finger", "objects": "Your photo"}
 
 
 def write(task: Task, taken: Sequence["Taken"], test: Images, path: Path) -> None:
@@ -51,8 +51,7 @@ def write(task: Task, taken: Sequence["Taken"], test: Images, path: Path) -> Non
         "DATA": json.dumps(data).replace("<", "\\u003c"),
         "SCRIPT": scripts,
     }
-    for name, part in parts.items():
-        text = text.replace(f"@{name}@", part, 1)
+    text = re.sub("@([A-Z]+)@", lambda found: parts[found[1]], text)
     path.write_text(text, encoding="utf-8")
 
 
