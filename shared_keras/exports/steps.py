@@ -1,6 +1,5 @@
 """The steps of a chain of layers as plain values: what a plain module or a page needs to know."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -98,13 +97,13 @@ def _with_activation(layer: keras.layers.Layer, *steps: Step) -> list[Step] | No
     return [*steps, {"kind": "activation", "name": name, **slope}]
 
 
-def _kernel(layer: keras.layers.Layer) -> Mapping[str, np.ndarray]:
+def _kernel(layer: keras.layers.Layer) -> Step:
     arrays = [np.asarray(array, np.float32) for array in layer.get_weights()]
     bias = arrays[1] if layer.use_bias else np.zeros(arrays[0].shape[-1], np.float32)
     return {"kernel": arrays[0], "bias": bias, "biased": layer.use_bias}
 
 
-def _normalization(layer: keras.layers.Layer) -> Mapping[str, np.ndarray]:
+def _normalization(layer: keras.layers.Layer) -> Step:
     """Return what a normalization multiplies and adds outside training."""
     arrays = [np.asarray(array, np.float64) for array in layer.get_weights()]
     mean, variance = arrays[-2:]
