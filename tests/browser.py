@@ -3,6 +3,9 @@
 import contextlib
 import os
 import shutil
+from pathlib import Path
+
+import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Plotly's parallel coordinates need WebGL, which runs on the processor here.
@@ -10,7 +13,7 @@ OPTIONS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader")
 OPTIONS += ("--enable-unsafe-swiftshader",)
 
 
-def path():
+def installed():
     """Return the path of Chromium, or None."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
@@ -21,15 +24,41 @@ def missing():
         import playwright  # noqa: F401
     except ImportError:
         return "Playwright is not installed: pip install -e '.[test]'"
-    return None if path() else "Chromium is not installed: apt-get install chromium"
+    return None if installed() else "Chromium is not installed: apt-get install chromium"
 
 
 @contextlib.contextmanager
 def chromium():
-    """Yield a browser without a window."""
+    """Yield a browser without a window, or skip the test where there is none."""
+    if why := missing():
+        pytest.skip(why)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path(), args=list(OPTIONS))
+        browser = playwright.chromium.launch(executable_path=installed(), args=list(OPTIONS))
         yield browser
         browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser, path: Path, **settings):
+    """Yield a page that was opened from the file system.
+
+    Fails if it logs an error or asks for anything but itself.
+    """
+    context = browser.new_context(offline=True, **settings)
+    page = context.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda asked: _own(asked.url, path) or wrong.append(asked.url[:80]))
+    try:
+        page.goto(path.resolve().as_uri())
+        yield page
+        assert not wrong
+    finally:
+        context.close()
+
+
+def _own(url, path):
+    return url == path.resolve().as_uri() or url.startswith(("blob:", "data:"))

@@ -16,7 +16,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
 
     Args:
         task: The task.
-        command: "search", "retrain", "evaluate", "predict", "explore", "compare" or "runs".
+        command: "search", "retrain", "evaluate", "predict", "explore", "compare", "runs" or
+            "export".
         argv: Arguments of the command; by default those of this process.
 
     Returns:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from shared_keras.command_line import common_flags
 from shared_keras.command_line.parser import Parser, name
+from shared_keras.exports.formats import FORMATS
 from shared_keras.results.settings import (
     ALL,
     BATCH_SIZE,
@@ -223,4 +224,22 @@ def runs(task: Task) -> Parser:
     return parser
 
 
-PARSERS = {f.__name__: f for f in (search, retrain, evaluate, predict, explore, compare, runs)}
+def export(task: Task) -> Parser:
+    """Return the parser of `export`."""
+    parser = Parser(
+        task,
+        "export",
+        f"Export a model for {task.title}: to the format of another runtime, or as a page for a "
+        "browser that needs nothing else.",
+    )
+    add = parser.add_argument
+    add("run", nargs="?", metavar="RUN", help="like RUN of evaluate")
+    add("--to", required=True, choices=FORMATS, help="what to write")
+    add("--beside", metavar="RUN", help="for page: a second model, whose answers it also shows")
+    common_flags.data(parser)
+    common_flags.results(parser)
+    return parser
+
+
+COMMANDS = (search, retrain, evaluate, predict, explore, compare, runs, export)
+PARSERS = {f.__name__: f for f in COMMANDS}

@@ -38,10 +38,15 @@ def predict_probabilities(model: "keras.Model", x: np.ndarray) -> np.ndarray:
         float64 (n, classes), rows summing to one.
     """
     given = predict_outputs(model, x).astype(np.float64)
-    sums = given.sum(axis=1, keepdims=True)
-    if (given >= 0).all() and np.allclose(sums, 1, atol=0.02):  # bfloat16 rounds that much
-        return cast(np.ndarray, given / sums)
+    if are_probabilities(given):
+        return cast(np.ndarray, given / given.sum(axis=1, keepdims=True))
     return cast(np.ndarray, special.softmax(given, axis=1))
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Return whether outputs, float (n, classes), are probabilities, not logits."""
+    sums = outputs.sum(axis=1)
+    return bool((outputs >= 0).all() and np.allclose(sums, 1, atol=0.02))  # bfloat16 rounds so
 
 
 def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> Scores:

@@ -1,0 +1,256 @@
+"""The page that draws: the same pixels as `predict` sees, the same answers as Keras gives."""
+
+import base64
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from fashion_keras.task import TASK as FASHION
+from mnist_keras.task import TASK as MNIST
+from shared_keras.command_line import cli
+from shared_keras.exports import page, plain
+from shared_keras.exports.session import Taken
+from shared_keras.models.build import keras_model
+from shared_keras.models.portable import portable
+from shared_keras.photos import handwriting, reading
+from shared_keras.results import saved_models
+from shared_keras.results.scores import predict_probabilities
+from shared_keras.systems.spec import ACTIVATIONS, Activation, Dense, Flatten, Optimizer, System
+from tests.browser import chromium, opened
+
+ROOT = Path(__file__).parents[2]
+STROKES = {  # of digits on a paper of side 1
+    0: [[(0.5, 0.2), (0.33, 0.32), (0.3, 0.5), (0.35, 0.7), (0.5, 0.8), (0.66, 0.7), (0.7, 0.5),
+         (0.66, 0.32), (0.5, 0.2)]],
+    1: [[(0.5, 0.15), (0.5, 0.5), (0.5, 0.85)]],
+    2: [[(0.32, 0.32), (0.42, 0.2), (0.58, 0.2), (0.66, 0.32), (0.6, 0.48), (0.45, 0.65),
+         (0.3, 0.8), (0.5, 0.8), (0.72, 0.8)]],
+    3: [[(0.33, 0.25), (0.5, 0.18), (0.65, 0.28), (0.6, 0.43), (0.47, 0.48), (0.62, 0.54),
+         (0.68, 0.68), (0.55, 0.8), (0.32, 0.76)]],
+    4: [[(0.38, 0.2), (0.3, 0.5), (0.7, 0.52)], [(0.63, 0.2), (0.6, 0.5), (0.58, 0.85)]],
+    7: [[(0.28, 0.22), (0.5, 0.22), (0.7, 0.22), (0.58, 0.5), (0.46, 0.82)]],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def made(full, tmp_path_factory):
+    """The pages of the committed models, and these models."""
+    folder = tmp_path_factory.mktemp("pages")
+    found = {}
+    for task in (MNIST, FASHION):
+        model = saved_models.load(task, saved_models.committed(task))
+        found[task.name] = written(task, model, full[task.name][1], folder / f"{task.name}.html")
+    return found
+
+
+def written(task, model, test, path, seen=500):
+    """Write the page of a model that answers with logits; its score is that of a few images."""
+    copy = plain.inference(model, probabilities=False)
+    few = type(test)(test.x[:seen], test.y[:seen])
+    page.write(task, [Taken(copy, predict_probabilities(model, few.x), "ours")], few, path)
+    return path, model, copy
+
+
+def answers(tab, x):
+    """Return what the page's network answers."""
+    given = [
+        tab.evaluate(
+            "(text) => { const all = bytesOf(text), rows = [];"
+            "for (let i = 0; i < all.length; i += 784)"
+            "rows.push([...networks[0].answer(all.slice(i, i + 784))]); return rows; }",
+            base64.b64encode(x[i : i + 500].tobytes()).decode(),
+        )
+        for i in range(0, len(x), 500)
+    ]
+    return np.concatenate(given)
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(10_000, marks=pytest.mark.long), 500], ids=["all", "some"]
+)
+@pytest.mark.parametrize("of", [MNIST, FASHION], ids=lambda t: t.name)
+def test_the_javascript_answers_as_keras_does(browser, made, full, of, count):
+    path, model, copy = made[of.name]
+    x = full[of.name][1].x[:count]
+    with opened(browser, path) as tab:
+        given = answers(tab, x)
+        took = tab.evaluate(
+            "() => { const t = performance.now(); const x = pictures.slice(0, 784);"
+            "for (let i = 0; i < 10; i++) networks[0].answer(x);"
+            "return (performance.now() - t) / 10; }"
+        )
+    ours = predict_probabilities(page.rounded(copy), x)
+    assert np.abs(given - ours).max() < 1e-3
+    differ = given.argmax(axis=1) != ours.argmax(axis=1)
+    best = np.sort(ours[differ])[:, -2:]
+    assert (best[:, 1] - best[:, 0] < 2e-3).all()  # ties
+    assert (given.argmax(axis=1) != predict_probabilities(model, x).argmax(axis=1)).sum() <= 5
+    assert path.stat().st_size <= 1.5e6
+    assert took < 100  # 30 ms on a core of its own
+
+
+def test_every_activation_is_keras_s(browser, full, tmp_path):
+    test = full["mnist"][1]
+    layers = [Flatten()]
+    for name in ACTIVATIONS:
+        layers += [Dense(12, init="he"), Activation(name)]
+    keras.utils.set_random_seed(0)
+    model = keras_model(System((*layers, Dense(10)), Optimizer("sgd", 0.1)))
+    path, _, copy = written(MNIST, portable(model), test, tmp_path / "page.html", seen=20)
+    with opened(browser, path) as tab:
+        given = answers(tab, test.x[:100])
+    want = predict_probabilities(page.rounded(copy), test.x[:100])
+    assert np.ptp(want, axis=0).max() > 1e-4
+    assert np.abs(given - want).max() < 1e-5
+
+
+def drawn(tab, strokes, touch=False):
+    """Draw strokes on the paper, by touch or with the mouse."""
+    box = tab.locator("#paper").bounding_box()
+    places = [
+        [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+        for stroke in strokes
+    ]
+    session = tab.context.new_cdp_session(tab) if touch else None
+    for first, *rest in places:
+        if not touch:
+            tab.mouse.move(*first)
+            tab.mouse.down()
+            for place in rest:
+                tab.mouse.move(*place, steps=4)
+            tab.mouse.up()
+            continue
+        for kind, place in [("touchStart", first), *(("touchMove", p) for p in rest)]:
+            point = {"x": place[0], "y": place[1]}
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    tab.wait_for_function("() => !waiting")
+
+
+def seen(tab):
+    """Return the pixels that the page gives its model, (28, 28)."""
+    return np.array(tab.evaluate("() => [...pixels]"), np.uint8).reshape(28, 28)
+
+
+@pytest.mark.parametrize("touch", [False, True], ids=["mouse", "touch"])
+def test_a_drawing_is_the_digit_and_what_predict_sees(browser, made, touch):
+    size = {"width": 400, "height": 800} if touch else {"width": 1280, "height": 800}
+    with opened(browser, made["mnist"][0], has_touch=touch, viewport=size) as tab:
+        for digit, strokes in STROKES.items():
+            drawn(tab, strokes, touch)
+            assert tab.locator("#verdict").inner_text().startswith(f"{digit},")
+            shown = tab.evaluate(
+                "() => { const c = document.createElement('canvas'); c.width = c.height = 256;"
+                "const g = c.getContext('2d'); g.fillStyle = 'white'; g.fillRect(0, 0, 256, 256);"
+                "g.drawImage(source.canvas, 0, 0); return c.toDataURL(); }"
+            )
+            photo = Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2])))
+            image, dark = handwriting.prepare(np.asarray(photo.convert("RGB")))
+            assert dark
+            assert np.abs(image.astype(int) - seen(tab)).max() <= 1
+            tab.locator("#clear").click()
+        assert tab.locator("#verdict").inner_text() == "Draw something"
+
+
+def test_strokes_are_undone_and_test_images_shown(browser, made):
+    with opened(browser, made["mnist"][0]) as tab:
+        drawn(tab, STROKES[4])
+        with_both = seen(tab)
+        tab.wait_for_function("() => mattering && mattering.some((value) => value > 0.01)")
+        tab.locator("#undo").click()
+        tab.wait_for_function("() => !waiting")
+        assert (seen(tab) != with_both).any()
+        tab.locator("#another").click()
+        truth = tab.locator("#truth").inner_text()
+        assert truth == f"A test image; its true class is {tab.evaluate('() => data.labels[0]')}."
+        tab.wait_for_timeout(100)
+        assert tab.locator("#truth").inner_text() == truth  # what was drawn does not come back
+        assert tab.locator("#bars .row").count() == 10
+
+
+def photos(folder, x):
+    """Write photos of objects: of many sizes, grounds and shadows, and one of 28x28 pixels."""
+    rng = np.random.default_rng(0)
+    sizes = [(28, 28), (90, 60), (200, 260), (700, 500)]
+    for number, (image, size) in enumerate(zip(x, sizes)):
+        path = folder / f"{number}.png"
+        if number == 0:
+            Image.fromarray(255 - image).save(path)
+            yield path
+            continue
+        height, width = size
+        side = int(0.7 * min(size))
+        mask = np.asarray(Image.fromarray(image).resize((side, side))) / 255.0
+        slope = np.linspace(0, 25, width)[None, :, None] * rng.uniform(0.5, 1, 3)
+        photo = np.broadcast_to(230 - slope, (height, width, 3)).copy()
+        top, left = (height - side) // 3, (width - side) // 2
+        part = photo[top : top + side, left : left + side]
+        part[:] = part * (1 - mask[..., None]) + mask[..., None] * rng.uniform(20, 120, 3)
+        photo += rng.normal(0, 1.5, photo.shape)
+        Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(path)
+        yield path
+
+
+def test_a_photo_is_what_predict_sees(browser, made, full, tmp_path):
+    x = full["fashion"][1].x[:4]
+    with opened(browser, made["fashion"][0]) as tab:
+        for path in photos(tmp_path, x):
+            tab.locator("#file").set_input_files(path)
+            tab.wait_for_function("() => pixels !== null")
+            image = reading.read(path, "objects").image
+            assert np.abs(image.astype(int) - seen(tab)).max() <= 1, path.name
+            tab.locator("#clear").click()
+        Image.fromarray(np.full((50, 50, 3), 200, np.uint8)).save(tmp_path / "blank.png")
+        tab.locator("#file").set_input_files(tmp_path / "blank.png")
+        tab.get_by_text("Nothing stands out from its ground").wait_for()
+        (tmp_path / "broken.png").write_bytes(b"no image")
+        tab.locator("#file").set_input_files(tmp_path / "broken.png")
+        tab.get_by_text("not an image that the browser can read").wait_for()
+
+
+def test_two_models_stand_side_by_side(browser, full, tmp_path):
+    test = full["mnist"][1]
+    few = type(test)(test.x[:100], test.y[:100])
+    taken = []
+    for seed, name in enumerate(("ours", "theirs")):
+        keras.utils.set_random_seed(seed)
+        system = System((Flatten(), Dense(10)), Optimizer("sgd", 0.1))
+        copy = plain.inference(keras_model(system), probabilities=False)
+        taken.append(Taken(copy, predict_probabilities(copy, few.x), name))
+    page.write(MNIST, taken, few, tmp_path / "page.html")
+    with opened(browser, tmp_path / "page.html") as tab:
+        for _ in range(5):
+            tab.locator("#another").click()
+            named = tab.evaluate(
+                "() => networks.map((n) => { const a = n.answer(pixels);"
+                "return a.indexOf(Math.max(...a)); })"
+            )
+            verdict = tab.locator("#verdict").inner_text()
+            assert verdict.startswith("They disagree: ours says") == (named[0] != named[1])
+        assert tab.locator(".row").first.locator(".bar").count() == 2
+
+
+@pytest.mark.parametrize("of", [MNIST, FASHION], ids=lambda t: t.name)
+def test_the_pages_in_docs_are_as_now_written(of):
+    text = (ROOT / "docs" / "pages" / f"{of.name}.html").read_text()
+    for name in ("page.css", *(f"{script}.js" for script in page.SCRIPTS)):
+        assert (page.HERE / name).read_text() in text, "CONTRIBUTING.md says how to write them"
+
+
+def test_the_command_writes_a_page(tmp_path, capsys, small_dirs):
+    options = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
+    assert cli.main(MNIST, "export", ["--to", "page", "--beside", "reference", *options]) == 0
+    (path,) = tmp_path.glob("mnist/exports/*/page.html")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "largest difference" in said and "Open the page in any browser and draw on it" in said
+    assert path.stat().st_size < 1e6
