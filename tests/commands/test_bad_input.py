@@ -197,7 +197,7 @@ def test_the_package_runs_a_command(task, tmp_path):
     unknown = run("train", "--epochs", "3")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr.startswith(f"python -m {task.package}: error: expected one of the comm")
-    assert unknown.stderr.endswith("runs, got 'train'\n") and unknown.stderr.count("\n") == 1
+    assert unknown.stderr.endswith("export, got 'train'\n") and unknown.stderr.count("\n") == 1
 
 
 def test_too_many_classes(task, capsys, tmp_path, small):

@@ -114,6 +114,9 @@ def test_every_activation_is_keras_s(browser, full, tmp_path):
     assert np.abs(given - want).max() < 1e-5
 
 
+VERDICT = "document.querySelector('#verdict').innerText"
+
+
 def drawn(tab, strokes, touch=False):
     """Draw strokes on the paper, by touch or with the mouse."""
     box = tab.locator("#paper").bounding_box()
@@ -148,7 +151,7 @@ def test_a_drawing_is_the_digit_and_what_predict_sees(browser, made, touch):
     with opened(browser, made["mnist"][0], has_touch=touch, viewport=size) as tab:
         for digit, strokes in STROKES.items():
             drawn(tab, strokes, touch)
-            assert tab.locator("#verdict").inner_text().startswith(f"{digit},")
+            tab.wait_for_function(f"() => {VERDICT}.startsWith('{digit},')")
             shown = tab.evaluate(
                 "() => { const c = document.createElement('canvas'); c.width = c.height = 256;"
                 "const g = c.getContext('2d'); g.fillStyle = 'white'; g.fillRect(0, 0, 256, 256);"
@@ -159,7 +162,7 @@ def test_a_drawing_is_the_digit_and_what_predict_sees(browser, made, touch):
             assert dark
             assert np.abs(image.astype(int) - seen(tab)).max() <= 1
             tab.locator("#clear").click()
-        assert tab.locator("#verdict").inner_text() == "Draw something"
+        tab.wait_for_function(f"() => {VERDICT} === 'Draw something'")
 
 
 def test_strokes_are_undone_and_test_images_shown(browser, made):

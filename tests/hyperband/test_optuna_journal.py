@@ -99,7 +99,7 @@ def test_a_study_has_each_configuration_once_through_all_its_trials(fresh):
 
 
 @pytest.mark.parametrize(
-    "moment", [9, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 5, 14, 20))]
+    "moment", [9, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 5, 14))]
 )
 def test_an_interrupted_search_goes_on_in_its_study(fresh, tmp_path, moment):
     events = []

@@ -52,12 +52,12 @@ def write(folder: Path, kind: str, title: str, home: Path) -> None:
     link = Path(os.path.relpath(plotly, folder.absolute())).as_posix()
     scripts = f'<script src="{html.escape(names.DATA)}"></script>'
     scripts += f'<script async data-plotly src="{html.escape(link)}"></script>'
-    files.write_bytes(folder / names.REPORT, _page(kind, title, scripts).encode())
+    _write(folder / names.REPORT, _page(kind, title, scripts).encode())
 
 
 def write_data(folder: Path, values: str) -> None:
-    """Write what the page shows, which `script` returned."""
-    files.write_bytes(folder / names.DATA, f"show({values});\n".encode())
+    """Write what the page shows, which `script` returned, unless it is there already."""
+    _write(folder / names.DATA, f"show({values});\n".encode())
 
 
 def whole(kind: str, title: str, values: str) -> bytes:
@@ -70,6 +70,12 @@ def whole(kind: str, title: str, values: str) -> bytes:
 def script(value: Any) -> str:
     """Return a value as JavaScript that may stand in a page: numbers short, no `<`."""
     return json.dumps(_plain(value), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, unless it is there already with the same content."""
+    if not path.exists() or path.read_bytes() != data:
+        files.write_bytes(path, data)
 
 
 def _plain(value: Any) -> Any:

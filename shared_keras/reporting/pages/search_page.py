@@ -16,6 +16,7 @@ from shared_keras.results.settings import SearchSettings
 from shared_keras.results.trials import COLUMNS, SearchState, TrialRow, column
 
 KIND = "search"
+CONFIRMED = ["trial", "score", "mean", "sd", "n"]
 SHARE = 0.02  # of the time, which is to be written at most while trials train
 
 
@@ -88,9 +89,9 @@ class SearchPage:
                 "left_out": state.left_out,
                 "finished": state.finished,
                 "under_way": under_way,
-                "written": int(time.time()) if under_way else max(ends, default=None),
+                "written": int(time.time() if under_way else max(ends, default=0)) or None,
                 "winner": best if confirmed is None else confirmed.trial[0],
-                "confirmed": _rows(confirmed),
+                "confirmed": None if confirmed is None else _rows(confirmed[CONFIRMED]),
                 "importances": _rows(importances),
                 "axes": axes,
                 "plan": [rung._asdict() for rung in state.plan],
@@ -106,9 +107,9 @@ class SearchPage:
         told = {name: getattr(row, name) for name in COLUMNS}
         told["values"] = {column(name): value for name, value in row.hyperparameters.items()}
         told["span"] = state.spans.get(row.trial)
-        told["epoch"] = state.epoch_of.get(row.trial)
         told["curves"] = {}
         ended = row.trial not in state.running
+        told["epoch"] = None if ended else state.epoch_of.get(row.trial)
         if ended:
             told["curves"] = _curves(self.folder / f"trial_{row.trial}" / names.HISTORY)
         text = page.script(told)
