@@ -46,19 +46,22 @@ def opened(browser, path: Path, **settings):
 
     Fails if it logs an error or asks for anything but itself.
     """
+    own = path.resolve().as_uri()
     context = browser.new_context(offline=True, **settings)
     page = context.new_page()
-    wrong = []
-    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("request", lambda asked: _own(asked.url, path) or wrong.append(asked.url[:80]))
+    wrong = noted(page, ("error",), lambda url: url == own or url.startswith(("blob:", "data:")))
     try:
-        page.goto(path.resolve().as_uri())
+        page.goto(own)
         yield page
         assert not wrong
     finally:
         context.close()
 
 
-def _own(url, path):
-    return url == path.resolve().as_uri() or url.startswith(("blob:", "data:"))
+def noted(page, kinds, may_ask):
+    """Return a list to which a page adds its errors, console lines of kinds, and requests."""
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", lambda said: said.type in kinds and wrong.append(said.text))
+    page.on("request", lambda asked: may_ask(asked.url) or wrong.append(asked.url[:80]))
+    return wrong

@@ -32,6 +32,7 @@ from hypothesis import settings as hypothesis_settings
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
 from shared_keras.data import datasets, idx
+from tests import browser
 
 pytest_plugins = ["tests.shares"]
 
@@ -96,6 +97,13 @@ def task(request):
 def full():
     """All images of both tasks: `full[name]` is (training, test)."""
     return {task.name: datasets.load(task) for task in TASKS}
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser: one for all tests of a process, as Playwright takes no second one beside it."""
+    with browser.chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

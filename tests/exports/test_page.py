@@ -20,7 +20,7 @@ from shared_keras.photos import handwriting, reading
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import ACTIVATIONS, Activation, Dense, Flatten, Optimizer, System
-from tests.browser import chromium, opened
+from tests.browser import opened
 
 ROOT = Path(__file__).parents[2]
 STROKES = {  # of digits on a paper of side 1
@@ -34,12 +34,6 @@ STROKES = {  # of digits on a paper of side 1
     4: [[(0.38, 0.2), (0.3, 0.5), (0.7, 0.52)], [(0.63, 0.2), (0.6, 0.5), (0.58, 0.85)]],
     7: [[(0.28, 0.22), (0.5, 0.22), (0.7, 0.22), (0.58, 0.5), (0.46, 0.82)]],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +73,10 @@ def answers(tab, x):
     "count", [pytest.param(10_000, marks=pytest.mark.long), 500], ids=["all", "some"]
 )
 @pytest.mark.parametrize("of", [MNIST, FASHION], ids=lambda t: t.name)
-def test_the_javascript_answers_as_keras_does(browser, made, full, of, count):
+def test_the_javascript_answers_as_keras_does(chromium, made, full, of, count):
     path, model, copy = made[of.name]
     x = full[of.name][1].x[:count]
-    with opened(browser, path) as tab:
+    with opened(chromium, path) as tab:
         given = answers(tab, x)
         took = tab.evaluate(
             "() => { const t = performance.now(); const x = pictures.slice(0, 784);"
@@ -99,7 +93,7 @@ def test_the_javascript_answers_as_keras_does(browser, made, full, of, count):
     assert took < 100  # 30 ms on a core of its own
 
 
-def test_every_activation_is_keras_s(browser, full, tmp_path):
+def test_every_activation_is_keras_s(chromium, full, tmp_path):
     test = full["mnist"][1]
     layers = [Flatten()]
     for name in ACTIVATIONS:
@@ -107,7 +101,7 @@ def test_every_activation_is_keras_s(browser, full, tmp_path):
     keras.utils.set_random_seed(0)
     model = keras_model(System((*layers, Dense(10)), Optimizer("sgd", 0.1)))
     path, _, copy = written(MNIST, portable(model), test, tmp_path / "page.html", seen=20)
-    with opened(browser, path) as tab:
+    with opened(chromium, path) as tab:
         given = answers(tab, test.x[:100])
     want = predict_probabilities(page.rounded(copy), test.x[:100])
     assert np.ptp(want, axis=0).max() > 1e-4
@@ -146,9 +140,9 @@ def seen(tab):
 
 
 @pytest.mark.parametrize("touch", [False, True], ids=["mouse", "touch"])
-def test_a_drawing_is_the_digit_and_what_predict_sees(browser, made, touch):
+def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch):
     size = {"width": 400, "height": 800} if touch else {"width": 1280, "height": 800}
-    with opened(browser, made["mnist"][0], has_touch=touch, viewport=size) as tab:
+    with opened(chromium, made["mnist"][0], has_touch=touch, viewport=size) as tab:
         for digit, strokes in STROKES.items():
             drawn(tab, strokes, touch)
             tab.wait_for_function(f"() => {VERDICT}.startsWith('{digit},')")
@@ -165,8 +159,8 @@ def test_a_drawing_is_the_digit_and_what_predict_sees(browser, made, touch):
         tab.wait_for_function(f"() => {VERDICT} === 'Draw something'")
 
 
-def test_strokes_are_undone_and_test_images_shown(browser, made):
-    with opened(browser, made["mnist"][0]) as tab:
+def test_strokes_are_undone_and_test_images_shown(chromium, made):
+    with opened(chromium, made["mnist"][0]) as tab:
         drawn(tab, STROKES[4])
         with_both = seen(tab)
         tab.wait_for_function("() => mattering && mattering.some((value) => value > 0.01)")
@@ -204,9 +198,9 @@ def photos(folder, x):
         yield path
 
 
-def test_a_photo_is_what_predict_sees(browser, made, full, tmp_path):
+def test_a_photo_is_what_predict_sees(chromium, made, full, tmp_path):
     x = full["fashion"][1].x[:4]
-    with opened(browser, made["fashion"][0]) as tab:
+    with opened(chromium, made["fashion"][0]) as tab:
         for path in photos(tmp_path, x):
             tab.locator("#file").set_input_files(path)
             tab.wait_for_function("() => pixels !== null")
@@ -221,7 +215,7 @@ def test_a_photo_is_what_predict_sees(browser, made, full, tmp_path):
         tab.get_by_text("not an image that the browser can read").wait_for()
 
 
-def test_two_models_stand_side_by_side(browser, full, tmp_path):
+def test_two_models_stand_side_by_side(chromium, full, tmp_path):
     test = full["mnist"][1]
     few = type(test)(test.x[:100], test.y[:100])
     taken = []
@@ -231,7 +225,7 @@ def test_two_models_stand_side_by_side(browser, full, tmp_path):
         copy = plain.inference(keras_model(system), probabilities=False)
         taken.append(Taken(copy, predict_probabilities(copy, few.x), name))
     page.write(MNIST, taken, few, tmp_path / "page.html")
-    with opened(browser, tmp_path / "page.html") as tab:
+    with opened(chromium, tmp_path / "page.html") as tab:
         for _ in range(5):
             tab.locator("#another").click()
             named = tab.evaluate(

@@ -1,4 +1,4 @@
-"""What the tests of pages share: one browser, and a tab that nothing may go wrong in."""
+"""What the tests of pages share: a tab that nothing may go wrong in."""
 
 import contextlib
 import re
@@ -8,22 +8,12 @@ import pytest
 from tests import browser
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser, if there is one."""
-    with browser.chromium() as chromium:
-        yield chromium
-
-
 @contextlib.contextmanager
 def watched(chromium):
     """Yield a tab that notes errors and requests; in the end there must be none."""
-    wrong = []
     tab = chromium.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
     tab.set_default_timeout(60_000)  # on a machine that others use, all may take long
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on("console", lambda told: told.type in ("error", "warning") and wrong.append(told.text))
-    tab.on("request", lambda to: to.url.startswith(LOCAL) or wrong.append(to.url))
+    wrong = browser.noted(tab, ("error", "warning"), lambda url: url.startswith(LOCAL))
     yield tab
     tab.close()
     assert [each for each in wrong if not SLOW.search(each)] == []
