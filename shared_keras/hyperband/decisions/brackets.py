@@ -54,9 +54,10 @@ class Brackets:
         return [self._known[number] for number in self._numbers]
 
     def _look(self, number: int, trials: Mapping[str, Trial]) -> Standing:
+        slots = rungs.open_slots(self._plan, number, trials, self._objective)
         return Standing(
-            rungs.open_slots(self._plan, number, trials, self._objective),
-            rungs.promotable(self._plan, number, trials, self._objective),
-            rungs.dropped(self._plan, number, trials, self._objective),
+            slots,
+            rungs.promotable(self._plan, number, trials, slots),
+            rungs.dropped(self._plan, number, trials, slots),
             rungs.all_failed(self._plan, number, trials),
         )

@@ -22,7 +22,7 @@ which rounds up where the paper rounds down.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -154,11 +154,19 @@ def all_failed(plan: Plan, bracket: int, trials: Mapping[str, Trial]) -> bool:
 
 
 def promotable(
-    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
+    plan: Plan, bracket: int, trials: Mapping[str, Trial], slots: Sequence[Slot]
 ) -> set[str]:
-    """Return the ids of a bracket's completed trials that a promotion may still need."""
+    """Return the ids of a bracket's completed trials that a promotion may still need.
+
+    Args:
+        plan: All rungs.
+        bracket: Number of the bracket.
+        trials: All trials that have begun, by id.
+        slots: The `open_slots` of the bracket.
+    """
     ids: set[str] = set()
-    if _finished(plan, bracket, trials, objective):
+    running = any(_any_running(begun_trials(rung, trials)) for rung in _rungs(plan, bracket))
+    if not running and not slots:
         return ids
     for rung, above in itertools.pairwise(_rungs(plan, bracket)):
         ended = [t for t in begun_trials(above, trials).values() if t.status in ENDED]
@@ -169,14 +177,15 @@ def promotable(
 
 
 def dropped(
-    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
+    plan: Plan, bracket: int, trials: Mapping[str, Trial], slots: Sequence[Slot]
 ) -> set[str]:
     """Return the ids of a bracket's completed trials that were not promoted when their rung ended.
 
-    One may be promoted yet: if those that were fail, it takes their place.
+    One may be promoted yet: if those that were fail, it takes their place. The arguments are those
+    of `promotable`.
     """
     ids: set[str] = set()
-    parents = {slot.parent for slot in open_slots(plan, bracket, trials, objective)}
+    parents = {slot.parent for slot in slots}
     for rung, above in itertools.pairwise(_rungs(plan, bracket)):
         begun, promoted = begun_trials(rung, trials), begun_trials(above, trials)
         parents |= {parent_of(t) for t in promoted.values()}
@@ -248,13 +257,6 @@ def _rungs(plan: Plan, bracket: int) -> Iterator[Rung]:
 
 def _any_running(begun: Mapping[int, Trial]) -> bool:
     return any(trial.status not in ENDED for trial in begun.values())
-
-
-def _finished(
-    plan: Plan, bracket: int, trials: Mapping[str, Trial], objective: keras_tuner.Objective
-) -> bool:
-    running = any(_any_running(begun_trials(rung, trials)) for rung in _rungs(plan, bracket))
-    return not running and not open_slots(plan, bracket, trials, objective)
 
 
 def _fill(
