@@ -23,7 +23,7 @@ window.there = {};
 addEventListener("DOMContentLoaded", () => {
   const draw = Chart.prototype.draw;
   Chart.prototype.draw = function () { there.tables ??= performance.now(); draw.call(this);
-    if (!this.late) there.charts = performance.now(); };
+    there.charts = performance.now(); };
 });
 new MutationObserver(() => { there.all ??= performance.now(); }).observe(document,
   { subtree: true, attributeFilter: ["data-drawn"] });

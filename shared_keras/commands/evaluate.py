@@ -14,8 +14,7 @@ from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import console, say
-from shared_keras.reporting.pages import run_page
-from shared_keras.reporting.pages.facts import of_environment
+from shared_keras.reporting.pages import facts, run_page
 from shared_keras.reporting.pictures import plots
 from shared_keras.reporting.run_report import accuracy
 from shared_keras.results import (
@@ -76,15 +75,14 @@ def run(task: Task, args: argparse.Namespace) -> None:
     figure = _hardest(task, split.test, probabilities, hardest, title)
     files.write_figure(folder / "hardest.png", figure)
 
+    digest = datasets.digest(*images)
     made, history = predictions.of(probabilities), path.parent / names.HISTORY
     shown = run_page.Trained(
         title=title,
-        facts=[
-            *(ran := of_environment(folder))[:1],
-            ("model", str(path)),
-            ("data", f"{task.title}, split {protocol}, digest {datasets.digest(*images)[:12]}"),
-            *ran[1:],
-        ],
+        facts=facts.of_environment(
+            folder,
+            [("model", str(path)), facts.data(task.title, protocol, digest)],
+        ),
         classes=task.classes,
         scores=[scores],
         figures=run_page.figures([scores], []),
@@ -96,9 +94,7 @@ def run(task: Task, args: argparse.Namespace) -> None:
     run_page.write(folder, shown, args.results_dir)
 
     say(f"{saved_models.introduce(task, path)}; {protocol} split")
-    run_report.other_images(
-        "the model was trained on", trained, task.title, datasets.digest(*images)
-    )
+    run_report.other_images("the model was trained on", trained, task.title, digest)
     if suited.line:
         say(suited.line)
     own = saved_models.split(path)

@@ -43,10 +43,9 @@ def write(
     """
     inside = home.absolute() in folder.absolute().parents
     page.write(folder, KIND, title, home if inside else folder)
-    ran = here()
     values = {
         "title": title,
-        "facts": [*ran[:1], ("data", f"digest {data[:12]}"), *ran[1:]],
+        "facts": here([("data", f"digest {data[:12]}")]),
         "margin": verdicts.MARGIN,
         "rows": [_row(row) for row in rows],
         "trainings": [_training(each) for each in trainings],

@@ -71,16 +71,14 @@ def export(
             got = [_written(task, taken[0], form, written, test)]
         for each, answers in zip(taken, got):
             _compare(form, each, answers)
-        folder = folders.new_folder(parent, f"{form}-{folders.without_time(_label(paths[0]))}")
+        folder = folders.new_folder(
+            parent, f"{form}-{folders.without_time(saved_models.describe(paths[0]))}"
+        )
         for path in written.iterdir():
             path.rename(folder / path.name)
     for path in sorted(folder.iterdir()):
         say(f"wrote {path}{_size(path)}")
     say(usage.of(form, folder, task))
-
-
-def _label(path: Path) -> str:
-    return saved_models.describe(path)
 
 
 def _take(

@@ -12,8 +12,7 @@ from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
-from shared_keras.reporting.pages import run_page
-from shared_keras.reporting.pages.facts import of_environment
+from shared_keras.reporting.pages import facts, run_page
 from shared_keras.results import (
     folders,
     history_csv,
@@ -212,9 +211,8 @@ class Group:
         made = [predictions.find(place, len(self.test)) for place in places]
         choice, recipe = self.choice, self.choice.recipe
         seeds = ", ".join(str(result.seed) for result in results)
-        ran = of_environment(places[0])
         decided = [
-            ("data", f"{self.task.title}, split {choice.split}, digest {self.digest[:12]}"),
+            facts.data(self.task.title, choice.split, self.digest),
             ("source", choice.source),
             ("framework", self.framework),
             ("epochs", f"at most {choice.epochs}; kept {_kept(results)}"),
@@ -227,7 +225,7 @@ class Group:
         )
         shown = run_page.Trained(
             title=f"{self.task.title}, {self.what}",
-            facts=[*ran[:1], *decided, *ran[1:]],
+            facts=facts.of_environment(places[0], decided),
             classes=self.task.classes,
             scores=tests,
             figures=run_page.figures(tests, validations),

@@ -1,6 +1,7 @@
 """A page for a browser that holds a model and runs it in plain JavaScript."""
 
 import base64
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ def write(task: Task, taken: Sequence["Taken"], test: Images, path: Path) -> Non
     text = (HERE / "page.html").read_text(encoding="utf-8")
     scripts = "\n".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     parts = {
-        "TITLE": _html(task.title),
+        "TITLE": html.escape(task.title),
         "STYLE": (HERE / "page.css").read_text(encoding="utf-8"),
         "DATA": json.dumps(data).replace("<", "\\u003c"),
         "SCRIPT": scripts,
@@ -80,7 +81,3 @@ def _plain(step: steps.Step) -> Mapping[str, Any]:
 
 def _text(array: np.ndarray) -> str:
     return base64.b64encode(array.tobytes()).decode()
-
-
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")

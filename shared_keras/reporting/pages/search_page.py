@@ -9,7 +9,7 @@ import pandas as pd
 
 from shared_keras.errors import BadInput
 from shared_keras.reporting.pages import page
-from shared_keras.reporting.pages.facts import Facts, of_environment
+from shared_keras.reporting.pages.facts import Facts, data, of_environment
 from shared_keras.reporting.pictures.curve_plots import NO_METRICS
 from shared_keras.results import history_csv, names
 from shared_keras.results.settings import SearchSettings
@@ -24,15 +24,14 @@ def facts(settings: SearchSettings, folder: Path) -> Facts:
     """Return what decided a search, and on what it ran."""
     schedule = f"up to {settings.max_epochs} epochs, factor {settings.factor}"
     decided = [
-        ("data", f"{settings.title}, split {settings.split}, digest {settings.data[:12]}"),
+        data(settings.title, settings.split, settings.data),
         ("space", settings.space),
         ("schedule", schedule + f", {settings.iterations} times" * (settings.iterations > 1)),
         ("batch size", str(settings.batch_size)),
         ("tried first", settings.try_first or ""),
         ("seed", str(settings.seed)),
     ]
-    ran = of_environment(folder)
-    return [*ran[:1], *(fact for fact in decided if fact[1]), *ran[1:]]  # the command comes first
+    return of_environment(folder, [fact for fact in decided if fact[1]])
 
 
 class SearchPage:

@@ -25,6 +25,14 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 /** Text from outside for Plotly, which takes some HTML. */
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
+/** A band of one standard deviation around the mean of each epoch, as traces: none where there is no deviation. */
+function bandOf(mean, sd, shade, opacity) {
+  if (!sd.some((each) => each != null)) return [];
+  const x = mean.map((_, i) => i + 1), end = (way) => mean.map((m, i) => m + way * (sd[i] || 0));
+  return [{ type: "scatter", mode: "lines", x: [...x, ...[...x].reverse()], y: [...end(1), ...end(-1).reverse()], fill: "toself", fillcolor: shade, opacity,
+    line: { width: 0 }, hoverinfo: "skip", showlegend: false }];
+}
+
 /** A chart: `draw()` returns its `traces`, its `layout` and maybe its `height`. */
 class Chart {
   constructor(label, draw, options = {}) {

@@ -11,17 +11,23 @@ function parseFilter(text, numeric) {
   return tests.includes(null) ? null : (value) => tests.some((test) => test(value));
 }
 
+/** Return the parts of a term: `range`, its two ends, or else `sign` and `limit`. */
+function termOf(term) {
+  const range = term.match(/^(.*?)\.\.(.*)$/), sign = term.match(/^(>=|<=|>|<|=|)(.+)$/);
+  if (range) return { range: [range[1] === "" ? -Infinity : Number(range[1]), range[2] === "" ? Infinity : Number(range[2])] };
+  return sign ? { sign: sign[1], limit: Number(sign[2]) } : { sign: "", limit: NaN };
+}
+
 function numberTest(term) {
   if (term === "none") return (value) => value == null;
-  const range = term.match(/^(.*?)\.\.(.*)$/), sign = term.match(/^(>=|<=|>|<|=|)(.+)$/);
+  const { range, sign, limit } = termOf(term);
   if (range) {
-    const [low, high] = [range[1] === "" ? -Infinity : Number(range[1]), range[2] === "" ? Infinity : Number(range[2])];
+    const [low, high] = range;
     return Number.isNaN(low + high) && low !== -high ? null : (value) => value != null && low <= value && value <= high;
   }
-  const limit = sign ? Number(sign[2]) : NaN;
   if (Number.isNaN(limit)) return null;
   return { ">=": (v) => v != null && v >= limit, "<=": (v) => v != null && v <= limit, ">": (v) => v != null && v > limit,
-    "<": (v) => v != null && v < limit }[sign[1]] || ((value) => value === limit);
+    "<": (v) => v != null && v < limit }[sign] || ((value) => value === limit);
 }
 
 function textTest(term) {
@@ -33,10 +39,9 @@ function textTest(term) {
 /** Return the ranges of a filter of numbers, as a brush has them. */
 function filterRanges(text) {
   return text.trim().split(/[\s,|]+/).flatMap((term) => {
-    const range = term.match(/^(.*?)\.\.(.*)$/), sign = term.match(/^(>=|<=|>|<|=|)(.+)$/);
-    if (range) return [[range[1] === "" ? -Infinity : Number(range[1]), range[2] === "" ? Infinity : Number(range[2])]];
-    const limit = sign ? Number(sign[2]) : NaN;
+    const { range, sign, limit } = termOf(term);
+    if (range) return [range];
     if (Number.isNaN(limit)) return [];
-    return [sign[1].startsWith(">") ? [limit, Infinity] : sign[1].startsWith("<") ? [-Infinity, limit] : [limit, limit]];
+    return [sign.startsWith(">") ? [limit, Infinity] : sign.startsWith("<") ? [-Infinity, limit] : [limit, limit]];
   });
 }

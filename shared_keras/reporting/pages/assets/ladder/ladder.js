@@ -50,10 +50,8 @@ function trainingChart(training) {
   const shades = { published: "text", ours: "accent", twin: "bad" };
   const traces = training.lines.flatMap(({ name, mean, sd }) => {
     const x = mean.map((_, i) => i + 1), shade = color(shades[name]);
-    const band = { type: "scatter", mode: "lines", x: [...x, ...[...x].reverse()], y: [...mean.map((m, i) => m + (sd[i] || 0)), ...mean.map((m, i) => m - (sd[i] || 0)).reverse()],
-      fill: "toself", fillcolor: shade, opacity: 0.2, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
     const line = name === "published" ? { mode: "markers", marker: { symbol: "diamond-open", size: 7, color: shade } } : { mode: "lines", line: { color: shade, width: 2 } };
-    return [...(sd.some((each) => each != null) ? [band] : []), { type: "scatter", name: name === "twin" ? "PyTorch twin" : name, x, y: mean, hovertemplate: `${name}, epoch %{x}: %{y:.4f}<extra></extra>`, ...line }];
+    return [...bandOf(mean, sd, shade, 0.2), { type: "scatter", name: name === "twin" ? "PyTorch twin" : name, x, y: mean, hovertemplate: `${name}, epoch %{x}: %{y:.4f}<extra></extra>`, ...line }];
   });
   return { traces, layout: { xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: "validation accuracy" } } } };
 }
