@@ -22,7 +22,8 @@ def split(
     """Return the values that Optuna takes, their distributions, and the values that it does not.
 
     It refuses a value outside its distribution, such as one to try first, and a name whose choices
-    are others under another condition.
+    are others under another condition. A sum of steps is told without its rounding, which may lie
+    above the highest value: 3.7 + 7 * 0.3 is 5.800000000000001, and Optuna's highest is 5.8.
 
     Args:
         hp: Hyperparameters of a trial.
@@ -30,7 +31,9 @@ def split(
     """
     values, distributions, others = {}, {}, {}
     for name, value in table.without_bookkeeping(hp.values).items():
-        distribution = _of(_declared(hp, name), value)
+        parameter = _declared(hp, name)
+        value = _without_rounding(parameter, value)
+        distribution = _of(parameter, value)
         if distribution is not None and _alike(known.setdefault(name, distribution), distribution):
             values[name], distributions[name] = value, distribution
         else:
@@ -60,20 +63,42 @@ def _of(parameter: Any, value: Any) -> BaseDistribution | None:
 
 def _of_number(parameter: Any, value: Any) -> IntDistribution | FloatDistribution | None:
     whole, log = isinstance(parameter, kinds.Int), parameter.sampling == "log"
-    low, high = parameter.min_value, parameter.max_value
-    # On a logarithmic scale, KerasTuner's step is a factor, and Optuna has none.
-    step = parameter.step if parameter.sampling == "linear" else None
+    low, high, step = parameter.min_value, parameter.max_value, _step(parameter)
     if step is not None:
-        steps = (Decimal(str(value)) - Decimal(str(low))) / Decimal(str(step))
-        if abs(steps - round(steps)) > 1e-8:
+        if not _whole(_steps(parameter, value)):
             return None
-        rest = (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))
-        high = type(high)(Decimal(str(high)) - rest)
+        high = _after(parameter, _steps(parameter, high) // 1)
     if not low <= value <= high:
         return None
     if whole:
         return IntDistribution(low, high, log, step or 1)
     return FloatDistribution(low, high, log, step)
+
+
+def _without_rounding(parameter: Any, value: Any) -> Any:
+    """Return the value of a step's multiple that is next to it, or the value if none is."""
+    if not isinstance(parameter, (kinds.Int, kinds.Float)) or _step(parameter) is None:
+        return value
+    steps = _steps(parameter, value)
+    return _after(parameter, round(steps)) if _whole(steps) else value
+
+
+def _step(parameter: Any) -> Any:
+    """Return the step of a number, which on other scales is a factor, and Optuna has none."""
+    return parameter.step if parameter.sampling == "linear" else None
+
+
+def _steps(parameter: Any, value: Any) -> Decimal:
+    return (Decimal(str(value)) - Decimal(str(parameter.min_value))) / Decimal(str(parameter.step))
+
+
+def _whole(steps: Decimal) -> bool:
+    return abs(steps - round(steps)) < 1e-8
+
+
+def _after(parameter: Any, steps: Any) -> Any:
+    low = parameter.min_value
+    return type(low)(Decimal(str(low)) + steps * Decimal(str(parameter.step)))
 
 
 def _alike(earlier: BaseDistribution, now: BaseDistribution) -> bool:

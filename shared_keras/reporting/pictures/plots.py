@@ -75,7 +75,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], name: str) -> Figure:
     level = max(width(label, size) for label in columns) < 0.9 * side / n
     room = max(width(label, size) for label in rows)
     below = 0.2 if level else max(width(label, size) for label in columns)
-    figure = Figure(figsize=(side + room + 2.4, side + below + 0.9), layout="constrained")
+    figure = Figure(figsize=(side + room + 2.8, side + below + 0.9), layout="constrained")
     title(figure, name)
     axes = figure.subplots()
     colors = colormaps["OrRd"].with_extremes(bad="0.9")
