@@ -5,6 +5,8 @@ out by name into as many shares as the time of a run allows. Whose turn it is, t
 says; without git, the day does. SHARE=3/61 takes the third of 61, and WAYS=all takes all of them.
 The only test of something that takes long is `long(every=4)`: every fourth run takes it. On each
 other backend a run repeats a third of what is marked `every_backend` (ONE_IN=3).
+
+Hypothesis's examples, too, are others with each commit, and the same for whoever repeats a run.
 """
 
 import datetime
@@ -89,6 +91,7 @@ def wanted() -> Share | None:
 HEADER = pytest.StashKey[str]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its option
 def pytest_configure(config):
     """Decide whose turn it is, for all processes of this run."""
     marker = "long(every=61): takes seconds; each run takes another share of these"
@@ -103,6 +106,9 @@ def pytest_configure(config):
         if share
         else "long tests: all"
     )
+    if getattr(config.option, "hypothesis_seed", 0) is None:
+        config.option.hypothesis_seed = str(counted(config.rootpath)[0])
+        config.stash[HEADER] += f"; --hypothesis-seed={config.option.hypothesis_seed}"
 
 
 def pytest_report_header(config):

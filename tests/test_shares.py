@@ -155,6 +155,30 @@ def test_the_header_says_whose_turn_it_is_and_how_to_repeat_it(run, pytester):
     )
 
 
+def test_whoever_repeats_a_run_meets_the_same_examples(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(shares.__file__).removesuffix("/tests/shares.py"))
+    pytester.makepyfile(
+        """
+        from hypothesis import given, settings, strategies
+
+        @settings(database=None)
+        @given(strategies.integers(0, 10**9))
+        def test_drawn(x):
+            print("drawn:", x)
+        """
+    )
+    words = (*PLUGIN, "-s", "-p", "_hypothesis_pytestplugin")
+    runs = [
+        pytester.runpytest_subprocess(*words, *more).outlines
+        for more in ((), (), ("--hypothesis-seed=1",))
+    ]
+    once, again, other = ([x for x in run if "drawn: " in x] for run in runs)
+    assert once == again != other
+    seed = shares.counted(pytester.path)[0]
+    assert any(f"--hypothesis-seed={seed}" in line for line in runs[0])
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("SHARE", "0/4"), ("SHARE", "5/4"), ("SHARE", "first"), ("SHARE", "1/0"), ("WAYS", "most")],

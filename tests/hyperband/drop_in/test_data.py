@@ -17,6 +17,7 @@ from tests.hyperband.drop_in.both_classes import (
     make,
     note,
     notes,
+    search,
 )
 from tests.shares import dealt
 
@@ -65,7 +66,6 @@ WAYS = {
     "arrays": lambda: ((X, Y), {"epochs": 50, **VALID}),
     "by name": lambda: ((), {"x": X, "y": Y, **VALID}),
     "a batch size by position": lambda: ((X, Y, 8), VALID),
-    "lists of numbers": lambda: ((X, Y.tolist()), VALID),
     "bytes": lambda: ((np.uint8(X * 9), Y), {"validation_data": (np.uint8(X_VAL), Y_VAL)}),
     "pandas": lambda: (FRAMES, {"validation_data": (FRAMES[0][:20], FRAMES[1][:20])}),
     "tensors": lambda: ((keras.ops.array(X), keras.ops.array(Y)), VALID),
@@ -122,6 +122,20 @@ def test_data_and_options_are_those_of_fit(tmp_path, name):
     compare(way, tmp_path)
     stock, ours = map(notes, logs)
     assert ours == stock and len(stock) == 1
+
+
+def test_lists_of_numbers_are_taken_although_keras_refuses_them(tmp_path):
+
+    def way(hyperband, folder):
+        y = Y if hyperband is CLASSES["stock"] else Y.tolist()
+        tuner = make(hyperband, folder)
+        tuner.search(X, y, verbose=0, **VALID)
+        return tuner
+
+    compare(way, tmp_path)
+    refused = search(make(CLASSES["stock"], tmp_path), X, Y.tolist(), **VALID)
+    (trial,) = refused.oracle.trials.values()
+    assert trial.status == "FAILED" and "Unrecognized data type" in trial.message
 
 
 def two_inputs(hp, names=(None, None)):
