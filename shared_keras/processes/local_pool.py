@@ -209,7 +209,8 @@ def _begin(parent: int, core: int | None) -> None:
     quick_import.keras()  # takes seconds, so do it before the first job comes
 
 
-def _stop() -> None:
+def stop() -> None:
+    """Stop the workers that this process started."""
     for worker in list(_started):
         worker.stop()
 
@@ -222,7 +223,7 @@ def _stop_at_exit() -> None:
     """
     global _at_exit
     if _at_exit is None or not _at_exit.still_active():
-        _at_exit = Finalize(None, _stop, exitpriority=100)  # before loky closes its queues
+        _at_exit = Finalize(None, stop, exitpriority=100)  # before loky closes its queues
 
 
 def _after_fork() -> None:

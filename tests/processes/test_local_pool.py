@@ -20,7 +20,7 @@ def every_core():
     """Let this process use all cores, as a user's does, and its workers, too."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, CORES)
-    workers._stop()
+    workers.stop()
     yield
     os.sched_setaffinity(0, before)
 

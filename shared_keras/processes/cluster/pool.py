@@ -64,7 +64,7 @@ class RayPool:
         self._begun = False  # whether there has ever been a worker
         self._why = ""  # a worker is not there, if that is known
         if gpus_per_worker is None:
-            gpus_per_worker = float(any(n["Resources"].get("GPU") for n in self._nodes()))
+            gpus_per_worker = float(any(n["Resources"].get("GPU") for n in self.nodes()))
         self.gpus_per_worker = gpus_per_worker
         self._versions = versions.here(devices.backend())
         self._processors = versions.processors(gpus_per_worker > 0)
@@ -131,12 +131,13 @@ class RayPool:
                 workers.remove(worker)
         self._looked = 0.0
 
-    def _nodes(self) -> list[dict[str, Any]]:
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return what Ray tells of the nodes that are alive."""
         return [node for node in answers.bounded(ray.nodes) if node["Alive"]]
 
     def _look(self) -> None:
         """Forget the workers of dead nodes, and ask for those that there is room for."""
-        nodes = self._nodes()
+        nodes = self.nodes()
         self.node_names |= _names_of(nodes)
         alive = {node["NodeID"] for node in nodes}
         for node in sorted(self._used - alive):

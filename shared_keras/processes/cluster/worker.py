@@ -64,7 +64,7 @@ class RayWorker:
 
         def innocent(error: Any) -> bool:
             died = answers.node_died(error)
-            return died or not _returned(lambda: alive) or self._machine_lost()
+            return died or not returned(lambda: alive) or self._machine_lost()
 
         return answers.future_of(reference, innocent, _unpacked)
 
@@ -82,10 +82,10 @@ class RayWorker:
         """Return whether the node of a process that died does not answer either."""
         where = NodeAffinitySchedulingStrategy(self.node, soft=False)
         ask = ray.remote(answer).options(num_cpus=0, scheduling_strategy=where)
-        return not _returned(ask.remote)
+        return not returned(ask.remote)
 
 
-def _returned(ask: Callable[[], Any]) -> bool:
+def returned(ask: Callable[[], Any]) -> bool:
     """Return whether the reference that `ask` returns gets a value in time."""
     if not ray.is_initialized():  # it is over, and Ray would start a cluster to ask
         return False
@@ -97,7 +97,7 @@ def _returned(ask: Callable[[], Any]) -> bool:
 
 
 def _unpacked(answer: tuple[bool, Any]) -> Any:
-    returned, value = answer
-    if not returned:
+    done, value = answer
+    if not done:
         raise value
     return value

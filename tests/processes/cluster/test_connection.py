@@ -73,7 +73,7 @@ def test_a_client_server_that_is_stuck_once_is_asked_again(monkeypatch):
 def test_a_worker_that_dies_after_the_end_is_not_asked_for():
     """Or Ray would start a cluster to ask."""
     asked = []
-    assert not worker_module._returned(lambda: asked.append(1))
+    assert not worker_module.returned(lambda: asked.append(1))
     assert not asked
 
 

@@ -61,10 +61,10 @@ def made(monkeypatch):
             }
             for name, count in zip(("one", "two", "three"), cores)
         ]
-        monkeypatch.setattr(pools.RayPool, "_nodes", lambda self: nodes)
+        monkeypatch.setattr(pools.RayPool, "nodes", lambda self: nodes)
         return pools.RayPool(**options)
 
-    make.nodes = lambda: pools.RayPool._nodes(None)
+    make.nodes = lambda: pools.RayPool.nodes(None)
     make.clock = clock
     return make
 
