@@ -20,20 +20,11 @@ from shared_keras.photos import handwriting, reading
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.systems.spec import ACTIVATIONS, Activation, Dense, Flatten, Optimizer, System
+from tests import handwriting as drawings
 from tests.browser import opened
+from tests.strokes import STROKES, drawn
 
 ROOT = Path(__file__).parents[2]
-STROKES = {  # of digits on a paper of side 1
-    0: [[(0.5, 0.2), (0.33, 0.32), (0.3, 0.5), (0.35, 0.7), (0.5, 0.8), (0.66, 0.7), (0.7, 0.5),
-         (0.66, 0.32), (0.5, 0.2)]],
-    1: [[(0.5, 0.15), (0.5, 0.5), (0.5, 0.85)]],
-    2: [[(0.32, 0.32), (0.42, 0.2), (0.58, 0.2), (0.66, 0.32), (0.6, 0.48), (0.45, 0.65),
-         (0.3, 0.8), (0.5, 0.8), (0.72, 0.8)]],
-    3: [[(0.33, 0.25), (0.5, 0.18), (0.65, 0.28), (0.6, 0.43), (0.47, 0.48), (0.62, 0.54),
-         (0.68, 0.68), (0.55, 0.8), (0.32, 0.76)]],
-    4: [[(0.38, 0.2), (0.3, 0.5), (0.7, 0.52)], [(0.63, 0.2), (0.6, 0.5), (0.58, 0.85)]],
-    7: [[(0.28, 0.22), (0.5, 0.22), (0.7, 0.22), (0.58, 0.5), (0.46, 0.82)]],
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -111,29 +102,6 @@ def test_every_activation_is_keras_s(chromium, full, tmp_path):
 VERDICT = "document.querySelector('#verdict').innerText"
 
 
-def drawn(tab, strokes, touch=False):
-    """Draw strokes on the paper, by touch or with the mouse."""
-    box = tab.locator("#paper").bounding_box()
-    places = [
-        [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
-        for stroke in strokes
-    ]
-    session = tab.context.new_cdp_session(tab) if touch else None
-    for first, *rest in places:
-        if not touch:
-            tab.mouse.move(*first)
-            tab.mouse.down()
-            for place in rest:
-                tab.mouse.move(*place, steps=4)
-            tab.mouse.up()
-            continue
-        for kind, place in [("touchStart", first), *(("touchMove", p) for p in rest)]:
-            point = {"x": place[0], "y": place[1]}
-            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
-        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    tab.wait_for_function("() => !waiting")
-
-
 def seen(tab):
     """Return the pixels that the page gives its model, (28, 28)."""
     return np.array(tab.evaluate("() => [...pixels]"), np.uint8).reshape(28, 28)
@@ -149,7 +117,7 @@ def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch):
             shown = tab.evaluate(
                 "() => { const c = document.createElement('canvas'); c.width = c.height = 256;"
                 "const g = c.getContext('2d'); g.fillStyle = 'white'; g.fillRect(0, 0, 256, 256);"
-                "g.drawImage(source.canvas, 0, 0); return c.toDataURL(); }"
+                "g.drawImage(paper.canvas, 0, 0); return c.toDataURL(); }"
             )
             photo = Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2])))
             image, dark = handwriting.prepare(np.asarray(photo.convert("RGB")))
@@ -213,6 +181,52 @@ def test_a_photo_is_what_predict_sees(chromium, made, full, tmp_path):
         (tmp_path / "broken.png").write_bytes(b"no image")
         tab.locator("#file").set_input_files(tmp_path / "broken.png")
         tab.get_by_text("not an image that the browser can read").wait_for()
+
+
+def prepared(tab, path):
+    """Return what the page makes of a photo, (28, 28), or None where it finds nothing."""
+    given = tab.evaluate(
+        "async (text) => { await photo.read(new Blob([bytesOf(text)]));"
+        "return photo.pixels && [...photo.pixels]; }",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+    return given and np.array(given).reshape(28, 28)
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(300, marks=pytest.mark.long), 12], ids=["many", "some"]
+)
+def test_a_photo_of_handwriting_is_what_predict_sees(chromium, made, tmp_path, count):
+    """Of any colours, light and noise. Where a pixel lies at a threshold, rounding decides."""
+    files = [path for path, _ in drawings.write(tmp_path, count)]
+    differ = []
+    with opened(chromium, made["mnist"][0]) as tab:
+        for path in files:
+            ours, theirs = reading.read(path, "handwriting").image, prepared(tab, path)
+            assert (ours is None) == (theirs is None), path.name
+            if ours is not None:
+                differ.append(np.abs(ours - theirs).max())
+    assert sum(most <= 1 for most in differ) >= 0.98 * len(differ) > 0.9 * count
+    assert count > 12 or max(differ) <= 1
+
+
+def test_a_photo_takes_the_place_of_the_paper(chromium, made, tmp_path):
+    """Until it is cleared; a page without writing is no digit."""
+    ((path, digit),) = drawings.write(tmp_path, 1)
+    with opened(chromium, made["mnist"][0]) as tab:
+        drawn(tab, STROKES[1])
+        tab.locator("#file").set_input_files(path)
+        tab.wait_for_function(f"() => {VERDICT}.startsWith('{digit},')")
+        assert tab.locator("#photo").is_visible() and not tab.locator("#paper").is_visible()
+        assert not tab.locator("#undo").is_visible()
+        Image.fromarray(np.full((60, 40, 3), 200, np.uint8)).save(tmp_path / "blank.png")
+        tab.locator("#file").set_input_files(tmp_path / "blank.png")
+        tab.get_by_text("No strokes were found on this photo").wait_for()
+        tab.locator("#clear").click()
+        tab.get_by_text("Draw something").wait_for()
+        assert tab.locator("#paper").is_visible() and not tab.locator("#photo").is_visible()
+        drawn(tab, STROKES[7])
+        tab.wait_for_function(f"() => {VERDICT}.startsWith('7,')")
 
 
 def test_two_models_stand_side_by_side(chromium, full, tmp_path):
