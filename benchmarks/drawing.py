@@ -4,8 +4,8 @@
 
 `network` is a prediction alone, for each of the 100 test images of a page. `drawn` is all that
 MNIST's page does for each frame while digits are drawn on it by mouse events: from the ink to 28 by
-28 pixels, to probabilities, to bars. Each is done once before, to warm up. The median, and what nine
-in ten do not exceed, go to benchmarks/results/drawing.json.
+28 pixels, to probabilities, to bars. Each is done once before, to warm up. The median, and what
+nine in ten do not exceed, go to benchmarks/results/drawing.json.
 """
 
 import os

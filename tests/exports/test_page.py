@@ -19,6 +19,8 @@ from shared_keras.models.portable import portable
 from shared_keras.photos import handwriting, reading
 from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
+from shared_keras.results.winner import Winner
+from shared_keras.systems.recipe import Replay
 from shared_keras.systems.spec import ACTIVATIONS, Activation, Dense, Flatten, Optimizer, System
 from tests import handwriting as drawings
 from tests.browser import opened
@@ -69,11 +71,6 @@ def test_the_javascript_answers_as_keras_does(chromium, made, full, of, count):
     x = full[of.name][1].x[:count]
     with opened(chromium, path) as tab:
         given = answers(tab, x)
-        took = tab.evaluate(
-            "() => { const t = performance.now(); const x = pictures.slice(0, 784);"
-            "for (let i = 0; i < 10; i++) networks[0].answer(x);"
-            "return (performance.now() - t) / 10; }"
-        )
     ours = predict_probabilities(page.rounded(copy), x)
     assert np.abs(given - ours).max() < 1e-3
     differ = given.argmax(axis=1) != ours.argmax(axis=1)
@@ -81,7 +78,6 @@ def test_the_javascript_answers_as_keras_does(chromium, made, full, of, count):
     assert (best[:, 1] - best[:, 0] < 2e-3).all()  # ties
     assert (given.argmax(axis=1) != predict_probabilities(model, x).argmax(axis=1)).sum() <= 5
     assert path.stat().st_size <= 1.5e6
-    assert took < 100  # 30 ms on a core of its own
 
 
 def test_every_activation_is_keras_s(chromium, full, tmp_path):
@@ -197,7 +193,11 @@ def prepared(tab, path):
     "count", [pytest.param(300, marks=pytest.mark.long), 12], ids=["many", "some"]
 )
 def test_a_photo_of_handwriting_is_what_predict_sees(chromium, made, tmp_path, count):
-    """Of any colours, light and noise. Where a pixel lies at a threshold, rounding decides."""
+    """Of any colours, light and noise.
+
+    Pillow averages tall, narrow photos in another order, and rounds between. That moves a level by
+    one, and once in hundreds of photos a pixel across a threshold.
+    """
     files = [path for path, _ in drawings.write(tmp_path, count)]
     differ = []
     with opened(chromium, made["mnist"][0]) as tab:
@@ -256,6 +256,34 @@ def test_the_pages_in_docs_are_as_now_written(of):
     text = (ROOT / "docs" / "pages" / f"{of.name}.html").read_text()
     for name in ("page.css", *(f"{script}.js" for script in page.SCRIPTS)):
         assert (page.HERE / name).read_text() in text, "CONTRIBUTING.md says how to write them"
+
+
+def winner(task):
+    """Return the system that the committed search found."""
+    best = Winner.read(saved_models.committed(task).parents[3])
+    return task.system(Replay(best.space, best.hyperparameters))
+
+
+SIZES = {
+    "MNIST's winner": (MNIST, winner, 1.0),
+    "Lab 4's CNN": (FASHION, lambda task: task.system(task.recipes["lab4-cnn"].system), 1.0),
+    "Fashion's winner": (FASHION, winner, 2.0),  # 645,552 weights of 2 bytes are 1.7 MB as text
+}
+
+
+@pytest.mark.long(every=4)
+@pytest.mark.parametrize("of", SIZES)
+def test_pages_are_small_and_run(chromium, full, tmp_path, of):
+    """A size does not depend on what was learned."""
+    task, system, most = SIZES[of]
+    test = full[task.name][1]
+    keras.utils.set_random_seed(3)
+    model = portable(keras_model(system(task)))
+    path, _, copy = written(task, model, test, tmp_path / "page.html", seen=100)
+    assert path.stat().st_size <= most * 1e6
+    with opened(chromium, path) as tab:
+        given = answers(tab, test.x[:100])
+    assert np.abs(given - predict_probabilities(page.rounded(copy), test.x[:100])).max() < 1e-4
 
 
 def test_the_command_writes_a_page(tmp_path, capsys, small_dirs):

@@ -18,7 +18,6 @@ from shared_keras.task import Task
 if TYPE_CHECKING:
     from shared_keras.exports.session import Taken
 
-FILE = "page.html"
 HERE = Path(__file__).parent
 SCRIPTS = ("network", "resize", "regions", "filters", "handwriting", "ink", "objects", "reading",
            "matters", "bars", "draw", "photo", "page")  # fmt: skip

@@ -69,7 +69,8 @@ function dot(one, two) {
 function strokesOf(channels, height, width) {
   const side = Math.max(height, width);
   const colours = channels.map((levels) =>
-    blurred(levels, height, width, side / 200).map((level) => Math.log(level + DARK)));
+    blurred(levels, height, width, side / 200)
+      .map((level) => Math.log(Math.fround(level + DARK))));
   // Ink is what stands out from its surroundings, in one direction of colour.
   const detail = colours.map((levels) => {
     const means = meansOver(levels, height, width, side >> 1);
