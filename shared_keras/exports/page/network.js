@@ -196,8 +196,23 @@ class Network {
 
   // Returns the probability of each class for 28 x 28 pixels, 0...255.
   answer(pixels) {
+    return this.run(this.steps, pixels).slice();
+  }
+
+  run(steps, pixels) {
     this.input.set(pixels);
-    return this.steps.reduce((x, step) => STEPS[step.kind](step, x), this.input).slice();
+    return steps.reduce((x, step) => STEPS[step.kind](step, x), this.input);
+  }
+
+  // Returns how sure the network is of a class: the logarithm of p / (1 - p).
+  oddsOf(one, pixels) {
+    const scores = this.steps.at(-1).name === "softmax"
+      ? this.run(this.steps.slice(0, -1), pixels)
+      : this.answer(pixels).map(Math.log);
+    const others = scores.filter((_, i) => i !== one);
+    const highest = Math.max(...others);
+    const sum = others.reduce((total, score) => total + Math.exp(score - highest), 0);
+    return scores[one] - highest - Math.log(sum);
   }
 }
 

@@ -17,7 +17,7 @@ function showPixels() {
   const side = element("pixels").width / SIDE;
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   if (!pixels) return;
-  const most = mattering ? Math.max(...mattering.map(Math.abs), 0.02) : 1;
+  const most = mattering ? Math.max(...mattering.map(Math.abs), 0.5) : 1;
   for (let i = 0; i < SIDE * SIDE; i++) {
     const place = [(i % SIDE) * side, Math.floor(i / SIDE) * side, side, side];
     context.fillStyle = `rgb(${pixels[i]} ${pixels[i]} ${pixels[i]})`;
@@ -108,9 +108,12 @@ const photo = new Photo(drawing ? prepareHandwriting : prepareObject, showPhoto,
 element("invitation").textContent = drawing
   ? `Draw ${oneOf(data.classes)} with the mouse or a finger, or show a photo of it, and see what a trained model makes of it.`
   : `Show a photo of one thing on a plain ground, and see what a trained model takes it for: ${oneOf(data.classes)}.`;
-element("hint").textContent = drawing
-  ? "A photo of one character can be dropped or pasted, too."
-  : "A photo can be dropped or pasted, too.";
+// With a finger nothing is dropped, and paste is hard to reach; but such a device has a camera.
+const touched = navigator.maxTouchPoints > 0;
+element("hint").hidden = !drawing || touched;
+element("take").hidden = !touched;
+element("empty").textContent =
+  `${touched ? "Choose or take a photo" : "Drop or paste a photo here"}: one thing on a plain ground.`;
 element("undo").addEventListener("click", () => paper.undo());
 element("clear").addEventListener("click", () => showNothing(nothing));
 element("another").addEventListener("click", showTest);
