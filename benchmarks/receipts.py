@@ -17,7 +17,7 @@ def write(name: str, figures: dict) -> None:
         figures: Values that JSON can hold.
     """
     RESULTS.mkdir(exist_ok=True)
-    measured = {"date": f"{date.today()}", "processor": _processor(), **environment().to_json()}
+    measured = {"date": f"{date.today()}"} | environment().to_json() | {"processor": _processor()}
     files.write_json(RESULTS / f"{name}.json", measured | figures)
     print(f"wrote {RESULTS / name}.json")
     if (measured["commit"] or "").endswith("-dirty"):

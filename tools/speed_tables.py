@@ -86,6 +86,15 @@ def retrainings() -> str:
     return table(("perceptrons of `--recipe all`", "one by one", "on all cores", "ratio"), rows)
 
 
+def drawing() -> str:
+    """Return milliseconds of the pages that draw."""
+    rows = [
+        [name, str(found["n"]), f"{found['median']:.1f}", f"{found['most']:.1f}"]
+        for name, found in _read("drawing")["milliseconds"].items()
+    ]
+    return table(("page", "n", "median ms", "nine in ten ms, at most"), rows)
+
+
 def measured_on() -> str:
     """Return each machine, with what was measured on it, when and at which commits."""
     machines = defaultdict(list)

@@ -16,7 +16,7 @@ from pathlib import Path
 from tools import model_card, result_tables, speed_tables
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/results.md", "docs/speed.md")
+PAGES = ("README.md", "docs/results.md", "docs/speed.md", "docs/export.md")
 TABLES: dict[str, Callable[[], str]] = {
     "summary": result_tables.summary,
     "sample": result_tables.sample,
@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "twins": speed_tables.twins,
     "retrainings": speed_tables.retrainings,
     "scale": speed_tables.scale,
+    "drawing": speed_tables.drawing,
     "measured-on": speed_tables.measured_on,
 }
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)

@@ -13,22 +13,26 @@ class Format(NamedTuple):
 
     Attributes:
         title: Its name for people.
+        file: The file or folder that is used; PyTorch's has its weights beside it.
         backends: The backends of Keras that can write it, the preferred one first.
         needs: The packages that write it, and that load it for the comparison.
     """
 
     title: str
+    file: str
     backends: tuple[str, ...]
     needs: tuple[str, ...] = ()
 
 
 EVERY = tuple(devices.BACKENDS)
 FORMATS = {
-    "torch": Format("PyTorch", EVERY, ("torch",)),
-    "onnx": Format("ONNX", ("torch",), ("torch", "onnx", "onnxscript", "onnxruntime")),
-    "litert": Format("LiteRT", ("tensorflow",), ("tensorflow", "ai_edge_litert")),
-    "saved-model": Format("TensorFlow SavedModel", ("tensorflow",), ("tensorflow",)),
-    "page": Format("a page for a browser", EVERY),
+    "torch": Format("PyTorch", "network.py", EVERY, ("torch",)),
+    "onnx": Format(
+        "ONNX", "model.onnx", ("torch",), ("torch", "onnx", "onnxscript", "onnxruntime")
+    ),
+    "litert": Format("LiteRT", "model.tflite", ("tensorflow",), ("tensorflow", "ai_edge_litert")),
+    "saved-model": Format("TensorFlow SavedModel", "saved_model", ("tensorflow",), ("tensorflow",)),
+    "page": Format("a page for a browser", "page.html", EVERY),
 }
 
 

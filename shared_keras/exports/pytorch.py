@@ -10,10 +10,11 @@ import numpy as np
 
 from shared_keras.errors import BadInput
 from shared_keras.exports import steps
+from shared_keras.exports.formats import FORMATS
 from shared_keras.exports.steps import Step
 from shared_keras.pytorch import weights
 
-CODE, STATE = "network.py", "weights.pt"
+CODE, STATE = FORMATS["torch"].file, "weights.pt"
 MODULES = {
     "relu": "ReLU()",
     "mish": "Mish()",
@@ -51,8 +52,8 @@ def network():
     """Return the trained network, in evaluation mode."""
     parts = OrderedDict()
 '''
-TAIL = """    model = nn.Sequential(parts)
-    state = torch.load(Path(__file__).with_name("weights.pt"), weights_only=True)
+TAIL = f"""    model = nn.Sequential(parts)
+    state = torch.load(Path(__file__).with_name("{STATE}"), weights_only=True)
     model.load_state_dict(state)
     return model.eval()
 """

@@ -11,10 +11,10 @@ import numpy as np
 
 from shared_keras import silence
 from shared_keras.errors import RunFailed, one_line
+from shared_keras.exports.formats import FORMATS
 from shared_keras.systems.spec import SIDE
 
 BATCH = 500
-FILES = {"onnx": "model.onnx", "litert": "model.tflite", "saved-model": "saved_model"}
 KERAS_NAMES = {"onnx": "onnx", "litert": "litert", "saved-model": "tf_saved_model"}
 
 
@@ -28,7 +28,7 @@ def write(model: keras.Model, folder: Path, form: str) -> None:
         with _quiet():
             # On PyTorch, Keras exports only a model that has been called.
             model.predict_on_batch(np.zeros((1, SIDE, SIDE), np.float32))
-            model.export(str(folder / FILES[form]), format=KERAS_NAMES[form], verbose=False)
+            model.export(str(folder / FORMATS[form].file), format=KERAS_NAMES[form], verbose=False)
     except Exception as error:  # a converter may raise anything
         kinds = ", ".join(sorted({type(layer).__name__ for layer in model.layers}))
         raise RunFailed(
@@ -39,7 +39,7 @@ def write(model: keras.Model, folder: Path, form: str) -> None:
 
 def answers(folder: Path, form: str, x: np.ndarray) -> np.ndarray:
     """Return what the runtime of a format answers to images, (n, 28, 28)."""
-    path = str(folder / FILES[form])
+    path = str(folder / FORMATS[form].file)
     x = x.astype(np.float32)
     with _quiet():
         run = {"onnx": _onnx, "litert": _litert, "saved-model": _saved_model}[form](path)

@@ -65,7 +65,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as temporary:
         written = Path(temporary)
         if form == "page":
-            page.write(task, taken, test, written / page.FILE)
+            page.write(task, taken, test, written / FORMATS[form].file)
             got = [predict_probabilities(page.rounded(each.model), test.x) for each in taken]
         else:
             got = [_written(task, taken[0], form, written, test)]

@@ -2,25 +2,26 @@
 
 from pathlib import Path
 
+from shared_keras.exports.formats import FORMATS
 from shared_keras.task import Task
 
 IMAGES = "images = np.zeros((1, 28, 28), np.float32)  # yours: 0...255, light on dark"
 LINES = {
-    "torch": """\
+    "torch": f"""\
 import torch
-from network import network
+from {Path(FORMATS["torch"].file).stem} import network
 images = torch.zeros(1, 28, 28)  # yours: 0...255, light on dark
 with torch.no_grad():
     probabilities = network()(images)""",
     "onnx": f"""\
 import numpy as np, onnxruntime
-session = onnxruntime.InferenceSession("model.onnx")
+session = onnxruntime.InferenceSession("{FORMATS["onnx"].file}")
 {IMAGES}
 (probabilities,) = session.run(None, {{session.get_inputs()[0].name: images}})""",
     "litert": f"""\
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-interpreter = Interpreter("model.tflite")
+interpreter = Interpreter("{FORMATS["litert"].file}")
 {IMAGES}
 interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], images.shape)
 interpreter.allocate_tensors()
@@ -29,9 +30,16 @@ interpreter.invoke()
 probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])""",
     "saved-model": f"""\
 import numpy as np, tensorflow as tf
-model = tf.saved_model.load("saved_model")
+model = tf.saved_model.load("{FORMATS["saved-model"].file}")
 {IMAGES}
 probabilities = model.serve(images).numpy()""",
+}
+
+INSTALL = {
+    "torch": "torch",
+    "onnx": "numpy onnxruntime",
+    "litert": "numpy ai-edge-litert",
+    "saved-model": "numpy tensorflow",
 }
 
 
@@ -42,6 +50,7 @@ def of(form: str, folder: Path, task: Task) -> str:
         return f"Open the page in any browser and {what}; it needs no server and no network."
     classes = ", ".join(task.classes)
     return (
-        f"To use it, in {folder}:\n\n{LINES[form]}\n\nThe probabilities are in this order: "
-        f"{classes}."
+        f"To use it, start Python in {folder}:\n\n{LINES[form]}\nprint(probabilities)\n\n"
+        f"There is a row for each image, and a column for each class: {classes}. It needs nothing "
+        f"but `pip install {INSTALL[form]}`."
     )

@@ -18,10 +18,9 @@ from shared_keras.task import Task
 if TYPE_CHECKING:
     from shared_keras.exports.session import Taken
 
-FILE = "page.html"
 HERE = Path(__file__).parent
-SCRIPTS = ("network", "resize", "regions", "handwriting", "objects", "matters", "bars", "draw",
-           "photo", "page")  # fmt: skip
+SCRIPTS = ("network", "resize", "regions", "filters", "handwriting", "ink", "objects", "reading",
+           "matters", "bars", "draw", "photo", "page")  # fmt: skip
 SHOWN = 100  # test images
 SEED = 0  # of their choice
 

@@ -8,7 +8,6 @@ class Paper {
     this.changed = changed;
     this.context = canvas.getContext("2d", { willReadFrequently: true });
     this.strokes = [];
-    canvas.hidden = false;
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) {
@@ -67,7 +66,8 @@ class Paper {
   image() {
     const { width, height } = this.canvas;
     const { data } = this.context.getImageData(0, 0, width, height);
-    const ink = Float64Array.from({ length: width * height }, (_, i) => data[4 * i + 3] / 255);
+    const ink = new Float64Array(width * height);
+    for (let i = 0; i < ink.length; i++) ink[i] = data[4 * i + 3] / 255;
     return prepareInk(ink, height, width);
   }
 }

@@ -9,9 +9,7 @@ const REMAINS = 0.15;
 
 // Returns 28 x 28 pixels for ink, 0...1, or null if there are no strokes.
 function prepareInk(coverage, height, width) {
-  const certain = Uint8Array.from(coverage, (c) => c > 0.5);
-  const possible = Uint8Array.from(coverage, (c) => c > 0.25);
-  const mask = propagate(certain, possible, height, width);
+  const mask = propagate(above(coverage, 0.5), above(coverage, 0.25), height, width);
   const parts = withoutSpecks(insideOf(partsOf(mask, height, width), height, width));
   if (!parts.length) return null;
   if (longestOf(parts, height, width) <= SMALLEST * Math.max(height, width)) return null;
@@ -26,29 +24,16 @@ function longestOf(parts, height, width) {
 
 // Drops parts that run out of the paper, if large ones remain.
 function insideOf(parts, height, width) {
-  const touches = (i) =>
-    i < width || i >= (height - 1) * width || i % width === 0 || i % width === width - 1;
-  const inside = parts.filter((part) => !part.some(touches));
+  const inside = parts.filter((part) => !part.some((i) => onBorder(i, height, width)));
   if (!inside.length) return parts;
   const enough = Math.max(
     SMALLEST * Math.max(height, width), REMAINS * longestOf(parts, height, width));
   return longestOf(inside, height, width) > enough ? inside : parts;
 }
 
-function dilate(mask, height, width, times) {
-  let grown = mask;
-  for (let n = 0; n < times; n++) {
-    grown = grown.map((yes, i) => {
-      const x = i % width;
-      return yes || (x && grown[i - 1]) || (x < width - 1 && grown[i + 1]) ||
-        (i >= width && grown[i - width]) || (i < mask.length - width && grown[i + width]) ? 1 : 0;
-    });
-  }
-  return grown;
-}
-
-function fitInk(ink) {
-  const box = boxOf(ink.levels, ink.height, ink.width, 0.5);
+function fitInk(whole) {
+  const ink = trimmed(whole);
+  const box = ink && boxOf(ink.levels, ink.height, ink.width, 0.5);
   if (!box) return null;
   const scale = Math.max(box.bottom - box.top, box.right - box.left) / FIT;
   const { levels, height, width } = scale > 1 ? asScanned(ink, scale) : ink;
@@ -73,9 +58,18 @@ function fitInk(ink) {
   return image;
 }
 
+// Cuts away what is without ink, but for a border of one pixel.
+function trimmed({ levels, height, width }) {
+  const box = boxOf(levels, height, width, 0);
+  return box && cut(levels, width, {
+    top: Math.max(box.top - 1, 0), bottom: Math.min(box.bottom + 1, height),
+    left: Math.max(box.left - 1, 0), right: Math.min(box.right + 1, width),
+  });
+}
+
 // Sharpens strokes, and thickens those of a thin pen.
 function asScanned({ levels, height, width }, scale) {
-  const mask = Uint8Array.from(levels, (level) => level > 0.5);
+  const mask = above(levels, 0.5);
   const away = distances(mask, height, width);
   let sum = 0, count = 0;
   mask.forEach((yes, i) => {
@@ -90,32 +84,6 @@ function asScanned({ levels, height, width }, scale) {
   return { ...thick, levels: sharp };
 }
 
-// Returns each pixel's distance from the nearest pixel that is not in the mask.
-function distances(mask, height, width) {
-  const far = height + width;
-  const above = new Float64Array(mask.length);
-  for (let x = 0; x < width; x++) {
-    for (let y = 0, d = far; y < height; y++) {
-      d = mask[y * width + x] ? d + 1 : 0;
-      above[y * width + x] = d;
-    }
-    for (let y = height - 1, d = far; y >= 0; y--) {
-      d = mask[y * width + x] ? d + 1 : 0;
-      above[y * width + x] = Math.min(above[y * width + x], d);
-    }
-  }
-  return above.map((d, i) => {
-    if (!mask[i]) return 0;
-    const x = i % width;
-    let best = d * d;
-    for (let step = 1; step * step < best; step++) {
-      if (x >= step) best = Math.min(best, step * step + above[i - step] ** 2);
-      if (x + step < width) best = Math.min(best, step * step + above[i + step] ** 2);
-    }
-    return Math.sqrt(best);
-  });
-}
-
 function thickened({ levels, height, width }, radius) {
   const tall = height + 2 * radius;
   const wide = width + 2 * radius;
@@ -126,10 +94,13 @@ function thickened({ levels, height, width }, radius) {
       if (x * x + y * y <= radius * radius) disk.push(y * wide + x);
     }
   }
-  levels.forEach((level, i) => {
-    if (level === 0) return;
+  for (let i = 0; i < levels.length; i++) {
+    const level = levels[i];
+    if (level === 0) continue;
     const to = (Math.floor(i / width) + radius) * wide + (i % width) + radius;
-    for (const step of disk) if (result[to + step] < level) result[to + step] = level;
-  });
+    for (let k = 0; k < disk.length; k++) {
+      if (result[to + disk[k]] < level) result[to + disk[k]] = level;
+    }
+  }
   return { levels: result, height: tall, width: wide };
 }

@@ -1,4 +1,5 @@
-// Which pixels mattered: how far the answer falls when a few of them are blanked.
+// Which pixels mattered: how much less sure the model is when a few of them are blanked. How sure it
+// is are log-odds, as probabilities close to 1 hardly move.
 
 const PATCH = 4;
 const STRIDE = 2;
@@ -9,6 +10,7 @@ const SLICE = 12; // milliseconds of work between two frames
 function whatMatters(network, pixels, done) {
   const usual = network.answer(pixels);
   const best = usual.indexOf(Math.max(...usual));
+  const sure = network.oddsOf(best, pixels);
   const sums = new Float64Array(SIDE * SIDE);
   const counts = new Float64Array(SIDE * SIDE);
   const corners = [];
@@ -29,7 +31,7 @@ function whatMatters(network, pixels, done) {
         counts[at] += 1;
       }
       if (!ink) continue;
-      const fall = usual[best] - network.answer(blanked)[best];
+      const fall = sure - network.oddsOf(best, blanked);
       for (let i = 0; i < PATCH * PATCH; i++) {
         sums[(top + Math.floor(i / PATCH)) * SIDE + left + (i % PATCH)] += fall;
       }

@@ -1,44 +1,12 @@
-// From a photo of one object to an image like those of Fashion-MNIST:
-// shared_keras/photos/objects.py and reading.py.
+// From a photo of one object to an image like those of Fashion-MNIST: shared_keras/photos/objects.py.
 
-const LARGE = 28 * 64;
-const SEARCH = 256;
 const CLOSE = 0.05 * 255;
 const FAINT = 3;
 const SHADE = 3 * CLOSE;
 const LEAST = 1 / 1000;
-const PLAIN = 8;
-const WHITE = 200;
-
-function luminance(channels, i) {
-  return 0.299 * channels[0][i] + 0.587 * channels[1][i] + 0.114 * channels[2][i];
-}
-
-// Takes the bytes of a canvas; puts what is transparent on white, or a white drawing on black.
-function photoOf({ data, width, height }) {
-  const n = width * height;
-  let opaque = 0, shown = 0;
-  const colours = [0, 1, 2].map((c) => Float64Array.from({ length: n }, (_, i) => data[4 * i + c]));
-  for (let i = 0; i < n; i++) {
-    opaque += data[4 * i + 3];
-    shown += Math.floor(luminance(colours, i) + 0.5) * data[4 * i + 3];
-  }
-  if (opaque < 255 * n) {
-    const ground = shown / Math.max(opaque, 1) > WHITE ? 0 : 255;
-    for (const channel of colours) {
-      for (let i = 0; i < n; i++) {
-        const alpha = data[4 * i + 3] / 255;
-        channel[i] = Math.round(channel[i] * alpha + ground * (1 - alpha));
-      }
-    }
-  }
-  return shrink({ channels: colours, height, width }, LARGE);
-}
 
 // Returns 28 x 28 pixels, or null if nothing stands out from its ground.
 function prepareObject(photo) {
-  const taken = asItIs(photo);
-  if (taken) return taken;
   const { channels, height, width } = shrink(photo, SEARCH);
   const { ground, edge } = groundOf(channels, height, width);
   const mask = objectOn(channels, ground, edge, height, width);
@@ -57,39 +25,6 @@ function prepareObject(photo) {
     image[to] = roundEven(Math.min(Math.max(level * (255 / highest), 0), 255));
   });
   return image;
-}
-
-function onBorder(i, height, width) {
-  const x = i % width;
-  return x === 0 || x === width - 1 || i < width || i >= (height - 1) * width;
-}
-
-// Returns a grey image of 28 x 28 pixels on plain black or white, light on dark, or null.
-function asItIs({ channels, height, width }) {
-  const [grey, green, blue] = channels;
-  if (height !== SIDE || width !== SIDE) return null;
-  if (grey.some((level, i) => level !== green[i] || level !== blue[i])) return null;
-  let black = 0, white = 0, n = 0;
-  const rows = [0, SIDE - 1];
-  for (const fixed of rows) {
-    for (let j = 0; j < SIDE; j++) {
-      for (const level of [grey[fixed * SIDE + j], grey[j * SIDE + fixed]]) {
-        n += 1;
-        black += level <= PLAIN;
-        white += level >= 255 - PLAIN;
-      }
-    }
-  }
-  const flat = grey.every((level) => level === grey[0]);
-  if (flat || Math.max(black, white) / n < 0.1) return null;
-  return Uint8Array.from(grey, (level) => (white > black ? 255 - level : level));
-}
-
-function quantile(values, q) {
-  const sorted = Float64Array.from(values).sort();
-  const at = q * (sorted.length - 1);
-  const low = Math.floor(at);
-  return sorted[low] + (at - low) * (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]);
 }
 
 // Fits a plane to the colours along the border; returns its colours, and where the border shows it.
@@ -132,27 +67,6 @@ function leastSquares(rows, values) {
   return table.map((row, a) => (Math.abs(row[a]) < 1e-9 ? 0 : row[3] / row[a]));
 }
 
-function blurred(levels, height, width, sigma) {
-  const reach = Math.floor(4 * sigma + 0.5);
-  const weights = [];
-  for (let k = -reach; k <= reach; k++) weights.push(Math.exp((-0.5 * k * k) / (sigma * sigma)));
-  const sum = weights.reduce((a, b) => a + b);
-  const mirrored = (i, n) => {
-    const j = ((i % (2 * n)) + 2 * n) % (2 * n);
-    return j < n ? j : 2 * n - 1 - j;
-  };
-  const along = (values, n, index) => Float64Array.from(values, (_, i) => {
-    const [at, start, step] = index(i);
-    let total = 0;
-    for (let k = -reach; k <= reach; k++) {
-      total += weights[k + reach] * values[start + step * mirrored(at + k, n)];
-    }
-    return Math.fround(total / sum);
-  });
-  const down = along(levels, height, (i) => [Math.floor(i / width), i % width, width]);
-  return along(down, width, (i) => [i % width, i - (i % width), 1]);
-}
-
 // Returns where the object is, or null if there is only ground.
 function objectOn(channels, ground, edge, height, width) {
   const sigma = Math.max(height, width) / 200;
@@ -160,9 +74,9 @@ function objectOn(channels, ground, edge, height, width) {
     blurred(levels.map((level, i) => level - ground[c][i]), height, width, sigma));
   const away = parts[0].map((_, i) => Math.max(...parts.map((part) => Math.abs(part[i]))));
   const noise = quantile(edge.map((i) => away[i]), 0.95);
-  const certain = Uint8Array.from(away, (d) => d > Math.max(CLOSE, 2 * noise));
+  const certain = above(away, Math.max(CLOSE, 2 * noise));
   if (certain.reduce((a, b) => a + b, 0) < LEAST * certain.length) return null;
-  const possible = Uint8Array.from(away, (d) => d > Math.max(FAINT, 1.5 * noise));
+  const possible = above(away, Math.max(FAINT, 1.5 * noise));
   const whole = fillHoles(propagate(certain, possible, height, width), height, width);
   return maskOf(withoutSpecks(partsOf(whole, height, width)), whole.length);
 }

@@ -17,7 +17,7 @@ function showPixels() {
   const side = element("pixels").width / SIDE;
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   if (!pixels) return;
-  const most = mattering ? Math.max(...mattering.map(Math.abs), 0.02) : 1;
+  const most = mattering ? Math.max(...mattering.map(Math.abs), 0.5) : 1;
   for (let i = 0; i < SIDE * SIDE; i++) {
     const place = [(i % SIDE) * side, Math.floor(i / SIDE) * side, side, side];
     context.fillStyle = `rgb(${pixels[i]} ${pixels[i]} ${pixels[i]})`;
@@ -57,38 +57,65 @@ function show(image, empty, truth = "") {
   });
 }
 
-function showTest() {
-  tested = (tested + 1) % data.labels.length;
-  const image = pictures.slice(tested * SIDE * SIDE, (tested + 1) * SIDE * SIDE);
-  source.clear();
-  waiting = false;
-  show(image, "", `A test image; its true class is ${data.classes[data.labels[tested]]}.`);
-}
-
 const nothing = drawing ? "Draw something" : "Give it a photo";
+const none = drawing ? "No strokes were found on this photo" : "Nothing stands out from its ground";
 
-function onDrawn() {
+function showDrawn() {
   if (waiting) return;
   waiting = true;
   requestAnimationFrame(() => {
     if (!waiting) return;
     waiting = false;
-    show(source.image(), nothing);
+    show(paper.image(), nothing);
   });
 }
 
-const source = drawing
-  ? new Paper(element("paper"), onDrawn)
-  : new Photo(element("drop"), (given) => {
-    show(source.image(), given ? "Nothing stands out from its ground" : nothing);
-  }, (failure) => show(null, failure));
+// Clears the paper, or puts a photo in its place.
+function begin(withPhoto) {
+  if (!withPhoto) photo.clear();
+  paper?.clear();
+  waiting = false;
+  element("paper").hidden = !drawing || withPhoto;
+  element("drop").hidden = drawing && !withPhoto;
+  element("undo").hidden = !drawing || withPhoto;
+}
+
+function showPhoto() {
+  begin(true);
+  show(photo.pixels, none);
+}
+
+function showNothing(why) {
+  begin(false);
+  show(null, why);
+}
+
+function showTest() {
+  tested = (tested + 1) % data.labels.length;
+  const image = pictures.slice(tested * SIDE * SIDE, (tested + 1) * SIDE * SIDE);
+  begin(false);
+  show(image, "", `A test image; its true class is ${data.classes[data.labels[tested]]}.`);
+}
+
+function oneOf(names) {
+  if (names.length > 20) return `one of ${names.length} classes`;
+  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+}
+
+const paper = drawing ? new Paper(element("paper"), showDrawn) : null;
+const photo = new Photo(drawing ? prepareHandwriting : prepareObject, showPhoto, showNothing);
 
 element("invitation").textContent = drawing
-  ? `Draw one of ${data.classes.join(", ")} with the mouse or a finger, and see what a trained model makes of it.`
-  : "Take a photo of a piece of clothing on a plain ground, and see what a trained model makes of it.";
-element("undo").hidden = !drawing;
-element("undo").addEventListener("click", () => source.undo());
-element("clear").addEventListener("click", () => source.clear());
+  ? `Draw ${oneOf(data.classes)} with the mouse or a finger, or show a photo of it, and see what a trained model makes of it.`
+  : `Show a photo of one thing on a plain ground, and see what a trained model takes it for: ${oneOf(data.classes)}.`;
+// With a finger nothing is dropped, and paste is hard to reach; but such a device has a camera.
+const touched = navigator.maxTouchPoints > 0;
+element("hint").hidden = !drawing || touched;
+element("take").hidden = !touched;
+element("empty").textContent =
+  `${touched ? "Choose or take a photo" : "Drop or paste a photo here"}: one thing on a plain ground.`;
+element("undo").addEventListener("click", () => paper.undo());
+element("clear").addEventListener("click", () => showNothing(nothing));
 element("another").addEventListener("click", showTest);
 element("mattering").addEventListener("change", showPixels);
 element("footer").textContent = [
@@ -96,4 +123,4 @@ element("footer").textContent = [
     `${n.name}: right on ${n.right.toLocaleString("en")} of ${n.of.toLocaleString("en")} test images.`),
   "The model runs in this page; nothing that you draw or show leaves your device.",
 ].join(" ");
-show(null, nothing);
+showNothing(nothing);

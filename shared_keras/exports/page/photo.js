@@ -1,18 +1,16 @@
 // A photo that is dropped, pasted, chosen or taken.
 
 class Photo {
-  constructor(drop, changed, failed) {
-    Object.assign(this, { changed, failed, shown: document.getElementById("photo"), pixels: null });
-    this.hint = document.getElementById("hint");
-    for (const id of ["choose", "take"]) document.getElementById(id).hidden = false;
+  constructor(prepare, changed, failed) {
+    Object.assign(this, { prepare, changed, failed, pixels: null });
+    this.shown = document.getElementById("photo");
     for (const id of ["file", "camera"]) {
       document.getElementById(id).addEventListener("change", (event) => {
         this.read(event.target.files[0]);
         event.target.value = "";
       });
     }
-    drop.hidden = false;
-    const over = (yes) => drop.classList.toggle("over", yes);
+    const over = (yes) => document.body.classList.toggle("over", yes);
     document.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
     document.addEventListener("dragleave", () => over(false));
     document.addEventListener("drop", (event) => {
@@ -35,9 +33,10 @@ class Photo {
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d");
     context.drawImage(bitmap, 0, 0);
-    this.pixels = prepareObject(photoOf(context.getImageData(0, 0, canvas.width, canvas.height)));
+    const photo = photoOf(context.getImageData(0, 0, canvas.width, canvas.height));
+    this.pixels = asItIs(photo) ?? this.prepare(photo);
     this.show(URL.createObjectURL(file));
-    this.changed(true);
+    this.changed();
   }
 
   show(url) {
@@ -45,16 +44,11 @@ class Photo {
     if (url) this.shown.src = url;
     else this.shown.removeAttribute("src");
     this.shown.hidden = !url;
-    this.hint.hidden = Boolean(url);
+    document.getElementById("empty").hidden = Boolean(url);
   }
 
   clear() {
     this.pixels = null;
     this.show(null);
-    this.changed(false);
-  }
-
-  image() {
-    return this.pixels;
   }
 }

@@ -1,14 +1,21 @@
 // Regions of a mask, a Uint8Array of height x width.
 
-function boxOf(values, height, width, above) {
+// Returns where values are above a level.
+function above(values, level) {
+  const mask = new Uint8Array(values.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = values[i] > level ? 1 : 0;
+  return mask;
+}
+
+function boxOf(values, height, width, level) {
   let top = height, left = width, bottom = 0, right = 0;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      if (!(values[y * width + x] > above)) continue;
-      top = Math.min(top, y);
-      bottom = Math.max(bottom, y + 1);
-      left = Math.min(left, x);
-      right = Math.max(right, x + 1);
+      if (!(values[y * width + x] > level)) continue;
+      if (y < top) top = y;
+      if (y >= bottom) bottom = y + 1;
+      if (x < left) left = x;
+      if (x >= right) right = x + 1;
     }
   }
   return bottom ? { top, left, bottom, right } : null;
@@ -22,38 +29,43 @@ function cut(levels, width, { top, left, bottom, right }) {
   return { levels: part, height: bottom - top, width: right - left };
 }
 
-// Calls `visit` for all pixels reached from the given ones; `visit` says whether to go on there.
-function flood(starts, height, width, diagonal, visit) {
-  const waiting = starts.filter(visit);
-  while (waiting.length) {
-    const i = waiting.pop();
-    const x = i % width;
-    const y = (i - x) / width;
-    for (let dy = -1; dy <= 1; dy++) {
-      for (let dx = -1; dx <= 1; dx++) {
-        if (!diagonal && dx && dy) continue;
-        const near = i + dy * width + dx;
-        const inside = y + dy >= 0 && y + dy < height && x + dx >= 0 && x + dx < width;
-        if (inside && visit(near)) waiting.push(near);
+function onBorder(i, height, width) {
+  const x = i % width;
+  return x === 0 || x === width - 1 || i < width || i >= (height - 1) * width;
+}
+
+// Appends to `found` all that is reached over `open` pixels from those that lie there, from `start`
+// up to `end`; closes them, and returns the new end.
+function spread(found, start, end, open, height, width, diagonal) {
+  for (let n = start; n < end; n++) {
+    const x = found[n] % width;
+    const y = (found[n] - x) / width;
+    for (let v = Math.max(y - 1, 0); v <= y + 1 && v < height; v++) {
+      for (let u = Math.max(x - 1, 0); u <= x + 1 && u < width; u++) {
+        const near = v * width + u;
+        if (!open[near] || (!diagonal && u !== x && v !== y)) continue;
+        open[near] = 0;
+        found[end] = near;
+        end += 1;
       }
     }
   }
+  return end;
 }
 
 // Returns the connected parts of a mask: for each, its pixels.
 function partsOf(mask, height, width) {
-  const seen = new Uint8Array(mask.length);
+  const open = mask.slice();
+  const found = new Int32Array(mask.length);
   const parts = [];
+  let start = 0;
   for (let i = 0; i < mask.length; i++) {
-    if (!mask[i] || seen[i]) continue;
-    const part = [];
-    flood([i], height, width, true, (j) => {
-      if (!mask[j] || seen[j]) return false;
-      seen[j] = 1;
-      part.push(j);
-      return true;
-    });
-    parts.push(part);
+    if (!open[i]) continue;
+    open[i] = 0;
+    found[start] = i;
+    const end = spread(found, start, start + 1, open, height, width, true);
+    parts.push(found.subarray(start, end));
+    start = end;
   }
   return parts;
 }
@@ -71,30 +83,107 @@ function withoutSpecks(parts) {
   return parts.filter((part) => part.length >= SPECK * largest);
 }
 
-// Returns what is reached from `certain` pixels over `possible` ones.
-function propagate(certain, possible, height, width) {
-  const reached = new Uint8Array(certain.length);
-  const starts = [];
-  certain.forEach((yes, i) => yes && starts.push(i));
-  flood(starts, height, width, false, (i) => {
-    if (reached[i] || !possible[i]) return false;
-    reached[i] = 1;
-    return true;
-  });
-  return reached;
+// Returns what is reached from the pixels of `starts` over those of `possible`.
+function propagate(starts, possible, height, width) {
+  const open = possible.slice();
+  const found = new Int32Array(possible.length);
+  let end = 0;
+  for (let i = 0; i < open.length; i++) {
+    if (!starts[i] || !open[i]) continue;
+    open[i] = 0;
+    found[end] = i;
+    end += 1;
+  }
+  spread(found, 0, end, open, height, width, false);
+  for (let i = 0; i < open.length; i++) open[i] = possible[i] - open[i];
+  return open;
 }
 
 function fillHoles(mask, height, width) {
-  const outside = new Uint8Array(mask.length);
-  const border = [];
-  for (let i = 0; i < mask.length; i++) {
-    const x = i % width;
-    if (x === 0 || x === width - 1 || i < width || i >= mask.length - width) border.push(i);
+  const ground = mask.map((inside) => 1 - inside);
+  const border = mask.map((_, i) => (onBorder(i, height, width) ? 1 : 0));
+  return propagate(border, ground, height, width).map((outside) => 1 - outside);
+}
+
+// Returns what is at most so many steps, down, up, left or right, from a mask.
+function dilate(mask, height, width, steps) {
+  const away = new Int32Array(mask.length);
+  const far = height + width;
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (!mask[i]) away[i] = 1 + Math.min(x ? away[i - 1] : far, y ? away[i - width] : far);
+    }
   }
-  flood(border, height, width, false, (i) => {
-    if (outside[i] || mask[i]) return false;
-    outside[i] = 1;
-    return true;
-  });
-  return outside.map((out) => 1 - out);
+  for (let y = height - 1, i = mask.length - 1; y >= 0; y--) {
+    for (let x = width - 1; x >= 0; x--, i--) {
+      const right = x < width - 1 ? away[i + 1] : far;
+      const down = y < height - 1 ? away[i + width] : far;
+      away[i] = Math.min(away[i], right + 1, down + 1);
+    }
+  }
+  return mask.map((_, i) => (away[i] <= steps ? 1 : 0));
+}
+
+// Finds for each pixel the nearest one that is not in the mask: if several are as near, the one that
+// SciPy's distance_transform_edt finds. Returns its index, or -1 where there is none.
+function nearestOutside(mask, height, width) {
+  const rows = new Int32Array(mask.length);
+  const columns = new Int32Array(mask.length);
+  for (let i = 0; i < mask.length; i++) {
+    columns[i] = i % width;
+    rows[i] = mask[i] ? -1 : (i - columns[i]) / width;
+  }
+  const scratch = [0, 1, 2].map(() => new Int32Array(Math.max(height, width)));
+  for (let x = 0; x < width; x++) alongLine(rows, columns, x, width, height, x, scratch);
+  for (let y = 0; y < height; y++) alongLine(columns, rows, y * width, 1, width, y, scratch);
+  for (let i = 0; i < mask.length; i++) if (rows[i] >= 0) rows[i] = rows[i] * width + columns[i];
+  return rows;
+}
+
+// One line of it, which lies at `at`: `along` has, in the line's direction, the places of the nearest
+// pixels so far, `across` those in the other direction.
+function alongLine(along, across, start, step, length, at, [nearest, places, squares]) {
+  let last = -1; // of those that are nearest somewhere on the line
+  for (let n = 0, i = start; n < length; n++, i += step) {
+    const place = along[i];
+    if (place < 0 || across[i] < 0) continue;
+    const square = (across[i] - at) ** 2;
+    while (last >= 1) {
+      const a = places[last] - places[last - 1];
+      const b = place - places[last];
+      const c = a + b;
+      if (c * squares[last] - b * squares[last - 1] - a * square - a * b * c <= 0) break;
+      last -= 1;
+    }
+    last += 1;
+    nearest[last] = across[i];
+    places[last] = place;
+    squares[last] = square;
+  }
+  if (last < 0) return;
+  for (let n = 0, l = 0, i = start; n < length; n++, i += step) {
+    let square = (places[l] - n) ** 2 + squares[l];
+    while (l < last) {
+      const next = (places[l + 1] - n) ** 2 + squares[l + 1];
+      if (square <= next) break;
+      square = next;
+      l += 1;
+    }
+    along[i] = places[l];
+    across[i] = nearest[l];
+  }
+}
+
+// Returns each pixel's distance from the nearest one that is not in the mask.
+function distances(mask, height, width) {
+  const nearest = nearestOutside(mask, height, width);
+  const result = new Float64Array(mask.length);
+  for (let i = 0; i < mask.length; i++) {
+    if (!mask[i]) continue;
+    const column = nearest[i] % width;
+    const x = (i % width) - column;
+    const y = (i - (i % width) - nearest[i] + column) / width;
+    result[i] = nearest[i] < 0 ? height + width : Math.sqrt(x * x + y * y);
+  }
+  return result;
 }

@@ -10,6 +10,8 @@ const BICUBIC = {
   },
 };
 
+const BYTES = { ...BOX, unit: 2 ** -22 }; // of the weights of bytes: Pillow rounds them
+
 function weightsOf(from, to, filter) {
   const scale = from / to;
   const wide = Math.max(scale, 1);
@@ -21,7 +23,9 @@ function weightsOf(from, to, filter) {
     const weights = [];
     for (let x = first; x < last; x++) weights.push(filter.weight((x - centre + 0.5) / wide));
     const sum = weights.reduce((a, b) => a + b, 0);
-    return { first, weights: weights.map((weight) => weight / sum) };
+    const { unit } = filter;
+    const rounded = (weight) => (unit ? Math.floor(weight / unit + 0.5) * unit : weight);
+    return { first, weights: weights.map((weight) => rounded(weight / sum)) };
   });
 }
 
@@ -74,8 +78,7 @@ function shrink(photo, side) {
   const { height, width } = photo;
   if (Math.max(height, width) <= side) return photo;
   const [toHeight, toWidth] = sizeWithin(height, width, side);
-  const whole = (sum) => Math.floor(sum + 0.5 + 1e-9);
   const channels = photo.channels.map((levels) =>
-    resizeChannel(levels, height, width, toHeight, toWidth, BOX, whole));
+    resizeChannel(levels, height, width, toHeight, toWidth, BYTES, (sum) => Math.floor(sum + 0.5)));
   return { channels, height: toHeight, width: toWidth };
 }
