@@ -41,7 +41,7 @@ def main() -> None:
             print(f"{way:8}", measured[way][-1], flush=True)
     figures = {"rounds": args.rounds, "max_epochs": args.max_epochs, "goal": GOAL}
     figures["trials"] = measured["with"][0]["trials"]
-    for key in ("seconds", "processor"):
+    for key in ("seconds", "processor_seconds"):
         pairs = zip(measured["with"], measured[WITHOUT])
         figures[key] = {
             way: statistics.median(each[key] for each in found) for way, found in measured.items()
@@ -67,7 +67,7 @@ def _search(way: str, max_epochs: int) -> dict:
         written = list(Path(folder).rglob("data.js"))
         assert bool(written) == (way != WITHOUT)
         trials = len(list(Path(folder).rglob("trial.json")))
-    return {"seconds": seconds, "processor": _processor() - before, "trials": trials}
+    return {"seconds": seconds, "processor_seconds": _processor() - before, "trials": trials}
 
 
 def _processor() -> float:
