@@ -1,10 +1,12 @@
 """Seconds until the page of a search of a thousand trials is there, and to write it.
 
-    python -m benchmarks.page [--copies N]
+    python -m benchmarks.page [--copies N] [--openings N]
 
 The search is MNIST's committed one, several times over, so each trial has its real curves. The page
-is opened in Chromium, whose WebGL runs on the processor: a graphics card is quicker with the
-parallel coordinates, which come last. The figures go to benchmarks/results/page.json.
+is opened in Chromium, whose WebGL runs on the processor, again and again; the quickest opening
+counts, as what else runs on a machine only adds to it. The processor seconds of the page's main
+thread are measured, too: they say what it takes where nothing else runs. The figures go to
+benchmarks/results/page.json.
 """
 
 import argparse
@@ -18,36 +20,38 @@ from pathlib import Path
 from shared_keras.command_line.parser import whole
 
 REFERENCE = Path(__file__).parents[1] / "tuner_results" / "reference" / "mnist"
+GOAL = 2  # seconds
+# Playwright watches a page as a debugger does. Then V8 parses large functions again for the line
+# numbers of each caught exception, half a second of Plotly's script, unless it keeps them at once.
+AS_UNWATCHED = "--js-flags=--no-enable-lazy-source-positions"
 WATCH = """
 window.there = {};
-addEventListener("DOMContentLoaded", () => {
-  const draw = Chart.prototype.draw;
-  Chart.prototype.draw = function () { there.tables ??= performance.now(); draw.call(this);
-    there.charts = performance.now(); };
-});
-new MutationObserver(() => { there.all ??= performance.now(); }).observe(document,
+addEventListener("DOMContentLoaded", () => requestAnimationFrame(() => setTimeout(() => {
+  there.tables = performance.now();
+})));
+new MutationObserver(() => { there.charts ??= performance.now(); }).observe(document,
   { subtree: true, attributeFilter: ["data-drawn"] });
 """
 
 
 def main() -> None:
-    """Write the page, open it three times, and print the medians."""
+    """Write the page, open it, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--copies", type=whole(1), default=4, help="of a search of 276 trials")
+    parser.add_argument("--openings", type=whole(1), default=5, help="how often to open it")
     args = parser.parse_args()
     os.environ |= {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
     from benchmarks import receipts
 
-    figures = measure(args.copies)
+    figures = measure(args.copies, args.openings)
     print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     receipts.write("page", figures)
 
 
-def measure(copies: int) -> dict:
+def measure(copies: int, openings: int) -> dict:
     """Return the number of trials, the bytes, and seconds."""
     from shared_keras.reporting.pages.search_page import SearchPage
     from shared_keras.results import names
-    from tests.browser import chromium
 
     state, axes = repeated(copies)
     with tempfile.TemporaryDirectory() as name:
@@ -62,20 +66,34 @@ def measure(copies: int) -> dict:
             started = time.perf_counter()
             page.write(state, axes)
             seconds.append(time.perf_counter() - started)
-        opened = []
-        with chromium() as browser:
-            for _ in range(3):
-                tab = browser.new_page()
-                tab.add_init_script(WATCH)
-                tab.goto((folder / names.REPORT).as_uri())
-                tab.wait_for_selector("html[data-drawn]", timeout=60_000)
-                opened.append(tab.evaluate("there"))
         return {
             "trials": len(state.rows),
             "bytes": (folder / names.DATA).stat().st_size,
             "first_write": seconds[0],
             "later_write": statistics.median(seconds[1:]),
-        } | {part: statistics.median(each[part] for each in opened) / 1000 for part in opened[0]}
+            "goal": GOAL,
+        } | quickest(folder / names.REPORT, openings)
+
+
+def quickest(report: Path, openings: int) -> dict:
+    """Return the least seconds until tables and charts in sight are there, by part."""
+    from tests.browser import chromium
+
+    found = []
+    with chromium(AS_UNWATCHED) as browser:
+        for _ in range(openings):
+            tab = browser.new_page()
+            tab.add_init_script(WATCH)
+            session = tab.context.new_cdp_session(tab)
+            session.send("Performance.enable", {"timeDomain": "threadTicks"})
+            tab.goto(report.as_uri())
+            tab.wait_for_selector("html[data-drawn]", timeout=120_000)
+            there = {part: ms / 1000 for part, ms in tab.evaluate("there").items()}
+            metrics = session.send("Performance.getMetrics")["metrics"]
+            spent = {each["name"]: each["value"] for each in metrics}
+            found.append(there | {"main_thread": spent["TaskDuration"]})
+            tab.close()
+    return {part: min(each[part] for each in found) for part in found[0]}
 
 
 def repeated(copies: int):

@@ -28,14 +28,14 @@ def missing():
 
 
 @contextlib.contextmanager
-def chromium():
+def chromium(*options):
     """Yield a browser without a window, or skip the test where there is none."""
     if why := missing():
         pytest.skip(why)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=installed(), args=list(OPTIONS))
+        browser = playwright.chromium.launch(executable_path=installed(), args=[*OPTIONS, *options])
         yield browser
         browser.close()
 

@@ -61,5 +61,6 @@ def page(state: SearchState, name: str) -> str:
     rows = found.dropna(axis="columns", how="all").head(SHOWN)
     more = f"<p>The best {SHOWN} are shown; <code>results()</code> has all.</p>"
     title = f"<p><b>Hyperband: {html.escape(name)}</b><br>{html.escape(line)}.</p>"
-    written = "" if rows.empty else rows.to_html(index=False, na_rep="", border=0)
+    rows = rows.astype(object).where(rows.notna(), "")
+    written = "" if rows.empty else rows.to_html(index=False, border=0)
     return title + written + more * (len(found) > SHOWN)

@@ -27,6 +27,12 @@ def test_a_search_shows_its_best_trials_and_escapes_names():
     assert "<table" not in view.page(state(0), "empty")
 
 
+def test_a_search_shows_nothing_where_a_hyperparameter_is_inactive():
+    some = state(3)
+    some.rows[1].hyperparameters.clear()
+    assert "NA" not in view.page(some, "mine") and "<td></td>" in view.page(some, "mine")
+
+
 def test_a_run_shows_its_scores():
     run = run_folders.read(folders.reference(MNIST) / "runs" / "regularized" / "seed-0")
     page = run._repr_html_()

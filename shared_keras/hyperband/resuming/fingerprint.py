@@ -12,6 +12,7 @@ import keras
 import keras_tuner
 import numpy as np
 
+from shared_keras import silence
 from shared_keras.hyperband.resuming import function_digest
 from shared_keras.hyperband.space import Space
 from shared_keras.systems.spec import System
@@ -100,7 +101,9 @@ def of_model(model: keras.Model | System) -> str:
     parts = [type(model).__qualname__]
     for describe in (model.get_config, model.get_compile_config):
         try:
-            parts.append(json.dumps(describe(), default=lambda part: type(part).__qualname__))
+            with silence.on_stderr():  # to serialize a dtype policy, Keras imports TensorFlow
+                settings = describe()
+            parts.append(json.dumps(settings, default=lambda part: type(part).__qualname__))
         except Exception:  # a subclassed model need not have a config
             parts.append("?")
     return _digest(re.sub(r'_\d+(?=")', "", "\n".join(parts)).encode())

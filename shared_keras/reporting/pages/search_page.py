@@ -18,6 +18,7 @@ from shared_keras.results.trials import COLUMNS, SearchState, TrialRow, column
 KIND = "search"
 CONFIRMED = ["trial", "score", "mean", "sd", "n"]
 SHARE = 0.02  # of the time, which is to be written at most while trials train
+STALE = 60  # seconds without news, beyond those that SHARE asks for, after which it may have stopped
 
 
 def facts(settings: SearchSettings, folder: Path) -> Facts:
@@ -96,8 +97,10 @@ class SearchPage:
                 "plan": [rung._asdict() for rung in state.plan],
             }
         )
+        began = time.perf_counter()
         trials = ",".join(self._trial(row, state) for row in state.rows)
-        return f'{text[:-1]},"trials":[{trials}]}}'
+        within = round(STALE + (time.perf_counter() - began) / SHARE)  # of a large search, long
+        return f'{text[:-1]},"news_within":{within if under_way else "null"},"trials":[{trials}]}}'
 
     def _trial(self, row: TrialRow, state: SearchState) -> str:
         """Return a trial as JavaScript; what it left is read once, when it has ended."""

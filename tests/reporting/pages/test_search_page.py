@@ -1,5 +1,6 @@
 """The page of a search, in a real browser."""
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -113,6 +114,18 @@ def test_an_open_page_follows_a_search_to_its_end(search):
     expect = f"{len(search.tuner.oracle.trials)} of {len(search.tuner.oracle.trials)} trials"
     search.tab.wait_for_function(f"document.body.innerText.includes('{expect}, finished')")
     assert not search.tab.locator("#winner", has_text="No trial has a score yet").count()
+
+
+def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
+    shown = SearchPage(tmp_path, "a search", [])
+    shown.begin(tmp_path)
+    state = dataclasses.replace(search.tuner.state(), finished=False)
+    shown.write(state, search.tuner.axes(), under_way=True)
+    tab.clock.install()
+    look(tab, tmp_path / "report.html")
+    assert "searching" in tab.locator("header .state").inner_text()
+    tab.clock.fast_forward("30:00")
+    tab.locator("header .state", has_text="no news since").wait_for()
 
 
 def test_texts_from_outside_are_shown_as_they_are(page):

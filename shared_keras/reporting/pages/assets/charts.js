@@ -67,7 +67,9 @@ class Chart {
 }
 
 /** Charts that are in sight, or soon will be, are drawn; the others once they are. */
+let looked = false; // whether it is known which are in sight
 const sight = new IntersectionObserver((entries) => {
+  looked = true;
   for (const { target, isIntersecting } of entries) target.chart.near = isIntersecting;
   drawSoon(entries.map(({ target }) => target.chart).filter((chart) => chart.stale));
 }, { rootMargin: "300px" });
@@ -84,7 +86,7 @@ function drawSoon(some) {
 
 let drawing = false;
 function drawNext() {
-  document.documentElement.toggleAttribute("data-drawn", !queue.length);
+  document.documentElement.toggleAttribute("data-drawn", looked && !queue.length);
   if (!queue.length || drawing) return;
   drawing = true;
   setTimeout(() => {

@@ -1,7 +1,6 @@
 // The frame of a page: its head, its sections, and how it takes new data.
 
 const AGAIN = 2000; // milliseconds from one look for new data to the next
-const STALE = 60; // seconds without news, after which a search may have been stopped
 const sections = new Map();
 let latest = null, lookAgain = null; // what is shown; in how many milliseconds to look for more
 
@@ -12,7 +11,7 @@ function show(data) {
     latest = text;
     document.title = data.title;
     render(data);
-  }
+  } else if (data.under_way) drawHeader(data); // which says so if there has been no news for long
   lookAgain = data.under_way ? AGAIN : data.finished === false ? 5 * AGAIN : null;
 }
 

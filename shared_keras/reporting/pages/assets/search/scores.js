@@ -2,7 +2,7 @@
 
 function drawHeader(data) {
   const ended = data.trials.filter((t) => t.status !== "RUNNING").length, running = data.trials.length - ended;
-  const stale = data.under_way && Date.now() / 1000 - data.written > STALE;
+  const stale = data.under_way && Date.now() / 1000 - data.written > data.news_within;
   const state = data.finished ? "finished" : !data.under_way ? "stopped; the same command resumes it"
     : stale ? `no news since ${new Date(1000 * data.written).toLocaleTimeString()}; it may have been stopped`
     : `searching, ${running} running`;
