@@ -1,6 +1,7 @@
 """The page that draws: the same pixels as `predict` sees, the same answers as Keras gives."""
 
 import base64
+import dataclasses
 import io
 from pathlib import Path
 
@@ -249,6 +250,20 @@ def test_two_models_stand_side_by_side(chromium, full, tmp_path):
             verdict = tab.locator("#verdict").inner_text()
             assert verdict.startswith("They disagree: ours says") == (named[0] != named[1])
         assert tab.locator(".row").first.locator(".bar").count() == 2
+
+
+def test_a_page_of_own_classes_asks_for_these(chromium, full, tmp_path):
+    task = dataclasses.replace(FASHION, title="Fruit", classes=("apple", "pear", "plum"), own=True)
+    test = full["fashion"][1]
+    few = type(test)(test.x[:20], test.y[:20] % 3)
+    model = portable(keras_model(System((Flatten(), Dense(3)), Optimizer("sgd", 0.1))))
+    path, *_ = written(task, model, few, tmp_path / "page.html")
+    with opened(chromium, path) as tab:
+        assert "apple, pear or plum" in tab.locator("#invitation").inner_text()
+        assert "cloth" not in tab.locator("body").inner_text().lower()
+        tab.locator("#another").click()
+        truth = f"its true class is {task.classes[tab.evaluate('() => data.labels[0]')]}"
+        assert truth in tab.locator("#truth").inner_text()
 
 
 @pytest.mark.parametrize("of", [MNIST, FASHION], ids=lambda t: t.name)
