@@ -114,6 +114,7 @@ def seen(tab):
 def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch):
     size = {"width": 400, "height": 800} if touch else {"width": 1280, "height": 800}
     with opened(chromium, made["mnist"][0], has_touch=touch, viewport=size) as tab:
+        assert tab.locator("#take").is_visible() == touch  # what can be touched has a camera
         for digit, strokes in STROKES.items():
             drawn(tab, strokes, touch)
             tab.wait_for_function(f"() => {VERDICT}.startsWith('{digit},')")
