@@ -61,7 +61,7 @@ def measure() -> dict:
                 if repeat == 1:
                     tab.evaluate(WATCH)
                 for strokes in STROKES.values():
-                    drawn(tab, strokes)
+                    drawn(tab, strokes, steps=4)
                     tab.locator("#clear").click()
             found["mnist, drawn"] = _summary(tab.evaluate("() => took"))
     return found

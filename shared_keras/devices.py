@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from shared_keras import words
+from shared_keras import silence, words
 from shared_keras.errors import BadInput
 
 BACKENDS = {"jax": "JAX", "tensorflow": "TensorFlow", "torch": "PyTorch"}  # as people write them
@@ -38,7 +38,8 @@ def choose(backend: str | None, device: str) -> None:
     if name not in BACKENDS:
         raise BadInput(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got '{name}'")
     try:
-        __import__(name)
+        with silence.on_stderr():  # TensorFlow tells of itself before its log level counts
+            __import__(name)
     except ImportError:
         hint = "pip install '.[torch]'" if name == "torch" else "pip install ."
         raise BadInput(

@@ -13,8 +13,8 @@ STROKES = {  # of digits on a paper of side 1
 }  # fmt: skip
 
 
-def drawn(tab, strokes, touch=False):
-    """Draw strokes on the paper, by touch or with the mouse."""
+def drawn(tab, strokes, touch=False, steps=1):
+    """Draw strokes on the paper, by touch or with the mouse, which moves in so many steps."""
     box = tab.locator("#paper").bounding_box()
     places = [
         [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
@@ -26,7 +26,7 @@ def drawn(tab, strokes, touch=False):
             tab.mouse.move(*first)
             tab.mouse.down()
             for place in rest:
-                tab.mouse.move(*place, steps=4)
+                tab.mouse.move(*place, steps=steps)
             tab.mouse.up()
             continue
         for kind, place in [("touchStart", first), *(("touchMove", p) for p in rest)]:

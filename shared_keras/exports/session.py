@@ -125,4 +125,7 @@ def _compare(form: str, taken: Taken, answers: np.ndarray) -> None:
 
 
 def _size(path: Path) -> str:
-    return f" ({path.stat().st_size / 1e6:.2f} MB)" if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    n = path.stat().st_size
+    return f" ({n / 1e6:.2f} MB)" if n >= 1e5 else f" ({n / 1e3:.1f} kB)"

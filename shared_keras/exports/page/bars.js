@@ -38,7 +38,7 @@ class Bars {
     this.rows.forEach(({ row, bars, percent: text }, i) => {
       row.classList.toggle("likeliest", i === best);
       bars.forEach((bar, m) => { bar.style.width = answers ? `${100 * answers[m][i]}%` : "0"; });
-      text.textContent = answers ? percent(answers[0][i]) : "";
+      text.textContent = answers ? answers.map((answer) => percent(answer[i])).join("\n") : "";
     });
   }
 }

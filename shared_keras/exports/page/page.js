@@ -80,9 +80,9 @@ function begin(withPhoto) {
   element("undo").hidden = !drawing || withPhoto;
 }
 
-function showPhoto() {
+function lookAtPhoto() {
   begin(true);
-  show(photo.pixels, none);
+  show(null, "Looking at the photo …");
 }
 
 function showNothing(why) {
@@ -103,7 +103,8 @@ function oneOf(names) {
 }
 
 const paper = drawing ? new Paper(element("paper"), showDrawn) : null;
-const photo = new Photo(drawing ? prepareHandwriting : prepareObject, showPhoto, showNothing);
+const photo = new Photo(drawing ? prepareHandwriting : prepareObject, lookAtPhoto,
+  () => show(photo.pixels, none), showNothing);
 
 element("invitation").textContent = drawing
   ? `Draw ${oneOf(data.classes)} with the mouse or a finger, or show a photo of it, and see what a trained model makes of it.`
@@ -114,6 +115,7 @@ element("hint").hidden = !drawing || touched;
 element("take").hidden = !touched;
 element("empty").textContent =
   `${touched ? "Choose or take a photo" : "Drop or paste a photo here"}: one thing on a plain ground.`;
+if (networks.length > 1) element("whom").textContent = ` to ${networks[0].name}`;
 element("undo").addEventListener("click", () => paper.undo());
 element("clear").addEventListener("click", () => showNothing(nothing));
 element("another").addEventListener("click", showTest);

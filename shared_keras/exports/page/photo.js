@@ -1,8 +1,8 @@
 // A photo that is dropped, pasted, chosen or taken.
 
 class Photo {
-  constructor(prepare, changed, failed) {
-    Object.assign(this, { prepare, changed, failed, pixels: null });
+  constructor(prepare, begun, done, failed) {
+    Object.assign(this, { prepare, begun, done, failed, pixels: null, turn: 0 });
     this.shown = document.getElementById("photo");
     for (const id of ["file", "camera"]) {
       document.getElementById(id).addEventListener("change", (event) => {
@@ -30,13 +30,18 @@ class Photo {
       this.failed("This file is not an image that the browser can read.");
       return;
     }
+    this.clear();
+    const turn = this.turn;
+    this.show(URL.createObjectURL(file));
+    this.begun();
+    await new Promise((painted) => setTimeout(painted, 30)); // a large photo takes seconds
+    if (turn !== this.turn) return;
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d");
     context.drawImage(bitmap, 0, 0);
     const photo = photoOf(context.getImageData(0, 0, canvas.width, canvas.height));
     this.pixels = asItIs(photo) ?? this.prepare(photo);
-    this.show(URL.createObjectURL(file));
-    this.changed();
+    this.done();
   }
 
   show(url) {
@@ -48,6 +53,7 @@ class Photo {
   }
 
   clear() {
+    this.turn += 1;
     this.pixels = null;
     this.show(null);
   }
