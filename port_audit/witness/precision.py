@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import torch
 from keras import ops
+from keras.src.backend.common import dtypes
 
 from port_audit.forced import Match
 from port_audit.nets import kinds
@@ -152,6 +153,11 @@ def _floats(dtype: str) -> Iterator[None]:
         stack.callback(torch.set_default_dtype, default)
         stack.callback(keras.config.set_floatx, floatx)
         stack.callback(keras.config.set_dtype_policy, policy)
+        # Whatever floatx is, Keras makes float32 of what a norm gets and of the mean of a loss.
+        # A ReLU whose input is zero but for that rounding then sends the two trainings apart.
+        narrowed = dict(dtypes.BIT64_TO_BIT32_DTYPE)
+        stack.callback(dtypes.BIT64_TO_BIT32_DTYPE.update, narrowed)
+        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
         keras.config.set_floatx(dtype)
         keras.config.set_dtype_policy(dtype)
         torch.set_default_dtype(torch.float64)
