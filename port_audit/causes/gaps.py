@@ -23,6 +23,11 @@ SHARE = {  # a parameter of an activation, not another activation
     "elu": "elu",
     "gelu": "gelu",
 }
+GLOBAL = {
+    f"Global{one}Pooling{n}D": f"Global{other}Pooling{n}D"
+    for n in (1, 2, 3)
+    for one, other in (("Max", "Average"), ("Average", "Max"))
+}
 WRITTEN = {
     "hardswish": "hard_silu",
     "hardsigmoid": "hard_sigmoid",
@@ -67,6 +72,9 @@ def changes(pair: Pair, gap: Gap) -> Iterator[list[Change]]:
     own = [*_activations(gap), *_pooling(gap), *_padding(gap)]
     if own:
         yield own
+    whole = list(_whole_pooling(gap))
+    if whole:
+        yield own + whole
     reshaped = list(_reshaped(gap))
     if reshaped:
         yield own + reshaped
@@ -192,6 +200,24 @@ def _pooling(gap: "Gap") -> Iterator[Change]:
             f"padding='{layer.padding}'), in PyTorch it is {event}",
             _pooling_written(event, layer, dimensions),
             calling(layer, _pooled(event, dimensions, layer.data_format)),
+        )
+
+
+def _whole_pooling(gap: "Gap") -> Iterator[Change]:
+    """A mean over all places instead of a maximum, or the other way round."""
+    for layer in gap.plain:
+        name = next((name for name in GLOBAL if type(layer) is getattr(layers, name)), None)
+        if name is None:
+            continue
+        wanted = GLOBAL[name]
+        other = getattr(layers, wanted)(data_format=layer.data_format, keepdims=layer.keepdims)
+        taken = "mean" if "Average" in wanted else "maximum"
+        yield Change(
+            layer.name,
+            "pooling",
+            f"it is {name}; PyTorch takes the {taken} of all places",
+            f"{wanted}() instead",
+            calling(layer, lambda call, x, args, kwargs, other=other: other(x)),
         )
 
 

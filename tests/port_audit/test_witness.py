@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+import port_audit  # noqa: E402
 from port_audit import KerasSide, TorchSide, witness  # noqa: E402
 from port_audit.findings import Finding, Stage  # noqa: E402
 from port_audit.pair import Pair  # noqa: E402
@@ -137,6 +138,12 @@ def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(seed):
     theirs = TorchSide(original, CROSS_ENTROPY, slow, batch_size=32)
     stage, _ = seen(theirs, KerasSide(port()), 10 + x, y)
     assert stage.verdict == "same" and stage.compared.endswith("float32"), stage
+
+
+def test_a_port_whose_causes_are_undone_trains_in_float64():
+    report = port_audit.compare(*mlp(hidden=lambda: [dense(16, 20, "tanh")]))
+    assert report.causes == ("activation",)
+    assert report.stages[-1].verdict == "same" and "float64" in report.stages[-1].compared
 
 
 def test_a_callback_that_moves_a_weight_is_found_where_it_does():
