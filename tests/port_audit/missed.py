@@ -12,7 +12,7 @@ from shared_keras.models import optimizers
 from shared_keras.models.layers import BatchNorm
 from tests.port_audit import parts
 from tests.port_audit import plain_pairs as plain
-from tests.port_audit.faults import _sgd, _torch_adam, _torch_sgd
+from tests.port_audit.faults import _clip_norm, _sgd, _torch_adam, _torch_sgd
 
 MaxNorm = keras.constraints.MaxNorm
 STEPS = 210  # 30 epochs of 7 steps
@@ -344,6 +344,13 @@ ACCUSED = {
         {
             "theirs": _per_batch(_one_cycle(cycle_momentum=False)),
             "optimizer": lambda: keras.optimizers.SGD(Table(_one_cycle(cycle_momentum=False))),
+        },
+    ),
+    "a schedule of one's own beside clipping": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(_warm_up, clip=_clip_norm),
+            "optimizer": lambda: keras.optimizers.SGD(Table(_warm_up), global_clipnorm=0.5),
         },
     ),
     "a rate that a callback sets first": (
