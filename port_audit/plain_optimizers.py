@@ -28,14 +28,19 @@ def plain(optimizer: keras.optimizers.Optimizer, rate: float) -> keras.optimizer
         optimizer: The optimizer.
         rate: Its learning rate.
     """
-    fresh = type(optimizer).from_config(quiet(optimizer) | {"learning_rate": rate})
+    fresh = type(optimizer).from_config(quiet(optimizer, rate))
     for name in EXCLUDED:
         if hasattr(optimizer, name):
             setattr(fresh, name, getattr(optimizer, name))
     return fresh
 
 
-def quiet(optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
-    """Return the configuration of an optimizer with nothing beside its rule."""
-    config = optimizer.get_config()
+def quiet(optimizer: keras.optimizers.Optimizer, rate: float) -> dict[str, Any]:
+    """Return the configuration of an optimizer with nothing beside its rule.
+
+    Args:
+        optimizer: The optimizer. Its schedule may be of a class that Keras could not make again.
+        rate: Its learning rate.
+    """
+    config = optimizer.get_config() | {"learning_rate": rate}
     return config | {name: value for name, value in QUIET.items() if name in config}

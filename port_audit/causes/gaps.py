@@ -11,8 +11,9 @@ from keras import layers, ops
 from port_audit.causes import residuals
 from port_audit.causes.advice import plain
 from port_audit.changes import Change, ahead_of, behind, calling, setting
+from port_audit.distances import largest
 from port_audit.forced import Match
-from port_audit.nets import activations, keras_net, orders
+from port_audit.nets import activations, keras_net, orders, torch_net
 from port_audit.nets.activations import Event
 from port_audit.pair import Pair
 
@@ -22,6 +23,11 @@ SHARE = {  # a parameter of an activation, not another activation
     "ELU": "elu",
     "elu": "elu",
     "gelu": "gelu",
+}
+GLOBAL = {
+    f"Global{one}Pooling{n}D": f"Global{other}Pooling{n}D"
+    for n in (1, 2, 3)
+    for one, other in (("Max", "Average"), ("Average", "Max"))
 }
 WRITTEN = {
     "hardswish": "hard_silu",
@@ -67,19 +73,23 @@ def changes(pair: Pair, gap: Gap) -> Iterator[list[Change]]:
     own = [*_activations(gap), *_pooling(gap), *_padding(gap)]
     if own:
         yield own
+    whole = list(_whole_pooling(gap))
+    if whole:
+        yield own + whole
     reshaped = list(_reshaped(gap))
     if reshaped:
         yield own + reshaped
     if gap.match is not None:
+        # Ahead of residuals: x times two is x added to x, too.
+        scaled = list(_scaled(pair, gap.match))
+        if scaled:
+            yield scaled
         added = list(residuals.added_before(pair, gap.match))
         for one in added:
             yield [one]
         if gap.previous is not None:
             for one in residuals.added_behind(pair, gap):
                 yield [one]
-        scaled = list(_scaled(gap.match))
-        if scaled:
-            yield scaled
 
 
 def _activations(gap: "Gap") -> Iterator[Change]:
@@ -195,6 +205,24 @@ def _pooling(gap: "Gap") -> Iterator[Change]:
         )
 
 
+def _whole_pooling(gap: "Gap") -> Iterator[Change]:
+    """A mean over all places instead of a maximum, or the other way round."""
+    for layer in gap.plain:
+        name = next((name for name in GLOBAL if type(layer) is getattr(layers, name)), None)
+        if name is None:
+            continue
+        wanted = GLOBAL[name]
+        other = getattr(layers, wanted)(data_format=layer.data_format, keepdims=layer.keepdims)
+        taken = "mean" if "Average" in wanted else "maximum"
+        yield Change(
+            layer.name,
+            "pooling",
+            f"it is {name}; PyTorch takes the {taken} of all places",
+            f"{wanted}() instead",
+            calling(layer, lambda call, x, args, kwargs, other=other: other(x)),
+        )
+
+
 def _pooled(event: Event, dimensions: int, data_format: str) -> Callable:
     pool = activations.pool(event, dimensions)
 
@@ -264,7 +292,7 @@ def _reshaped(gap: "Gap") -> Iterator[Change]:
             )
 
 
-def _scaled(match: Match) -> Iterator[Change]:
+def _scaled(pair: Pair, match: Match) -> Iterator[Change]:
     """A linear map, the same for all values or one for each channel, undone at the layer."""
     theirs, ours = match.order(match.unit.input), match.inputs
     if ours is None or theirs.shape != ours.shape or theirs.dtype.kind != "f":
@@ -278,6 +306,17 @@ def _scaled(match: Match) -> Iterator[Change]:
         return ops.cast(x, "float32") * ops.convert_to_tensor(factor) + ops.convert_to_tensor(shift)
 
     a, b = float(factor.flat[0]), float(shift.flat[0])
+    if match.previous is not None and not _is_input(pair, match.unit.input):
+        line = f"{a:.6g} * x" + (f" + {b:.6g}" if abs(b) > 1e-5 * largest(theirs) else "")
+        each = "" if factor.size == 1 else f" (first of {factor.size} channels)"
+        yield Change(
+            match.where,
+            "scale",
+            f"x reaches the layer, in PyTorch {line}{each}",
+            f"{line} before {match.layer.name}{each}",
+            ahead_of(match.layer, scaled),
+        )
+        return
     yield Change(
         match.where,
         "input scale",
@@ -287,6 +326,14 @@ def _scaled(match: Match) -> Iterator[Change]:
         if factor.size == 1
         else "use PyTorch's mean and std of each channel",
         ahead_of(match.layer, scaled),
+    )
+
+
+def _is_input(pair: Pair, array: np.ndarray) -> bool:
+    """Whether an array is an input of PyTorch's, or a linear map of one."""
+    return any(
+        each.shape == array.shape and _lines(each, array) is not None
+        for each in torch_net.arrays(pair.torch_inputs)
     )
 
 

@@ -1,6 +1,7 @@
 """What the Keras side sets: layers, optimizer, schedule, loss, compile, callbacks, fit."""
 
 import inspect
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,12 +77,11 @@ def _layer(layer: keras.layers.Layer) -> Iterator[Entry]:
                 continue  # its variables are entries, or there are none
             stage = "layers"
         yield _entry(holder, key, value, stage, config, _default(layer, key))
-    for variable in layer._trainable_variables:
-        if getattr(variable, "regularizer", None) is not None and not any(
-            key.endswith("regularizer") and value is not None for key, value in config.items()
-        ):
-            spoken = type(variable.regularizer).__name__
-            yield Entry(PORT, f"{holder}.{variable.name}.regularizer", spoken, "steps")
+    for variable, kind in itertools.product(layer._trainable_variables, neutral.PENALTIES):
+        made = getattr(variable, kind.strip("_"), None)
+        said = any(key.endswith(kind) and value is not None for key, value in config.items())
+        if made is not None and not said:
+            yield Entry(PORT, f"{holder}.{variable.name}{kind}", type(made).__name__, "steps")
 
 
 def _compiled(model: keras.Model) -> Iterator[Entry]:

@@ -16,8 +16,8 @@ from port_audit.samples import call, labels, take
 from port_audit.witness.chance import WithoutChance, quiet
 from port_audit.witness.plan import Plan
 
-# Relative to the largest gradient. Even in float64 some things are float32: the mean of a loss on
-# PyTorch's backend, and whatever the user's code casts.
+# Relative to the largest gradient. Even in float64 some things are float32: numbers on TensorFlow,
+# and whatever the user's code casts.
 FINE, COARSE = EPS, 16 * EPS
 
 

@@ -10,7 +10,7 @@ from port_audit.witness.plan import Plan
 from port_audit.witness.precision import Slot
 
 FACTOR = 32  # how many times as far as a disturbed training rounding may take another one
-SHARE = 1e-6  # of the way that weights went, in float64: some things are float32 in any model
+SHARE = 1e-6  # of the way that weights went, in float64: the user's code may cast to float32
 MOST_AGREE = 0.99  # of the values of a weight; in float32 rounding may flip a ReLU
 
 

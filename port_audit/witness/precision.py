@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import torch
 from keras import ops
+from keras.src.backend.common import dtypes
 
 from port_audit.forced import Match
 from port_audit.nets import kinds
@@ -69,9 +70,11 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
         if dtype == "float64" and keras.backend.backend() == "tensorflow":
             widen(model.optimizer)
         if pair.changed:
-            other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
+            with _torch_floats(torch.float32):  # stages run the original as it is
+                other = Pair(pair.theirs, replace(pair.ours, model=lambda: model), pair.x, pair.y)
             try:
-                agrees = again(other)
+                with _torch_floats(torch.float32):
+                    agrees = again(other)
                 yield (
                     Copy(other, other.keras, _slots(other, other.keras), dtype) if agrees else None
                 )
@@ -139,23 +142,34 @@ def _floats(dtype: str) -> Iterator[None]:
     if dtype == "float32":
         yield
         return
-    floatx, policy, default = (
-        keras.config.floatx(),
-        keras.config.dtype_policy(),
-        torch.get_default_dtype(),
-    )
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     with contextlib.ExitStack() as stack:
         if keras.backend.backend() == "jax":
             import jax
 
             stack.enter_context(jax.enable_x64(True))
-        stack.callback(torch.set_default_dtype, default)
         stack.callback(keras.config.set_floatx, floatx)
         stack.callback(keras.config.set_dtype_policy, policy)
+        # Whatever floatx is, Keras makes float32 of what a norm gets and of the mean of a loss.
+        # A ReLU whose input is zero but for that rounding then sends the two trainings apart.
+        narrowed = dict(dtypes.BIT64_TO_BIT32_DTYPE)
+        stack.callback(dtypes.BIT64_TO_BIT32_DTYPE.update, narrowed)
+        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
         keras.config.set_floatx(dtype)
         keras.config.set_dtype_policy(dtype)
-        torch.set_default_dtype(torch.float64)
+        stack.enter_context(_torch_floats(torch.float64))
         yield
+
+
+@contextlib.contextmanager
+def _torch_floats(dtype: torch.dtype) -> Iterator[None]:
+    """Within this context, PyTorch makes floats of a width where none is said."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
 
 
 @contextlib.contextmanager

@@ -241,7 +241,7 @@ FAITHFUL = {
 DIFFERENT = {
     "another scale behind bare parameters": (
         _pair(Shifted, rows(shifted_port(2.0))),
-        {"gradient scale"},
+        {"scale"},
     ),
     "attention": (_pair(Attending, sentences(attending_port()), parts.words), {"initial values"}),
     "encoder": (_pair(Encoding, sentences(encoding_port), parts.words), {"initial values"}),

@@ -157,6 +157,11 @@ SINGLE = {
         {"pool": lambda: layers.AveragePooling2D(3, 2, padding="same")},
         {"pooling"},
     ),
+    "maximum of all places": (
+        shaped.normed_cnn,
+        {"whole": layers.GlobalMaxPooling2D},
+        {"pooling"},
+    ),
     "swapped axes": (shaped.cnn, {"flip": True}, {"axes"}),
     "scale of images": (shaped.cnn, {"scale": 1 / 255}, {"input scale"}),
     "mean and std": (plain.mlp, {"theirs": {"preprocess": _shift}}, {"input scale"}),

@@ -12,8 +12,9 @@ from shared_keras.models import optimizers
 from shared_keras.models.layers import BatchNorm
 from tests.port_audit import parts
 from tests.port_audit import plain_pairs as plain
-from tests.port_audit.faults import _sgd, _torch_adam, _torch_sgd
+from tests.port_audit.faults import _clip_norm, _sgd, _torch_adam, _torch_sgd
 
+MaxNorm = keras.constraints.MaxNorm
 STEPS = 210  # 30 epochs of 7 steps
 
 
@@ -129,7 +130,23 @@ class Shrinking(keras.callbacks.Callback):
             variable.assign(0.99 * variable)
 
 
+def _beside_a_schedule():
+    rate = keras.optimizers.schedules.ExponentialDecay(0.01, 1, 0.97)
+    return optimizers.Adam(rate, epsilon=1e-4)
+
+
 OPTIMIZERS = {
+    "epsilon beside a schedule": (
+        plain.mlp,
+        {
+            "optimizer": _beside_a_schedule,
+            "theirs": {
+                "optimizer": _torch_adam(),
+                **_per_batch(lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.97)),
+            },
+        },
+        {"optimizer epsilon"},
+    ),
     "decay excluded by name": (
         plain.residual,
         {"optimizer": _excluding(var_names=["bias", "gamma", "beta"])},
@@ -329,6 +346,13 @@ ACCUSED = {
             "optimizer": lambda: keras.optimizers.SGD(Table(_one_cycle(cycle_momentum=False))),
         },
     ),
+    "a schedule of one's own beside clipping": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(_warm_up, clip=_clip_norm),
+            "optimizer": lambda: keras.optimizers.SGD(Table(_warm_up), global_clipnorm=0.5),
+        },
+    ),
     "a rate that a callback sets first": (
         plain.mlp,
         {
@@ -406,6 +430,22 @@ def _layers(original, *between, loss=None, model=keras.Sequential, **options):
     return pair
 
 
+def _clamped(seed):
+    """Return a perceptron with a first kernel that is clamped after each step, as in a WGAN."""
+
+    def step(model, batch, optimizer):
+        optimizer.zero_grad()
+        loss = parts.CROSS_ENTROPY(model(batch[0]), batch[1])
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            model[0].weight.clamp_(-0.1, 0.1)
+        return loss
+
+    theirs, *rest = _layers(_sequential(nn.ReLU), layers.ReLU, kernel_constraint=Clamped())(seed)
+    return replace(theirs, train_step=step), *rest
+
+
 def _sequential(*between):
     return lambda: nn.Sequential(nn.Linear(20, 16), *(make() for make in between), nn.Linear(16, 4))
 
@@ -422,6 +462,19 @@ class Adding(layers.Layer):
     def call(self, x):
         self.add_loss(0.1 * keras.ops.mean(x**2))
         return x
+
+
+class Clamped(keras.constraints.Constraint):
+    """Keeps values between two limits."""
+
+    def __init__(self, limit=0.1):
+        self.limit = limit
+
+    def __call__(self, w):
+        return keras.ops.clip(w, -self.limit, self.limit)
+
+    def get_config(self):
+        return {"limit": self.limit}
 
 
 class OwnLoss(keras.Sequential):
@@ -511,6 +564,11 @@ LAYERS = {
         {},
         {"regularizer"},
     ),
+    "a constraint": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, kernel_constraint=MaxNorm(0.5)),
+        {},
+        {"constraint"},
+    ),
     "own compute_loss": (
         _layers(_sequential(nn.ReLU), layers.ReLU, model=OwnLoss),
         {},
@@ -542,8 +600,13 @@ LEFT_OUT = {
         _without_optimizer(_layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep)),
         {"port: model.train_step = own, of OwnStep"},
     ),
+    "a constraint that does not act so soon": (
+        _layers(_sequential(nn.ReLU), layers.ReLU, kernel_constraint=Clamped(9), name="hidden"),
+        {"port: layers.hidden.kernel_constraint = Clamped(limit=9)"},
+    ),
 }
 ACCUSED |= {
+    "a constraint in the original's own loop": (_clamped, {}),
     "own train_step": (_layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep), {}),
     "decay with exclusions": (
         _residual,

@@ -68,7 +68,7 @@ def cnn(
     return TorchSide(original, **theirs), KerasSide(port, **(ours or {})), x, y
 
 
-def normed_cnn(seed, *, norm=None, pool=None, drop=True, trainable=True):
+def normed_cnn(seed, *, norm=None, pool=None, whole=None, drop=True, trainable=True):
     """Return a net with batch norm, average pooling and dropout of channels."""
 
     def original():
@@ -101,7 +101,7 @@ def normed_cnn(seed, *, norm=None, pool=None, drop=True, trainable=True):
                 pool() if pool else average(),
                 layers.SpatialDropout2D(0.2) if drop else layers.Dropout(0.2),
                 conv(8, 3, 8, activation="relu"),
-                layers.GlobalAveragePooling2D(),
+                (whole or layers.GlobalAveragePooling2D)(),
                 dense(4, 8),
             ],
         )

@@ -39,7 +39,7 @@ FAULTS = {
         "scale of the scores": (
             "/ (WIDTH // HEADS) ** 0.5\n    scores = scores +",
             "/ WIDTH ** 0.5\n    scores = scores +",
-            {"unexplained", "input scale"},
+            {"unexplained", "scale"},
         ),
         "beta": ("beta_2=0.98", "beta_2=0.999", {"betas"}),
         "clipping per variable": ("global_clipnorm", "clipnorm", {"clipping"}),

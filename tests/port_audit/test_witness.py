@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+import port_audit  # noqa: E402
 from port_audit import KerasSide, TorchSide, witness  # noqa: E402
 from port_audit.findings import Finding, Stage  # noqa: E402
 from port_audit.pair import Pair  # noqa: E402
@@ -85,7 +86,29 @@ def test_rounding_of_what_adam_divides_by_is_no_difference(finished):
     theirs, ours, x, y = mlp(**missed.SLOW_ADAM)
     stage, _ = seen(theirs, replace(ours, model=ours.model()) if finished else ours, x, y)
     assert stage.verdict == "same" and stage.compared.endswith(("float64", "float32")[finished])
-    assert finished or stage.size < 1e-6  # on PyTorch, the mean of a loss is float32
+    assert finished or stage.size < 1e-6
+
+
+@pytest.mark.every_backend
+def test_all_of_a_port_is_float64_where_keras_would_make_float32_of_it():
+    def original():
+        return nn.Sequential(nn.Linear(20, 16), nn.LayerNorm(16), nn.ReLU(), nn.Linear(16, 4))
+
+    def port():
+        norm = keras.layers.LayerNormalization(epsilon=1e-5)
+        inner = [dense(16, 20), norm, keras.layers.ReLU(), dense(4, 16)]
+        return sequential((20,), inner, keras.optimizers.SGD(0.1))
+
+    def plain(parameters):
+        return torch.optim.SGD(parameters, 0.1)
+
+    x, y = rows(0)
+    combined = keras.backend.result_type("float64", "float32")
+    theirs = TorchSide(original, CROSS_ENTROPY, plain, batch_size=32)
+    stage, _ = seen(theirs, KerasSide(port), x, y)
+    exact = {"jax": 1e-12, "torch": 1e-12, "tensorflow": 1e-6}[keras.backend.backend()]
+    assert stage.verdict == "same" and stage.size < exact, stage
+    assert keras.backend.result_type("float64", "float32") == combined
 
 
 @pytest.mark.every_backend
@@ -115,6 +138,12 @@ def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(seed):
     theirs = TorchSide(original, CROSS_ENTROPY, slow, batch_size=32)
     stage, _ = seen(theirs, KerasSide(port()), 10 + x, y)
     assert stage.verdict == "same" and stage.compared.endswith("float32"), stage
+
+
+def test_a_port_whose_causes_are_undone_trains_in_float64():
+    report = port_audit.compare(*mlp(hidden=lambda: [dense(16, 20, "tanh")]))
+    assert report.causes == ("activation",)
+    assert report.stages[-1].verdict == "same" and "float64" in report.stages[-1].compared
 
 
 def test_a_callback_that_moves_a_weight_is_found_where_it_does():

@@ -88,7 +88,7 @@ def _far(
     limits: dict[str, float],
 ) -> float:
     """Return how far Keras's optimizer, with some limits, is from what PyTorch clips to."""
-    config = plain_optimizers.quiet(pair.optimizer) | limits
+    config = plain_optimizers.quiet(pair.optimizer, 1.0) | limits
     optimizer = type(pair.optimizer).from_config(config)
     far = 0.0
     for gradients, expected in zip(samples, clipped):

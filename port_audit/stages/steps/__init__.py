@@ -11,7 +11,7 @@ from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.nets import kinds, pooling, torch_net
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps import gradients, options, penalties
+from port_audit.stages.steps import constraints, gradients, options, penalties
 from port_audit.stages.steps.optimizer import AnyWeight, LooseWeight, Weight, compare_optimizers
 from port_audit.stages.steps.training import (
     STEPS,
@@ -75,6 +75,7 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
     pair.ledger.settle("steps", "optimizer")
     if compute is not None:
         pair.ledger.settle("steps")
+    findings += constraints.compare(pair, records, weights)
     carried = {id(p) for weight in weights for p in weight.parameters(theirs.module)}
     rest = [n for n, p in theirs.module.named_parameters() if id(p) not in carried]
     if rest:

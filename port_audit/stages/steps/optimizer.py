@@ -23,7 +23,7 @@ from port_audit.forced import Match
 from port_audit.nets import kinds, torch_net
 from port_audit.nets.blocks import Loose
 from port_audit.pair import Pair
-from port_audit.stages.steps import trial
+from port_audit.stages.steps import constraints, trial
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
@@ -284,7 +284,7 @@ def _keras_steps(
     optimizer: keras.optimizers.Optimizer | None = None,
     regularized: bool = True,
 ) -> Advance:
-    """Return what updates the weights as Keras's own optimizer does, without clipping.
+    """Return what updates the weights as Keras's own optimizer does, unclipped and unconstrained.
 
     Args:
         pair: Both sides.
@@ -311,7 +311,8 @@ def _keras_steps(
                 penalty = optimizers.l2_of(weight.variable) * value * regularized
                 whole = np.broadcast_to(gradient, value.shape) + penalty
                 given.append(ops.convert_to_tensor(whole.astype("float32")))
-        fresh.apply(given, [w.variable for w in trainable])
+        with constraints.taken_off(w.variable for w in trainable):
+            fresh.apply(given, [w.variable for w in trainable])
         return [ops.convert_to_numpy(weight.variable).copy() for weight in weights]
 
     return advance

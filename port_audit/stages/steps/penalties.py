@@ -27,12 +27,12 @@ def _regularizers(pair: Pair) -> Iterator[Finding]:
         regularizer = getattr(variable, "regularizer", None)
         if regularizer is None or _only_l2(regularizer):
             continue
-        found.setdefault(_spoken(regularizer), []).append(variable)
-    for spoken, variables in found.items():
+        found.setdefault(spoken(regularizer), []).append(variable)
+    for text, variables in found.items():
         yield Finding(
             ", ".join(variable.path for variable in variables[:3]),
             "regularizer",
-            f"{spoken} adds to the loss; the original has no such penalty",
+            f"{text} adds to the loss; the original has no such penalty",
             "no regularizer, or the same penalty in the original",
         )
 
@@ -42,7 +42,8 @@ def _only_l2(regularizer: Any) -> bool:
     return isinstance(regularizer, known) and not float(getattr(regularizer, "l1", 0.0) or 0.0)
 
 
-def _spoken(regularizer: Any) -> str:
+def spoken(regularizer: Any) -> str:
+    """Return a regularizer or constraint as one would write it."""
     config = regularizer.get_config() if hasattr(regularizer, "get_config") else {}
     shown = ", ".join(
         f"{key}={value:g}" for key, value in config.items() if isinstance(value, int | float)
@@ -64,7 +65,7 @@ def _of_layers(pair: Pair) -> Iterator[Finding]:
         regularizer = getattr(layer, "activity_regularizer", None)
         moves = shaken.get(layer) != value
         name = "activity regularizer" if regularizer is not None else "added loss"
-        spoken = _spoken(regularizer) if regularizer is not None else "add_loss"
+        text = spoken(regularizer) if regularizer is not None else "add_loss"
         write = f"leave add_loss out of {layer.name}"
         if regularizer is not None:
             with attributes(layer, activity_regularizer=None):
@@ -73,7 +74,7 @@ def _of_layers(pair: Pair) -> Iterator[Finding]:
         yield Finding(
             layer.name,
             name,
-            f"{spoken} of the layer adds {value:.3g} to the loss; the original adds nothing",
+            f"{text} of the layer adds {value:.3g} to the loss; the original adds nothing",
             write,
             abs(value),
             0.0,

@@ -37,7 +37,7 @@ def advised(
     if "kind" in names or "times" in names:
         return None
     moving = next((rule for rule in rules if rule.lr), rules[0])
-    config = plain_optimizers.quiet(optimizer)
+    config = plain_optimizers.quiet(optimizer, moving.lr)
     regularized = True
     for name in names:
         if name == "betas":
