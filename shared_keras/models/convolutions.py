@@ -10,6 +10,7 @@ channels gives the product enough rows for a vector unit. `TILES` says which til
 and where none is; docs/log.md has what was measured.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -131,27 +132,41 @@ def max_pool(x: jax.Array, size: Pair) -> jax.Array:
 
     Of equal values, the first gets the gradient, as in Keras's layer.
     """
-    return _maxima(_windows(x, size))
+    return _maxima(size, x)
 
 
-@jax.custom_jvp
-def _maxima(windows: jax.Array) -> jax.Array:
-    return windows.max((2, 4))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _maxima(size: Pair, x: jax.Array) -> jax.Array:
+    return functools.reduce(jnp.maximum, _places(x, size))
 
 
 @_maxima.defjvp
-def _change(given: tuple, changes: tuple) -> tuple:
-    (windows,), (change,) = given, changes
-    y = _maxima(windows)
-    height, width = windows.shape[2], windows.shape[4]
-    places = [windows[:, :, i, :, j] == y for i in range(height) for j in range(width)]
-    first, found = [], jnp.zeros_like(places[0])
-    for place in places:
-        first.append(place & ~found)
-        found = found | place
-    chosen = jnp.stack(first).reshape(height, width, *y.shape)
-    chosen = chosen.transpose(2, 3, 0, 4, 1, 5)
-    return y, lax.select(chosen, change, jnp.zeros_like(change)).sum((2, 4))
+def _change(size: Pair, given: tuple, changes: tuple) -> tuple:
+    (x,), (change,) = given, changes
+    y = _maxima(size, x)
+    first, found = [], jnp.zeros(y.shape, bool)
+    for place in _places(x, size):
+        highest = place == y
+        first.append(highest & ~found)
+        found = found | highest
+    chosen = jnp.stack(first).reshape(*size, *y.shape).transpose(2, 3, 0, 4, 1, 5)
+    windows = _windows(change, size)
+    return y, lax.select(chosen, windows, jnp.zeros_like(windows)).sum((2, 4))
+
+
+def _places(x: jax.Array, size: Pair) -> list[jax.Array]:
+    """Return what is at each place of all windows.
+
+    These are slices of `x` itself. Were they slices of `_windows(x)`, XLA would have two names for
+    the same memory, and could write a ReLU's derivative over `x` while this still reads there.
+    """
+    channels, *sides, n = x.shape
+    ends = [side // s * s for side, s in zip(sides, size)]
+    return [
+        lax.slice(x, (0, i, j, 0), (channels, *ends, n), (1, *size, 1))
+        for i in range(size[0])
+        for j in range(size[1])
+    ]
 
 
 def average_pool(x: jax.Array, size: Pair) -> jax.Array:
