@@ -3,11 +3,13 @@
 While a step is traced, each layer that is listed here computes in another layout, (channels,
 height, width, n), and still returns what it always returns. That is a transposed view of its
 result. If the next layer is listed, too, it takes the result itself, and nobody computes the
-view. So the layout is kept from the first convolution to the `Flatten`, through whatever way a
-model calls its layers.
+view. So the layout is kept from the first convolution to the `Flatten`. Nothing of this stays on a
+model.
 
-A layer is listed only as Keras or this package made it. All others, and listed ones with options
-that are not known to be quick, compute as always. Nothing of this stays on a model.
+A model is computed so only if all its convolutions are of a kind that is known to be quick, and if
+it consists of Keras's layers and this package's alone (`known_means.samples_are_apart`). Code that
+is not known could read a result through its view while XLA writes over it: see
+`convolutions.max_pool`.
 """
 
 import contextlib
@@ -56,8 +58,7 @@ class Views:
 def quick_layers(model: keras.Model) -> Iterator[None]:
     """Let the layers of a model compute with the batch innermost, within this context."""
     views = Views()
-    all_layers = layers(model) if convolves_on_cpu(model) else []
-    chosen = [layer for layer in all_layers if _is_listed(layer)]
+    chosen = [layer for layer in layers(model) if type(layer) in QUICK] if _is_quick(model) else []
     try:
         for layer in chosen:
             vars(layer)["call"] = functools.partial(QUICK[type(layer)], views, layer)
@@ -69,42 +70,46 @@ def quick_layers(model: keras.Model) -> Iterator[None]:
 
 def convolves_slowly(model: keras.Model, batch_size: int) -> bool:
     """Return whether a model has a convolution that XLA would run slowly inside a loop."""
-    return convolves_on_cpu(model) and any(
-        isinstance(layer, CONVOLUTIONS)
-        and not (_is_listed(layer) and batch_size >= FEWEST and _tile(layer, _sides(layer)))
-        for layer in layers(model)
-    )
+    return convolves_on_cpu(model) and not (batch_size >= FEWEST and _is_quick(model))
 
 
-def _is_listed(layer: keras.layers.Layer) -> bool:
-    """Return whether a layer has a quick form and is as it was made."""
+def _is_quick(model: keras.Model) -> bool:
+    """Return whether all that a model consists of is known, and all its convolutions are quick."""
     return (
-        type(layer) in QUICK
-        and layer.compute_dtype in DTYPES
-        and not layer.quantization_mode
-        and not any(name in vars(layer) for name in ("call", "convolution_op"))
-        and getattr(layer, "data_format", "channels_last") == "channels_last"
+        convolves_on_cpu(model)
+        and known_means.samples_are_apart(model)
+        and all(_has_tile(layer) for layer in layers(model) if isinstance(layer, CONVOLUTIONS))
     )
 
 
-def _sides(layer: keras.layers.Layer) -> tuple[int, int]:
-    return tuple(layer._build_shapes_dict["input_shape"][1:3])
+def _has_tile(layer: keras.layers.Layer) -> bool:
+    """Return whether a convolution, called for images of the size it was built for, is quick."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.built
+        and layer.compute_dtype in DTYPES
+        and layer.data_format == "channels_last"
+        and "convolution_op" not in vars(layer)
+        and _tile(layer, layer._build_shapes_dict["input_shape"]) is not None
+    )
 
 
-def _tile(layer: keras.layers.Conv2D, sides: tuple) -> tuple[int, int] | None:
-    """Return the tile for a convolution of images of this height and width, or None."""
-    if layer.groups != 1 or layer.dilation_rate != (1, 1) or None in sides:
+def _tile(layer: keras.layers.Conv2D, shape: tuple) -> tuple[int, int] | None:
+    """Return the tile for a convolution of images, shape (n, height, width, channels), or None."""
+    sides = shape[1:3]
+    if layer.groups != 1 or layer.dilation_rate != (1, 1) or len(shape) != 4 or None in sides:
         return None
     return convolutions.tile_of(layer._kernel.shape, layer.strides, layer.padding, sides)
 
 
 def _convolution(views: Views, layer: keras.layers.Conv2D, inputs: jax.Array) -> jax.Array:
-    tile = _tile(layer, inputs.shape[1:3])
+    tile = _tile(layer, inputs.shape)
     if tile is None or len(inputs) < FEWEST:
         return type(layer).call(layer, inputs)
     x = views.inner(inputs)
     x = inputs.transpose(3, 1, 2, 0) if x is None else x
     kernel = keras.ops.convert_to_tensor(layer.kernel)
+    x = x.astype(kernel.dtype)  # as Keras does, for instance with bytes
     x = convolutions.convolve(x, kernel, layer.strides, layer.padding, tile)
     if layer.use_bias:
         x = x + keras.ops.reshape(layer.bias, (-1, 1, 1, 1))
@@ -162,12 +167,15 @@ def _normalized(layer: Any, x: jax.Array, training: bool | None = None, mask: An
 
 
 def _dropout(layer: Any, x: jax.Array, training: bool | None = False) -> jax.Array | None:
-    if not training or layer.rate == 0 or layer.noise_shape is not None:
+    if not training or layer.rate == 0:
         return x
+    if layer.noise_shape is not None:
+        return None
     if type(layer) is ours.Dropout:
         return jax_ops.dropout(x, layer.rate, layer.seed_generator.next(), order=(3, 1, 2, 0))
-    n = jax.numpy.ones((x.shape[3], *x.shape[1:3], x.shape[0]), x.dtype)
-    return x * type(layer).call(layer, n, training=training).transpose(3, 1, 2, 0)
+    ones = jax.numpy.ones((x.shape[3], *x.shape[1:3], x.shape[0]), x.dtype)
+    kept = type(layer).call(layer, ones, training=training).transpose(3, 1, 2, 0)
+    return jax.lax.select(kept != 0, x * kept, jax.numpy.zeros_like(x))
 
 
 QUICK: dict[type, Callable] = {
