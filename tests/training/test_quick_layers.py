@@ -1,10 +1,13 @@
 """Layers that compute with the batch innermost: every model trains as with Keras's own."""
 
 import contextlib
+import re
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared_keras import devices, training
 from shared_keras.models import layers as ours
@@ -14,6 +17,8 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax" or bool(devices.gpus()), reason="for JAX on a CPU"
 )
 if keras.backend.backend() == "jax":
+    import jax
+
     from shared_keras.models import convolutions
     from shared_keras.training import jax_epoch, quick_layers
 
@@ -198,8 +203,6 @@ def test_nothing_stays_after_an_error():
 
 def test_the_layout_is_kept():
     """From the first convolution to the last pooling, only the images are transposed."""
-    import jax
-
     model = made(MODELS["lab4"])
     weights = [variable.value for variable in model.trainable_variables]
     rest = [variable.value for variable in model.non_trainable_variables]
@@ -213,3 +216,111 @@ def test_the_layout_is_kept():
     assert "f32[16,8,8,4]" in text  # the view of the first result, which nobody reads
     compiled = jax.jit(forward).lower(X[:BATCH]).compile().as_text()
     assert "f32[16,8,8,4]" not in compiled
+
+
+PARTS = [
+    lambda: conv(3),
+    lambda: conv(3, padding="valid"),
+    lambda: L.Activation(ours.relu),
+    lambda: L.Activation("relu"),
+    lambda: L.LeakyReLU(0.1),
+    lambda: L.Activation("sigmoid"),
+    lambda: L.Activation("softmax"),
+    lambda: L.PReLU(shared_axes=[1, 2]),
+    lambda: ours.MaxPool(2),
+    lambda: L.MaxPooling2D((1, 3)),
+    lambda: L.MaxPooling2D(2, strides=1),
+    lambda: L.AveragePooling2D(2),
+    lambda: ours.BatchNorm(),  # Keras's computes in float32, even under float64
+    lambda: ours.Dropout(0.3),
+    lambda: L.Dropout(0.3),
+]
+FIRST = [(3, 1, "same"), (3, 1, "valid"), (4, 2, "same"), (4, 2, "valid")]
+SIDES = st.integers(6, 13)
+NETWORKS = given(st.tuples(SIDES, SIDES), st.sampled_from(FIRST), st.lists(st.sampled_from(PARTS)))
+
+
+@settings(max_examples=2)
+@NETWORKS
+def test_layers_in_any_order(sides, first, parts):
+    check(sides, first, parts)
+
+
+@pytest.mark.long(every=4)
+@settings(max_examples=15)
+@NETWORKS
+def test_layers_in_any_order_many_times(sides, first, parts):
+    check(sides, first, parts)
+
+
+def check(sides, first, parts):
+    """The loss, all gradients and moving averages in float64, and what XLA makes of the step.
+
+    The images have edges of zeros, so that maxima are equal; the pooling leaves edges over.
+    """
+    with float64():
+        training.seed_layers(1)
+        size, strides, padding = first
+        start = conv(3, size=size, strides=strides, padding=padding, bias_initializer="ones")
+        model = keras.Sequential([keras.Input((*sides, 1)), start])
+        for part in parts:
+            if min(model.output_shape[1:3]) >= 3:
+                model.add(part())
+        model.add(L.Flatten())
+        model.add(L.Dense(CLASSES))
+        compiled(model)
+        x = RNG.integers(0, 3, (BATCH, *sides, 1)) / 2
+        x[:, : sides[0] // 2] = 0
+        assert not quick_layers.convolves_slowly(model, BATCH)
+        quickly, stock = (gradients(model, x, quick) for quick in (True, False))
+    largest = max(abs(np.asarray(values)).max() for values in stock)
+    for a, b in zip(quickly, stock, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12 * largest)
+
+
+def gradients(model, x, quick):
+    def loss(weights, rest):
+        with quick_layers.quick_layers(model) if quick else contextlib.nullcontext():
+            y, rest = model.stateless_call(weights, rest, x, training=True)
+        return model.loss(Y[:BATCH], y), rest
+
+    variables = [
+        [variable.value for variable in group]
+        for group in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    program = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(*variables).compile()
+    assert not quick or not named_twice(program.as_text())
+    return jax.tree.leaves(program(*variables))
+
+
+def named_twice(program):
+    """Return the kernels of a program that may write over what they still read elsewhere.
+
+    XLA writes a kernel's result over an operand of the same shape that it reads place by place. It
+    does not see that another operand is another name for the same memory.
+    """
+    memory, shapes, found = {}, {}, []
+    instruction = re.compile(r"(%\S+) = (.+?) ([\w-]+)\(([^)]*)\)")
+    for name, shape, kind, operands in instruction.findall(program):
+        names = re.findall(r"%[\w.-]+", operands)
+        read = [memory.get(each, each) for each in names]
+        shapes[name] = shape
+        if kind == "bitcast":
+            memory[name] = read[0]
+        elif kind == "fusion":
+            for each, place in zip(names, read):
+                if read.count(place) > 1 and shapes.get(each, " ") in shape:
+                    found.append(name)
+    return found
+
+
+@contextlib.contextmanager
+def float64():
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_floatx("float64")
+    try:
+        with jax.enable_x64(True):
+            yield
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_floatx("float32")
