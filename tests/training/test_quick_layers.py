@@ -143,6 +143,17 @@ def test_a_strangers_own_calls(monkeypatch):
     same_as_stock(make, monkeypatch)
 
 
+def test_bytes_are_cast_as_by_keras(monkeypatch):
+    def make():
+        training.seed_layers(1)
+        given = keras.Input((8, 8, 1), dtype="uint8")
+        return compiled(keras.Sequential([given, conv(), L.Flatten(), L.Dense(CLASSES)]))
+
+    monkeypatch.setattr(f"{__name__}.X", X[..., None] // 128)
+    assert not quick_layers.convolves_slowly(make(), BATCH)
+    same_as_stock(make, monkeypatch)
+
+
 @pytest.mark.parametrize("format", ["channels_first", "channels_last"])
 def test_channels_first_stay_with_keras(format):
     model = keras.Sequential([keras.Input((8, 8, 8)), conv(data_format=format), L.Flatten()])
