@@ -6,8 +6,8 @@ The system is Fashion-PyTorch's best, 342-580-491 with BatchNorm, Mish and dropo
 the 48,000 training images of the holdout split, without validation. With --convolutions, it is
 Lab 4's network, and our `cnn` on MNIST, on 3,200 of these images, on all cores and on one. The twin
 reads its batches with a DataLoader, as the original does; "batches by index" is the same loop
-over slices of a permuted tensor, which is the fastest that plain PyTorch offers here, and the only one
-beside convolutional networks.
+over slices of a permuted tensor, which is the fastest that plain PyTorch offers here, and the only
+one beside convolutional networks.
 contenders.py says how they are timed. The figures go to benchmarks/results/twin.json, or
 twin-convolutions.json. Needs PyTorch.
 """

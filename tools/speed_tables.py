@@ -28,17 +28,6 @@ def twins() -> str:
     return table(["", *(f"batch {size}" for size in cases)], rows)
 
 
-def convolutions() -> str:
-    """Return seconds per epoch of convolutional networks, the port beside its PyTorch twin."""
-    cases = _read("twin-convolutions")["cases"]
-    names = list(next(iter(cases.values()))["contenders"])
-    rows = [
-        [case, *(_cell(found["contenders"][name]) for name in names)]
-        for case, found in cases.items()
-    ]
-    return table(["network", *names], rows)
-
-
 def searches() -> str:
     """Return seconds of whole searches, with goals and whether they were met.
 

@@ -29,7 +29,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "epochs": speed_tables.epochs,
     "searches": speed_tables.searches,
     "twins": speed_tables.twins,
-    "convolutions": speed_tables.convolutions,
     "retrainings": speed_tables.retrainings,
     "scale": speed_tables.scale,
     "measured-on": speed_tables.measured_on,
