@@ -1,60 +1,94 @@
 """Seconds per epoch: the Keras port beside its PyTorch twin, in one run.
 
-    python -m benchmarks.twin [--rounds N]
+    python -m benchmarks.twin [--rounds N] [--convolutions]
 
 The system is Fashion-PyTorch's best, 342-580-491 with BatchNorm, Mish and dropout, on
-the 48,000 training images of the holdout split, without validation. The twin reads its
-batches with a DataLoader, as the original does; "batches by index" is the same loop
-over slices of a permuted tensor, which is the fastest that plain PyTorch offers here.
-contenders.py says how they are timed. The figures go to benchmarks/results/twin.json. Needs
-PyTorch.
+the 48,000 training images of the holdout split, without validation. With --convolutions, it is
+Lab 4's network, and our `cnn` on MNIST, on 3,200 of these images, on all cores and on one. The twin
+reads its batches with a DataLoader, as the original does; "batches by index" is the same loop
+over slices of a permuted tensor, which is the fastest that plain PyTorch offers here, and the only
+one beside convolutional networks.
+contenders.py says how they are timed. The figures go to benchmarks/results/twin.json, or
+twin-convolutions.json. Needs PyTorch.
 """
 
 import argparse
+import importlib
+import os
 import sys
+from typing import NamedTuple
 
 from benchmarks import receipts
 from benchmarks.contenders import Gate, measure, show, summary
 
-RECIPE = "pytorch-tuned-2"
-OURS = "port, JAX"
-CONTENDERS = {
-    OURS: "jax",
-    "twin, DataLoader": "dataloader",
-    "twin, batches by index": "index",
+OURS, QUICKEST = "port, JAX", "twin, batches by index"
+CONTENDERS = {OURS: "jax", "twin, DataLoader": "dataloader", QUICKEST: "index"}
+
+
+class Case(NamedTuple):
+    """What is trained: a recipe of a task, its batch size, how many images, on one core or all."""
+
+    task: str
+    recipe: str
+    batch_size: int
+    images: int
+    one_core: bool
+    goal: float
+
+
+PERCEPTRONS = {
+    str(size): Case("fashion", "pytorch-tuned-2", size, 48_000, False, goal)
+    for size, goal in ((1024, 2.0), (32, 3.0))
 }
-GOALS = {1024: 2.0, 32: 3.0}
+CONVOLUTIONS = {
+    f"{name}, {'one core' if one_core else 'all cores'}": Case(*which, 3_200, one_core, goal)
+    for name, which, goal in (
+        ("Lab 4's CNN", ("fashion", "lab4-cnn", 64), 1.3),
+        ("MNIST's cnn", ("mnist", "cnn", 128), 1.0),
+    )
+    for one_core in (False, True)
+}
+CASES = PERCEPTRONS | CONVOLUTIONS
 
 
 def main() -> None:
-    """Run the contenders in turn, for each batch size, and print a table."""
+    """Run the contenders in turn, for each case, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--convolutions", action="store_true")
+    args = parser.parse_args()
     cases = {}
-    for batch_size, goal in GOALS.items():
-        print(f"\n342-580-491, batch {batch_size}, seconds per epoch of 48,000 images")
+    for name, case in (CONVOLUTIONS if args.convolutions else PERCEPTRONS).items():
+        cores = "one core" if case.one_core else "all cores"
+        print(f"\n{case.task} {case.recipe}, batch {case.batch_size}, {cores}: ", end="")
+        print(f"seconds per epoch of {case.images:,} images")
+        against = QUICKEST if args.convolutions else "twin, DataLoader"
         commands = {
-            name: ["-m", "benchmarks.twin", "--contender", how, str(batch_size), str(rounds)]
-            for name, how in CONTENDERS.items()
+            contender: ["-m", "benchmarks.twin", "--contender", how, name, str(args.rounds)]
+            for contender, how in CONTENDERS.items()
+            if contender in (OURS, QUICKEST, against)
         }
-        seconds, goals = measure(commands, rounds), {"twin, DataLoader": goal}
+        seconds, goals = measure(commands, args.rounds), {against: case.goal}
         show(seconds, OURS, goals)
-        cases[str(batch_size)] = summary(seconds, OURS, goals)
-    receipts.write("twin", {"rounds": rounds, "cases": cases})
+        cases[name] = summary(seconds, OURS, goals)
+    name = "twin-convolutions" if args.convolutions else "twin"
+    receipts.write(name, {"rounds": args.rounds, "cases": cases})
 
 
-def contend(how: str, batch_size: int, rounds: int) -> None:
+def contend(how: str, case: Case, rounds: int) -> None:
     """Train one epoch for each line on stdin, and print its seconds."""
-    from fashion_keras.task import TASK
+    if case.one_core:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before a library counts cores
     from shared_keras.data import datasets, splits
 
-    system = TASK.system(TASK.recipes[RECIPE].system)
-    train = splits.split(TASK, *datasets.load(TASK), "holdout").train
+    task = importlib.import_module(f"{case.task}_keras.task").TASK
+    system = task.system(task.recipes[case.recipe].system)
+    train = splits.split(task, *datasets.load(task), "holdout").train
+    train = datasets.Images(train.x[: case.images], train.y[: case.images])
     if how == "jax":
-        train_port(system, train, batch_size, rounds + 1)
+        train_port(system, train, case.batch_size, rounds + 1)
     else:
-        train_twin(system, train, batch_size, rounds + 1, how)
+        train_twin(system, train, case.batch_size, rounds + 1, how)
 
 
 def train_port(system, train, batch_size, epochs):
@@ -96,6 +130,6 @@ def train_twin(system, train, batch_size, epochs, how):
 
 if __name__ == "__main__":
     if "--contender" in sys.argv:
-        contend(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        contend(sys.argv[2], CASES[sys.argv[3]], int(sys.argv[4]))
     else:
         main()

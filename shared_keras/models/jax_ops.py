@@ -8,7 +8,7 @@ Christopher Wellons in 2018 (nullprogram.com/blog/2018/07/31).
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -17,17 +17,20 @@ import jax.numpy as jnp
 MULTI_OUTPUT = "xla_cpu_use_multi_output_fusion=true"
 
 
-def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
+def dropout(
+    x: jax.Array, rate: float, key: jax.Array, order: Sequence[int] | None = None
+) -> jax.Array:
     """Set a fraction `rate` of `x`, shape (n, ...), to zero and scale up the rest.
 
     Args:
         x: Values of any floating dtype.
         rate: Fraction to drop, at least 0 and less than 1.
         key: Seed and step, uint32 (2,), as Keras's `SeedGenerator` returns them.
+        order: Axes of `x`, from the outermost: if they are moved, the same values are dropped.
     """
     position = jnp.uint32(0)
-    for axis, size in enumerate(x.shape):
-        position = position * size + jax.lax.broadcasted_iota("uint32", x.shape, axis)
+    for axis in range(x.ndim) if order is None else order:
+        position = position * x.shape[axis] + jax.lax.broadcasted_iota("uint32", x.shape, axis)
     bits = _mix(_mix(position + _mix(key[0])) ^ key[1])
     least = jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
     scaled = x * jnp.asarray(1 / (1 - rate), x.dtype)

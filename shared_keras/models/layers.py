@@ -39,7 +39,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         inputs = ops.cast(inputs, self.variable_dtype)  # Keras's layer would keep float64
         mean, variance = ops.moments(inputs, axes=self._reduction_axes)
-        n = ops.cast(ops.size(inputs), self.variable_dtype) / inputs.shape[-1]
+        n = ops.cast(ops.size(inputs), self.variable_dtype) / inputs.shape[self.axis]
         self._move(self.moving_mean, mean)
         self._move(self.moving_variance, variance * n / ops.maximum(n - 1, 1))
         outputs = ops.batch_normalization(

@@ -1,7 +1,7 @@
 """Training on JAX: one compiled program per epoch, over stock Keras objects.
 
-Convolutions on a CPU are the exception: inside a loop, XLA runs them four to twelve
-times as slowly, so their programs run a single step.
+Inside a loop, XLA runs its own convolutions on a CPU four to twelve times as slowly. Those that
+`quick_layers` lists are computed otherwise; a model with any others has programs of a single step.
 
 The program scans `keras.Model.train_step` over the batches of an epoch. Images
 and labels are arguments, never constants; they stay on the device in their own
@@ -25,8 +25,9 @@ from keras.src.utils.python_utils import pythonify_logs
 from shared_keras.models import initializers
 from shared_keras.models.layers import relu
 from shared_keras.training.fit_data import Arrays, length, select
-from shared_keras.training.model_kinds import convolves_on_cpu, layers
+from shared_keras.training.model_kinds import layers
 from shared_keras.training.plan import Plan
+from shared_keras.training.quick_layers import convolves_slowly, quick_layers
 
 # XLA's older code generator compiles in half the time. It is slow at in-place updates, such as
 # an optimizer's, and at many exponentials: docs/log.md.
@@ -123,7 +124,9 @@ def train_step(model: keras.Model) -> Callable:
     """Return `model.train_step` in the form that a program needs."""
 
     def step(state: Any, data: Any) -> tuple:
-        return _own(model, *model.train_step(state, data))
+        with quick_layers(model):
+            logs, state = model.train_step(state, data)
+        return _own(model, logs, state)
 
     return step
 
@@ -132,7 +135,9 @@ def test_step(model: keras.Model) -> Callable:
     """Return `model.test_step` in the form that a program needs."""
 
     def step(state: Any, data: Any) -> tuple:
-        return _own(model, *model.test_step(state, data))
+        with quick_layers(model):
+            logs, state = model.test_step(state, data)
+        return _own(model, logs, state)
 
     return step
 
@@ -169,7 +174,7 @@ def _program(
     programs = vars(model._loss_tracker).setdefault("programs", {})
     key = kind, batch_size
     if key not in programs:
-        if convolves_on_cpu(model):
+        if convolves_slowly(model, batch_size):
             programs[key] = _one_by_one(step, batch_size)
         else:
             programs[key] = _scan(step, batch_size, options)
