@@ -207,6 +207,20 @@ def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
+def test_on_paper_all_charts_are_drawn_and_nothing_is_wider_than_the_sheet(page):
+    widths = "[...document.querySelectorAll('.main-svg')].map((e) => e.width.baseVal.value)"
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("[...charts].every((c) => c.element.data || !c.element.isConnected)")
+    assert page.evaluate(f"Math.max(...{widths})") == 690 == page.evaluate(f"Math.min(...{widths})")
+    tables = "[...document.querySelectorAll('.scroll')].map((e) => e.getBoundingClientRect().width)"
+    assert max(page.evaluate(tables)) <= 690
+    assert page.evaluate("color('text')") == "#000"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function("document.querySelector('#scores .main-svg').width.baseVal.value > 690")
+    page.emulate_media(color_scheme="light")
+
+
 @pytest.mark.long
 def test_a_report_is_one_file_that_needs_nothing_beside_it(search, tab, tmp_path):
     path = search.tuner.report(tmp_path / "mine.html")
