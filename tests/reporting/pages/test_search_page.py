@@ -217,6 +217,7 @@ def test_on_paper_all_charts_are_drawn_and_nothing_is_wider_than_the_sheet(page)
     assert max(page.evaluate(tables)) <= 690
     assert page.evaluate("color('text')") == "#000"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.locator("#scores").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#scores .main-svg').width.baseVal.value > 690")
     page.emulate_media(color_scheme="light")
 

@@ -66,6 +66,8 @@ class Chart {
     const first = !this.element.classList.contains("js-plotly-plot");
     if (first) fill(this.element);
     Plotly.react(this.element, traces, whole, { responsive: true, displaylogo: false, displayModeBar: false, doubleClick: "reset" });
+    if (this.onSheet && !width) Plotly.relayout(this.element, { autosize: true }); // as wide as the screen again
+    this.onSheet = Boolean(width);
     if (first && this.drawn) this.drawn(this.element);
   }
 }
