@@ -31,6 +31,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "twins": speed_tables.twins,
     "retrainings": speed_tables.retrainings,
     "scale": speed_tables.scale,
+    "pages": speed_tables.pages,
     "measured-on": speed_tables.measured_on,
 }
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)

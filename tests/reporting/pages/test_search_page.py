@@ -209,6 +209,7 @@ def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
 
 def test_on_paper_all_charts_are_drawn_and_nothing_is_wider_than_the_sheet(page):
     widths = "[...document.querySelectorAll('.main-svg')].map((e) => e.width.baseVal.value)"
+    page.wait_for_function(f"Math.min(...{widths}) > 690")  # as wide as the screen after a test
     page.emulate_media(color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("[...charts].every((c) => c.element.data || !c.element.isConnected)")

@@ -49,9 +49,10 @@ class Chart {
     charts.add(this);
   }
 
-  /** Draw it as wide as it is on the screen, or so many pixels wide. */
-  draw(width) {
+  /** Draw it as wide as it is on the screen, or as the sheet. */
+  draw() {
     this.stale = false;
+    const width = onPaper() ? PAPER : undefined;
     const { traces, layout, height } = this.make(width);
     const high = height && width ? Math.min(height, SHEET) : height;
     if (high) this.element.style.height = `${high}px`;
@@ -108,7 +109,7 @@ const drawAll = () => drawSoon(charts);
 /** On paper all charts are drawn, across the sheet, and a table that is wider becomes smaller as a whole. */
 addEventListener("beforeprint", () => {
   document.documentElement.classList.add("paper");
-  for (const chart of charts) if (window.Plotly && chart.element.isConnected) chart.draw(PAPER);
+  for (const chart of charts) if (window.Plotly && chart.element.isConnected) chart.draw();
   for (const part of document.querySelectorAll(".scroll")) part.style.setProperty("--fit", Math.min(1, PAPER / part.scrollWidth));
 });
 addEventListener("afterprint", () => {
