@@ -128,6 +128,16 @@ def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
     tab.locator("header .state", has_text="no news since").wait_for()
 
 
+def test_the_page_says_how_busy_the_workers_were(page, search):
+    spans = search.tuner.state().spans.values()
+    whole = max(s.ended for s in spans) - min(s.began for s in spans)
+    trained = sum(s.ended - s.began for s in spans)
+    took, busy = (page.locator("#times .figure b").nth(i).inner_text() for i in (0, 1))
+    if whole < 10:  # otherwise in minutes and seconds, and without a decimal
+        assert took == f"{whole:.1f} s"
+    assert abs(float(busy.removesuffix(" %")) - 100 * trained / whole) <= 1
+
+
 def test_texts_from_outside_are_shown_as_they_are(page):
     assert page.locator("h1").inner_text() == "<i>a search</i>"
     assert page.locator("#failed tbody").inner_text().count(f"ValueError: {HOSTILE}") == 1
