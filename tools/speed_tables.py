@@ -71,6 +71,25 @@ def scale() -> str:
     return table((*header, "trials a second"), rows)
 
 
+def pages() -> str:
+    """Return how long a page takes to open, and what it costs the search that writes it."""
+    page, search = _read("page"), _read("page-search")
+    clock, processor = search["seconds"], search["processor_seconds"]
+    times = f"{processor['ratio']:.3f} times, {_goal(search['goal'], _within(search))}"
+    rows = [
+        ("opening: tables are there after", page["tables"], ""),
+        ("charts in sight are there after", page["charts"], _goal(page["goal"], _open(page))),
+        ("of which its main thread works", page["main_thread"], ""),
+        ("`data.js` is written, with nothing new, in", page["later_write"], ""),
+        ("a search without a page, processor seconds", processor["without"], ""),
+        ("with one", processor["with"], times),
+        ("a search without a page, seconds", clock["without"], ""),
+        ("with one", clock["with"], f"{clock['ratio']:.2f} times"),
+    ]
+    header = (f"{page['trials']:,} trials, {page['bytes'] / 1e6:.1f} MB", "seconds", "")
+    return table(header, [[name, f"{seconds:.3g}", said] for name, seconds, said in rows])
+
+
 def retrainings() -> str:
     """Return how long retraining takes on all cores, beside one run after the other."""
     rows = []
@@ -136,6 +155,14 @@ def _read(name: str) -> dict:
 def _order(path: Path) -> tuple:
     case = files.read_json(path)
     return case["case"], case["max_epochs"]
+
+
+def _open(page: dict) -> bool:
+    return page["charts"] <= page["goal"]
+
+
+def _within(search: dict) -> bool:
+    return search["processor_seconds"]["ratio"] <= search["goal"]
 
 
 def _met(met: bool) -> str:

@@ -32,6 +32,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "retrainings": speed_tables.retrainings,
     "scale": speed_tables.scale,
     "drawing": speed_tables.drawing,
+    "pages": speed_tables.pages,
     "measured-on": speed_tables.measured_on,
 }
 BLOCK = re.compile(r"<!-- (?P<name>[\w-]+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)

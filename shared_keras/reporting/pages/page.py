@@ -34,7 +34,7 @@ SCRIPTS = {  # of each kind of page, in the order in which they need each other
     "run": ("curves.js", "classes.js", "images.js", "run.js"),
     "ladder": ("ladder.js",),
 }
-DIGITS = 6  # that count, of a number
+DIGITS = 6  # that count, of a number; a larger one, such as the time of day, has three decimals
 
 
 def write(folder: Path, kind: str, title: str, home: Path) -> None:
@@ -85,7 +85,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return round(value, 3) if abs(value) >= 10**DIGITS else float(f"{value:.{DIGITS}g}")
     return value if isinstance(value, str | int | None) else _plain(value.item())  # NumPy's
 
 

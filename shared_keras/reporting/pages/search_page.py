@@ -18,7 +18,7 @@ from shared_keras.results.trials import COLUMNS, SearchState, TrialRow, column
 KIND = "search"
 CONFIRMED = ["trial", "score", "mean", "sd", "n"]
 SHARE = 0.02  # of the time, which is to be written at most while trials train
-STALE = 60  # seconds without news, beyond those that SHARE asks for, after which it may have stopped
+STALE = 60  # seconds without news, beyond what SHARE asks for, after which it may have stopped
 
 
 def facts(settings: SearchSettings, folder: Path) -> Facts:

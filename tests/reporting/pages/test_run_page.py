@@ -55,6 +55,7 @@ def test_what_a_run_predicted_is_read_as_it_was_written(tmp_path):
 
 def test_texts_cannot_end_a_script_and_numbers_are_what_json_has():
     told = page.script({"a": "</script>", "b": float("nan"), "c": np.float32(0.5), "d": [1, None]})
+    assert page.script(1795950000.1234) == "1795950000.123" and page.script(1 / 3) == "0.333333"
     assert "<" not in told and '"b":null,"c":0.5,"d":[1,null]' in told
 
 

@@ -128,6 +128,16 @@ def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
     tab.locator("header .state", has_text="no news since").wait_for()
 
 
+def test_the_page_says_how_busy_the_workers_were(page, search):
+    spans = search.tuner.state().spans.values()
+    whole = max(s.ended for s in spans) - min(s.began for s in spans)
+    trained = sum(s.ended - s.began for s in spans)
+    took, busy = (page.locator("#times .figure b").nth(i).inner_text() for i in (0, 1))
+    if whole < 10:  # otherwise in minutes and seconds, and without a decimal
+        assert took == f"{whole:.1f} s"
+    assert abs(float(busy.removesuffix(" %")) - 100 * trained / whole) <= 1
+
+
 def test_texts_from_outside_are_shown_as_they_are(page):
     assert page.locator("h1").inner_text() == "<i>a search</i>"
     assert page.locator("#failed tbody").inner_text().count(f"ValueError: {HOSTILE}") == 1
@@ -205,6 +215,22 @@ def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
         shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (int(shade.split("(")[1].split(",")[0]) < 128) == (scheme == "dark")
     page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_on_paper_all_charts_are_drawn_and_nothing_is_wider_than_the_sheet(page):
+    widths = "[...document.querySelectorAll('.main-svg')].map((e) => e.width.baseVal.value)"
+    page.wait_for_function(f"Math.min(...{widths}) > 690")  # as wide as the screen after a test
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("[...charts].every((c) => c.element.data || !c.element.isConnected)")
+    assert page.evaluate(f"Math.max(...{widths})") == 690 == page.evaluate(f"Math.min(...{widths})")
+    tables = "[...document.querySelectorAll('.scroll')].map((e) => e.getBoundingClientRect().width)"
+    assert max(page.evaluate(tables)) <= 690
+    assert page.evaluate("color('text')") == "#000"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.locator("#scores").scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#scores .main-svg').width.baseVal.value > 690")
+    page.emulate_media(color_scheme="light")
 
 
 @pytest.mark.long

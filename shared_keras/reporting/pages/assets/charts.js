@@ -4,11 +4,13 @@ const RAMPS = { // from bad to good; on a dark page without what is as dark as t
   light: ["#440154", "#3b528b", "#21918c", "#5ec962", "#f0d722"], dark: ["#6c5bb8", "#4f86c6", "#2fb0a6", "#7fd34e", "#fde725"],
 };
 const FONT = 'system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+const PAPER = 690, SHEET = 880; // pixels across and down a sheet of A4, or of Letter, between its margins
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const charts = new Set();
+const onPaper = () => document.documentElement.classList.contains("paper");
 
 /** The colours of a ramp with their places, from 0 to 1. */
-const ramp = () => RAMPS[dark.matches ? "dark" : "light"].map((each, i, all) => [i / (all.length - 1), each]);
+const ramp = () => RAMPS[dark.matches && !onPaper() ? "dark" : "light"].map((each, i, all) => [i / (all.length - 1), each]);
 
 /** A colour of the ramp. */
 function rampAt(share) {
@@ -47,21 +49,26 @@ class Chart {
     charts.add(this);
   }
 
+  /** Draw it as wide as it is on the screen, or as the sheet. */
   draw() {
     this.stale = false;
-    const { traces, layout, height } = this.make();
-    if (height) this.element.style.height = `${height}px`;
+    const width = onPaper() ? PAPER : undefined;
+    const { traces, layout, height } = this.make(width);
+    const high = height && width ? Math.min(height, SHEET) : height;
+    if (high) this.element.style.height = `${high}px`;
     const axis = { gridcolor: color("line"), zerolinecolor: color("line"), linecolor: color("line"), automargin: true };
     const whole = {
       font: { family: FONT, size: 12, color: color("text") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 56, r: 12, t: 36, b: 44 }, hovermode: "closest", uirevision: "kept",
       hoverlabel: { bgcolor: color("card"), bordercolor: color("line"), font: { color: color("text"), family: FONT } },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } }, dragmode: "zoom", ...layout,
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } }, dragmode: "zoom", width, height: width && high, ...layout,
     };
     for (const name of Object.keys(whole).filter((key) => /^[xy]axis/.test(key))) whole[name] = { ...axis, ...whole[name] };
     const first = !this.element.classList.contains("js-plotly-plot");
     if (first) fill(this.element);
     Plotly.react(this.element, traces, whole, { responsive: true, displaylogo: false, displayModeBar: false, doubleClick: "reset" });
+    if (this.onSheet && !width) Plotly.relayout(this.element, { autosize: true }); // as wide as the screen again
+    this.onSheet = Boolean(width);
     if (first && this.drawn) this.drawn(this.element);
   }
 }
@@ -98,7 +105,17 @@ function drawNext() {
 }
 
 const drawAll = () => drawSoon(charts);
-addEventListener("beforeprint", () => { for (const chart of charts) if (chart.stale && window.Plotly) chart.draw(); });
+
+/** On paper all charts are drawn, across the sheet, and a table that is wider becomes smaller as a whole. */
+addEventListener("beforeprint", () => {
+  document.documentElement.classList.add("paper");
+  for (const chart of charts) if (window.Plotly && chart.element.isConnected) chart.draw();
+  for (const part of document.querySelectorAll(".scroll")) part.style.setProperty("--fit", Math.min(1, PAPER / part.scrollWidth));
+});
+addEventListener("afterprint", () => {
+  document.documentElement.classList.remove("paper");
+  drawAll();
+});
 
 function plotlyMissing(script) {
   const name = script.getAttribute("src").split("/").pop();

@@ -37,5 +37,5 @@ function choice(label, values, value, changed) {
 
 /** Marks that say what a colour means: pairs of a class and a text. */
 function legend(pairs) {
-  return el("p", { class: "legend" }, pairs.map(([mark, text]) => [el("i", { class: mark }), `${text} `]));
+  return el("p", { class: "legend" }, pairs.map(([mark, text]) => el("span", {}, el("i", { class: mark }), text)));
 }

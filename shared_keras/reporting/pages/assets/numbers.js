@@ -1,10 +1,12 @@
 // Numbers as people read them.
 
+const grouped = new Intl.NumberFormat("en"); // made once, as that takes long
+
 /** A number with at most so many digits that count. */
 function short(value, digits = 4) {
   if (value == null) return "–";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value)) return value.toLocaleString("en");
+  if (Number.isInteger(value)) return grouped.format(value);
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e6) return value.toExponential(digits - 1).replace(/\.?0+e/, "e");
   return String(Number(value.toPrecision(digits)));
@@ -26,7 +28,7 @@ function duration(seconds) {
 }
 
 /** So many of something. */
-const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+const count = (n, noun) => `${grouped.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 /** The value in the middle. */
 function median(values) {

@@ -84,7 +84,7 @@ class DataTable {
     this.clear.hidden = !this.texts.size;
     const hidden = rows.length - this.shown;
     fill(this.more, hidden > 0 ? el("button", { type: "button", onclick: () => { this.shown = Infinity; this.draw(); } },
-      `Show ${count(hidden, "more row").replace("more rows", "more")}`) : null);
+      `Show ${count(hidden, "more row").replace("more rows", "more")}`) : null, hidden > 0 ? el("span", { class: "on-paper" }, `${hidden.toLocaleString("en")} more are not shown here.`) : null);
   }
 
   drawRow(row) {

@@ -2,6 +2,7 @@
 
 let ladder = null, ladderLeft = new Set();
 const shownAs = (row, value) => (value == null ? "–" : row.score.endsWith("accuracy") ? percent(value) : value.toFixed(4));
+const ofValidation = (row) => row.score === "val_accuracy";
 const keyOf = (row) => `${row.recipe}, ${row.score}`;
 
 /** A mean with its interval in words. */
@@ -31,19 +32,22 @@ const ladderTable = new DataTable({ caption: "Recipes: published, ours, and in P
 
 const SERIES = [["published", "published", "diamond-open", "text", 0], ["ours", "ours", "circle", "accent", -0.17], ["twin", "PyTorch twin", "square", "bad", 0.17]];
 
+const meanIn = (row, key) => (key === "published" ? row.published : row[key].mean);
+
 const rungsChart = new Chart("Main score of each recipe", () => {
   const rows = ladder.rows.filter((row) => row.main && ladderLeft.has(keyOf(row))), n = rows.length;
+  const all = rows.flatMap((row) => SERIES.map(([key]) => meanIn(row, key))).filter((v) => v != null).map((v) => 100 * v);
+  const least = all.length ? Math.max(Math.min(...all), median(all) - 15) : 0, range = [least - 1, Math.min(100.2, Math.max(...all, 1) + 1)];
   const traces = SERIES.map(([key, name, symbol, shade, shift]) => {
-    const some = rows.map((row, i) => [row, i]).filter(([row]) => (key === "published" ? row.published : row[key].mean) != null);
-    const mean = (row) => (key === "published" ? row.published : row[key].mean), half = (row) => (key === "published" || row[key].low == null ? 0 : row[key].high - row[key].mean);
-    return { type: "scatter", mode: "markers", name, x: some.map(([row]) => 100 * mean(row)), y: some.map(([, i]) => n - 1 - i - shift),
-      marker: { symbol, size: 9, color: color(shade) }, error_x: { type: "data", array: some.map(([row]) => 100 * half(row)), color: color(shade), thickness: 1.4, width: 3 },
-      text: some.map(([row]) => plain(`${row.recipe}: ${shownAs(row, mean(row))}`)), hovertemplate: `%{text}<extra>${name}</extra>` };
+    const some = rows.map((row, i) => [row, i]).filter(([row]) => meanIn(row, key) != null), isFar = (row) => 100 * meanIn(row, key) < least;
+    const half = ([row]) => (key === "published" || row[key].low == null || isFar(row) ? 0 : 100 * (row[key].high - row[key].mean));
+    return { type: "scatter", mode: "markers", name, x: some.map(([row]) => (isFar(row) ? least - 0.6 : 100 * meanIn(row, key))), y: some.map(([, i]) => n - 1 - i - shift),
+      marker: { symbol: some.map(([row]) => (isFar(row) ? "triangle-left-open" : symbol)), size: 9, color: color(shade) },
+      error_x: { visible: key !== "published", type: "data", array: some.map(half), color: color(shade), thickness: 1.4, width: 3 },
+      text: some.map(([row]) => plain(`${row.recipe}: ${shownAs(row, meanIn(row, key))}`)), hovertemplate: `%{text}<extra>${name}</extra>` };
   });
-  const all = rows.flatMap((row) => [row.published, row.ours.mean, row.twin.mean]).filter((v) => v != null).map((v) => 100 * v);
-  const low = all.length ? Math.max(Math.min(...all), median(all) - 15) - 1 : 0;
-  return { traces, height: 130 + 34 * n, layout: { xaxis: { title: { text: "accuracy on test images, or on validation images (val.), %" }, range: [low, Math.max(...all, low + 1) + 1] },
-    yaxis: { tickvals: rows.map((_, i) => n - 1 - i), ticktext: rows.map((row) => plain(row.recipe + (row.score === "val_accuracy" ? " (val.)" : ""))), range: [-0.6, n - 0.4], ticksuffix: "  ", zeroline: false } } };
+  return { traces, height: 130 + 34 * n, layout: { xaxis: { title: { text: `accuracy, %${rows.some(ofValidation) ? " (val.: on validation images)" : ""}` }, range },
+    yaxis: { tickvals: rows.map((_, i) => n - 1 - i), ticktext: rows.map((row) => plain(row.recipe + (ofValidation(row) ? " (val.)" : ""))), range: [-0.6, n - 0.4], ticksuffix: "  ", zeroline: false } } };
 });
 
 function trainingChart(training) {
@@ -65,7 +69,7 @@ function render(data) {
     [`${counted("verdict", "equal")} of ${judged}`, "recipes equal to PyTorch's", `within ${100 * data.margin} points; ${counted("verdict", "different")} different, ${counted("verdict", "undecided")} undecided`],
     [`${counted("beside_published", "within the noise")} of ${beside}`, "published scores within the noise", `${counted("beside_published", "explained")} explained, ${counted("beside_published", "open")} open`],
   ]), facts(data.facts));
-  section("chart", "Ladder", "The main score of each recipe; bars are 95 % intervals of the mean over seeds. The filters of the table hold here, too.").append(rungsChart.element);
+  section("chart", "Ladder", "The main score of each recipe; bars are 95 % intervals of the mean over seeds, and triangles at the left edge stand for what lies further down. The filters of the table hold here, too.").append(rungsChart.element);
   section("table", "Scores", "Port and twin are equal if they lie within the margin by two one-sided tests, different if Welch's test says so; verdicts hold for all rows together (Holm).").append(ladderTable.element);
   ladderTable.update(data.rows);
   if (data.trainings.length) section("curves", "Whole trainings", "Validation accuracy by epoch: as published, and the mean of our seeds with a band of one standard deviation.")

@@ -37,6 +37,6 @@ function drawHardest(data) {
     el("div", { class: "images" }, data.hardest.map((each) => {
       const right = each.true === each.predicted, name = data.classes[each.true], said = data.classes[each.predicted];
       return el("figure", { class: right ? null : "wrong" }, image(data, each.place, `Test image ${each.number}: ${name}`),
-        el("figcaption", {}, name, el("br"), right ? `right, ${percent(each.probability, 0)}` : `✗ ${said}, ${percent(each.probability, 0)}`));
+        el("figcaption", {}, name, el("br"), right ? "right, " : `✗ ${said}, `, el("span", { class: "whole" }, percent(each.probability, 0))));
     })));
 }

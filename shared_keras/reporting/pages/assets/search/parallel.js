@@ -69,7 +69,7 @@ function outwards(value, way) {
 }
 
 let axesNow = [];
-const parallelChart = new Chart("Parallel coordinates of all settings; the filters of the table do the same with the keys", () => {
+const parallelChart = new Chart("Parallel coordinates of all settings; the filters of the table do the same with the keys", (width) => {
   const some = settings();
   axesNow = parallelAxes();
   const chart = parallelChart.element;
@@ -77,10 +77,11 @@ const parallelChart = new Chart("Parallel coordinates of all settings; the filte
   const dimensions = axesNow.map((axis) => ({ label: plain(axis.label.length > 15 ? `${axis.label.slice(0, 14)}…` : axis.label), values: axis.places,
     range: [axis.low - (axis.gap ? axis.gap / 2 : 0), axis.high], tickvals: axis.ticks.map(([at]) => at), ticktext: axis.ticks.map(([, text]) => plain(text)),
     constraintrange: brushOf(axis) }));
+  const narrow = width / axesNow.length < 70; // on paper
   const line = { color: some.map((t) => trials.rank.get(t.trial)), colorscale: ramp(), cmin: 0, cmax: 1, showscale: false };
   return { height: 400, traces: [{ type: "parcoords", dimensions, line, unselected: { line: { color: color("line"), opacity: 0.5 } },
-    labelfont: { size: 12, color: color("text") }, tickfont: { size: 11, color: color("quiet") }, rangefont: { size: 1, color: "rgba(0,0,0,0)" } }],
-    layout: { uirevision: Date.now(), margin: { l: 48, r: 40, t: 44, b: 20 } } };
+    labelangle: narrow ? -30 : 0, labelfont: { size: narrow ? 9 : 12, color: color("text") }, tickfont: { size: narrow ? 8 : 11, color: color("quiet") }, rangefont: { size: 1, color: "rgba(0,0,0,0)" } }],
+    layout: { uirevision: Date.now(), margin: { l: 48, r: 40, t: narrow ? 70 : 44, b: 20 } } };
 }, { drawn: (chart) => chart.on("plotly_restyle", takeBrush) });
 
 function takeBrush([change]) {
