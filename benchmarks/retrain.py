@@ -14,14 +14,12 @@ import contextlib
 import dataclasses
 import importlib
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import Future
 
+from benchmarks import commands
 from shared_keras.command_line.parser import whole
 
 GOAL = 0.65  # of the time, on two cores
@@ -62,16 +60,9 @@ def _compare(task: str, runs: int, epochs: int | None, rounds: int) -> None:
 
 def _measure(way: str, task: str, words: list[str]) -> tuple[float, float]:
     """Return how long a process took, and the processor seconds of it and its workers."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.retrain", way, task, *words]
-        done = subprocess.run(
-            [*command, "--results-dir", folder], capture_output=True, text=True, check=False
-        )
-    if done.returncode:
-        sys.exit(f"{way}: {done.stderr[-3000:]}")
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        command = ["-m", "benchmarks.retrain", way, task, *words]
+        return commands.timed([*command, "--results-dir", folder])
 
 
 class Here:

@@ -28,6 +28,36 @@ def twins() -> str:
     return table(["", *(f"batch {size}" for size in cases)], rows)
 
 
+def convolutions() -> str:
+    """Return seconds per epoch of convolutional networks, the port beside its PyTorch twin."""
+    cases = _read("twin-convolutions")["cases"]
+    names = list(next(iter(cases.values()))["contenders"])
+    rows = [
+        [case, *(_cell(found["contenders"][name]) for name in names)]
+        for case, found in cases.items()
+    ]
+    return table(["network", *names], rows)
+
+
+def sprints() -> str:
+    """Return accuracy and seconds of the recipe `sprint`, as whole commands."""
+    found = _read("sprint-mnist")
+    rows = [
+        [
+            side,
+            str(len(row["accuracies"])),
+            f"{100 * row['mean']:.2f} ± {100 * row['sd']:.2f}",
+            f"{row['seconds']:.1f}",
+            f"{row['processor_seconds']:.1f}",
+        ]
+        for side, row in found["sides"].items()
+    ]
+    ours = found["sides"]["ours"]
+    rows[0][2] += f" ({_goal(100 * found['goal'], ours['mean'] >= found['goal'])})"
+    rows[0][3] += f" ({_goal(round(found['allowed'], 1), ours['seconds'] <= found['allowed'])})"
+    return table(("", "seeds", "test accuracy, %", "seconds", "of processors"), rows)
+
+
 def searches() -> str:
     """Return seconds of whole searches, with goals and whether they were met.
 

@@ -29,6 +29,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "epochs": speed_tables.epochs,
     "searches": speed_tables.searches,
     "twins": speed_tables.twins,
+    "convolutions": speed_tables.convolutions,
+    "sprints": speed_tables.sprints,
     "retrainings": speed_tables.retrainings,
     "scale": speed_tables.scale,
     "drawing": speed_tables.drawing,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shared_keras.systems.spec import BatchNorm, Dense, Dropout
+from shared_keras.results.metrics import RunMetrics
+from shared_keras.systems.spec import BatchNorm, Cosine, Dense, Dropout
 from tests.conftest import FASHION, MNIST
 
 ROOT = Path(__file__).parents[2]
@@ -132,6 +133,15 @@ def test_schedules_and_norms_of_fashion_pytorch():
 
 def _is_norm(layer):
     return isinstance(layer, BatchNorm)
+
+
+def test_the_sprint_passes_99_percent_and_its_rate_reaches_zero_at_its_end():
+    recipe = MNIST.recipes["sprint"]
+    steps = recipe.epochs * 48_000 // recipe.batch_size
+    assert recipe.system.optimizer.schedule == Cosine(steps, per="batch")
+    runs = (ROOT / "tuner_results" / "reference" / "mnist" / "runs" / "sprint").iterdir()
+    accuracies = [RunMetrics.read(run).test.accuracy for run in runs]
+    assert len(accuracies) == 20 and statistics.mean(accuracies) >= 0.99
 
 
 def test_published_scores():
