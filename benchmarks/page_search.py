@@ -10,15 +10,14 @@ to benchmarks/results/page-search.json.
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks import commands
 from shared_keras.command_line.parser import whole
+from shared_keras.results import names
 
 WITHOUT = "without"
 GOAL = 1.02  # times; the page may take 2 % of a search's time
@@ -55,25 +54,11 @@ def _search(way: str, max_epochs: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         budget = ["--max-epochs", str(max_epochs), "--factor", "2", "--iterations", "1"]
         words = ["--space", "dense", *budget, "--results-dir", folder]
-        before, started = _processor(), time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.page_search", f"--{way}", *words],
-            capture_output=True,
-            text=True,
-        )
-        seconds = time.perf_counter() - started
-        if done.returncode:
-            sys.exit(f"{way}: {done.stderr[-3000:]}")
-        written = list(Path(folder).rglob("data.js"))
+        seconds, processor = commands.timed(["-m", "benchmarks.page_search", f"--{way}", *words])
+        written = list(Path(folder).rglob(names.DATA))
         assert bool(written) == (way != WITHOUT)
         trials = len(list(Path(folder).rglob("trial.json")))
-    return {"seconds": seconds, "processor_seconds": _processor() - before, "trials": trials}
-
-
-def _processor() -> float:
-    """Return the processor seconds of all processes that this one started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return {"seconds": seconds, "processor_seconds": processor, "trials": trials}
 
 
 def search(way: str, words: list[str]) -> int:

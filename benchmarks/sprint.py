@@ -78,7 +78,7 @@ def _run(task: str, seed: int, *words: str) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", f"{task}_keras.retrain", "--recipe", "sprint", "--seed", str(seed), *words]
         seconds = commands.timed([*command, "--results-dir", folder])
-        (path,) = Path(folder).rglob("metrics.json")
+        (path,) = Path(folder).rglob(RunMetrics.FILE)
         accuracy = RunMetrics.read(path.parent).test.accuracy
     print(f"{' '.join(command[1:])}: {accuracy:.2%}, {seconds[0]:.1f} s", flush=True)
     return accuracy, *seconds

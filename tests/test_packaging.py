@@ -50,6 +50,7 @@ def wheel(tmp_path_factory):
     return path
 
 
+@pytest.mark.long(every=4)
 def test_the_wheel_holds_code_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for task in TASKS:

@@ -1,5 +1,6 @@
 """Optuna's words for KerasTuner's hyperparameters."""
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +24,8 @@ def split(
 
     It refuses a value outside its distribution, such as one to try first, and a name whose choices
     are others under another condition. A sum of steps is told without its rounding, which may lie
-    above the highest value: 3.7 + 7 * 0.3 is 5.800000000000001, and Optuna's highest is 5.8.
+    above the highest value: 3.7 + 7 * 0.3 is 5.800000000000001, and Optuna's highest is 5.8. So is
+    one of a reversed scale: 0.1 + 0.2 - 0.1.
 
     Args:
         hp: Hyperparameters of a trial.
@@ -76,11 +78,14 @@ def _of_number(parameter: Any, value: Any) -> IntDistribution | FloatDistributio
 
 
 def _without_rounding(parameter: Any, value: Any) -> Any:
-    """Return the value of a step's multiple that is next to it, or the value if none is."""
-    if not isinstance(parameter, (kinds.Int, kinds.Float)) or _step(parameter) is None:
+    """Return the sum of steps, or the end of the range, that only rounding keeps a value from."""
+    if not isinstance(parameter, (kinds.Int, kinds.Float)):
         return value
-    steps = _steps(parameter, value)
-    return _after(parameter, round(steps)) if _whole(steps) else value
+    if _step(parameter) is not None:
+        steps = _steps(parameter, value)
+        return _after(parameter, round(steps)) if _whole(steps) else value
+    within = min(max(value, parameter.min_value), parameter.max_value)
+    return within if math.isclose(value, within, rel_tol=1e-12) else value
 
 
 def _step(parameter: Any) -> Any:

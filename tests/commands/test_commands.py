@@ -316,6 +316,7 @@ def test_trial_of_a_search(small_dirs, tmp_path, capsys):
     assert "trial 0003 of the committed" in capsys.readouterr().out
 
 
+@pytest.mark.long(every=4)
 @ONE_TASK
 def test_other_settings_under_the_same_name_are_refused(user, capsys):
     user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "once")

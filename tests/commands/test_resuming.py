@@ -271,6 +271,7 @@ def test_of_all_recipes_those_that_ended_are_kept(user, monkeypatch):
     assert all((folder / "metrics.json").exists() for folder in user.folders("cut"))
 
 
+@pytest.mark.long(every=4)
 def test_what_failed_for_good_is_not_resumed(user):
     recipe = MNIST.recipes["mlp"]
     wild = dataclasses.replace(recipe.system.optimizer, learning_rate=1e30, schedule=None)

@@ -66,6 +66,7 @@ def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
         )
 
 
+@pytest.mark.long(every=4)
 def test_a_finished_search_is_written_to_a_journal_once(places, whole, capsys, tmp_path):
     optuna = pytest.importorskip("optuna")
     path = tmp_path / "new" / "journal.log"
@@ -179,6 +180,7 @@ def everything(folder):
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
+@pytest.mark.long(every=4)
 def test_showing_a_confirmed_search_writes_nothing(places, whole, capsys):
     """It also shows the confirmation, which may have changed the winner."""
     run(places, capsys, "--name", "whole", "--confirm", "2")

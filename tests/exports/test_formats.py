@@ -136,6 +136,7 @@ def test_plain_pytorch_takes_every_kind_of_layer(tmp_path, capsys, small_dirs):
     assert "0 get another class" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.long(every=4)
 def test_plain_keras_opens_our_models(tmp_path):
     path = saved_models.committed(FASHION)
     code = (

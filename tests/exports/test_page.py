@@ -170,6 +170,7 @@ def photos(folder, x):
         yield path
 
 
+@pytest.mark.long(every=4)
 def test_a_photo_is_what_predict_sees(chromium, made, full, tmp_path):
     x = full["fashion"][1].x[:4]
     with opened(chromium, made["fashion"][0]) as tab:
@@ -293,6 +294,7 @@ SIZES = {
 }
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("of", dealt(SIZES, always=["MNIST's winner"]))
 def test_pages_of_smaller_networks_are_small_and_answer_as_keras_does(chromium, full, tmp_path, of):
     """Trained for an epoch of some images; a size does not depend on what was learned."""

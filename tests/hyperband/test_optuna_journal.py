@@ -283,6 +283,9 @@ def declared(draw):
 @given(declare=declared(), seed=st.integers(0, 2**31 - 1))
 @example(declare=lambda hp: hp.Float("x", 0.1, 0.2, step=0.05), seed=1)  # 0.20000000000000004
 @example(declare=lambda hp: hp.Float("x", 3.7, 5.9, step=0.3), seed=2)  # 5.800000000000001
+@example(
+    declare=lambda hp: hp.Float("x", 0.1, 0.2, step=3.5, sampling="reverse_log"), seed=1
+)  # 0.20000000000000004
 def test_optuna_takes_whatever_kerastuner_draws(declare, seed):
     from shared_keras.hyperband import optuna_distributions
 

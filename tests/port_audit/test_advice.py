@@ -118,6 +118,7 @@ def test_a_cosine_that_rises_again(floor, alpha):
     assert report.same, report.findings
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize(
     "options", dealt([{}, {"eps": 1e-6, "factor": 0.1, "patience": 0}], [{}]), ids=str
 )

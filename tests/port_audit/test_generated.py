@@ -64,6 +64,7 @@ ACCUSED = {
 }
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("name", dealt(ACCUSED, ["residuals around flattened maps"]))
 def test_what_was_once_accused_is_quiet(name):
     family, parts = ACCUSED[name]

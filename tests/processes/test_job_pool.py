@@ -175,6 +175,7 @@ class Arriving(Future):
         return super().done()
 
 
+@pytest.mark.long(every=4)
 def test_jobs_begin_though_the_shared_data_arrive_at_an_unlucky_moment(jobs, monkeypatch):
     """Between the look for a job and the question whether any is left."""
     real = LocalWorker.submit

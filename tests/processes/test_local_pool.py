@@ -40,6 +40,7 @@ def test_workers_are_kept_from_one_search_to_the_next():
     assert set(before[1:]) <= set(pids(again))
 
 
+@pytest.mark.long(every=4)
 def test_a_worker_that_died_is_replaced():
     worker = workers.get(len(os.sched_getaffinity(0)))[0]
     pid = worker.submit(os.getpid).result()

@@ -80,6 +80,14 @@ NORMED_CNN = (
     Activation("relu"),
     Dense(10, "he"),
 )
+STRIDED_CNN = (  # all convolutions are ours, there, too
+    *NORMED_CNN[:3],
+    Conv(6, init="he"),
+    Activation("relu"),
+    MaxPool(),
+    Flatten(),
+    Dense(10, "he"),
+)
 SIGMOID = (Flatten(), Dense(16), Activation("sigmoid"), Dense(10))
 OTHERS = ("leaky_relu", "elu", "gelu", "silu")  # JAX computes tanh of float64 to 1e-7 only
 ACTIVATED = (*(part for name in OTHERS for part in (Dense(16), Activation(name))), Dense(10))
@@ -99,6 +107,10 @@ SYSTEMS = {
     "sgd, cnn": (CNN, Optimizer("sgd", 0.1)),
     "sgd, cnn of 3x3": (QUICK_CNN, Optimizer("sgd", 0.1)),
     "adam, cosine per epoch, cnn": (NORMED_CNN, Optimizer("adam", 1e-3, schedule=Cosine(3))),
+    "adam, cosine per batch, cnn": (
+        STRIDED_CNN,
+        Optimizer("adam", 1e-3, schedule=Cosine(12, per="batch")),
+    ),
 }
 
 EVERYWHERE = ("adam, l2, cosine per batch", "sgd, cnn")

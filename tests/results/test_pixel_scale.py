@@ -40,6 +40,7 @@ def trained(model, images, scale, logits=False, epochs=2):
     return model
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("kind", ["hidden", "linear, one epoch", "logits"])
 def test_a_model_gets_what_it_was_trained_on(full, tmp_path, scale, kind):

@@ -44,6 +44,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long(every=4)
 @pytest.mark.parametrize(("optimizer", "parts"), CASES, ids=str)
 def test_same_weights_and_history_as_keras(data, monkeypatch, optimizer, parts):
     """The same start and the same batches: the same weights after two epochs."""

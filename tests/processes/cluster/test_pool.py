@@ -131,6 +131,7 @@ class TestOneSearchAfterTheOther:
             tuner = search(make(folder, workers=pool, callback=kill))
             assert (outcome(tuner), files(folder)) == expected
 
+    @pytest.mark.long(every=4)
     def test_nodes_that_join_are_used_and_jobs_of_lost_ones_run_again(self, nodes, pool):
         before = len(nodes.list_all_nodes())
         node = nodes.add_node(num_cpus=1)
@@ -191,6 +192,7 @@ class TestOneSearchAfterTheOther:
         assert table["n"].tolist() == [2]
 
 
+@pytest.mark.long(every=4)
 def test_another_version_is_refused_before_the_first_trial(pool, tmp_path, monkeypatch):
     monkeypatch.setitem(pool._versions, "keras", "0.1")
     with pytest.raises(RunFailed, match=f"keras is {keras.__version__} there and 0.1 here"):

@@ -109,6 +109,7 @@ def cell(tab, name):
     return tab.locator(f'#trials input[aria-label="Filter {name}"]')
 
 
+@pytest.mark.long(every=4)
 def test_an_open_page_follows_a_search_to_its_end(search):
     assert search.seen[0] == 0 and search.seen == sorted(search.seen)
     expect = f"{len(search.tuner.oracle.trials)} of {len(search.tuner.oracle.trials)} trials"
@@ -116,6 +117,7 @@ def test_an_open_page_follows_a_search_to_its_end(search):
     assert not search.tab.locator("#winner", has_text="No trial has a score yet").count()
 
 
+@pytest.mark.long(every=4)
 def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
     shown = SearchPage(tmp_path, "a search", [])
     shown.begin(tmp_path)
@@ -128,6 +130,7 @@ def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
     tab.locator("header .state", has_text="no news since").wait_for()
 
 
+@pytest.mark.long(every=4)
 def test_the_page_says_how_busy_the_workers_were(page, search):
     spans = search.tuner.state().spans.values()
     whole = max(s.ended for s in spans) - min(s.began for s in spans)
@@ -177,6 +180,7 @@ def test_filters_hold_for_the_page_and_survive_a_reload(page, search):
     assert len(column(page, "trial")) == len(rows)
 
 
+@pytest.mark.long(every=4)
 def test_a_brush_filters_the_table_and_a_filter_brushes(page):
     page.locator("#parallel").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#parallel .chart').data")
