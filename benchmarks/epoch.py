@@ -12,6 +12,7 @@ import sys
 
 from benchmarks import receipts
 from benchmarks.contenders import Gate, measure, show, summary
+from shared_keras.command_line.parser import whole
 
 MODELS = {"mnist": (120, 15, 75), "fashion": (504, 288, 408)}
 OURS = "training.fit, JAX"
@@ -25,7 +26,7 @@ GOALS = {
 def main() -> None:
     """Run the contenders in turn and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=whole(1), default=7)
     rounds = parser.parse_args().rounds
     cases = {}
     for task, units in MODELS.items():

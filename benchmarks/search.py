@@ -17,13 +17,13 @@ import itertools
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import commands
 from shared_keras.command_line.parser import whole
 
 OURS = "ours, JAX"
@@ -95,14 +95,8 @@ def _search(name: str, task: str, space: str, max_epochs: int, settings: list | 
         if how == "stock":
             words = ["-m", "benchmarks.search", "--stock", task, space, str(max_epochs), folder]
             Path(folder, DRAWN).write_text(json.dumps(settings))
-        environment = os.environ | {"KERAS_BACKEND": backend.lower(), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *words], env=environment, capture_output=True, text=True
-        )
-        seconds = time.perf_counter() - started
-        if done.returncode:
-            sys.exit(f"{name}: {done.stderr[-3000:]}")
+        variables = {"KERAS_BACKEND": backend.lower(), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        seconds, _ = commands.timed(words, variables)
         trials = [json.loads(path.read_text()) for path in Path(folder).rglob("trial.json")]
     trials.sort(key=lambda trial: trial["trial_id"])
     values = [trial["hyperparameters"]["values"] for trial in trials]

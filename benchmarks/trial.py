@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared_keras.command_line.parser import whole
+
 os.environ |= {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
 BATCH = 32
 
@@ -24,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--task", choices=["mnist", "fashion"], default="mnist")
     parser.add_argument("--space", choices=["dense", "regularized"], default="dense")
-    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--trials", type=whole(1), default=6)
     args = parser.parse_args()
 
     from shared_keras.data import datasets, splits

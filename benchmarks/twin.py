@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from benchmarks import receipts
 from benchmarks.contenders import Gate, measure, show, summary
+from shared_keras.command_line.parser import whole
 
 OURS, QUICKEST = "port, JAX", "twin, batches by index"
 CONTENDERS = {OURS: "jax", "twin, DataLoader": "dataloader", QUICKEST: "index"}
@@ -54,7 +55,7 @@ CASES = PERCEPTRONS | CONVOLUTIONS
 def main() -> None:
     """Run the contenders in turn, for each case, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=whole(1), default=5)
     parser.add_argument("--convolutions", action="store_true")
     args = parser.parse_args()
     cases = {}

@@ -6,6 +6,7 @@ It takes about two minutes on two cores. What is kept of an output is its riches
 one of an object may hold a path of this machine.
 """
 
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ SECONDS = 900  # that a cell may take, on a machine that others use
 
 def main() -> None:
     """Run it, and write it with its outputs."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     nbformat.write(run(TOUR.parent), TOUR)
     print(f"wrote {TOUR.relative_to(TOUR.parents[1])}")
 

@@ -51,21 +51,19 @@ def cnn(width: int, *, flip: bool, dropout: float, epochs: int) -> System:
     )
 
 
-def sprint(widths: tuple[int, int, int], *, flip: bool, learning_rate: float, steps: int) -> System:
+def sprint(widths: tuple[int, int, int], *, learning_rate: float, steps: int) -> System:
     """Return a network that is trained in seconds: three narrow convolutions, no hidden layer.
 
     Its learning rate falls from the first step on, so that a few epochs are a whole training.
 
     Args:
         widths: Filters of the convolutions.
-        flip: Whether to mirror half of the images.
         learning_rate: Adam's first learning rate.
         steps: Number of steps after which the learning rate reaches zero.
     """
     first, second, third = widths
     return System(
         (
-            *(Flip(),) * flip,
             Shift(1),
             *_block(Conv(first, kernel=4, stride=2, init="he", bias=False)),
             *_block(Conv(second, init="he", bias=False)),
