@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 SHARES = 61  # a prime, so that who runs the tests at every second commit comes round, too
 
@@ -109,6 +110,9 @@ def pytest_configure(config):
     if getattr(config.option, "hypothesis_seed", 0) is None:
         config.option.hypothesis_seed = str(counted(config.rootpath)[0])
         config.stash[HEADER] += f"; --hypothesis-seed={config.option.hypothesis_seed}"
+    # Where it finds itself in CI, Hypothesis would ignore any seed and repeat itself for ever.
+    settings.register_profile("seeded", settings(), derandomize=False)
+    settings.load_profile("seeded")
 
 
 def pytest_report_header(config):

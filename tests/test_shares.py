@@ -156,6 +156,8 @@ def test_the_header_says_whose_turn_it_is_and_how_to_repeat_it(run, pytester):
 
 
 def test_whoever_repeats_a_run_meets_the_same_examples(pytester, monkeypatch):
+    """Also in CI, where Hypothesis by itself always takes the same examples, whatever the seed."""
+    monkeypatch.setenv("CI", "true")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTHONPATH", str(shares.__file__).removesuffix("/tests/shares.py"))
     pytester.makepyfile(
