@@ -38,6 +38,7 @@ def load(task, folder):
     return own, *datasets.load(own, str(folder), said.append), said
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("task", [FASHION, MNIST], ids=lambda task: task.name)
 def test_two_sets_are_read_as_predict_reads_photos(full, tmp_path, task):
     images, folder = full["fashion"][1], tmp_path / "mine"

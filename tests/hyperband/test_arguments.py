@@ -12,7 +12,7 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
     search(make(tmp_path / "a"), verbose=1)
     lines = capsys.readouterr().out.splitlines()

@@ -45,7 +45,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     """Three of Keras's callbacks, by relative and absolute paths; nothing else is changed."""
     callbacks = [
@@ -235,7 +235,7 @@ def test_where_trials_train_makes_no_difference(kind, plain):
     assert rows("log.csv") == rows(tuner.folder(tuner.winner().trial_id) / "callbacks/log.csv")
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_of_several_trainings_the_best_comes_first():
     """Its files are the user's, and its weights are those of the trial."""
     callbacks = [best("best.weights.h5"), keras.callbacks.CSVLogger("log.csv")]

@@ -73,6 +73,7 @@ def fresh(tmp_path_factory):
     return tuner, study
 
 
+@pytest.mark.long(every=8)
 def test_a_study_has_each_configuration_once_through_all_its_trials(fresh):
     tuner, study = fresh
     lines = ours(tuner)
@@ -120,6 +121,7 @@ def test_an_interrupted_search_goes_on_in_its_study(fresh, tmp_path, moment):
     assert len(study.trials) == len(fresh[1].trials)
 
 
+@pytest.mark.long(every=8)
 def test_a_trial_runs_until_its_rung_is_decided(tmp_path):
     seen = set()
 
@@ -155,7 +157,7 @@ class FailsAtLast(keras_tuner.HyperModel):
         return model.fit(*args, **options)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_failed_ones_fail_and_one_promoted_after_all_goes_on(tmp_path):
     tuner = make(tmp_path, hypermodel=FailsAtLast(), max_consecutive_failed_trials=None)
     small_search.search(tuner)

@@ -34,7 +34,7 @@ def check_and_end():
     assert ask() == os.getpid()
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork", "forkserver"], ["spawn", "fork"]))
 def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     workers = local_pool.get(1)
@@ -48,7 +48,7 @@ def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     assert local_pool.get(1) == workers and ask() == os.getpid()
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork"], ["fork"]))
 def test_a_process_of_a_pool_ends(method):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
@@ -65,7 +65,7 @@ def search_as_a_daemon(folder):
     (folder / "outcome").write_text(repr(small_search.outcome(tuner)))
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_a_search_in_a_daemonic_process_trains_there_and_says_so(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     child = spawn.Process(target=search_as_a_daemon, args=(tmp_path,), daemon=True)

@@ -48,7 +48,7 @@ def compare(tmp_path, data, *words):
     return code, json.loads(written.read_text())["trials"] if written.exists() else None
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_the_claimed_scores_say_how_a_network_is_built(small_dirs, tmp_path, capsys):
     folder = folder_of(tmp_path, small_dirs["mnist"], TANH)
     code, rows = compare(tmp_path, small_dirs["mnist"], "--ray-results", folder, "--import", "t0")
