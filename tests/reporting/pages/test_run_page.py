@@ -77,6 +77,6 @@ def test_the_page_of_a_run_shows_its_images(tab, tmp_path):
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_interval_of_a_class_holds_its_score(seeds):
-    for row in run_page._of_classes(trained(seeds).scores):
+    for row in run_page.class_scores(trained(seeds).scores):
         for key in ("precision", "recall", "f1"):
             assert 0 <= row[key]["low"] <= row[key]["mean"] <= row[key]["high"] <= 1
