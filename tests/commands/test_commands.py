@@ -196,6 +196,7 @@ def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("task", WAYS, indirect=True, ids=lambda task: task.name)
 def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     """A fresh clone has no search of the user's own."""
@@ -354,6 +355,7 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
     assert "another process is searching" in capsys.readouterr().err
 
 
+@pytest.mark.long(every=8)
 @ONE_TASK
 def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     path = tmp_path / "pay $1_{$ now.png"

@@ -86,6 +86,7 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, 
     )
 
 
+@pytest.mark.long(every=8)
 def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):
     x, y = full["mnist"][1].x, full["mnist"][1].y
     for number, name in enumerate(["a.png", "b/a.png", "b/c.JPG", "b/d/e.webp", ".no/a.png"]):

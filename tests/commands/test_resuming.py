@@ -85,6 +85,7 @@ def visible(folder):
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.long(every=2)
 @pytest.mark.parametrize(
     ("task", "recipe", "more"), dealt(COURSES, COURSES[:1]), ids=lambda v: getattr(v, "name", v)
 )
@@ -129,6 +130,7 @@ def test_early_stopping_remembers_what_it_has_seen(user, interrupt, way):
     assert result(user.only("cut")) == result(user.only("whole"))
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("workers", [(), pytest.param(("--workers", 1), marks=pytest.mark.long)])
 def test_what_goes_on_elsewhere_says_so(user, interrupt, monkeypatch, workers):
     """What it began on is kept; nothing is said where nothing differs, or it is not known."""

@@ -102,6 +102,7 @@ def test_twins_train_on_workers(retrain):
     assert only(here) == seeds(runs)[1]
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("workers", [(), pytest.param(("--workers", 1), marks=pytest.mark.long)])
 def test_what_keras_cuts_short_has_not_stopped_early(retrain, monkeypatch, workers):
     before = keras.config.max_epochs()

@@ -85,6 +85,7 @@ def test_a_finished_search_is_written_to_a_journal_once(places, whole, capsys, t
     assert all(trial.duration.total_seconds() > 0 for trial in study.trials)
 
 
+@pytest.mark.long(every=8)
 def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
     words = ["--max-epochs", "10", "--timeout", "1", "--name", "timed"]
     out = run(places, capsys, *words).out

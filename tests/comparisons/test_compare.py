@@ -108,6 +108,7 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     ) in other.run(capsys, "compare")
 
 
+@pytest.mark.long(every=8)
 def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):
     for name, damage in {
         "a-damaged": lambda run: (run / "metrics.json").write_text("{"),
@@ -130,6 +131,7 @@ def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys,
     assert "(n = 1) *" in out  # the good one, marked as the user's
 
 
+@pytest.mark.long(every=8)
 def test_two_runs(user, capsys):
     """The counts match the predictions; the intervals contain the accuracies."""
     first, second = find(user, "recipe-").name + "/seed-0", find(user, "twin-").name

@@ -77,6 +77,7 @@ def compare(chromium, path, model, copy, x):
     assert (given.argmax(axis=1) != predict_probabilities(model, x).argmax(axis=1)).sum() <= 5
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize(
     "count", [pytest.param(10_000, marks=pytest.mark.long), 500], ids=["all", "some"]
 )
@@ -199,6 +200,7 @@ def prepared(tab, path):
     return given and np.array(given).reshape(28, 28)
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize(
     "count", [pytest.param(100, marks=pytest.mark.long), 12], ids=["many", "some"]
 )

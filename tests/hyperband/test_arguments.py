@@ -68,6 +68,7 @@ def test_an_impossible_seed_is_refused(tmp_path, wrong):
         make(tmp_path, seed=wrong)
 
 
+@pytest.mark.long(every=8)
 def test_a_seed_may_be_negative(tmp_path):
     """It is a seed like any other, here with folds, and not that of its positive namesake."""
     data = {"x": X, "y": Y, "validation_data": None}

@@ -76,6 +76,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     assert {path.name for path in tmp_path.iterdir()} == {"models", "r", "log.csv", "whole.keras"}
 
 
+@pytest.mark.long(every=8)
 def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     """Files with other names vanish; what was there before the search does, too."""
     path = "runs/{epoch:02d}/{val_loss:.6f}.weights.h5"
@@ -191,6 +192,7 @@ def test_what_was_there_before_the_search_is_named():
     assert "and no longer what was in best.keras before" in line
 
 
+@pytest.mark.long(every=8)
 def test_a_trial_restores_no_backup_of_another_run(plain):
     """Neither its parent's, which is complete, nor that of a run that was interrupted."""
     backup = [keras.callbacks.BackupAndRestore("backup", delete_checkpoint=False)]

@@ -99,6 +99,7 @@ def test_a_study_has_each_configuration_once_through_all_its_trials(fresh):
     assert study.best_trial.user_attrs["trials"][-1] == tuner.winner().trial_id
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize(
     "moment", [9, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 5, 14))]
 )
@@ -227,6 +228,7 @@ def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path, monkeypatch):
         make(tmp_path)
 
 
+@pytest.mark.long(every=8)
 def test_a_line_that_a_full_disk_tore_is_mended(fresh, tmp_path):
     tuner = make(tmp_path, max_epochs=2)
     small_search.search(tuner)

@@ -103,6 +103,7 @@ def test_an_optimizer_that_knows_l2_gets_it_as_an_argument():
     assert finding.write == "l2=0.25, without weight_decay and regularizers"
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize(
     ("floor", "alpha"), [pytest.param(0.0, 0.0, marks=pytest.mark.long), (0.01, 0.1)]
 )

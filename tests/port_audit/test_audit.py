@@ -53,6 +53,7 @@ def test_what_was_missed_is_named_and_nothing_else(name):
     assert report.exit_code == 3
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("name", dealt(missed.ACCUSED, missed.SHORT_ACCUSED))
 def test_what_was_accused_is_quiet(name):
     pair, options = missed.ACCUSED[name]

@@ -153,6 +153,7 @@ def test_workers_that_die_while_idle_are_replaced(jobs):
     assert run(pool, jobs(0, 0, 0, 0), end=end) == {i: i for i in "0123"}
 
 
+@pytest.mark.long(every=8)
 def test_an_exception_is_raised_and_ends_the_busy_workers(jobs):
     def fail(worker, name):
         raise KeyboardInterrupt

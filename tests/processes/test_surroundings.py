@@ -66,6 +66,7 @@ def test_environment_folder_and_import_path_are_those_of_now(monkeypatch, tmp_pa
     assert ask(look) == ("7", None, str(tmp_path), sys.path)
 
 
+@pytest.mark.long(every=8)
 def test_a_module_that_was_written_meanwhile_is_found(monkeypatch, tmp_path):
     pid()
     (tmp_path / "written_meanwhile.py").write_text("def seven(_): return 7")

@@ -107,6 +107,7 @@ def test_import_makes_a_run(experiment, user, capsys, small_dirs, tmp_path):
     capsys.readouterr()
 
 
+@pytest.mark.long(every=8)
 def test_other_names(small_dirs, tmp_path, capsys):
     """A folder that another project's code wrote, for MNIST, with a mapping."""
     split = ray_folders.small_split(MNIST, small_dirs["mnist"])

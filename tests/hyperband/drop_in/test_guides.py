@@ -154,6 +154,7 @@ class TunePreprocessing(keras_tuner.HyperModel):
         return model.fit(x, y, shuffle=hp.Boolean("shuffle"), **kwargs)
 
 
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("kind", [TuneTraining, TunePreprocessing])
 def test_getting_started_tune_the_training(kt, split, tmp_path, kind):
     (x_train, y_train), (x_val, y_val) = split

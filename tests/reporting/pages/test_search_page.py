@@ -141,6 +141,7 @@ def test_the_page_says_how_busy_the_workers_were(page, search):
     assert abs(float(busy.removesuffix(" %")) - 100 * trained / whole) <= 1
 
 
+@pytest.mark.long(every=8)
 def test_texts_from_outside_are_shown_as_they_are(page):
     assert page.locator("h1").inner_text() == "<i>a search</i>"
     assert page.locator("#failed tbody").inner_text().count(f"ValueError: {HOSTILE}") == 1
@@ -222,6 +223,7 @@ def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
+@pytest.mark.long(every=8)
 def test_on_paper_all_charts_are_drawn_and_nothing_is_wider_than_the_sheet(page):
     widths = "[...document.querySelectorAll('.main-svg')].map((e) => e.width.baseVal.value)"
     page.wait_for_function(f"Math.min(...{widths}) > 690")  # as wide as the screen after a test
