@@ -232,6 +232,13 @@ class Hyperband(keras_tuner.Hyperband):
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
+        limit = keras.config.max_epochs()
+        if limit is not None and limit < self.oracle.max_epochs and not self.finished():
+            raise BadInput(
+                f"max_epochs: expected at most {limit}, because KERAS_MAX_EPOCHS or "
+                "keras.config.set_max_epochs ends each training there, "
+                f"got {self.oracle.max_epochs}"
+            )
         if overrides.takes_anything(self):
             fit_kwargs |= {} if verbose == "auto" else {"verbose": verbose}
         else:

@@ -24,7 +24,8 @@ def home(value: Any) -> str:
 def pickled(value: Any) -> bytes:
     """Return a value pickled for another process, with all that the program itself defines."""
     with _by_value():
-        return cloudpickle.dumps(value)
+        data: bytes = cloudpickle.dumps(value)
+    return data
 
 
 @contextlib.contextmanager
