@@ -107,6 +107,10 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
         f"({_names(found.classes)}); {len(train):,} to train on and {len(test):,} to test on, "
         f"{how}; prepared as `predict` prepares photos of {reading.SHOWN[kind]}"
     )
+    taken = {path for path, _ in files}
+    images = many_photos.inside(folder, (*many_photos.SUFFIXES, *many_photos.UNREADABLE))
+    if others := [path for path in images if path not in taken]:
+        say(many_photos.left_out(others, "PNG or JPEG files, right in the folder of their class"))
     if len(full) < len(photos):
         out = len(photos) - len(full)
         first = next(path for (path, _), photo in zip(files, photos) if photo.image is None)
