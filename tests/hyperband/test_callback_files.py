@@ -69,7 +69,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
         assert (tuner.folder(trial) / "callbacks/log.csv").exists()
         assert not (tuner.folder(trial) / "callbacks/backup").exists()
     line = (
-        f"{tmp_path}/models/best.weights.h5 and log.csv and whole.keras hold what the winner, "
+        f"{tmp_path}/models/best.weights.h5, log.csv and whole.keras hold what the winner, "
         f"trial {winner.trial_id}, wrote; the other trials' files are in their folders, below "
         "callbacks."
     )
