@@ -111,5 +111,5 @@ def run_elsewhere(
 def _cannot_be_sent(error: Exception) -> CannotBeSent:
     return CannotBeSent(
         "the hypermodel, the data or an option of the search cannot be sent to a worker "
-        f"process: {one_line(error)}"
+        f"process: {one_line(error).removesuffix('.')}"
     )

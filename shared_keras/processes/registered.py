@@ -45,7 +45,7 @@ def read() -> Registered:
         except Exception as error:
             notes.append(
                 f"Workers do not know {name!r}, which is registered with Keras but cannot be sent "
-                f"to them: {one_line(error)}."
+                f"to them: {one_line(error).removesuffix('.')}."
             )
             continue
         if program.defines(value):
