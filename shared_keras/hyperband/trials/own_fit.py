@@ -70,7 +70,8 @@ def running(
         yield
     finally:
         turn.release()
-        del model.fit
+        with contextlib.suppress(AttributeError):  # the hypermodel has replaced it in turn
+            del model.fit
 
 
 def _waiting(writer: callback_files.Writer) -> str:
