@@ -35,6 +35,8 @@ class ClassFolders:
 def find(folder: Path) -> ClassFolders | None:
     """Return the class folders in a folder, or in its folders `train` and `test`, if any.
 
+    These two may be classes, too, such as that of trains: then they hold no folders.
+
     Raises:
         BadInput: if a class has no image file, or if the folder has only `train` or only `test`,
             or if `test` has a class that `train` lacks.
@@ -42,7 +44,7 @@ def find(folder: Path) -> ClassFolders | None:
     names = [path.name for path in _folders(folder)]
     if not names:
         return None
-    if TRAIN not in names and TEST not in names:
+    if not any(_folders(folder / name) for name in (TRAIN, TEST) if name in names):
         return ClassFolders(tuple(names), _files(folder, names), None)
     for name, other in ((TRAIN, TEST), (TEST, TRAIN)):
         if name not in names or not _folders(folder / name):

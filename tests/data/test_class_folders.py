@@ -97,6 +97,15 @@ def test_photos_without_anything_are_left_out_and_named(full, tmp_path):
     assert f"1 photo is left out, as on {blank}" in warning
 
 
+def test_a_class_may_be_called_train(full, tmp_path):
+    """Or test: the sets of these names hold folders."""
+    write(tmp_path, full["fashion"][1], 6)
+    (tmp_path / "boots").rename(tmp_path / "train")
+    own, train, test, said = load(FASHION, tmp_path)
+    assert own.classes == ("10", "2", "train", "Äpfel 🍏")
+    assert (len(train), len(test)) == (20, 4) and "a sixth of each class" in said[0]
+
+
 def test_many_photos_are_read_on_all_cores_in_the_same_order(full, tmp_path, monkeypatch):
     paths = write(tmp_path, full["fashion"][1], 12)
     paths.insert(3, tmp_path / "absent.png")
