@@ -95,9 +95,12 @@ def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):
         Image.fromarray(np.kron(x[number], np.ones((8, 8), np.uint8))).save(path)
     Image.new("L", (50, 50)).save(tmp_path / "photos" / "blank.png")
     (tmp_path / "photos" / "b" / "notes.txt").write_text("no image")
+    (tmp_path / "photos" / "b" / "phone.HEIC").write_text("an image that Pillow cannot read")
     words = ["--results-dir", str(tmp_path / "results")]
     assert cli.main(MNIST, "predict", [str(tmp_path / "photos"), *words]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    phone = tmp_path / "photos" / "b" / "phone.HEIC"
+    assert f"warning: 1 image file is left out, such as {phone}: expected names that end" in err
     (file,) = tmp_path.glob("results/mnist/predictions/*/predictions.csv")
     assert f"wrote {file}" in out
     table = pd.read_csv(file)

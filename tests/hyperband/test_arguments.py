@@ -191,3 +191,16 @@ def test_an_objective_that_no_trial_logs_ends_the_search_at_once(tmp_path):
         search(tuner)
     assert [t.status for t in tuner.oracle.trials.values()] == ["RUNNING"]
     assert len(search(make(tmp_path)).results()) == 5  # the same name, and a right objective
+
+
+def test_what_to_try_first_may_be_what_another_search_found(tmp_path):
+    found = keras_tuner.HyperParameters()
+    found.values = {"units": 7, "tuner/epochs": 2}
+    for given, expected in (([found, {"units": 8}], [{"units": 7}, {"units": 8}]), (None, [])):
+        assert make(tmp_path, try_first=given).oracle.try_first == expected
+
+
+@pytest.mark.parametrize("wrong", [{"units": 7}, "best", [7], 7])
+def test_what_cannot_be_tried_first_is_refused(tmp_path, wrong):
+    with pytest.raises(BadInput, match="^try_first: expected a list of dicts of hyperparameters"):
+        make(tmp_path, try_first=wrong)

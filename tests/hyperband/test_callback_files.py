@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -68,7 +69,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
         assert (tuner.folder(trial) / "callbacks/log.csv").exists()
         assert not (tuner.folder(trial) / "callbacks/backup").exists()
     line = (
-        f"{tmp_path}/models/best.weights.h5 and log.csv and whole.keras hold what the winner, "
+        f"{tmp_path}/models/best.weights.h5, log.csv and whole.keras hold what the winner, "
         f"trial {winner.trial_id}, wrote; the other trials' files are in their folders, below "
         "callbacks."
     )
@@ -203,6 +204,44 @@ def test_a_trial_restores_no_backup_of_another_run(plain):
         (left / name).write_bytes(Path("r/p/trial_0000/callbacks/backup", name).read_bytes())
         Path("backup", name).write_bytes((left / name).read_bytes())
     assert outcome(search(make("r"), callbacks=backup)) == plain
+
+
+class OwnFit(keras_tuner.HyperModel):
+    """A hypermodel that has its own `fit` write to a path, and reads what it wrote."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def build(self, hp):
+        return build(hp)
+
+    def fit(self, hp, model, *args, callbacks, **options):
+        begun = []
+        noting = keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: begun.append(time.time())
+        )
+        path = self.path.format(trial=callbacks[0].trial_folder.name)
+        own = [noting, checkpoint(path)]
+        history = model.fit(*args, callbacks=[*callbacks, *own], **options)
+        expected = model.get_weights()
+        model.load_weights(path)
+        np.testing.assert_equal(model.get_weights(), expected)
+        (callbacks[0].trial_folder / "span").write_text(f"{begun[0]} {time.time()}")
+        return history
+
+
+@pytest.mark.long(every=8)
+@pytest.mark.parametrize("path", ["last.weights.h5", "{trial}.weights.h5"])
+def test_trials_whose_own_fit_writes_to_one_path_wait_for_each_other(path, capfd):
+    tuner = search(make("r", OwnFit(path), callback=None, workers=2), verbose=1)
+    assert list(tuner.results().status) == ["COMPLETED"] * 5
+    spans = [tuple(map(float, span.read_text().split())) for span in Path("r").rglob("span")]
+    times = [time for span in sorted(spans) for time in span]
+    said = " ".join(capfd.readouterr().out.split())
+    waited = "own fit gives ModelCheckpoint the path last.weights.h5; given to search()," in said
+    one = "{" not in path
+    assert len(spans) == 5 and waited == one and (times == sorted(times) or not one)
 
 
 class Writing(keras.callbacks.Callback):

@@ -274,6 +274,16 @@ class Tensor:
         return SimpleNamespace(cpu=lambda: X)
 
 
+def test_a_child_of_multiprocessing_runs_the_same_program():
+    class Noting(keras.callbacks.Callback):
+        pass
+
+    found = []
+    for Noting.__module__ in ("__main__", "__mp_main__", "elsewhere"):
+        found.append((fingerprint.of(Noting), fingerprint.of(Noting())))
+    assert found[0] == found[1] and found[2] != found[0]
+
+
 def test_a_tensor_with_a_gradient_has_a_fingerprint():
     assert fingerprint.of(Tensor()) == fingerprint.of(X)
 

@@ -218,6 +218,16 @@ def test_tried_first_in_part_with_new_entries_not_tuned(tmp_path):
     assert status == "COMPLETED" and values["units"] in (20, 30)
 
 
+def test_what_is_missing_is_drawn_from_the_range_that_the_user_gave():
+    """As everything else is, whatever range `build` declares."""
+    known = keras_tuner.HyperParameters()
+    known.Int("units", 20, 30, step=10), known.Fixed("deep", False)
+    config = known.get_config() | {"values": {"rate": 0.1}}
+    for seed in range(20):
+        hp = drawn.of(config, seed)
+        assert hp.Boolean("deep") is False and hp.Int("units", 2, 500) in (20, 30)
+
+
 @pytest.mark.long(every=8)
 def test_tensorboard_shows_what_was_given(tmp_path):
     pytest.importorskip("tensorboard")

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
@@ -46,6 +48,43 @@ def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     finally:
         child.kill()
     assert local_pool.get(1) == workers and ask() == os.getpid()
+
+
+PROGRAM = """
+import multiprocessing, operator, sys
+from shared_keras.processes import job_pool
+from shared_keras.processes.local_pool import LocalPool
+
+def seven(job):
+    return 7
+
+def child():
+    answers = []
+    job_pool.run_all(
+        LocalPool(1), seven, operator.call, [0], lambda job, result: answers.append(result),
+        lambda: not answers,
+    )
+    print(__name__, answers)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context(sys.argv[1]).Process(target=child)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.long(every=8)
+@pytest.mark.parametrize("method", dealt(["spawn", "forkserver"], ["spawn"]))
+def test_workers_of_a_child_know_what_the_program_itself_defines(tmp_path, method):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "program.py", method],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+    )
+    assert ended.stdout == "__mp_main__ [7]\n", ended.stderr
 
 
 @pytest.mark.long(every=8)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import keras
 import pytest
@@ -59,6 +60,17 @@ def test_one_thread_each(monkeypatch):
     assert worker.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
     assert "multi_thread_eigen=false" in worker.submit(os.getenv, "XLA_FLAGS").result()
     worker.stop()  # its flags are not those of the others
+
+
+@pytest.mark.long(every=8)
+def test_a_program_without_standard_streams_has_workers(monkeypatch):
+    """Such as a service that was started with them closed."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    worker = workers.get(1)[0]
+    worker.restart()
+    assert worker.submit(os.getpid).result() != os.getpid()
+    assert sys.stdout is sys.stderr is None
 
 
 @pytest.mark.long(every=8)

@@ -5,6 +5,7 @@ Each test runs jobs on a worker that another run has warmed.
 
 import os
 import sys
+import types
 from concurrent.futures import Future
 
 import cloudpickle
@@ -36,14 +37,22 @@ def pid():
         return ask(lambda _: os.getpid(), pool=pool)
 
 
-@pytest.fixture
-def own(monkeypatch):
-    """Make objects of the program itself, which no import brings, and forget them afterwards."""
+@pytest.fixture(params=["__main__", "__mp_main__"])
+def own(request, monkeypatch):
+    """Make objects of the program itself, which no import brings, and forget them afterwards.
+
+    It has the second name in a child of `multiprocessing`.
+    """
     monkeypatch.setattr("keras.src.saving.object_registration.GLOBAL_CUSTOM_NAMES", {})
     before = dict(keras.saving.get_custom_objects())
 
+    name = request.param
+    program = sys.modules["__main__"] if name == "__main__" else types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, program)
+
     def make(value):
-        value.__module__ = "__main__"
+        value.__module__, value.__qualname__ = name, value.__name__
+        monkeypatch.setattr(program, value.__name__, value, raising=False)
         return value
 
     yield make
