@@ -231,17 +231,6 @@ def test_committed_reference_is_complete(task, tmp_path):
     assert best["score"] == table[table.epochs == budget.max_epochs].score.max()
 
 
-# Rows of the ladder whose five seeds are still to be trained: ours, and the twin's.
-WAITING = {
-    ("fashion", "ours"): set(),
-    ("fashion", "twin"): {
-        "mlp",
-    },
-    ("mnist", "ours"): set(),
-    ("mnist", "twin"): set(),
-}
-
-
 def test_committed_runs_are_as_published(task, full):
     """The ladder's committed runs: all recipes, five seeds, as many twins, and one model.
 
@@ -256,8 +245,7 @@ def test_committed_runs_are_as_published(task, full):
         name for name, each in task.recipes.items() if name != "cnn" and each.monitor == MONITOR
     }
     for kind, names in kinds.items():
-        few = {name for name in names if len(found.get((name, kind), ())) < 5}
-        assert few == WAITING[task.name, kind]
+        assert not {name for name in names if len(found.get((name, kind), ())) < 5}
     assert list(folder.rglob("*.keras")) == [saved_models.committed(task)]
 
 
