@@ -102,17 +102,21 @@ def run(task: Task, args: argparse.Namespace) -> None:
 def _paths(given: Sequence[Path]) -> list[Path]:
     """Return the given files, and for each folder the image files in it and below it."""
     paths = []
+    expected = ", ".join(many_photos.SUFFIXES)
     for path in given:
-        inside = many_photos.inside(path) if path.is_dir() else [path]
-        readable = ", ".join(many_photos.SUFFIXES)
-        if not inside:
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        images = many_photos.inside(path)
+        readable = [image for image in images if many_photos.is_readable(image)]
+        if not readable:
             raise BadInput(
                 f"argument FILE: expected a folder with image files, {path} has none whose name "
-                f"ends in {readable}"
+                f"ends in {expected}"
             )
-        if others := many_photos.inside(path, many_photos.UNREADABLE):
-            print(many_photos.left_out(others, f"names that end in {readable}"), file=sys.stderr)
-        paths += inside
+        if others := [image for image in images if not many_photos.is_readable(image)]:
+            print(many_photos.left_out(others, f"names that end in {expected}"), file=sys.stderr)
+        paths += readable
     return paths
 
 

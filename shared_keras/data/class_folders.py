@@ -110,8 +110,7 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
         f"{how}; prepared as `predict` prepares photos of {reading.SHOWN[kind]}"
     )
     taken = {path for path, _ in files}
-    images = many_photos.inside(folder, (*many_photos.SUFFIXES, *many_photos.UNREADABLE))
-    if others := [path for path in images if path not in taken]:
+    if others := [path for path in many_photos.inside(folder) if path not in taken]:
         say(many_photos.left_out(others, "PNG or JPEG files, right in the folder of their class"))
     if len(full) < len(photos):
         out = len(photos) - len(full)

@@ -17,15 +17,23 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", "
 UNREADABLE = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng")  # such as a phone's photos
 
 
-def inside(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
-    """Return the image files in a folder and in those below it, by name; none that is hidden."""
+def inside(folder: Path) -> list[Path]:
+    """Return the image files in a folder and in those below it, by name; none that is hidden.
+
+    Those that `is_readable` does not know cannot be read.
+    """
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
+        if path.suffix.lower() in SUFFIXES + UNREADABLE
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
+
+
+def is_readable(path: Path) -> bool:
+    """Return whether an image file has a name of a format that can be read."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def left_out(paths: Sequence[Path], expected: str) -> str:
