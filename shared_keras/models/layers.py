@@ -1,5 +1,6 @@
 """Layers and activations that match PyTorch's, or Keras's but faster."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -72,8 +73,9 @@ class Dropout(keras.layers.Dropout):
 class MaxPool(keras.layers.MaxPooling2D):
     """Max pooling over squares that do not overlap.
 
-    Gives the same as Keras's layer, but by reshaping. On a CPU, XLA is slow at the gradient
-    of Keras's layer: with it, an epoch of Lab 4's network takes 1.6 times as long.
+    Gives the same as Keras's layer, but by comparing slices. On a CPU, XLA is slow at the
+    gradient of Keras's layer: with it, an epoch of Lab 4's network takes 1.6 times as long.
+    Of equal values, the first gets the gradient, as in `torch.nn.MaxPool2d`.
 
     Raises:
         ValueError: if squares overlap or are padded, or channels do not come last.
@@ -96,7 +98,17 @@ class MaxPool(keras.layers.MaxPooling2D):
         rows, columns = height // size, width // size
         whole = inputs[:, : rows * size, : columns * size]
         squares = ops.reshape(whole, (-1, rows, size, columns, size, channels))
-        return ops.max(squares, axis=(2, 4))
+        highest = _first_highest([squares[:, :, :, :, column] for column in range(size)])
+        return _first_highest([highest[:, :, row] for row in range(size)])
+
+
+def _first_highest(values: Sequence[Any]) -> Any:
+    """Return the largest of some arrays at each place; `ops.max` shares the gradient of a tie."""
+    highest = values[0]
+    for value in values[1:]:
+        higher = ops.logical_or(value > highest, value != value)  # NaN goes through, as in PyTorch
+        highest = ops.where(higher, value, highest)
+    return highest
 
 
 @keras.saving.register_keras_serializable("shared_keras")

@@ -10,6 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from port_audit.nets import differentiation
 from shared_keras import training
 from shared_keras.models import layers, optimizers
 from shared_keras.models.build import keras_model, schedule_callbacks
@@ -233,14 +234,28 @@ def test_what_an_optimizer_would_ignore_is_refused(wrong):
 
 
 @pytest.mark.every_backend
+@pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("side", [4, 5, 7])
-def test_pooling_is_that_of_keras_and_torch(side):
-    x = rng().normal(size=(3, side, side, 2)).astype("float32")
-    ours = keras.ops.convert_to_numpy(layers.MaxPool(2)(x))
-    stock = keras.ops.convert_to_numpy(keras.layers.MaxPooling2D(2)(x))
-    theirs = torch.nn.MaxPool2d(2)(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
-    np.testing.assert_array_equal(ours, stock)
-    np.testing.assert_array_equal(ours, theirs.numpy().transpose(0, 2, 3, 1))
+def test_pooling_is_that_of_keras_and_torch(side, size):
+    """Also which of equal values gets the gradient, and where there is a NaN."""
+    x = rng().integers(0, 3, size=(30, side, side, 2)).astype("float32")
+    x[0, 0, 1] = x[1, 0, 0] = np.nan
+    ours = keras.ops.convert_to_numpy(layers.MaxPool(size)(x))
+    stock = keras.ops.convert_to_numpy(keras.layers.MaxPooling2D(size)(x))
+    images = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).requires_grad_()
+    theirs = torch.nn.MaxPool2d(size)(images)
+    np.testing.assert_array_equal(ours[2:], stock[2:])
+    np.testing.assert_array_equal(ours, theirs.detach().numpy().transpose(0, 2, 3, 1))
+    weights = rng().normal(size=ours.shape).astype("float32")
+    (theirs * torch.from_numpy(weights.transpose(0, 3, 1, 2).copy())).sum().backward()
+    variable = keras.Variable(x)
+
+    def weighted():
+        pooled = layers.MaxPool(size)(keras.ops.convert_to_tensor(variable))
+        return keras.ops.sum(pooled * keras.ops.convert_to_tensor(weights))
+
+    _, (gradient,) = differentiation.program([variable], weighted)()
+    np.testing.assert_array_equal(gradient, images.grad.numpy().transpose(0, 2, 3, 1))
 
 
 @pytest.mark.every_backend

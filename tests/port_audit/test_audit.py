@@ -3,6 +3,8 @@
 Most are long: they are dealt out over the runs. Each faithful pair is tried with ten seeds.
 """
 
+import re
+
 import keras
 import pytest
 
@@ -136,8 +138,8 @@ def test_the_twin_of_a_recipe_and_its_port_are_the_same(name, full):
     report = port_audit.compare(*recipe_pairs.sides(system), train.x[:5000], train.y[:5000])
     assert not report.findings
     # What both sides draw at random is not compared, and said to be so.
-    drawn = {"random_translation", "shift_1", "random_flip", "flip_1"}
-    assert {entry.path.split(".")[1] for entry in report.not_compared} <= drawn
+    named = {re.sub(r"_\d+$", "", entry.path.split(".")[1]) for entry in report.not_compared}
+    assert named <= {"random_translation", "shift", "random_flip", "flip"}
     assert report.same == (not report.not_compared)
     assert all(stage.ran for stage in report.stages)
 
