@@ -104,6 +104,7 @@ class KerasNet:
         on_plain: Callable[[layers.Layer], None] = lambda layer: None,
         on_drop: Callable[[layers.Layer, bool], None] = lambda layer, on: None,
         mark: bool = False,
+        keep: bool = False,
     ) -> Iterator[None]:
         """Within this context, calls of layers are reported and nothing is random.
 
@@ -112,6 +113,7 @@ class KerasNet:
             on_plain: Called before each layer without weights.
             on_drop: Called before each random layer, with whether it is on.
             mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out.
+            keep: Keep `last` behind it.
         """
         with contextlib.ExitStack() as stack:
             for layer in self.known:
@@ -124,7 +126,12 @@ class KerasNet:
                 else:
                     call = _plain_call(layer, on_plain)
                 stack.enter_context(attributes(layer, call=call))
-            yield
+            self.last.clear()
+            try:
+                yield
+            finally:
+                if not keep:
+                    self.last.clear()
 
     def crops(self, layer: layers.Layer) -> bool:
         """Whether the port may crop what this layer puts out in a layer of its own."""

@@ -46,6 +46,7 @@ class Unit:
         reverse: Whether a recurrent layer runs from the end.
         before: Functions without weights called since the last such layer.
         training: Whether the module was in train mode.
+        rounding: How far rounding may take its outputs, once that is measured.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Unit:
     reverse: bool = False
     before: list[Event] = field(default_factory=list)
     training: bool = False
+    rounding: float | None = None
 
     @property
     def uncropped(self) -> np.ndarray:

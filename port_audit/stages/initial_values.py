@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from port_audit import seeds
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
 from port_audit.ledger.entries import PORT
@@ -18,11 +19,11 @@ from port_audit.nets import kinds
 from port_audit.nets.blocks import Loose
 from port_audit.nets.torch_net import array
 from port_audit.pair import Pair
-from port_audit.samples import call
+from port_audit.samples import call, some
 from port_audit.sides import make
 
 SEEDS = 4  # models made on each side
-MOST = 20_000  # values of a parameter that are compared
+MOST = 20_000  # values of a parameter that are compared, also of each model
 ENOUGH = 8_000  # where a parameter has few values, more models are made
 MOST_MODELS = 64
 LEAST = 40  # values in a slice
@@ -156,7 +157,7 @@ def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
                     values[names["bias_ih"]] + values[names["bias_hh"]]
                 )
         for name, value in values.items():
-            collected.setdefault(name, []).append(value.ravel())
+            collected.setdefault(name, []).append(some(value, MOST))
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
@@ -168,7 +169,7 @@ def _of_keras(pair: Pair) -> dict[tuple, np.ndarray] | None:
     places = {id(layer): index for index, layer in enumerate(pair.keras.known)}
     collected: dict[tuple, list] = {}
     for seed in range(SEEDS):
-        keras.utils.set_random_seed(2000 + seed)
+        seeds.seed(2000 + seed)
         made = make(model, keras.Model, "port")
         if not made.built or not made.weights:
             made(pair.keras_inputs)
@@ -180,12 +181,12 @@ def _of_keras(pair: Pair) -> dict[tuple, np.ndarray] | None:
             if place >= len(fresh):
                 return None
             for role, variable in kinds.variables(fresh[place]).items():
-                values = keras.ops.convert_to_numpy(variable).ravel()
-                collected.setdefault((index, role), []).append(values)
+                values = keras.ops.convert_to_numpy(variable)
+                collected.setdefault((index, role), []).append(some(values, MOST))
         for index, each in enumerate(pair.loose):
             variable = made.variables[order[id(each.variable)]]
-            values = keras.ops.convert_to_numpy(variable).ravel()
-            collected.setdefault(("loose", index), []).append(values)
+            values = keras.ops.convert_to_numpy(variable)
+            collected.setdefault(("loose", index), []).append(some(values, MOST))
     found = {key: np.concatenate(parts) for key, parts in collected.items()}
     for index, match in enumerate(pair.matches):
         for role in kinds.variables(match.layer):
@@ -307,7 +308,7 @@ def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None
     """Return name and remedy, proved by drawing from Keras's initializer."""
     shape = tuple(kinds.variables(match.layer)[role].shape)
     option = {"kernel": "kernel", "recurrent_kernel": "recurrent"}.get(role, role)
-    keras.utils.set_random_seed(3000)
+    seeds.seed(3000)
     if np.ptp(theirs) == 0:
         return "initial values", f"{option}_initializer=Constant({theirs[0]:g})"
     for candidate in _candidates(match, role, theirs):
