@@ -44,7 +44,7 @@ class Pair:
         self.keras_inputs = self.keras_batch(slice(0, self.samples))
         made = make(ours.model, keras.Model, "port")
         with during("the port, given a batch of inputs"):
-            self.keras = KerasNet(made, self.keras_inputs)
+            self.keras = KerasNet(made, self.keras_inputs, made is ours.model)
         self.ledger = Ledger()
         self.ledger.add(original_entries.of(original, theirs))
         self.ledger.add(port_entries.of(made, ours))
@@ -244,6 +244,16 @@ class Pair:
                     raise
                 stopped = " ".join(str(error).split())[:200]
         return Forced(run.matches, run.calls, run.plain, outputs, stopped)
+
+    def lighten(self) -> None:
+        """Drop the numbers of all layers, when only weights are still to be compared."""
+        nothing = np.zeros(0, "float32")
+        for match in self.forced.matches:
+            match.inputs = match.outputs = match.repeat = None
+            match.weights = {}
+        for unit in self.trace.units:
+            unit.input = unit.output = nothing
+        self.keras.last.clear()
 
     def reforce(self) -> None:
         """Run again, after something was undone."""

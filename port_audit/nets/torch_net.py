@@ -95,19 +95,23 @@ class TorchNet:
         self.quiet: list[str] = []  # modules that are random in themselves
         self.names = {part: name for name, part in self.module.named_modules()}
 
-    def values(self) -> dict[str, np.ndarray]:
-        """Return all parameters and buffers by name, a shared one under each of its names."""
+    def values(self, copies: bool = True) -> dict[str, np.ndarray]:
+        """Return all parameters and buffers by name, a shared one under each of its names.
+
+        Args:
+            copies: Whether they stay as they are when the module goes on.
+        """
         named = [
             *self.module.named_parameters(remove_duplicate=False),
             *self.module.named_buffers(remove_duplicate=False),
         ]
         made = {
-            f"{name}.{own}".lstrip("."): array(getattr(part, own))
+            f"{name}.{own}".lstrip("."): array(getattr(part, own), copies)
             for name, part in self.module.named_modules()
             if kinds.torch_kind(part) is not None
             for own in kinds.made_weights(part)
         }
-        return {name: array(value) for name, value in named} | made
+        return {name: array(value, copies) for name, value in named} | made
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return all parameters by name."""
@@ -325,9 +329,10 @@ def marking(rate: float, what: str) -> float:
     return 1 + rate * FACTORS[what]
 
 
-def array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a copy of a tensor as an array."""
-    return tensor.detach().cpu().numpy().copy()
+def array(tensor: torch.Tensor, copies: bool = True) -> np.ndarray:
+    """Return a tensor as an array: a copy, or a view of it."""
+    found = tensor.detach().cpu().numpy()
+    return found.copy() if copies else found
 
 
 def arrays(output: Any) -> list[np.ndarray]:

@@ -1,7 +1,6 @@
 """Stage 6: gradients, one step of the optimizer, twenty steps."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -143,7 +142,7 @@ def _train_both(
     compute: Callable,
     advance: Callable,
     theirs: Training,
-    rounded: Any,
+    rounded: dict[str, np.ndarray] | None,
 ) -> tuple[float, float]:
     """Train the port, too, by its own gradients; return the distance and its tolerance."""
     pair.carry()
@@ -156,7 +155,7 @@ def _train_both(
         expected = weight.carried(theirs.last)
         if expected.shape != value.shape:
             continue
-        other = weight.carried((rounded or theirs).last)
+        other = weight.carried(rounded or theirs.last)
         moved = largest(expected - weight.carried(theirs.start))
         rounding = 16 * float(np.abs(expected - other).max())
         far.append(np.abs(expected - value).ravel())

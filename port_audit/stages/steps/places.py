@@ -16,7 +16,7 @@ from port_audit import plain_optimizers
 from port_audit.stages.steps.weights import AnyWeight
 
 ALL = 1_000_000  # values of all weights together, of which all are kept
-SOME, LEAST = 300_000, 256  # else so many of all weights together, and of each weight
+SOME, LEAST = 100_000, 256  # else so many of all weights together, and of each weight
 
 
 @dataclass

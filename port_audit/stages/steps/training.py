@@ -85,6 +85,7 @@ class _Record:
             if parameter.requires_grad:
                 parameter.grad = torch.from_numpy(gradients[name]).double()
         self.optimizer.step()
+        self.optimizer.zero_grad()
 
     def end(self) -> None:
         """Note where float64 came to."""
@@ -114,35 +115,32 @@ def rows(pair: Pair, step: int) -> np.ndarray:
     return (np.arange(size) + step * size) % count(pair.x)
 
 
-def train(
-    pair: Pair,
-    courses: Courses,
-    weights: Sequence[Chosen] = (),
-    noise: dict[str, np.ndarray] | None = None,
-) -> Training:
+def train(pair: Pair, courses: Courses, weights: Sequence[Chosen]) -> Training:
     """Train PyTorch for some steps, with nothing dropped.
 
     Args:
         pair: Both sides.
         courses: How rates move.
         weights: What is looked at after each step.
-        noise: By how much each gradient is disturbed, by the parameter's name.
     """
     net = torch_net.TorchNet(pair.torch.module)
     training = Training(_parameters(net), module=net.module)
     record = None
     if pair.theirs.optimizer is not None:
         training.optimizer = courses.optimizer(net.module.parameters())
-        record = _Record(training, weights, courses) if weights else None
-    for _, gradients in _passes(pair, net, training.optimizer, noise):
+        record = _Record(training, weights, courses)
+    for step in range(steps(pair) if record is not None else 1):
+        _backward(pair, net, step)
+        gradients = _gradients(net)
         training.first = training.first or gradients
-        if training.optimizer is not None:
-            training.optimizer.step()
         if record is not None:
+            training.optimizer.step()
+            net.module.zero_grad()
             record.step(gradients, _parameters(net))
     training.last = _parameters(net)
     if record is not None:
         record.end()
+    net.module.zero_grad()
     return training
 
 
@@ -152,29 +150,11 @@ def replayed(
     """Train once more; yield the parameters that each step starts from, and its gradients."""
     net = torch_net.TorchNet(pair.torch.module)
     optimizer = courses.optimizer(net.module.parameters())
-    for before, gradients in _passes(pair, net, optimizer):
-        yield before, gradients
+    for step in range(steps(pair)):
+        before = _parameters(net)
+        _backward(pair, net, step)
+        yield before, _gradients(net)
         optimizer.step()
-
-
-def _passes(
-    pair: Pair,
-    net: torch_net.TorchNet,
-    optimizer: torch.optim.Optimizer | None,
-    noise: dict[str, np.ndarray] | None = None,
-) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """Yield parameters and gradients of each step, before whoever asks for them takes it."""
-    random = torch.Generator().manual_seed(0)
-    net.train_without_chance()
-    own = net.parameters()
-    for step in range(steps(pair) if optimizer is not None else 1):
-        _backward(pair, net.module, step, False)
-        for name, amount in (noise or {}).items():
-            if own[name].grad is not None:
-                own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(
-                    amount
-                )
-        yield _parameters(net), _gradients(net)
 
 
 def probed(theirs: Training, courses: Courses, weights: Sequence[Chosen]) -> Training:
@@ -211,6 +191,7 @@ def probed(theirs: Training, courses: Courses, weights: Sequence[Chosen]) -> Tra
             if parameter.requires_grad:
                 parameter.grad = torch.from_numpy(gradients[name].copy())
         training.optimizer.step()
+        training.optimizer.zero_grad()
         record.step(gradients, {name: torch_net.array(p) for name, p in made.items()})
     record.end()
     return training
@@ -230,9 +211,8 @@ def gradients_in_float64(
         with torch.no_grad():
             for name, parameter in net.parameters().items():
                 parameter.copy_(torch.from_numpy(values[name]))
-        net.train_without_chance()
         try:
-            _backward(pair, net.module, step, double=True)
+            _backward(pair, net, step, double=True)
         except RuntimeError:
             return None
         return _gradients(net)
@@ -244,8 +224,8 @@ def disturbed(
     exact: Mapping[str, np.ndarray] | None,
     coarser: float,
     courses: Courses,
-) -> Training | None:
-    """Return a training in which gradients are off by as much as rounding takes them.
+) -> dict[str, np.ndarray] | None:
+    """Return where a training leads in which gradients are off by as much as rounding takes them.
 
     Adam divides gradients by their size, so that rounding of small ones moves parameters far.
 
@@ -262,7 +242,18 @@ def disturbed(
         name: (coarser * np.abs(gradient - exact[name])).astype("float32")
         for name, gradient in theirs.first.items()
     }
-    return train(pair, courses, noise=noise)
+    net = torch_net.TorchNet(pair.torch.module)
+    own, random = net.parameters(), torch.Generator().manual_seed(0)
+    optimizer = courses.optimizer(net.module.parameters())
+    for step in range(steps(pair)):
+        _backward(pair, net, step)
+        for name, amount in noise.items():
+            if own[name].grad is not None:
+                own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(
+                    amount
+                )
+        optimizer.step()
+    return _parameters(net)
 
 
 @contextlib.contextmanager
@@ -274,15 +265,16 @@ def _doubled(pair: Pair) -> Iterator[torch_net.TorchNet]:
         yield net
 
 
-def _backward(pair: Pair, module: torch.nn.Module, step: int, double: bool) -> None:
-    """Give the parameters the gradients of a step."""
+def _backward(pair: Pair, net: torch_net.TorchNet, step: int, double: bool = False) -> None:
+    """Give the parameters the gradients of a step, with nothing dropped."""
     chosen = rows(pair, step)
     inputs = pair.torch_batch(chosen)
-    outputs = call(module, torch_net.doubled(inputs) if double else inputs)
+    net.train_without_chance()
+    outputs = call(net.module, torch_net.doubled(inputs) if double else inputs)
     first = outputs if isinstance(outputs, torch.Tensor) else None
     y = labels(take(pair.y, chosen), first)
     loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
-    module.zero_grad()
+    net.module.zero_grad()
     loss.backward()
 
 
