@@ -65,7 +65,6 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
         stages = tuple(_stages(pair))
         undone = path.distances(pair)
         pair.lighten()
-        memory.hand_back()
         stages += (witness.watch(pair, stages, _undo_again),)
     finally:
         pair.close()
@@ -117,7 +116,11 @@ def _stages(pair: Pair) -> Iterator[Stage]:
     stage, known_loss = _run("loss", loss.compare, pair, agreement.ends)
     yield stage
     courses = Courses(pair)
+    if pair.cost.large:
+        memory.forget_programs()
     yield _run("steps", steps.compare, pair, agreement.settled, known_loss, courses)[0]
+    if pair.cost.large:
+        memory.forget_programs()
     yield _run("schedule", schedule.compare, pair, courses)[0]
     yield _run("evaluation", evaluation.compare, pair, agreement.settled)[0]
 

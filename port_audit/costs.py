@@ -8,6 +8,8 @@ from port_audit.nets import kinds
 from port_audit.nets.torch_net import Trace
 
 FLOATS = 2e7  # that layers take and put out in one run whose numbers are kept
+LARGE = 1e8  # multiplications of a sample
+MOVED = 60  # multiplications that take as long as it takes to move a float
 
 
 @dataclass(frozen=True)
@@ -15,12 +17,19 @@ class Cost:
     """What one sample costs.
 
     Attributes:
-        multiplications: Of a run forwards.
+        multiplications: Of a run forwards, and as many as take as long as moving the floats.
         floats: What layers with weights take and put out.
+        ungrouped: The multiplications, if no convolution had groups.
     """
 
     multiplications: float
     floats: float
+    ungrouped: float
+
+    @property
+    def large(self) -> bool:
+        """Whether programs for it are so large that they should not outlive their stage."""
+        return self.multiplications > LARGE
 
     def samples(self, budget: float, least: int, most: int) -> int:
         """Return how many samples can be run for a number of multiplications."""
@@ -39,12 +48,16 @@ def measured(trace: Trace, samples: int) -> Cost:
         trace: The run.
         samples: How many samples it took.
     """
-    multiplications = floats = 0.0
+    multiplications = floats = ungrouped = 0.0
     for unit in trace.units:
         convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
         channels = unit.output.shape[1 if convolves else -1]
         places = unit.output.size / max(channels, 1)
         weights = sum(p.numel() for p in unit.module.parameters() if p.ndim > 1)
-        multiplications += places * (0 if unit.kind == "embedding" else weights)
+        own = places * (0 if unit.kind == "embedding" else weights)
+        multiplications += own
+        ungrouped += own * getattr(unit.module, "groups", 1)
         floats += unit.input.size + unit.output.size
-    return Cost(multiplications / samples, floats / samples)
+    moved = MOVED * floats
+    each = (total / samples for total in (multiplications + moved, floats, ungrouped + moved))
+    return Cost(*each)

@@ -3,6 +3,17 @@
 import ctypes
 import sys
 
+import keras
+
+
+def forget_programs() -> None:
+    """Let JAX forget what it has compiled, which it otherwise keeps as long as the process runs."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+    hand_back()
+
 
 def hand_back() -> None:
     """Give free memory back to the system; on Linux, the C library keeps much of it."""

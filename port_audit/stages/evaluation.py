@@ -73,7 +73,9 @@ def _metrics(pair: Pair, settled: bool, batches: Sequence[np.ndarray], whole: An
     with pair.keras.watched():
         for rows in batches:
             x, y = pair.keras_batch(rows), take(pair.y, rows)
-            outputs = pair.keras.run(x)
+            pieces = [rows[i : i + pair.samples] for i in range(0, len(rows), pair.samples)]
+            parts = [pair.keras.run(pair.keras_batch(piece)) for piece in pieces]
+            outputs = ops.concatenate(parts)
             result = model.compute_metrics(
                 x, ops.convert_to_tensor(losses.targets(model.loss, y, outputs.shape)), outputs
             )
