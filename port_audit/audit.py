@@ -5,9 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import torch
 
-from port_audit import memory, path, samples, seeds, sides, witness
+from port_audit import memory, path, samples, sides, witness
 from port_audit.courses import Courses
 from port_audit.errors import UnusableInput, one_line
 from port_audit.findings import FUNCTION, REPORTED, START, TRAINING, UNEXPLAINED, Finding, Stage
@@ -85,7 +86,7 @@ def compare_files(original: Path, port: Path, data: tuple[Any, Any] | None = Non
     """
     theirs, ours = read_file(original), read_file(port)
     x, y = data if data is not None else _data_of(theirs, original)
-    seeds.seed(SEED)
+    keras.utils.set_random_seed(SEED)
     torch.manual_seed(SEED)
     with blamed(original, port):
         return compare(theirs, ours, x, y)

@@ -28,6 +28,19 @@ DROPPING = {
 FACTORS = {"values": 1.0, "channels": 1.5, "blocks": 2.3, "alpha": 1.25}
 WIDE = 5.0  # the spread of what layers put out where large values are looked at
 NOISE = ("randn", "randn_like", "normal", "normal_")
+DRAWS = (  # of other distributions, which nothing stands for
+    "rand",
+    "rand_like",
+    "uniform_",
+    "bernoulli",
+    "bernoulli_",
+    "randint",
+    "randint_like",
+    "randperm",
+    "multinomial",
+    "poisson",
+    "exponential_",
+)
 NOISE_MARK = 0.25  # stands for a draw from the standard normal distribution
 
 
@@ -76,11 +89,19 @@ class Unit:
 
 @dataclass
 class Trace:
-    """A run: its calls in order, what came after the last, and the outputs."""
+    """A run: its calls in order, what came after the last, and the outputs.
+
+    Attributes:
+        units: The calls.
+        after: Functions behind the last.
+        output: The outputs.
+        draws: Names of functions that drew at random, and for which nothing stood.
+    """
 
     units: list[Unit]
     after: list[Event]
     output: Any
+    draws: tuple[str, ...] = ()
 
 
 class TorchNet:
@@ -217,7 +238,7 @@ class TorchNet:
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(units, watch.taken(), output)
+        return Trace(units, watch.taken(), output, tuple(dict.fromkeys(watch.draws)))
 
     def _hook(self, units: list[Unit], watch: "_Watch") -> Callable:
         def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
@@ -249,6 +270,7 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.mark = mark
         self.events: list[Event] = []
+        self.draws: list[str] = []
 
     def taken(self) -> list[Event]:
         """Return what was noted since the last time."""
@@ -266,6 +288,8 @@ class _Watch(TorchFunctionMode):
             self.events.append(Event("noise"))
             with torch._C.DisableTorchFunction():
                 return noise(name, function, args, kwargs)
+        if name in DRAWS:
+            self.draws.append(name)
         found = event(name, args, kwargs)
         if found is not None:
             self.events.append(found)

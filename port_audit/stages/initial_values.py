@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from scipy import stats
 
-from port_audit import seeds
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
 from port_audit.ledger.entries import PORT
@@ -169,7 +168,7 @@ def _of_keras(pair: Pair) -> dict[tuple, np.ndarray] | None:
     places = {id(layer): index for index, layer in enumerate(pair.keras.known)}
     collected: dict[tuple, list] = {}
     for seed in range(SEEDS):
-        seeds.seed(2000 + seed)
+        keras.utils.set_random_seed(2000 + seed)
         made = make(model, keras.Model, "port")
         if not made.built or not made.weights:
             made(pair.keras_inputs)
@@ -308,7 +307,7 @@ def _cause(match: Match, role: str, theirs: np.ndarray) -> tuple[str, str | None
     """Return name and remedy, proved by drawing from Keras's initializer."""
     shape = tuple(kinds.variables(match.layer)[role].shape)
     option = {"kernel": "kernel", "recurrent_kernel": "recurrent"}.get(role, role)
-    seeds.seed(3000)
+    keras.utils.set_random_seed(3000)
     if np.ptp(theirs) == 0:
         return "initial values", f"{option}_initializer=Constant({theirs[0]:g})"
     for candidate in _candidates(match, role, theirs):

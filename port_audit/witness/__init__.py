@@ -34,7 +34,7 @@ UNSEEN = {
     "eval mode",
     "average of batches",
 }
-UNGROUPED = 6e10  # multiplications in float64, a minute
+UNGROUPED = 3e10  # multiplications in float64, a minute
 NARROW = ("float16", "bfloat16")
 STRUCTURE = ("missing layer", "extra layer", "shape", "bias", "gamma", "beta", "reset_after")
 UNDONE = ("layers", "outputs")  # stages whose causes are undone before the next one runs
