@@ -19,12 +19,10 @@ class Cost:
     Attributes:
         multiplications: Of a run forwards, and as many as take as long as moving the floats.
         floats: What layers with weights take and put out.
-        ungrouped: The multiplications, if no convolution had groups.
     """
 
     multiplications: float
     floats: float
-    ungrouped: float
 
     @property
     def large(self) -> bool:
@@ -48,16 +46,12 @@ def measured(trace: Trace, samples: int) -> Cost:
         trace: The run.
         samples: How many samples it took.
     """
-    multiplications = floats = ungrouped = 0.0
+    multiplications = floats = 0.0
     for unit in trace.units:
         convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
         channels = unit.output.shape[1 if convolves else -1]
         places = unit.output.size / max(channels, 1)
         weights = sum(p.numel() for p in unit.module.parameters() if p.ndim > 1)
-        own = places * (0 if unit.kind == "embedding" else weights)
-        multiplications += own
-        ungrouped += own * getattr(unit.module, "groups", 1)
+        multiplications += places * (0 if unit.kind == "embedding" else weights)
         floats += unit.input.size + unit.output.size
-    moved = MOVED * floats
-    each = (total / samples for total in (multiplications + moved, floats, ungrouped + moved))
-    return Cost(*each)
+    return Cost((multiplications + MOVED * floats) / samples, floats / samples)

@@ -12,7 +12,6 @@ from port_audit.pair import Pair
 from port_audit.witness import training
 from port_audit.witness.chance import Random
 from port_audit.witness.parting import Course
-from port_audit.witness.plan import plan
 from port_audit.witness.precision import Copy, copied
 
 # What is found and does not move what the witness sees: it starts both sides from the same weights,
@@ -34,7 +33,6 @@ UNSEEN = {
     "eval mode",
     "average of batches",
 }
-UNGROUPED = 3e10  # multiplications in float64, a minute
 NARROW = ("float16", "bfloat16")
 STRUCTURE = ("missing layer", "extra layer", "shape", "bias", "gamma", "beta", "reset_after")
 UNDONE = ("layers", "outputs")  # stages whose causes are undone before the next one runs
@@ -105,11 +103,6 @@ def _course(pair: Pair, again: Callable[[Pair], bool]) -> Course | None:
     """Train in float64 if both sides take it, else in float32."""
     policy = keras.config.dtype_policy().name
     wide = not isinstance(pair.ours.model, keras.Model) and policy == "float32"
-    if wide and _too_slow(pair):
-        course = _trained(pair, again, "float32")
-        if course is not None:
-            course.notes.append("in float32: JAX takes too long for these groups in float64")
-        return course
     if wide:
         try:
             return _trained(pair, again, "float64")
@@ -121,14 +114,6 @@ def _course(pair: Pair, again: Callable[[Pair], bool]) -> Course | None:
                 course.notes.append(f"in float32, because in float64: {one_line(error)[:160]}")
             return course
     return _trained(pair, again, "float32")
-
-
-def _too_slow(pair: Pair) -> bool:
-    """Whether JAX would take too long in float64: it does as if a convolution had no groups."""
-    if keras.backend.backend() != "jax":
-        return False
-    made = plan(pair)
-    return len(made.rows) * made.epochs * pair.cost.ungrouped > UNGROUPED
 
 
 def _trained(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Course | None:

@@ -39,7 +39,7 @@ def test_a_run_leaves_nothing_in_memory():
 
 
 def test_a_costly_model_gets_few_samples():
-    cheap, dear = Cost(1e3, 1e2, 1e3), Cost(1e9, 1e7, 1e9)
+    cheap, dear = Cost(1e3, 1e2), Cost(1e9, 1e7)
     assert cheap.kept(5e9, 4, 32) == 32 and not cheap.large
     assert dear.kept(5e9, 4, 32) == 4 and dear.large
     assert dear.samples(5e10, 4, 1000) == 50
