@@ -95,8 +95,8 @@ def _trial(space, hp, split) -> dict[str, float]:
         ),
     ):
         order = np.arange(len(images), dtype=np.int32)
-        arguments = (jax_epoch._read(variables), jax.device_put((images.x, images.y)), order)
-        program = jax_epoch._scan(of_a_batch, size, options)
+        arguments = (jax_epoch.values_of(variables), jax.device_put((images.x, images.y)), order)
+        program = jax_epoch.over_batches(of_a_batch, size, options)
         lowered = step(f"{kind}: trace and lower", program.lower, *arguments)
         compiled = step(f"{kind}: compile", lowered.compile)
         copies = jax.tree.map(jax.numpy.array, arguments)  # the state is donated

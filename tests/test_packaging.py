@@ -50,7 +50,7 @@ def wheel(tmp_path_factory):
     return path
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_the_wheel_holds_code_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for task in TASKS:
@@ -75,7 +75,7 @@ def test_the_wheel_holds_code_and_data(wheel):
     assert datasets.FILES
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_the_audit_of_the_wheel_works_without_the_other_packages(wheel, tmp_path):
     pytest.importorskip("torch")
     with zipfile.ZipFile(wheel) as packed:
@@ -92,6 +92,7 @@ def test_the_audit_of_the_wheel_works_without_the_other_packages(wheel, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["port_audit"]
 
 
+@pytest.mark.long(every=2)
 def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, small_dirs):
     """The committed model of one task and the committed search of the other are found."""
     installed, empty = tmp_path / "installed", tmp_path / "empty"

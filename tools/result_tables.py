@@ -159,14 +159,9 @@ def ladder_table(name: str) -> str:
                 lambda row: ladder.measured(row, "twin"),
             )
         ]
-        seconds = [rows[0][f"{key}_seconds_per_epoch"] for key in ("ours", "twin")]
-        times = " / ".join("-" if s is None else f"{s:.2f}" for s in seconds)
         judged = [_beside_published(rows), _beside_twin(rows)]
-        lines.append([f"`{recipe}`", *(cell or "-" for cell in cells), *judged, times])
-    header = (
-        *("recipe", "published", "Keras, ours", "PyTorch twin", "published is", "ours - twin"),
-        "s/epoch, ours / twin",
-    )
+        lines.append([f"`{recipe}`", *(cell or "-" for cell in cells), *judged])
+    header = ("recipe", "published", "Keras, ours", "PyTorch twin", "published is", "ours - twin")
     return table(header, lines)
 
 

@@ -45,7 +45,7 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     others = [layer.name for layer in pair.keras.random if not isinstance(layer, marked)]
     notes = (f"random and not compared: {', '.join(others)}",) if others else ()
     _settle(pair, others)
-    compared = f"dropout ({drops} in PyTorch), batch statistics ({count} layers)"
+    compared = f"dropout ({drops} in PyTorch), batch statistics ({count} layer{'s' * (count != 1)})"
     return Stage("training mode", compared, None, None, tuple(findings), notes)
 
 

@@ -8,7 +8,10 @@ from typing import Any
 from shared_keras import devices, interrupts
 from shared_keras.command_line import flags
 from shared_keras.errors import NO_ROOM, BadInput, RunFailed, of_file, sentence
+from shared_keras.processes import quick_import
 from shared_keras.task import Task
+
+TRAIN = ("search", "retrain")
 
 
 def main(task: Task, command: str, argv: list[str] | None = None) -> int:
@@ -33,6 +36,8 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
         with interrupts.heard():
             if hasattr(args, "backend"):
                 devices.choose(args.backend, args.device)
+            if argv is None and command in TRAIN:
+                quick_import.without_tensorflow()
             # Imported only now: commands import Keras, which takes seconds and needs its backend.
             code = importlib.import_module(f"shared_keras.commands.{command}").run(task, args)
         return code or 0

@@ -104,11 +104,14 @@ def _paths(given: Sequence[Path]) -> list[Path]:
     paths = []
     for path in given:
         inside = many_photos.inside(path) if path.is_dir() else [path]
+        readable = ", ".join(many_photos.SUFFIXES)
         if not inside:
             raise BadInput(
                 f"argument FILE: expected a folder with image files, {path} has none whose name "
-                f"ends in {', '.join(many_photos.SUFFIXES)}"
+                f"ends in {readable}"
             )
+        if others := many_photos.inside(path, many_photos.UNREADABLE):
+            print(many_photos.left_out(others, f"names that end in {readable}"), file=sys.stderr)
         paths += inside
     return paths
 

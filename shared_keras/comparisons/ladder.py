@@ -31,7 +31,7 @@ from shared_keras.task import Task
 
 YOURS = "*"  # marks the user's own runs
 MOST = 4  # settings that are named of a run that the table leaves out
-WIDE = 116  # columns of a terminal that has room for the whole table
+WIDE = 112  # columns of a terminal that has room for the whole table
 
 
 def run(task: Task, *, data_dir: str | None, results_dir: Path, out: Path | None) -> None:
@@ -121,7 +121,7 @@ def _show(task: Task, rows: Sequence[Mapping]) -> None:
     table.add_column("recipe")
     table.add_column("score")
     columns = ["published"] * (not task.own) + ["ours", "PyTorch twin"]
-    for column in columns + ["s/epoch", "twin s/epoch"] * wide:
+    for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     before = None
     for row in rows:
@@ -129,14 +129,11 @@ def _show(task: Task, rows: Sequence[Mapping]) -> None:
         if first and before is not None:
             table.add_section()
         before = row["recipe"]
-        seconds = [row[f"{key}_seconds_per_epoch"] for key in FRAMEWORKS]
         cells = [number(row["score"], row["published"])] * (not task.own)
         for key in FRAMEWORKS:
             mark = f" {YOURS}" if row[f"{key}_yours"] and not task.own else ""
             cell = measured(row, key) + mark
             cells.append(cell if wide else cell.replace(" (", "\n("))
-        if wide:
-            cells += ["" if s is None or not first else f"{s:.2f}" for s in seconds]
         table.add_row(row["recipe"] if first else "", row["score"], *cells)
     screen.print(table)
     for name, note in {row["recipe"]: row["note"] for row in rows if row["note"]}.items():

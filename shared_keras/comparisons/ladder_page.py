@@ -60,7 +60,7 @@ def _row(row: Mapping) -> dict[str, Any]:
         mean, sd, n = row[key], row[f"{key}_sd"], row[f"{key}_n"]
         ends = (None, None) if sd is None else verdicts.interval(mean, sd, n)
         shown[key] = {"mean": mean, "sd": sd, "n": n, "low": ends[0], "high": ends[1]}
-        shown[key] |= {"yours": row[f"{key}_yours"], "seconds": row[f"{key}_seconds_per_epoch"]}
+        shown[key]["yours"] = row[f"{key}_yours"]
     return shown
 
 

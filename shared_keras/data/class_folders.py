@@ -35,6 +35,8 @@ class ClassFolders:
 def find(folder: Path) -> ClassFolders | None:
     """Return the class folders in a folder, or in its folders `train` and `test`, if any.
 
+    These two may be classes, too, such as that of trains: then they hold no folders.
+
     Raises:
         BadInput: if a class has no image file, or if the folder has only `train` or only `test`,
             or if `test` has a class that `train` lacks.
@@ -42,7 +44,7 @@ def find(folder: Path) -> ClassFolders | None:
     names = [path.name for path in _folders(folder)]
     if not names:
         return None
-    if TRAIN not in names and TEST not in names:
+    if not any(_folders(folder / name) for name in (TRAIN, TEST) if name in names):
         return ClassFolders(tuple(names), _files(folder, names), None)
     for name, other in ((TRAIN, TEST), (TEST, TRAIN)):
         if name not in names or not _folders(folder / name):
@@ -107,6 +109,10 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
         f"({_names(found.classes)}); {len(train):,} to train on and {len(test):,} to test on, "
         f"{how}; prepared as `predict` prepares photos of {reading.SHOWN[kind]}"
     )
+    taken = {path for path, _ in files}
+    images = many_photos.inside(folder, (*many_photos.SUFFIXES, *many_photos.UNREADABLE))
+    if others := [path for path in images if path not in taken]:
+        say(many_photos.left_out(others, "PNG or JPEG files, right in the folder of their class"))
     if len(full) < len(photos):
         out = len(photos) - len(full)
         first = next(path for (path, _), photo in zip(files, photos) if photo.image is None)

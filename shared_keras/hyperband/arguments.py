@@ -4,12 +4,15 @@ import numbers
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import keras_tuner
+
 from shared_keras import files
 from shared_keras.errors import BadInput, RunFailed, whole
+from shared_keras.hyperband import table
 from shared_keras.processes import lock
 from shared_keras.processes.local_pool import LocalPool
 from shared_keras.processes.protocol import Pool
@@ -62,6 +65,23 @@ def callable_or_none(name: str, value: Any) -> Callable[[], None] | None:
     if value is None or callable(value):
         return value
     raise BadInput(f"{name}: expected a function or None, got {value!r}")
+
+
+def try_first(given: Any) -> list[dict[str, Any]]:
+    """Return hyperparameters to try first as dicts of their values.
+
+    Raises:
+        BadInput: if it is no list of dicts or of `keras_tuner.HyperParameters`.
+    """
+    if given is None:
+        return []
+    settings = given if isinstance(given, (list, tuple)) else [None]
+    settings = [
+        each.values if isinstance(each, keras_tuner.HyperParameters) else each for each in settings
+    ]
+    if not all(isinstance(each, Mapping) for each in settings):
+        raise BadInput(f"try_first: expected a list of dicts of hyperparameters, got {given!r}")
+    return [table.without_bookkeeping(each) for each in settings]
 
 
 def optuna_journal(value: Any, name: str = "optuna_journal") -> Path | None:

@@ -87,7 +87,8 @@ class Hyperband(keras_tuner.Hyperband):
             left out.
         folds: Number of folds for cross-validation: a trial trains once for each, and its
             score is the mean. There is no `validation_data` then.
-        try_first: Hyperparameters to try first; when a search is resumed, by default its own.
+        try_first: Hyperparameters to try first, as dicts or `HyperParameters`; when a search is
+            resumed, by default its own.
         max_trials: Only trials whose numbers are below this are run.
         keep_checkpoints: How many of the best trials keep their weights on disk, for
             `get_best_models`, or "all". The trials that they resume keep theirs, too. A
@@ -135,7 +136,7 @@ class Hyperband(keras_tuner.Hyperband):
         workers: int | Pool | None = None,
         min_epochs: int = 1,
         folds: int | None = None,
-        try_first: Sequence[Mapping] = (),
+        try_first: Sequence[Mapping | keras_tuner.HyperParameters] | None = (),
         max_trials: int | None = None,
         keep_checkpoints: int | Literal["all"] = 10,
         callback: Callable[[], None] | None = None,
@@ -160,7 +161,7 @@ class Hyperband(keras_tuner.Hyperband):
             allow_new_entries=allow_new_entries,
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
-            try_first=try_first,
+            try_first=arguments.try_first(try_first),
             max_trials=max_trials,
         )
         self.callback = arguments.callable_or_none("callback", callback)
@@ -232,6 +233,13 @@ class Hyperband(keras_tuner.Hyperband):
         """
         if timeout is not None and not timeout >= 0:
             raise BadInput(f"timeout: expected at least 0 seconds, got {timeout}")
+        limit = keras.config.max_epochs()
+        if limit is not None and limit < self.oracle.max_epochs and not self.finished():
+            raise BadInput(
+                f"max_epochs: expected at most {limit}, because KERAS_MAX_EPOCHS or "
+                "keras.config.set_max_epochs ends each training there, "
+                f"got {self.oracle.max_epochs}"
+            )
         if overrides.takes_anything(self):
             fit_kwargs |= {} if verbose == "auto" else {"verbose": verbose}
         else:

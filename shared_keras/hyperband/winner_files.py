@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from shared_keras import files
+from shared_keras import files, words
 from shared_keras.errors import RunFailed
 from shared_keras.hyperband.decisions import rungs
 from shared_keras.hyperband.trials import callback_files
@@ -143,16 +143,16 @@ def _line(
     """
     names = _names(writers, new)
     holds = "holds" if len(names) == 1 else "hold"
-    line = f"{' and '.join(names)} {holds} what the winner, trial {trial}, wrote"
+    line = f"{words.listed(names)} {holds} what the winner, trial {trial}, wrote"
     if replaced:
-        line += f", and no longer what was in {' and '.join(_names(writers, replaced))} before"
+        line += f", and no longer what was in {words.listed(_names(writers, replaced))} before"
     if left:
         line += f"; {_left(left)}"
     return f"{line}; the other trials' files are in their folders, below {callback_files.FOLDER}."
 
 
 def _left(paths: Iterable[Path]) -> str:
-    names = " and ".join(sorted(map(str, paths)))
+    names = words.listed(sorted(map(str, paths)))
     return f"{names} stayed as you left it, because no winner wrote what is there"
 
 

@@ -96,6 +96,6 @@ def _noting(notes: Sequence[str], say: Callable) -> Callable[[], None]:
     def note_new() -> None:
         for note in set(notes) - said:
             said.add(note)
-            say(f"keras.Model.fit trains, instead of one compiled program per epoch, as {note}.")
+            say(note)
 
     return note_new

@@ -5,7 +5,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
-from shared_keras import devices
+from shared_keras import devices, words
 from shared_keras.errors import BadInput, RunFailed
 from shared_keras.photos import reading
 from shared_keras.photos.reading import Photo
@@ -14,17 +14,24 @@ FEW = 200  # photos; starting processes takes longer than reading so many
 CHUNK = 20  # photos that are sent to a process at a time
 # Of `reading.FORMATS`.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+UNREADABLE = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".dng")  # such as a phone's photos
 
 
-def inside(folder: Path) -> list[Path]:
+def inside(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
     """Return the image files in a folder and in those below it, by name; none that is hidden."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
+
+
+def left_out(paths: Sequence[Path], expected: str) -> str:
+    """Return a warning of image files in a folder that are not read."""
+    files = f"{words.count(len(paths), 'image file')} {'is' if len(paths) == 1 else 'are'}"
+    return f"warning: {files} left out, such as {paths[0]}: expected {expected}"
 
 
 def read(paths: Sequence[Path], kind: str, thumbnails: int = 0) -> list[Photo | BadInput]:

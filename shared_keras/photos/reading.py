@@ -125,7 +125,8 @@ def _eight_bits(levels: np.ndarray) -> np.ndarray:
     """Return levels of any range as uint8: those of 8, 12 or 16 bits keep their black and white."""
     levels = np.nan_to_num(levels.astype(np.float64))
     whites = [2**bits - 1 for bits in BITS if levels.max() < 2**bits]
-    if levels.min() >= 0 and whites and (levels == levels.round()).all():
+    whole = levels.max() > 1 and (levels == levels.round()).all()  # 1 is white in masks and floats
+    if levels.min() >= 0 and whites and whole:
         return (levels * (255 / whites[0])).astype(np.uint8)
     return (255 * (levels - levels.min()) / max(np.ptp(levels), 1e-9)).astype(np.uint8)
 

@@ -70,7 +70,8 @@ class LocalWorker:
         self._executor = ProcessPoolExecutor(
             1, initializer=_begin, initargs=(os.getpid(), self.core), env=self.environment
         )
-        self._executor.submit(os.getpid)  # starts the process
+        with _standard_streams():
+            self._executor.submit(os.getpid)  # starts the process
         self.modules: dict[str, Any] = {}  # of this process, as they were when it last got jobs
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
@@ -192,6 +193,17 @@ def _environment() -> dict[str, str]:
 def default() -> int:
     """Return the default number of local workers: one for each core, or a single one on a GPU."""
     return 1 if devices.gpus() else devices.core_count()
+
+
+@contextlib.contextmanager
+def _standard_streams() -> Iterator[None]:
+    """Have standard streams meanwhile, also in a program without: loky flushes them."""
+    with open(os.devnull, "w") as nowhere, contextlib.ExitStack() as stack:
+        if sys.stdout is None:
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        if sys.stderr is None:
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
 
 
 def _begin(parent: int, core: int | None) -> None:

@@ -13,7 +13,7 @@ import cloudpickle
 
 from shared_keras import files
 from shared_keras.errors import RunFailed, one_line
-from shared_keras.processes import carried, registered, surroundings
+from shared_keras.processes import carried, program, registered, surroundings
 from shared_keras.processes.protocol import Job, Pool
 from shared_keras.processes.surroundings import Surroundings
 
@@ -47,7 +47,7 @@ class Parcel:
         objects = registered.read()
         self.imported = objects.imported
         try:
-            self.data = pool.share(cloudpickle.dumps((objects.own, shared)))
+            self.data = pool.share(program.pickled((objects.own, shared)))
         except RunFailed:
             raise
         except Exception as error:
@@ -111,5 +111,5 @@ def run_elsewhere(
 def _cannot_be_sent(error: Exception) -> CannotBeSent:
     return CannotBeSent(
         "the hypermodel, the data or an option of the search cannot be sent to a worker "
-        f"process: {one_line(error)}"
+        f"process: {one_line(error).removesuffix('.')}"
     )

@@ -2,7 +2,9 @@
 
 import gc
 import importlib
+import os
 import sys
+import types
 from typing import Any
 
 WRAPPED = ("sklearn", "matplotlib", "scipy.optimize")  # KerasTuner wraps the last
@@ -27,3 +29,18 @@ def keras() -> None:
             gc.enable()
         for name in hidden:
             del sys.modules[name]
+
+
+def without_tensorflow() -> None:
+    """Make TensorFlow look as if it were not installed, unless it is the backend.
+
+    Keras imports it whenever it saves a model, which takes three seconds, only to ask whether a
+    value is of one of its types. In a process that does nothing but train, none is.
+    """
+
+    def find_spec(name: str, *_: Any) -> None:
+        if name == "tensorflow":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        sys.meta_path.insert(0, types.SimpleNamespace(find_spec=find_spec))  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import cloudpickle
 import keras
 
 from shared_keras.errors import one_line
+from shared_keras.processes import program
 
 _brought: set[str] = set()  # in a worker: the names that its present search brought
 
@@ -41,14 +41,14 @@ def read() -> Registered:
     notes: list[str] = []
     for name, value in found.items():
         try:
-            data = cloudpickle.dumps(value)
+            data = program.pickled(value)
         except Exception as error:
             notes.append(
                 f"Workers do not know {name!r}, which is registered with Keras but cannot be sent "
-                f"to them: {one_line(error)}."
+                f"to them: {one_line(error).removesuffix('.')}."
             )
             continue
-        if getattr(value, "__module__", None) == "__main__":
+        if program.defines(value):
             own[name] = value
         else:
             imported[name] = data

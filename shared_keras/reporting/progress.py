@@ -46,13 +46,15 @@ class Progress(BelowTheLines):
                 "this limit on their number nothing is left to train."
             )
         elif state.finished:
-            self.say(f"The search in {folder} is finished: {len(state.ended)} trials.")
+            self.say(
+                f"The search in {folder} is finished: {words.count(len(state.ended), 'trial')}."
+            )
         elif resumed:
             done = f"{len(state.ended)} of {state.total} trials done"
             self.say(f"Resuming the search in {folder} on {backend}: {done}.")
         else:
             epochs = sum(stop - start for start, stop in state.waiting)
-            trials = f"{state.total} trials, {epochs} epochs"
+            trials = f"{words.count(state.total, 'trial')}, {words.count(epochs, 'epoch')}"
             self.say(f"{self.title}: {trials}, on {backend}, in {folder}.")
 
     def update(self, state: SearchState) -> None:

@@ -104,7 +104,8 @@ def other_images(
 def finished(result: RunMetrics, folder: Path) -> None:
     """Print the result of a run and the files it wrote."""
     if result.restored_by is None:
-        say(f"trained all {result.epochs_trained} epochs; the last weights are kept")
+        trained = words.count(result.epochs_trained, "epoch")
+        say(f"trained for {trained}; the last weights are kept")
     else:
         say(
             f"best epoch {result.best_epoch} of {result.epochs_trained} by {result.restored_by}; "

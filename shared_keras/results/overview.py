@@ -112,7 +112,7 @@ def _search(folder: Path) -> dict[str, Any]:
     more = ended > decided
     ended, score = max(ended, decided), so_far if more else winner and winner.score
     planned = settings.planned or (winner and winner.planned)
-    trials = f"{ended} of {planned} trials" if planned else f"{ended} trials"
+    trials = f"{ended} of {planned} trials" if planned else words.count(ended, "trial")
     parts = [f"space {settings.space}", f"on {settings.title}", trials]
     parts.append(f"up to {words.count(settings.max_epochs, 'epoch')}")
     if not more and winner and (over := winner.confirmed):

@@ -77,7 +77,7 @@ def fit(model: keras.Model, data: tuple[Arrays, ...], plan: Plan) -> keras.callb
                 model.optimizer.variables,
                 model.metrics_variables,
             )
-            state, own = train(_read(variables), data, plan.order(epoch))
+            state, own = train(values_of(variables), data, plan.order(epoch))
             _write(variables, state)
             logs = _logs(model, own)
             callbacks.on_train_batch_end(steps - 1, logs)
@@ -110,7 +110,7 @@ def _validation(
             model.non_trainable_variables,
             model.metrics_variables,
         )
-        state, own = test(_read(variables), data, indices)
+        state, own = test(values_of(variables), data, indices)
         _write(variables, state)
         logs = _logs(model, own)
         callbacks.on_test_batch_end(batches - 1, logs)
@@ -177,11 +177,11 @@ def _program(
         if convolves_slowly(model, batch_size):
             programs[key] = _one_by_one(step, batch_size)
         else:
-            programs[key] = _scan(step, batch_size, options)
+            programs[key] = over_batches(step, batch_size, options)
     return programs[key]
 
 
-def _scan(step: Callable, batch_size: int, options: dict | None) -> Callable:
+def over_batches(step: Callable, batch_size: int, options: dict | None) -> Callable:
     """Compile a program that runs a step over all batches of an order.
 
     The program returns the state, and the last step's logs if the step has its own.
@@ -220,7 +220,7 @@ def _gather(step: Callable) -> Callable:
     return one
 
 
-def _read(variables: Any) -> tuple:
+def values_of(variables: Any) -> tuple:
     """Return the values of groups of variables, each in its own buffer, ready to donate."""
     seen = set()
 

@@ -38,6 +38,24 @@ def load(task, folder):
     return own, *datasets.load(own, str(folder), said.append), said
 
 
+def test_images_that_are_not_taken_are_named(full, tmp_path):
+    """Other formats, folders within classes, and a third set beside the two."""
+    images = full["fashion"][1]
+    for name, start in (("train", 0), ("test", 2)):
+        write(tmp_path / name, images, 2, start)
+    *_, said = load(FASHION, tmp_path)
+    assert not any("left out" in line for line in said)
+    others = ("val/10/1.png", "train/boots/more/1.jpg", "train/2/1.HEIC", "test/2/1.webp")
+    for number, name in enumerate(others):
+        photo(images.x[0], path := tmp_path / name.replace("HEIC", "png"))
+        path.rename(tmp_path / name)
+        *_, said = load(FASHION, tmp_path)
+        (warning,) = (line for line in said if "left out" in line)
+        assert warning.startswith(f"warning: {number + 1} image file")
+    assert f"4 image files are left out, such as {tmp_path}/test/2/1.webp: expected PNG" in warning
+
+
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("task", [FASHION, MNIST], ids=lambda task: task.name)
 def test_two_sets_are_read_as_predict_reads_photos(full, tmp_path, task):
     images, folder = full["fashion"][1], tmp_path / "mine"
@@ -78,6 +96,15 @@ def test_photos_without_anything_are_left_out_and_named(full, tmp_path):
     assert len(train) + len(test) == 32
     (warning,) = (line for line in said if line.startswith("warning"))
     assert f"1 photo is left out, as on {blank}" in warning
+
+
+def test_a_class_may_be_called_train(full, tmp_path):
+    """Or test: the sets of these names hold folders."""
+    write(tmp_path, full["fashion"][1], 6)
+    (tmp_path / "boots").rename(tmp_path / "train")
+    own, train, test, said = load(FASHION, tmp_path)
+    assert own.classes == ("10", "2", "train", "Äpfel 🍏")
+    assert (len(train), len(test)) == (20, 4) and "a sixth of each class" in said[0]
 
 
 def test_many_photos_are_read_on_all_cores_in_the_same_order(full, tmp_path, monkeypatch):

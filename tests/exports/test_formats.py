@@ -39,7 +39,7 @@ def run(code, folder, **variables):
     return done
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("form", RUNTIMES)
 def test_an_export_is_used_as_it_says(form, tmp_path):
     needs(form)
@@ -136,7 +136,7 @@ def test_plain_pytorch_takes_every_kind_of_layer(tmp_path, capsys, small_dirs):
     assert "0 get another class" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_plain_keras_opens_our_models(tmp_path):
     path = saved_models.committed(FASHION)
     code = (

@@ -12,7 +12,7 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
     search(make(tmp_path / "a"), verbose=1)
     lines = capsys.readouterr().out.splitlines()
@@ -68,6 +68,7 @@ def test_an_impossible_seed_is_refused(tmp_path, wrong):
         make(tmp_path, seed=wrong)
 
 
+@pytest.mark.long(every=8)
 def test_a_seed_may_be_negative(tmp_path):
     """It is a seed like any other, here with folds, and not that of its positive namesake."""
     data = {"x": X, "y": Y, "validation_data": None}
@@ -190,3 +191,16 @@ def test_an_objective_that_no_trial_logs_ends_the_search_at_once(tmp_path):
         search(tuner)
     assert [t.status for t in tuner.oracle.trials.values()] == ["RUNNING"]
     assert len(search(make(tmp_path)).results()) == 5  # the same name, and a right objective
+
+
+def test_what_to_try_first_may_be_what_another_search_found(tmp_path):
+    found = keras_tuner.HyperParameters()
+    found.values = {"units": 7, "tuner/epochs": 2}
+    for given, expected in (([found, {"units": 8}], [{"units": 7}, {"units": 8}]), (None, [])):
+        assert make(tmp_path, try_first=given).oracle.try_first == expected
+
+
+@pytest.mark.parametrize("wrong", [{"units": 7}, "best", [7], 7])
+def test_what_cannot_be_tried_first_is_refused(tmp_path, wrong):
+    with pytest.raises(BadInput, match="^try_first: expected a list of dicts of hyperparameters"):
+        make(tmp_path, try_first=wrong)

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,7 +46,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     """Three of Keras's callbacks, by relative and absolute paths; nothing else is changed."""
     callbacks = [
@@ -68,7 +69,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
         assert (tuner.folder(trial) / "callbacks/log.csv").exists()
         assert not (tuner.folder(trial) / "callbacks/backup").exists()
     line = (
-        f"{tmp_path}/models/best.weights.h5 and log.csv and whole.keras hold what the winner, "
+        f"{tmp_path}/models/best.weights.h5, log.csv and whole.keras hold what the winner, "
         f"trial {winner.trial_id}, wrote; the other trials' files are in their folders, below "
         "callbacks."
     )
@@ -76,6 +77,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     assert {path.name for path in tmp_path.iterdir()} == {"models", "r", "log.csv", "whole.keras"}
 
 
+@pytest.mark.long(every=8)
 def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     """Files with other names vanish; what was there before the search does, too."""
     path = "runs/{epoch:02d}/{val_loss:.6f}.weights.h5"
@@ -191,6 +193,7 @@ def test_what_was_there_before_the_search_is_named():
     assert "and no longer what was in best.keras before" in line
 
 
+@pytest.mark.long(every=8)
 def test_a_trial_restores_no_backup_of_another_run(plain):
     """Neither its parent's, which is complete, nor that of a run that was interrupted."""
     backup = [keras.callbacks.BackupAndRestore("backup", delete_checkpoint=False)]
@@ -201,6 +204,44 @@ def test_a_trial_restores_no_backup_of_another_run(plain):
         (left / name).write_bytes(Path("r/p/trial_0000/callbacks/backup", name).read_bytes())
         Path("backup", name).write_bytes((left / name).read_bytes())
     assert outcome(search(make("r"), callbacks=backup)) == plain
+
+
+class OwnFit(keras_tuner.HyperModel):
+    """A hypermodel that has its own `fit` write to a path, and reads what it wrote."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def build(self, hp):
+        return build(hp)
+
+    def fit(self, hp, model, *args, callbacks, **options):
+        begun = []
+        noting = keras.callbacks.LambdaCallback(
+            on_train_begin=lambda logs: begun.append(time.time())
+        )
+        path = self.path.format(trial=callbacks[0].trial_folder.name)
+        own = [noting, checkpoint(path)]
+        history = model.fit(*args, callbacks=[*callbacks, *own], **options)
+        expected = model.get_weights()
+        model.load_weights(path)
+        np.testing.assert_equal(model.get_weights(), expected)
+        (callbacks[0].trial_folder / "span").write_text(f"{begun[0]} {time.time()}")
+        return history
+
+
+@pytest.mark.long(every=8)
+@pytest.mark.parametrize("path", ["last.weights.h5", "{trial}.weights.h5"])
+def test_trials_whose_own_fit_writes_to_one_path_wait_for_each_other(path, capfd):
+    tuner = search(make("r", OwnFit(path), callback=None, workers=2), verbose=1)
+    assert list(tuner.results().status) == ["COMPLETED"] * 5
+    spans = [tuple(map(float, span.read_text().split())) for span in Path("r").rglob("span")]
+    times = [time for span in sorted(spans) for time in span]
+    said = " ".join(capfd.readouterr().out.split())
+    waited = "own fit gives ModelCheckpoint the path last.weights.h5; given to search()," in said
+    one = "{" not in path
+    assert len(spans) == 5 and waited == one and (times == sorted(times) or not one)
 
 
 class Writing(keras.callbacks.Callback):
@@ -235,7 +276,7 @@ def test_where_trials_train_makes_no_difference(kind, plain):
     assert rows("log.csv") == rows(tuner.folder(tuner.winner().trial_id) / "callbacks/log.csv")
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_of_several_trainings_the_best_comes_first():
     """Its files are the user's, and its weights are those of the trial."""
     callbacks = [best("best.weights.h5"), keras.callbacks.CSVLogger("log.csv")]

@@ -9,6 +9,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from shared_keras.errors import BadInput
 from shared_keras.hyperband import Hyperband
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype("float32")
@@ -64,6 +65,19 @@ def test_what_cannot_be_trained_on_is_refused_before_the_first_trial(tmp_path, m
     with pytest.raises(ValueError, match=message):
         tuner.search(**({"x": X, "y": Y, "verbose": 0} | REFUSED[message]))
     assert not tuner.oracle.trials and not list(tmp_path.rglob("oracle.json"))
+
+
+def test_trials_that_keras_would_end_early_are_refused(tmp_path):
+    """A promoted trial would begin behind the limit, and have no epoch."""
+    keras.config.set_max_epochs(1)
+    try:
+        with pytest.raises(
+            BadInput, match="^max_epochs: expected at most 1, because KERAS_MAX_.*2"
+        ):
+            make(tmp_path).search(X, Y, verbose=0)
+    finally:
+        keras.config.set_max_epochs(None)
+    assert not list(tmp_path.rglob("oracle.json"))
 
 
 def test_a_fit_of_ones_own_may_take_any_data(tmp_path):

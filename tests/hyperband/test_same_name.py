@@ -157,7 +157,7 @@ print(function_digest.of(build))
 """
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_a_function_in_another_process_is_the_same(tmp_path, monkeypatch, capsys):
     """Whatever the order of its sets, where it stands, and what is said of it."""
     scripts = [tmp_path / "here.py", tmp_path / "there.py"]
@@ -274,11 +274,21 @@ class Tensor:
         return SimpleNamespace(cpu=lambda: X)
 
 
+def test_a_child_of_multiprocessing_runs_the_same_program():
+    class Noting(keras.callbacks.Callback):
+        pass
+
+    found = []
+    for Noting.__module__ in ("__main__", "__mp_main__", "elsewhere"):
+        found.append((fingerprint.of(Noting), fingerprint.of(Noting())))
+    assert found[0] == found[1] and found[2] != found[0]
+
+
 def test_a_tensor_with_a_gradient_has_a_fingerprint():
     assert fingerprint.of(Tensor()) == fingerprint.of(X)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_a_search_that_is_resumed_on_another_kind_of_processor_says_so(
     tmp_path, monkeypatch, capsys
 ):
@@ -299,7 +309,7 @@ def test_a_search_that_is_resumed_on_another_kind_of_processor_says_so(
     assert "another kind" not in capsys.readouterr().out
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_a_search_of_an_earlier_version_is_resumed_in_silence(tmp_path, monkeypatch, capsys):
     search(make(tmp_path, max_trials=1))
     oracle = tmp_path / "p" / "oracle.json"

@@ -52,11 +52,11 @@ def network(optimizer, relu, dropout=0.2):
 def compiled_as_for_users(monkeypatch):
     """With XLA's newer code generator: the older one, which tests use, rounds otherwise."""
     newer = {"xla_cpu_use_fusion_emitters": True}
-    scan = jax_epoch._scan
-    monkeypatch.setattr(jax_epoch, "_scan", lambda step, size, _: scan(step, size, newer))
+    scan = jax_epoch.over_batches
+    monkeypatch.setattr(jax_epoch, "over_batches", lambda step, size, _: scan(step, size, newer))
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("kind", dealt(["Adam", "both"], ["both"]))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_adam_and_relu_give_the_same(name, kind):
@@ -74,7 +74,7 @@ def test_adam_and_relu_give_the_same(name, kind):
             np.testing.assert_array_equal(values, theirs)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_adam_and_relu_save_loops():
     """Adam one for each variable, ReLU the one that would store its argument."""
     models = [network(kind(0.01), relu, dropout=0) for kind, relu in KINDS]
@@ -88,8 +88,8 @@ def loops(model) -> int:
     x, y = problem()
     model._symbolic_build(data_batch=(x[:BATCH], y[:BATCH]))
     variables = (model.trainable_variables, model.non_trainable_variables)
-    state = jax_epoch._read((*variables, model.optimizer.variables, model.metrics_variables))
-    program = jax_epoch._scan(jax_epoch.train_step(model), BATCH, None)
+    state = jax_epoch.values_of((*variables, model.optimizer.variables, model.metrics_variables))
+    program = jax_epoch.over_batches(jax_epoch.train_step(model), BATCH, None)
     order = np.arange(len(x), dtype=np.int32)
     compiled = program.lower(state, jax.device_put((x, y)), order).compile()
     return compiled.as_text().count(" fusion(")

@@ -89,6 +89,15 @@ def test_tiff_files_with_whole_numbers_of_any_range(drawing, tmp_path, kind, fac
     np.testing.assert_allclose(image.astype(int), drawing, atol=2)
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_tiff_files_of_zeros_and_ones(drawing, tmp_path, kind):
+    """Masks, as other programs cut drawings out."""
+    mask = drawing > 127
+    Image.fromarray(mask.astype(kind)).save(tmp_path / "a.tiff")
+    image = reading.read(tmp_path / "a.tiff", "handwriting").image
+    np.testing.assert_array_equal(image, 255 * mask)
+
+
 def test_a_white_drawing_on_a_transparent_ground(drawing, tmp_path):
     """Large, so that it is prepared; in colours and in grey, and in light yellow."""
     large = np.kron(drawing, np.ones((6, 6), np.uint8))

@@ -68,7 +68,7 @@ def audit(tmp_path, capsys, monkeypatch):
     return run
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_a_faithful_port_with_data_of_the_original(audit, tmp_path):
     code, out, err = audit(ORIGINAL + DATA, PORT, "--out", "out")
     assert code == 0, out + err
@@ -147,7 +147,7 @@ def test_arguments(words, expected, capsys):
     assert expected in err and err.count("\n") == 1
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [(["--help"], 0, "usage: python -m port_audit"), ([__file__, __file__], 2, "needs 'torch'")],

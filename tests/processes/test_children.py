@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
@@ -34,7 +36,7 @@ def check_and_end():
     assert ask() == os.getpid()
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork", "forkserver"], ["spawn", "fork"]))
 def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     workers = local_pool.get(1)
@@ -48,7 +50,44 @@ def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     assert local_pool.get(1) == workers and ask() == os.getpid()
 
 
-@pytest.mark.long(every=4)
+PROGRAM = """
+import multiprocessing, operator, sys
+from shared_keras.processes import job_pool
+from shared_keras.processes.local_pool import LocalPool
+
+def seven(job):
+    return 7
+
+def child():
+    answers = []
+    job_pool.run_all(
+        LocalPool(1), seven, operator.call, [0], lambda job, result: answers.append(result),
+        lambda: not answers,
+    )
+    print(__name__, answers)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context(sys.argv[1]).Process(target=child)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.long(every=8)
+@pytest.mark.parametrize("method", dealt(["spawn", "forkserver"], ["spawn"]))
+def test_workers_of_a_child_know_what_the_program_itself_defines(tmp_path, method):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "program.py", method],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+    )
+    assert ended.stdout == "__mp_main__ [7]\n", ended.stderr
+
+
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork"], ["fork"]))
 def test_a_process_of_a_pool_ends(method):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
@@ -65,7 +104,7 @@ def search_as_a_daemon(folder):
     (folder / "outcome").write_text(repr(small_search.outcome(tuner)))
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_a_search_in_a_daemonic_process_trains_there_and_says_so(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     child = spawn.Process(target=search_as_a_daemon, args=(tmp_path,), daemon=True)

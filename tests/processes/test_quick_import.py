@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 from tests.shares import dealt
@@ -24,7 +26,7 @@ print(metrics.accuracy_score([1], [1]))
 """
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @pytest.mark.parametrize("collects", dealt([True, False], [True]))
 def test_what_keras_wraps_is_left_out_and_can_be_imported_afterwards(collects):
     """And the garbage collector is left as it was."""
@@ -35,3 +37,33 @@ def test_what_keras_wraps_is_left_out_and_can_be_imported_afterwards(collects):
         text=True,
     )
     assert done.stdout.split() == ["True", "False", "False", "False", "1.0"], done.stderr
+
+
+SAVE = """
+import sys
+import shared_keras
+from shared_keras.processes import quick_import
+quick_import.keras()
+quick_import.without_tensorflow()
+import keras
+model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0), keras.layers.Dense(1)])
+model.compile("adam", "mse")
+model.save(sys.argv[1])
+print("tensorflow" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("backend", dealt(["jax", "tensorflow"], ["jax"]))
+def test_a_model_is_saved_without_tensorflow_unless_that_is_the_backend(backend, tmp_path):
+    """And what is saved is a whole model."""
+    pytest.importorskip(backend)
+    path = tmp_path / "model.keras"
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE, path],
+        env=os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(backend == "tensorflow")], done.stderr
+    model = keras.saving.load_model(path)
+    assert np.asarray(model(np.ones((1, 2)))).shape == (1, 1) and model.optimizer is not None

@@ -5,6 +5,7 @@ Each test runs jobs on a worker that another run has warmed.
 
 import os
 import sys
+import types
 from concurrent.futures import Future
 
 import cloudpickle
@@ -36,14 +37,22 @@ def pid():
         return ask(lambda _: os.getpid(), pool=pool)
 
 
-@pytest.fixture
-def own(monkeypatch):
-    """Make objects of the program itself, which no import brings, and forget them afterwards."""
+@pytest.fixture(params=["__main__", "__mp_main__"])
+def own(request, monkeypatch):
+    """Make objects of the program itself, which no import brings, and forget them afterwards.
+
+    It has the second name in a child of `multiprocessing`.
+    """
     monkeypatch.setattr("keras.src.saving.object_registration.GLOBAL_CUSTOM_NAMES", {})
     before = dict(keras.saving.get_custom_objects())
 
+    name = request.param
+    program = sys.modules["__main__"] if name == "__main__" else types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, program)
+
     def make(value):
-        value.__module__ = "__main__"
+        value.__module__, value.__qualname__ = name, value.__name__
+        monkeypatch.setattr(program, value.__name__, value, raising=False)
         return value
 
     yield make
@@ -51,7 +60,7 @@ def own(monkeypatch):
     keras.saving.get_custom_objects().update(before)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_environment_folder_and_import_path_are_those_of_now(monkeypatch, tmp_path):
     def look(_):
         return os.environ.get("UNITS"), os.environ.get("MORE"), os.getcwd(), sys.path
@@ -66,6 +75,7 @@ def test_environment_folder_and_import_path_are_those_of_now(monkeypatch, tmp_pa
     assert ask(look) == ("7", None, str(tmp_path), sys.path)
 
 
+@pytest.mark.long(every=8)
 def test_a_module_that_was_written_meanwhile_is_found(monkeypatch, tmp_path):
     pid()
     (tmp_path / "written_meanwhile.py").write_text("def seven(_): return 7")
@@ -84,7 +94,7 @@ def test_without_a_current_folder_workers_stay_where_they_are(monkeypatch, tmp_p
     assert ask(lambda _: os.getcwd()) == before
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 def test_only_variables_that_are_read_once_need_another_process(monkeypatch):
     before = pid()
     monkeypatch.setenv("UNITS", "9")
@@ -95,6 +105,7 @@ def test_only_variables_that_are_read_once_need_another_process(monkeypatch):
     assert ask(lambda _: jax.config.jax_default_matmul_precision) == "highest"
 
 
+@pytest.mark.long(every=8)
 def test_what_workers_set_themselves_is_left_alone(monkeypatch):
     pid()
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

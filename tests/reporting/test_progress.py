@@ -90,6 +90,14 @@ def test_a_running_trial_shows_its_epoch():
     assert progress.epoch_text(state, trial) == "epoch 3 of 4"
 
 
+def test_one_is_no_plural(capsys):
+    first, ended = row("a", 1, 0.5), progress.Progress("mine", lambda: 1)
+    ended.announce(SearchState("s", "max", [], [], [], {}, [(0, 1)], False), "r", False)
+    ended.announce(SearchState("s", "max", [first], ["a"], [first], {}, [], True), "r", False)
+    out = capsys.readouterr().out
+    assert out.startswith("mine: 1 trial, 1 epoch, on ") and out.endswith("finished: 1 trial.\n")
+
+
 def test_what_looks_like_markup_is_printed(monkeypatch, tmp_path):
     """On a terminal, too: titles, runs and objectives are the user's."""
     shown = []

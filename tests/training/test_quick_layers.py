@@ -265,7 +265,7 @@ def test_layers_in_any_order(sides, first, parts):
     check(sides, first, parts)
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=8)
 @settings(max_examples=15)
 @NETWORKS
 def test_layers_in_any_order_many_times(sides, first, parts):
@@ -308,7 +308,7 @@ def gradients(model, x, quick):
         for group in (model.trainable_variables, model.non_trainable_variables)
     ]
     program = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(*variables).compile()
-    assert not quick or not named_twice(program.as_text())
+    assert not named_twice(program.as_text())
     return jax.tree.leaves(program(*variables))
 
 

@@ -55,7 +55,11 @@ class DrawnHyperParameters(keras_tuner.HyperParameters):
     def _retrieve(self, hp: keras_tuner.HyperParameters) -> Any:
         drawn = self.draws or hp.name in self._hps
         if drawn and hp.name not in self.values and self.is_active(hp):
-            self.values[hp.name] = hp.random_sample(derive_seed(self.seed, *hp.name.encode()))
+            known = [
+                each for each in self._hps.get(hp.name, ()) if each.conditions == hp.conditions
+            ]
+            seed = derive_seed(self.seed, *hp.name.encode())
+            self.values[hp.name] = (known or [hp])[0].random_sample(seed)  # its own range counts
         return super()._retrieve(hp)
 
     def copy(self) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from shared_keras import silence
 from shared_keras.hyperband.resuming import function_digest
 from shared_keras.hyperband.space import Space
+from shared_keras.processes import program
 from shared_keras.systems.spec import System
 
 IGNORED = ("verbose", "epochs", "initial_epoch")  # do not change what a search finds
@@ -43,12 +44,12 @@ def of(value: Any) -> Any:
     if isinstance(value, function_digest.FUNCTIONS) or wrapped:
         return function_digest.of(value)
     if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
+        return f"{program.home(value)}.{value.__qualname__}"
     if hasattr(value, "detach"):  # a PyTorch tensor, perhaps with a gradient or on a GPU
         value = value.detach().cpu()
     if isinstance(value, (list, tuple)) or hasattr(value, "__array__"):
         return _of_array(np.asarray(value))
-    return [f"{type(value).__module__}.{type(value).__qualname__}", _settings(value)]
+    return [f"{program.home(type(value))}.{type(value).__qualname__}", _settings(value)]
 
 
 def _settings(value: Any) -> dict:

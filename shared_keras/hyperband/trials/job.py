@@ -4,7 +4,6 @@ import copy
 import math
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,13 +199,20 @@ def _fit(
         args, options = folds.cut(args, options, search.folds, number % search.folds, search.seed)
     if own_fit.is_in(search.hypermodel):
         training.seed_globals(seed)
-        with own_fit.quiet(model) if search.quiet else nullcontext():
+
+        def say(line: str) -> None:
+            course.note = course.note or line
+
+        with own_fit.running(model, callbacks, job.folder, search.quiet, say):
             return search.hypermodel.fit(hp, model, *args, **{**options, **own})
     given = {**training.arguments(*args, **options), **own}
     if isinstance(search.hypermodel, Space):
         given = search.hypermodel.options(hp, given)
     del given["seed"]
-    course.note = course.note or training.why_not_compiled(model, given)
+    if course.note is None and (why := training.why_not_compiled(model, given)):
+        course.note = (
+            f"keras.Model.fit trains, instead of one compiled program per epoch, as {why}."
+        )
     return training.fit(model, seed=seed, **given)
 
 

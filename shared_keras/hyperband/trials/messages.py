@@ -111,7 +111,7 @@ class Result:
         failure: A traceback whose last line is the reason, or None.
         retry: Whether the failure may be due to chance.
         rejected: Whether the hypermodel rejected the hyperparameters.
-        note: Why `keras.Model.fit` trained the models, if it did.
+        note: A sentence about how it trained, if not as usual.
     """
 
     history: dict[str, list[float]]

@@ -63,7 +63,7 @@ def write(folder: Path, shown: Trained, home: Path) -> None:
         "figures": shown.figures,
         "seeds": len(shown.scores),
         "curves": _curves(shown.histories, shown.published),
-        "scores": _of_classes(shown.scores),
+        "scores": class_scores(shown.scores),
         "classes": shown.classes,
         "confusion": np.mean([each.confusion for each in shown.scores], axis=0).tolist(),
         "cells": cells,
@@ -90,7 +90,7 @@ def _curves(histories: Sequence[History], published: History | None) -> list[dic
     return panels
 
 
-def _of_classes(scores: Sequence[Scores]) -> list[dict[str, Any]]:
+def class_scores(scores: Sequence[Scores]) -> list[dict[str, Any]]:
     """Return the scores of each class: their mean over the seeds, and an interval.
 
     Recall and precision are shares of images. So is r / (r + wrong ones of either kind), of which

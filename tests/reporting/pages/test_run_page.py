@@ -59,6 +59,7 @@ def test_texts_cannot_end_a_script_and_numbers_are_what_json_has():
     assert "<" not in told and '"b":null,"c":0.5,"d":[1,null]' in told
 
 
+@pytest.mark.long(every=8)
 def test_the_page_of_a_run_shows_its_images(tab, tmp_path):
     run_page.write(tmp_path, trained(2), tmp_path)
     look(tab, tmp_path / "report.html")
@@ -76,6 +77,6 @@ def test_the_page_of_a_run_shows_its_images(tab, tmp_path):
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_interval_of_a_class_holds_its_score(seeds):
-    for row in run_page._of_classes(trained(seeds).scores):
+    for row in run_page.class_scores(trained(seeds).scores):
         for key in ("precision", "recall", "f1"):
             assert 0 <= row[key]["low"] <= row[key]["mean"] <= row[key]["high"] <= 1

@@ -26,8 +26,6 @@ const ladderTable = new DataTable({ caption: "Recipes: published, ours, and in P
     { name: "ours − twin, points", numeric: true, value: (row) => (row.difference == null ? null : 100 * row.difference),
       show: (row) => (row.difference == null ? "" : el("span", {}, points(row.difference), el("small", {}, ` ${points(row.difference_low)} to ${points(row.difference_high)}`))) },
     { name: "port and twin are", value: (row) => row.verdict, show: (row) => verdict(row.verdict) },
-    { name: "s/epoch", numeric: true, value: (row) => row.ours.seconds, show: (row) => (row.ours.seconds == null ? "–" : row.ours.seconds.toFixed(2)) },
-    { name: "twin s/epoch", numeric: true, value: (row) => row.twin.seconds, show: (row) => (row.twin.seconds == null ? "–" : row.twin.seconds.toFixed(2)) },
   ] });
 
 const SERIES = [["published", "published", "diamond-open", "text", 0], ["ours", "ours", "circle", "accent", -0.17], ["twin", "PyTorch twin", "square", "bad", 0.17]];
