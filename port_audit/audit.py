@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import torch
 
-from port_audit import path, samples, sides, witness
+from port_audit import memory, path, samples, sides, witness
 from port_audit.courses import Courses
 from port_audit.errors import UnusableInput, one_line
 from port_audit.findings import FUNCTION, REPORTED, START, TRAINING, UNEXPLAINED, Finding, Stage
@@ -64,8 +64,9 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
     try:
         written = path.distances(pair)
         stages = tuple(_stages(pair))
-        stages += (witness.watch(pair, stages, _undo_again),)
         undone = path.distances(pair)
+        pair.lighten()
+        stages += (witness.watch(pair, stages, _undo_again),)
     finally:
         pair.close()
     return Report(stages, path.steps(written, undone), tuple(pair.ledger))
@@ -116,7 +117,11 @@ def _stages(pair: Pair) -> Iterator[Stage]:
     stage, known_loss = _run("loss", loss.compare, pair, agreement.ends)
     yield stage
     courses = Courses(pair)
+    if pair.cost.large:
+        memory.forget_programs()
     yield _run("steps", steps.compare, pair, agreement.settled, known_loss, courses)[0]
+    if pair.cost.large:
+        memory.forget_programs()
     yield _run("schedule", schedule.compare, pair, courses)[0]
     yield _run("evaluation", evaluation.compare, pair, agreement.settled)[0]
 
@@ -144,6 +149,8 @@ def _run(name: str, compare_stage: Callable, *given: Any, unknown: Any = None) -
         message = one_line(error)[:200]
         finding = Finding(name, UNEXPLAINED, f"could not be compared: {message}")
         return Stage(name, "stopped by an error", findings=(finding,)), unknown
+    finally:
+        memory.hand_back()
     stage, handed = (found, None) if isinstance(found, Stage) else found
     grade = SEVERITY.get(name, TRAINING)
     graded = [replace(f, severity=f.severity or grade) for f in stage.findings]

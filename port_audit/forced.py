@@ -1,6 +1,7 @@
 """A run of the Keras model in which each layer puts out what PyTorch's does."""
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,7 +37,8 @@ class Match:
         plain: Keras layers without weights called since the last such layer.
         previous: The match before, if there is one.
         masked: Whether a mask reaches the Keras layer.
-        again: Repeats the comparison of outputs, returns `error`.
+        repeat: Takes the match and compares outputs once more; returns `error`. It does not hold
+            the match itself: in a circle, the arrays of a run would outlive it.
         weights: PyTorch's weights, by the module's own names.
         inputs: What reaches the Keras layer.
         outputs: What it is to put out, before its activation.
@@ -53,7 +55,7 @@ class Match:
     plain: list[keras.layers.Layer] = field(default_factory=list)
     previous: "Match | None" = None
     masked: bool = False
-    again: Any = None
+    repeat: Any = None
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     inputs: np.ndarray | None = None
     outputs: np.ndarray | None = None
@@ -67,6 +69,10 @@ class Match:
     def where(self) -> str:
         """Return the names on both sides."""
         return f"{self.unit.name or 'model'} / {self.layer.name}"
+
+    def again(self) -> float:
+        """Return how far the outputs are from PyTorch's now, given PyTorch's inputs."""
+        return self.repeat(self)
 
 
 @dataclass
@@ -108,6 +114,12 @@ def assign(match: Match, values: dict[str, np.ndarray]) -> dict[str, tuple]:
 
 def unit_tolerance(unit: Unit) -> float:
     """Return how far rounding may take the outputs of a layer, from its float64 outputs."""
+    if unit.rounding is None:
+        unit.rounding = _rounding(unit)
+    return unit.rounding
+
+
+def _rounding(unit: Unit) -> float:
     inputs = torch.from_numpy(unit.input)
     with torch.no_grad(), torch_net.in_float64(unit.module) as module:
         module.train(unit.training)
@@ -155,32 +167,27 @@ class ForcedRun:
         match.misfits = assign(match, self.values)
         expected = orders.outputs(layer, unit, match.order, self.pair.keras.crops(layer))
         match.outputs = expected
-        theirs = match.order(unit.input).astype(own_inputs.dtype)
+        theirs = match.order(unit.input).astype(own_inputs.dtype, copy=False)
         match.masked = kwargs.get("mask") is not None
+        watched = weakref.ref(layer.__dict__["call"])  # it holds this run, with all its matches
 
-        def linear(x: Any) -> Any:
-            acting = match.acting
+        def linear(x: Any, acting: keras.layers.Layer) -> Any:
             quiet = {"activation": activations.identity} if keras_net.activation_of(acting) else {}
             with attributes(acting, **quiet):
-                return layer_call(ops.convert_to_tensor(x), *args, **kwargs)
+                # A change under test may have replaced the call, or the layer, since this run.
+                now = acting.__dict__.get("call")
+                chosen = compute if now is not None and now is watched() else now or acting.call
+                return chosen(ops.convert_to_tensor(x), *args, **kwargs)
 
-        def layer_call(*given: Any, **named: Any) -> Any:
-            # A change under test may have replaced the call, or the layer, since this run.
-            now = match.acting.__dict__.get("call")
-            chosen = compute if now is watched else now or match.acting.call
-            return chosen(*given, **named)
-
-        watched = layer.__dict__.get("call")
-
-        def error() -> float:
+        def error(now: Match) -> float:
             try:
-                result = linear(theirs)
+                result = linear(theirs, now.acting)
             except Exception:  # PyTorch's inputs do not fit this layer
                 return math.inf
             return distance(keras_net.arrays(result)[0], expected)
 
-        match.again = error
-        match.error, match.tolerance = error(), unit_tolerance(unit)
+        match.repeat = error
+        match.error, match.tolerance = match.again(), unit_tolerance(unit)
         activation = keras_net.activation_of(match.acting) or activations.identity
         outputs = activation(ops.convert_to_tensor(expected))
         if getattr(layer, "return_state", False):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import torch
 
+from port_audit import costs
 from port_audit.changes import Change
 from port_audit.distances import distance
 from port_audit.forced import Forced, ForcedRun, Match, assign
@@ -22,7 +23,9 @@ from port_audit.sides import BATCH, KerasSide, TorchSide, make
 from port_audit.user_files import during
 
 MOST_TIED, MOST_TIES = 4, 16  # layers that may stand for each other, and how often
-SAMPLES = 32  # that outputs and gradients are compared on
+SAMPLES, FEWEST = 32, 4  # that outputs are compared on
+FORWARDS = 5e9  # multiplications that one run of them may take
+FIRST = 2  # samples of the run that shows what a model costs
 
 
 class Pair:
@@ -30,16 +33,18 @@ class Pair:
 
     def __init__(self, theirs: TorchSide, ours: KerasSide, x: Any, y: np.ndarray):
         self.theirs, self.ours, self.x, self.y = theirs, ours, x, y
-        self.torch_inputs = self.torch_batch(slice(0, SAMPLES))
-        self.keras_inputs = self.keras_batch(slice(0, SAMPLES))
         original = make(theirs.model, torch.nn.Module, "original")
         self.torch = TorchNet(original)
         self.torch.module.eval()
         with during("the original, given a batch of inputs"):
-            self.torch.run(self.torch_inputs)  # lazy modules get their weights
+            first = self.torch.run(self.torch_batch(slice(0, FIRST)))  # lazy modules get weights
+        self.cost = costs.measured(first, FIRST)
+        self.samples = self.cost.kept(FORWARDS, FEWEST, SAMPLES)
+        self.torch_inputs = self.torch_batch(slice(0, self.samples))
+        self.keras_inputs = self.keras_batch(slice(0, self.samples))
         made = make(ours.model, keras.Model, "port")
         with during("the port, given a batch of inputs"):
-            self.keras = KerasNet(made, self.keras_inputs)
+            self.keras = KerasNet(made, self.keras_inputs, made is ours.model)
         self.ledger = Ledger()
         self.ledger.add(original_entries.of(original, theirs))
         self.ledger.add(port_entries.of(made, ours))
@@ -229,7 +234,8 @@ class Pair:
         run = ForcedRun(self, trace or self.trace, values)
         stopped, outputs = None, []
         on_drop = lambda layer, on: run.plain.append(layer)  # noqa: E731
-        with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark):
+        keep = not training  # causes are tried that add what an earlier layer has put out
+        with self.keras.watched(run.on_layer, run.plain.append, on_drop, mark, keep):
             try:
                 outputs = keras_net.arrays(self.keras.run(inputs, training))
             except Exception as error:
@@ -238,6 +244,16 @@ class Pair:
                     raise
                 stopped = " ".join(str(error).split())[:200]
         return Forced(run.matches, run.calls, run.plain, outputs, stopped)
+
+    def lighten(self) -> None:
+        """Drop the numbers of all layers, when only weights are still to be compared."""
+        nothing = np.zeros(0, "float32")
+        for match in self.forced.matches:
+            match.inputs = match.outputs = match.repeat = None
+            match.weights = {}
+        for unit in self.trace.units:
+            unit.input = unit.output = nothing
+        self.keras.last.clear()
 
     def reforce(self) -> None:
         """Run again, after something was undone."""

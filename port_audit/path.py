@@ -19,7 +19,7 @@ def distances(pair: Pair) -> list[tuple[str, float, float]]:
     pair.carry()
     seen: list[tuple[str, float, float]] = []
     try:
-        with pair.keras.watched():
+        with pair.keras.watched(keep=True):
             pair.keras.run(pair.keras_inputs)
     except Exception:  # shapes do not fit behind a divergence
         pair.keras.last.clear()

@@ -32,6 +32,13 @@ def count(x: Any) -> int:
     return len(x)
 
 
+def some(values: np.ndarray, most: int) -> np.ndarray:
+    """Return the values of an array in a row, at random places if there are more than some."""
+    if values.size <= most:
+        return values.ravel()
+    return values.ravel()[np.unique(np.random.default_rng(0).integers(0, values.size, most))]
+
+
 def tensors(x: Any) -> Any:
     """Return arrays as tensors: bytes and floats as float32, whole numbers as int64."""
     if isinstance(x, dict):

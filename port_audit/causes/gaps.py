@@ -303,7 +303,9 @@ def _scaled(pair: Pair, match: Match) -> Iterator[Change]:
     factor, shift = fits
 
     def scaled(x: Any) -> Any:
-        return ops.cast(x, "float32") * ops.convert_to_tensor(factor) + ops.convert_to_tensor(shift)
+        floats = keras.config.floatx()  # float64 where the witness trains in it
+        x = ops.cast(x, floats)
+        return x * ops.convert_to_tensor(factor, floats) + ops.convert_to_tensor(shift, floats)
 
     a, b = float(factor.flat[0]), float(shift.flat[0])
     if match.previous is not None and not _is_input(pair, match.unit.input):
@@ -348,5 +350,5 @@ def _lines(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None
         a = ((a64 - mx) * (b64 - my)).mean(axes, keepdims=True) / spread
         b = my - a * mx
         if np.abs(a * a64 + b - b64).max() <= 1e-5 * max(1e-12, np.abs(b64).max()):
-            return a.astype("float32"), b.astype("float32")
+            return a, b
     return None

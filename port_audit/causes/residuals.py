@@ -40,7 +40,7 @@ def added_before(pair: Pair, match: Match) -> Iterator[Change]:
                             f"{'add' if sign > 0 else 'do not add'} {name}",
                             ahead_of(
                                 match.layer,
-                                _adding(pair.keras.last, earlier.layer, place, sign, activation),
+                                _adding(pair, earlier.layer, place, sign, activation),
                             ),
                         )
                         return
@@ -60,7 +60,7 @@ def added_behind(pair: Pair, gap: Any) -> Iterator[Change]:
             for activation, spoken in ((activations.identity, ""), (ops.relu, "ReLU of ")):
                 name = f"{spoken}the {kind} of {earlier.layer.name}"
                 for sign, word in ((1.0, "lacks a"), (-1.0, "has an extra")):
-                    add = _adding(pair.keras.last, earlier.layer, place, sign, activation)
+                    add = _adding(pair, earlier.layer, place, sign, activation)
                     yield Change(
                         previous.name,
                         "residual",
@@ -71,6 +71,8 @@ def added_behind(pair: Pair, gap: Any) -> Iterator[Change]:
 
 
 def _adding(
-    last: dict, layer: keras.layers.Layer, place: int, sign: float, activation: Callable
+    pair: Pair, layer: keras.layers.Layer, place: int, sign: float, activation: Callable
 ) -> Callable:
-    return lambda x: x + sign * activation(last[id(layer)][place])
+    net = pair.keras
+    net.needed.add(id(layer))
+    return lambda x: x + sign * activation(net.last[id(layer)][place])

@@ -38,7 +38,14 @@ OnLayer = Callable[[layers.Layer, Callable, Any, tuple, dict], Any]
 class KerasNet:
     """The user's own Keras model. What an audit changes in it is undone in the end."""
 
-    def __init__(self, model: keras.Model, inputs: Any):
+    def __init__(self, model: keras.Model, inputs: Any, kept: bool = True):
+        """Take a model.
+
+        Args:
+            model: The model.
+            inputs: A few samples, if it may not be built yet.
+            kept: Whether it is to get its values back in the end.
+        """
         self.model = model
         if inputs is not None:
             model(inputs, training=False)  # builds what is not yet built
@@ -80,9 +87,10 @@ class KerasNet:
         self.channels_first = any(
             getattr(layer, "data_format", None) == "channels_first" for layer in self.known
         )
-        self._values = self.values()
+        self._values = self.values() if kept else []
         self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
         self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
+        self.needed: set[int] = set()  # layers of which a change needs these in every run
 
     def values(self) -> list[np.ndarray]:
         """Return the values of all variables of the model."""
@@ -94,8 +102,9 @@ class KerasNet:
             variable.assign(value)
 
     def restore(self) -> None:
-        """Give the model the values back that it came with."""
-        self.assign(self._values)
+        """Give the model the values back that it came with, if they were kept."""
+        if self._values:
+            self.assign(self._values)
 
     @contextlib.contextmanager
     def watched(
@@ -104,6 +113,7 @@ class KerasNet:
         on_plain: Callable[[layers.Layer], None] = lambda layer: None,
         on_drop: Callable[[layers.Layer, bool], None] = lambda layer, on: None,
         mark: bool = False,
+        keep: bool = False,
     ) -> Iterator[None]:
         """Within this context, calls of layers are reported and nothing is random.
 
@@ -112,10 +122,11 @@ class KerasNet:
             on_plain: Called before each layer without weights.
             on_drop: Called before each random layer, with whether it is on.
             mark: Replace dropout that is on by a factor of 1 + rate, instead of leaving it out.
+            keep: Keep in `last` what went into and came out of each layer, also behind it.
         """
         with contextlib.ExitStack() as stack:
             for layer in self.known:
-                call = self._layer_call(layer, on_layer)
+                call = self._layer_call(layer, on_layer, keep or id(layer) in self.needed)
                 # Shapes may change, and are compared here.
                 stack.enter_context(attributes(layer, call=call, _input_spec=None))
             for layer in self.plain:
@@ -124,7 +135,12 @@ class KerasNet:
                 else:
                     call = _plain_call(layer, on_plain)
                 stack.enter_context(attributes(layer, call=call))
-            yield
+            self.last.clear()
+            try:
+                yield
+            finally:
+                if not keep:
+                    self.last.clear()
 
     def crops(self, layer: layers.Layer) -> bool:
         """Whether the port may crop what this layer puts out in a layer of its own."""
@@ -133,7 +149,7 @@ class KerasNet:
             for each in self.plain
         )
 
-    def _layer_call(self, layer: layers.Layer, on_layer: Callable) -> Callable:
+    def _layer_call(self, layer: layers.Layer, on_layer: OnLayer | None, keep: bool) -> Callable:
         own = layer.call
 
         def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -147,7 +163,8 @@ class KerasNet:
                 outputs = on_layer(layer, compute, inputs, args, kwargs)
             behind = layer.__dict__.get("audited_behind")
             outputs = outputs if behind is None else behind(outputs)
-            self.last[id(layer)] = (inputs, outputs)
+            if keep:
+                self.last[id(layer)] = (inputs, outputs)
             return outputs
 
         return call

@@ -28,6 +28,19 @@ DROPPING = {
 FACTORS = {"values": 1.0, "channels": 1.5, "blocks": 2.3, "alpha": 1.25}
 WIDE = 5.0  # the spread of what layers put out where large values are looked at
 NOISE = ("randn", "randn_like", "normal", "normal_")
+DRAWS = (  # of other distributions, which nothing stands for
+    "rand",
+    "rand_like",
+    "uniform_",
+    "bernoulli",
+    "bernoulli_",
+    "randint",
+    "randint_like",
+    "randperm",
+    "multinomial",
+    "poisson",
+    "exponential_",
+)
 NOISE_MARK = 0.25  # stands for a draw from the standard normal distribution
 
 
@@ -46,6 +59,7 @@ class Unit:
         reverse: Whether a recurrent layer runs from the end.
         before: Functions without weights called since the last such layer.
         training: Whether the module was in train mode.
+        rounding: How far rounding may take its outputs, once that is measured.
     """
 
     name: str
@@ -58,6 +72,7 @@ class Unit:
     reverse: bool = False
     before: list[Event] = field(default_factory=list)
     training: bool = False
+    rounding: float | None = None
 
     @property
     def uncropped(self) -> np.ndarray:
@@ -74,11 +89,19 @@ class Unit:
 
 @dataclass
 class Trace:
-    """A run: its calls in order, what came after the last, and the outputs."""
+    """A run: its calls in order, what came after the last, and the outputs.
+
+    Attributes:
+        units: The calls.
+        after: Functions behind the last.
+        output: The outputs.
+        draws: Names of functions that drew at random, and for which nothing stood.
+    """
 
     units: list[Unit]
     after: list[Event]
     output: Any
+    draws: tuple[str, ...] = ()
 
 
 class TorchNet:
@@ -93,19 +116,23 @@ class TorchNet:
         self.quiet: list[str] = []  # modules that are random in themselves
         self.names = {part: name for name, part in self.module.named_modules()}
 
-    def values(self) -> dict[str, np.ndarray]:
-        """Return all parameters and buffers by name, a shared one under each of its names."""
+    def values(self, copies: bool = True) -> dict[str, np.ndarray]:
+        """Return all parameters and buffers by name, a shared one under each of its names.
+
+        Args:
+            copies: Whether they stay as they are when the module goes on.
+        """
         named = [
             *self.module.named_parameters(remove_duplicate=False),
             *self.module.named_buffers(remove_duplicate=False),
         ]
         made = {
-            f"{name}.{own}".lstrip("."): array(getattr(part, own))
+            f"{name}.{own}".lstrip("."): array(getattr(part, own), copies)
             for name, part in self.module.named_modules()
             if kinds.torch_kind(part) is not None
             for own in kinds.made_weights(part)
         }
-        return {name: array(value) for name, value in named} | made
+        return {name: array(value, copies) for name, value in named} | made
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Return all parameters by name."""
@@ -211,7 +238,7 @@ class TorchNet:
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(units, watch.taken(), output)
+        return Trace(units, watch.taken(), output, tuple(dict.fromkeys(watch.draws)))
 
     def _hook(self, units: list[Unit], watch: "_Watch") -> Callable:
         def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
@@ -243,6 +270,7 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.mark = mark
         self.events: list[Event] = []
+        self.draws: list[str] = []
 
     def taken(self) -> list[Event]:
         """Return what was noted since the last time."""
@@ -260,6 +288,8 @@ class _Watch(TorchFunctionMode):
             self.events.append(Event("noise"))
             with torch._C.DisableTorchFunction():
                 return noise(name, function, args, kwargs)
+        if name in DRAWS:
+            self.draws.append(name)
         found = event(name, args, kwargs)
         if found is not None:
             self.events.append(found)
@@ -323,9 +353,10 @@ def marking(rate: float, what: str) -> float:
     return 1 + rate * FACTORS[what]
 
 
-def array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a copy of a tensor as an array."""
-    return tensor.detach().cpu().numpy().copy()
+def array(tensor: torch.Tensor, copies: bool = True) -> np.ndarray:
+    """Return a tensor as an array: a copy, or a view of it."""
+    found = tensor.detach().cpu().numpy()
+    return found.copy() if copies else found
 
 
 def arrays(output: Any) -> list[np.ndarray]:

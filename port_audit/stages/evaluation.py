@@ -14,7 +14,8 @@ from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, count, labels, take
 
-MOST = 1000  # samples
+MOST, FEWEST = 1000, 64  # samples
+FORWARDS = 5e10  # multiplications of all of them
 
 
 def compare(pair: Pair, settled: bool) -> Stage:
@@ -32,7 +33,7 @@ def compare(pair: Pair, settled: bool) -> Stage:
         or np.asarray(y).dtype.kind not in "iub"
     ):
         return Stage("evaluation", "no classes to be right about", ran=False)
-    n = min(MOST, count(pair.x))
+    n = min(pair.cost.samples(FORWARDS, FEWEST, MOST), count(pair.x))
     size = min(pair.batch_size, n)
     if n % size == 0 and count(pair.x) > n:
         n -= size // 2  # so that a short last batch is among them
@@ -72,7 +73,9 @@ def _metrics(pair: Pair, settled: bool, batches: Sequence[np.ndarray], whole: An
     with pair.keras.watched():
         for rows in batches:
             x, y = pair.keras_batch(rows), take(pair.y, rows)
-            outputs = pair.keras.run(x)
+            pieces = [rows[i : i + pair.samples] for i in range(0, len(rows), pair.samples)]
+            parts = [pair.keras.run(pair.keras_batch(piece)) for piece in pieces]
+            outputs = ops.concatenate(parts)
             result = model.compute_metrics(
                 x, ops.convert_to_tensor(losses.targets(model.loss, y, outputs.shape)), outputs
             )

@@ -18,11 +18,11 @@ from port_audit.nets import kinds
 from port_audit.nets.blocks import Loose
 from port_audit.nets.torch_net import array
 from port_audit.pair import Pair
-from port_audit.samples import call
+from port_audit.samples import call, some
 from port_audit.sides import make
 
 SEEDS = 4  # models made on each side
-MOST = 20_000  # values of a parameter that are compared
+MOST = 20_000  # values of a parameter that are compared, also of each model
 ENOUGH = 8_000  # where a parameter has few values, more models are made
 MOST_MODELS = 64
 LEAST = 40  # values in a slice
@@ -156,7 +156,7 @@ def _of_torch(pair: Pair) -> dict[str, np.ndarray] | None:
                     values[names["bias_ih"]] + values[names["bias_hh"]]
                 )
         for name, value in values.items():
-            collected.setdefault(name, []).append(value.ravel())
+            collected.setdefault(name, []).append(some(value, MOST))
     return {name: np.concatenate(parts) for name, parts in collected.items()}
 
 
@@ -180,12 +180,12 @@ def _of_keras(pair: Pair) -> dict[tuple, np.ndarray] | None:
             if place >= len(fresh):
                 return None
             for role, variable in kinds.variables(fresh[place]).items():
-                values = keras.ops.convert_to_numpy(variable).ravel()
-                collected.setdefault((index, role), []).append(values)
+                values = keras.ops.convert_to_numpy(variable)
+                collected.setdefault((index, role), []).append(some(values, MOST))
         for index, each in enumerate(pair.loose):
             variable = made.variables[order[id(each.variable)]]
-            values = keras.ops.convert_to_numpy(variable).ravel()
-            collected.setdefault(("loose", index), []).append(values)
+            values = keras.ops.convert_to_numpy(variable)
+            collected.setdefault(("loose", index), []).append(some(values, MOST))
     found = {key: np.concatenate(parts) for key, parts in collected.items()}
     for index, match in enumerate(pair.matches):
         for role in kinds.variables(match.layer):

@@ -55,6 +55,7 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
         )
     fits = not any(match.misfits for match in pair.matches)
     compared = f"{len(pair.forced.matches)} layers and the outputs"
+    pair.keras.last.clear()  # no cause is looked for in it behind this stage
     stage = Stage("outputs", compared, size, tolerance, tuple(findings), _notes(pair))
     if settled():
         pair.ledger.settle("outputs")

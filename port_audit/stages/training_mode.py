@@ -94,6 +94,10 @@ def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
             if proved:
                 yield from (change.finding(None, None) for change in _placed(proved))
                 return
+    if trace.draws:  # as far as is known, chance alone sets them apart
+        names = ", ".join(f"torch.{name}" for name in trace.draws)
+        pair.ledger.add([Entry(ORIGINAL, "forward.training", f"it draws by {names}")])
+        return
     yield Finding("training mode", UNEXPLAINED, "outputs differ in training mode", None, size, 1.0)
 
 

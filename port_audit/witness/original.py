@@ -56,10 +56,10 @@ class Original:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def values(self) -> dict[str, np.ndarray]:
-        """Return all parameters and buffers by name."""
+        """Return all parameters and buffers by name, as they are until the next step."""
         net = copy.copy(self.pair.torch)
         net.module = self.module
-        return net.values()
+        return net.values(copies=False)
 
     def step(self, step: int) -> float | None:
         """Train on a batch of an epoch; return the loss, if it is known."""
@@ -123,7 +123,8 @@ class Original:
         if self.pair.theirs.clip is not None:
             self.pair.theirs.clip(list(self.module.parameters()))
         self.optimizer.step()
-        return value
+        self.optimizer.zero_grad()
+        return value.detach()
 
     def _move(self) -> None:
         with warnings.catch_warnings():

@@ -113,7 +113,9 @@ class Course:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.allowed = [np.zeros(value.shape) for value in self.start]
+        self.allowed = [np.zeros(value.shape, "float32") for value in self.start]
+        # Copies, half as large where nothing is lost: what is float64 was made of float32.
+        self.start = [_narrowed(value) for value in self.start]
 
     def compare(
         self,
@@ -139,14 +141,17 @@ class Course:
         self.steps += 1 if step else self.plan.steps
         ways = [_largest(now - start) for now, start in zip(theirs, self.start)]
         most, found = max(ways, default=0.0), []
-        shifts = [np.abs(expected - other) for expected, other in zip(theirs, disturbed)]
         # A single value may be where it was by chance, so that others speak for it, too.
-        shares = [_largest(shift) / way for shift, way in zip(shifts, ways) if way]
+        shares = [
+            _largest(expected - other) / way
+            for expected, other, way in zip(theirs, disturbed, ways)
+            if way
+        ]
         share = max(SHARE, FACTOR * float(np.median(shares)) if shares else 0.0)
-        for index, (mine, expected, shift) in enumerate(zip(ours, theirs, shifts)):
-            moved = ways[index]
+        for index, (mine, expected, other) in enumerate(zip(ours, theirs, disturbed)):
+            moved, shift = ways[index], np.abs(expected - other)
             shift = FACTOR * np.maximum(shift, np.median(shift))
-            self.allowed[index] = np.maximum(self.allowed[index], shift)
+            np.maximum(self.allowed[index], shift, out=self.allowed[index], casting="same_kind")
             # A gradient that is zero but for rounding is noise, and so is where it leads.
             least = max(share * moved, EPS * most, self._floor(index, theirs))
             limits = np.maximum(self.allowed[index], least)
@@ -199,6 +204,11 @@ class Course:
         if self.dtype == "float32":
             place = int(np.argsort(ratios)[int(MOST_AGREE * (far.size - 1))])
         return float(ratios[place]), float(far[place]), float(limits[place])
+
+
+def _narrowed(value: np.ndarray) -> np.ndarray:
+    narrow = value.astype("float32")
+    return narrow if np.array_equal(narrow, value) else value.copy()
 
 
 def _largest(array: np.ndarray) -> float:

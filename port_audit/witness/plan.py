@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from port_audit.courses import is_plateau
-from port_audit.nets import kinds
 from port_audit.pair import Pair
 from port_audit.samples import count
 
@@ -54,7 +53,7 @@ class Plan:
 def plan(pair: Pair) -> Plan:
     """Return what a pair can afford."""
     n = count(pair.x)
-    affordable = int(np.clip(COST / max(_cost(pair), 1), LEAST * 2 * EPOCHS, MOST * STEPS))
+    affordable = pair.cost.samples(COST, LEAST * 2 * EPOCHS, MOST * STEPS)
     batch = max(2, min(pair.batch_size, MOST, max(LEAST, affordable // STEPS), n // 2))
     whole = n // pair.batch_size if pair.theirs.drop_last else math.ceil(n / pair.batch_size)
     epochs = max(EPOCHS, _last_move(pair) + 2)
@@ -75,18 +74,6 @@ def plan(pair: Pair) -> Plan:
     else:
         size = steps * batch - (0 if pair.theirs.drop_last else batch - max(2, batch // 2))
     return Plan(batch, np.arange(size) % n, epochs, jump, seen)
-
-
-def _cost(pair: Pair) -> float:
-    """Return the multiplications that one sample takes, forwards."""
-    total = 0.0
-    for unit in pair.trace.units:
-        convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
-        channels = unit.output.shape[1 if convolves else -1]
-        places = unit.output.size / len(unit.input) / max(channels, 1)
-        weights = sum(p.numel() for p in unit.module.parameters() if p.ndim > 1)
-        total += places * (0 if unit.kind == "embedding" else weights)
-    return total
 
 
 def _last_move(pair: Pair) -> int:

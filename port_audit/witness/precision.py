@@ -81,7 +81,7 @@ def copied(pair: Pair, again: Callable[[Pair], bool], dtype: str) -> Iterator[Co
             finally:
                 other.close()
             return
-        net = KerasNet(model, None if model.built else pair.keras_inputs)
+        net = KerasNet(model, None if model.built else pair.keras_inputs, kept=False)
         yield Copy(pair, net, _slots(pair, net), dtype)
 
 

@@ -44,8 +44,9 @@ def train(copy: Copy, backwards: bool = False) -> Course:
     if lacking:
         raise RuntimeError(f"PyTorch has nothing for {lacking[0]}")
     course = Course(made, copy.dtype, copy.slots, values, decays)
-    for slot, value in zip(copy.slots, course.start):
+    for slot, value in zip(copy.slots, values):
         slot.variable.assign(value)
+    del start, values
     own = list(pair.ours.callbacks()) if pair.ours.callbacks is not None else []
     kept = [each for each in own if not isinstance(each, LEFT_OUT)]
     watched, validates = _watched(pair, theirs, kept)
@@ -213,9 +214,9 @@ class _State:
                     self.values |= {id(v): a for v, a in zip(variables, held[name], strict=True)}
 
     def value(self, variable: keras.Variable) -> np.ndarray:
-        """Return a copy of a variable's value."""
+        """Return a variable's value, as it is until the next step."""
         held = self.values.get(id(variable))
-        return np.array(ops.convert_to_numpy(variable) if held is None else held)
+        return ops.convert_to_numpy(variable) if held is None else np.asarray(held)
 
     def rate(self) -> float | None:
         """Return the learning rate of the last step."""

@@ -13,7 +13,7 @@ from port_audit.distances import relative
 from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
-from port_audit.samples import call, labels, take
+from port_audit.samples import call, count, labels, take
 
 TOLERANCE = 1e-4
 SCALES = (1.0, 1e3, 1e-3)  # times the gradients, so that clipping shows
@@ -105,7 +105,7 @@ def _gradients(pair: Pair) -> list[list[np.ndarray]]:
     net = pair.torch
     with net.unmoved():
         net.train_without_chance()
-        rows = np.arange(min(32, len(pair.y)))
+        rows = np.arange(min(pair.samples, count(pair.x)))
         outputs = call(net.module, pair.torch_batch(rows))
         first = outputs if isinstance(outputs, torch.Tensor) else None
         loss: Any = (

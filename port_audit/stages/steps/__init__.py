@@ -1,28 +1,29 @@
 """Stage 6: gradients, one step of the optimizer, twenty steps."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.nets import kinds, pooling, torch_net
+from port_audit.ledger.entries import PORT
+from port_audit.nets import kinds, pooling
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps import constraints, gradients, options, penalties
-from port_audit.stages.steps.optimizer import AnyWeight, LooseWeight, Weight, compare_optimizers
+from port_audit.stages.steps import constraints, gradients, options, penalties, places
+from port_audit.stages.steps.optimizer import compare_optimizers
 from port_audit.stages.steps.training import (
-    STEPS,
     Training,
     batch,
     disturbed,
     gradients_in_float64,
-    in_float64,
     probed,
+    replayed,
+    steps,
     train,
 )
+from port_audit.stages.steps.weights import AnyWeight, LooseWeight, Weight
 
 # Rounding may flip a ReLU in a sample, and Adam makes whole steps of the gradients of pixels
 # that only this sample has. So a hundredth of the parameters may be further apart.
@@ -42,9 +43,10 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         return Stage("steps", "the original has no loss", ran=False)
     if not getattr(pair.keras.model, "compiled", False):
         return Stage("steps", "the port is not compiled", ran=False)
-    theirs = train(pair, torch_net.TorchNet(pair.torch.module), courses)
-    exact = in_float64(pair, courses)
     weights: list[AnyWeight] = [*_weights(pair), *map(LooseWeight, pair.loose)]
+    looked_at = places.chosen(weights, pair.torch.values())
+    theirs = train(pair, courses, looked_at)
+    exact = gradients_in_float64(pair, theirs.start, 0)
     findings: list[Finding] = []
     coarser = 1.0
     size = tolerance = None
@@ -56,10 +58,9 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         notes.append("gradients are not compared, because the outputs differ")
     else:
         compute = gradients.as_it_is(pair, weights, loss)
-        compute_there = gradients.given_theirs(pair, weights, loss, theirs)
-        first = exact.gradients[0] if exact else None
+        compute_there = gradients.given_theirs(pair, weights, loss)
         found, coarser, forced = gradients.compare(
-            pair, weights, theirs, first, compute, compute_there
+            pair, weights, theirs, exact, compute, compute_there
         )
         findings += found
         if forced:
@@ -67,35 +68,45 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
     if pair.theirs.optimizer is None:
         notes.append("the original has no optimizer")
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
-    records = theirs, probed(theirs, courses)
-    found, advance = compare_optimizers(pair, records, weights, courses)
-    findings += [*found, *options.compare(pair)]
+    records = theirs, probed(theirs, courses, looked_at)
+    alone = not places.large(weights) or places.each_alone(pair.optimizer)
+    advance = None
+    if alone:
+        found, advance = compare_optimizers(pair, records, looked_at, courses)
+        findings += found
+    findings += options.compare(pair)
     if pair.runs():
         findings += penalties.compare(pair)
     pair.ledger.settle("steps", "optimizer")
     if compute is not None:
         pair.ledger.settle("steps")
-    findings += constraints.compare(pair, records, weights)
+    if not alone:
+        name = type(pair.optimizer).__name__
+        notes.append(f"the rule of {name} is not compared: it moves values by what others do")
+        pair.ledger.reopen("optimizer", side=PORT, stage="witness")
+    findings += constraints.compare(pair, records, looked_at)
     carried = {id(p) for weight in weights for p in weight.parameters(theirs.module)}
     rest = [n for n, p in theirs.module.named_parameters() if id(p) not in carried]
     if rest:
         notes.append(
-            f"{STEPS} steps are not compared, because the port lacks {', '.join(rest[:3])}"
+            f"{steps(pair)} steps are not compared, because the port lacks {', '.join(rest[:3])}"
         )
         advance = None
     if compute is not None and advance is not None and not _stopped_by(findings):
         rounded = disturbed(pair, theirs, exact, coarser, courses)
         size, tolerance = _train_both(pair, weights, compute, advance, theirs, rounded)
-        if not size <= tolerance and _each_step_agrees(pair, weights, theirs, compute_there):
+        if not size <= tolerance and _each_step_agrees(
+            pair, weights, theirs, compute_there, courses
+        ):
             notes.append(
-                f"after {STEPS} steps the parameters are {size:.1e} apart, but each step agrees "
-                f"that starts from PyTorch's parameters and outputs: {_flips(pair)}"
+                f"after {steps(pair)} steps the parameters are {size:.1e} apart, but each step "
+                f"agrees that starts from PyTorch's parameters and outputs: {_flips(pair)}"
             )
             size = tolerance = None
         elif not size <= tolerance:
-            text = f"after {STEPS} steps the parameters differ, though each part agrees"
+            text = f"after {steps(pair)} steps the parameters differ, though each part agrees"
             findings.append(Finding("training", UNEXPLAINED, text, None, size, tolerance))
-    compared = f"gradients, one step, {STEPS} steps of {batch(pair)} samples"
+    compared = f"gradients, one step, {steps(pair)} steps of {batch(pair)} samples"
     return Stage("steps", compared, size, tolerance, tuple(findings), tuple(notes))
 
 
@@ -131,20 +142,20 @@ def _train_both(
     compute: Callable,
     advance: Callable,
     theirs: Training,
-    rounded: Any,
+    rounded: dict[str, np.ndarray] | None,
 ) -> tuple[float, float]:
     """Train the port, too, by its own gradients; return the distance and its tolerance."""
     pair.carry()
-    for step in range(STEPS):
+    for step in range(steps(pair)):
         values = advance(compute(step).values)
         for weight, value in zip(weights, values):
             weight.variable.assign(value.astype("float32"))
     far, allowed = [], []
     for weight, value in zip(weights, values):
-        expected = weight.carried(theirs.values[-1])
+        expected = weight.carried(theirs.last)
         if expected.shape != value.shape:
             continue
-        other = weight.carried((rounded or theirs).values[-1])
+        other = weight.carried(rounded or theirs.last)
         moved = largest(expected - weight.carried(theirs.start))
         rounding = 16 * float(np.abs(expected - other).max())
         far.append(np.abs(expected - value).ravel())
@@ -156,18 +167,22 @@ def _train_both(
 
 
 def _each_step_agrees(
-    pair: Pair, weights: Sequence[AnyWeight], theirs: Training, compute_there: Callable
+    pair: Pair,
+    weights: Sequence[AnyWeight],
+    theirs: Training,
+    compute_there: Callable,
+    courses: Courses,
 ) -> bool:
     """Whether gradients agree at the parameters and outputs that PyTorch goes through.
 
     The optimizers are known to do the same with the same gradients.
     """
-    for step in range(STEPS):
-        ours = compute_there(step)
+    for step, (before, expected) in enumerate(replayed(pair, courses)):
+        ours = compute_there(step, before)
         if ours is None:
             return False
-        exact = gradients_in_float64(pair, theirs.before(step), step)
-        found = gradients.comparisons(weights, ours, theirs, exact, step)
+        exact = gradients_in_float64(pair, before, step)
+        found = gradients.comparisons(weights, ours, theirs.module, expected, exact)
         if any(map(gradients.finding_of, found)):
             return False
     return True

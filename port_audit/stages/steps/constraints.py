@@ -24,19 +24,21 @@ def compare(pair: Pair, records: Sequence[Any], weights: Sequence[Any]) -> Itera
 
     Args:
         pair: Both sides.
-        records: Trainings of PyTorch.
+        records: Trainings of PyTorch, which looked at these weights.
         weights: The weights that stand for PyTorch's.
     """
     loop = any(getattr(pair.theirs, name, None) for name in ("train_step", "train_epoch"))
-    known = {id(weight.variable): weight for weight in weights}
+    known = {id(weight.variable): index for index, weight in enumerate(weights)}
     for layer in pair.keras.model._flatten_layers():
         for variable in layer._trainable_variables:
             constraint = getattr(variable, "constraint", None)
             if constraint is None:
                 continue
-            weight = known.get(id(variable))
+            index = known.get(id(variable))
+            weight = None if index is None else weights[index].weight
             key = _key(layer, variable)
-            far = 0.0 if weight is None or loop else _far(constraint, weight, records)
+            ways = [] if index is None or loop else [record.ways[index] for record in records]
+            far = _far(constraint, tuple(variable.shape), ways)
             if far:
                 yield Finding(
                     weight.name,
@@ -58,13 +60,12 @@ def _key(layer: keras.layers.Layer, variable: keras.Variable) -> str:
     return next((key for key in own if key.endswith("_constraint")), f"{variable.name}_constraint")
 
 
-def _far(constraint: Any, weight: Any, records: Sequence[Any]) -> float:
+def _far(constraint: Any, shape: tuple, ways: Sequence[Any]) -> float:
     """Return how far a constraint moves a weight at most; 0 where rounding explains it."""
     far = 0.0
-    for record in records:
-        for values in record.values:
-            value = weight.carried(values)
-            if value.shape == tuple(weight.variable.shape):
+    for way in ways:
+        for value in way.values:
+            if value.shape == shape:
                 kept = ops.convert_to_numpy(constraint(ops.convert_to_tensor(value)))
                 moved = float(np.abs(kept - value).max(initial=0.0))
                 far = max(far, moved if moved > 64 * EPS * largest(value) else 0.0)

@@ -29,8 +29,8 @@ from port_audit.nets import (
 from port_audit.pair import Pair
 from port_audit.samples import take
 from port_audit.stages.handed import LossInUse
-from port_audit.stages.steps.optimizer import AnyWeight
 from port_audit.stages.steps.training import Training, rows
+from port_audit.stages.steps.weights import AnyWeight
 
 MOST_COARSER = 64  # as many times as large as PyTorch's, rounding is no rounding
 
@@ -71,8 +71,9 @@ class Comparison:
     tolerance: float
 
 
-# Takes a step.
-Compute = Callable[[int], Gradients | None]
+# Takes a step; the other one takes PyTorch's parameters, too.
+Compute = Callable[[int], Gradients]
+ComputeThere = Callable[[int, Mapping[str, np.ndarray]], Gradients | None]
 
 
 def as_it_is(pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse) -> Compute:
@@ -83,7 +84,7 @@ def as_it_is(pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse) -> Compu
 
     compute = differentiation.program([weight.variable for weight in weights], value)
 
-    def run(step: int) -> Gradients | None:
+    def run(step: int) -> Gradients:
         with applied(loss.ends), pair.keras.watched():
             found = compute(*_batch(pair, loss, rows(pair, step)))[1]
         return Gradients(found, [0.0] * len(found))
@@ -91,9 +92,7 @@ def as_it_is(pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse) -> Compu
     return run
 
 
-def given_theirs(
-    pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse, theirs: Training
-) -> Compute:
+def given_theirs(pair: Pair, weights: Sequence[AnyWeight], loss: LossInUse) -> ComputeThere:
     """Return what computes gradients where each matched layer puts out what PyTorch's does.
 
     Gradients are those of the Keras layers; only the values that they are taken at are PyTorch's.
@@ -111,9 +110,9 @@ def given_theirs(
         outputs = [match.outputs if match else None for match in forced.calls]
         return compute(*_batch(pair, loss, chosen), outputs)[1]
 
-    def run(step: int) -> Gradients | None:
+    def run(step: int, before: Mapping[str, np.ndarray]) -> Gradients | None:
         chosen = rows(pair, step)
-        values = pair.torch.values() | theirs.before(step)
+        values = pair.torch.values() | dict(before)
         with applied(loss.ends):
             runs = [_forced(pair, each, values) for each in (chosen, chosen[::-1])]
             if not all(map(_agrees, runs)):
@@ -134,7 +133,7 @@ def compare(
     theirs: Training,
     exact: Mapping[str, np.ndarray] | None,
     compute: Compute,
-    compute_there: Compute,
+    compute_there: ComputeThere,
 ) -> tuple[list[Finding], float, bool]:
     """Compare gradients of the first step.
 
@@ -152,14 +151,15 @@ def compare(
     """
     pair.carry()
     own = compute(0)
-    found = comparisons(weights, own, theirs, exact, 0)
+    expected = theirs.module, theirs.first, exact
+    found = comparisons(weights, own, *expected)
     forced = False
     if not _explained(found):
-        again = compute_there(0)
+        again = compute_there(0, theirs.start)
         if again is not None:
             measured = replace(own, reversal=again.reversal, statistics=again.statistics)
-            found = comparisons(weights, measured, theirs, exact, 0)
-            other = comparisons(weights, again, theirs, exact, 0)
+            found = comparisons(weights, measured, *expected)
+            other = comparisons(weights, again, *expected)
             if not _explained(found) and _explained(other):
                 found, forced = other, True
     findings = [finding for each in found if (finding := finding_of(each))]
@@ -172,25 +172,25 @@ def compare(
 def comparisons(
     weights: Sequence[AnyWeight],
     ours: Gradients,
-    theirs: Training,
+    module: torch.nn.Module,
+    theirs: Mapping[str, np.ndarray],
     exact: Mapping[str, np.ndarray] | None,
-    step: int,
 ) -> list[Comparison]:
     """Compare the gradients of a step, of each weight that PyTorch trains.
 
     Args:
         weights: The weights.
         ours: Keras's gradients of them.
-        theirs: The training of PyTorch.
-        exact: Its gradients of this step in float64, by name, if there are any.
-        step: The step.
+        module: PyTorch's module.
+        theirs: Its gradients of this step, by name.
+        exact: The same in float64, if that is known.
     """
-    most = max((largest(g) for g in theirs.gradients[step].values()), default=0.0)
+    most = max((largest(g) for g in theirs.values()), default=0.0)
     result = []
     for weight, gradient, reversal in zip(weights, ours.values, ours.reversal, strict=True):
-        if not weight.trained(theirs.module):
+        if not weight.trained(module):
             continue
-        expected = weight.carried(theirs.gradients[step], gradients=True)
+        expected = weight.carried(theirs, gradients=True)
         if expected.shape != gradient.shape:
             continue
         scale, rounding, measured = largest(expected) + most / 16, None, reversal

@@ -3,13 +3,12 @@
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
-import torch
 from keras import ops
 
 from port_audit import plain_optimizers
@@ -19,106 +18,24 @@ from port_audit.changes import Change, prove
 from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding
-from port_audit.forced import Match
-from port_audit.nets import kinds, torch_net
-from port_audit.nets.blocks import Loose
 from port_audit.pair import Pair
 from port_audit.stages.steps import constraints, trial
+from port_audit.stages.steps.places import Chosen, whole
+from port_audit.stages.steps.training import Training
 
 DECAY = ("l2", "decoupled")
 # Takes the gradients of all weights, returns the weights after a step.
 Advance = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 
-@dataclass
-class Weight:
-    """A weight of a matched layer: its role and its variable."""
-
-    match: Match
-    role: str
-    variable: keras.Variable
-
-    @property
-    def name(self) -> str:
-        """Return its name on both sides."""
-        return f"{self.match.where} ({self.role})"
-
-    def carried(self, values: Mapping[str, np.ndarray], gradients: bool = False) -> np.ndarray:
-        """Return PyTorch's values of it, in Keras's layout."""
-        unit = self.match.unit
-        own = unit.weights(values)
-        own = {name: array for name, array in own.items() if "running" not in name}
-        arrays = kinds.carried(self.match.layer, own, self.match.order, gradients)
-        return arrays.get(self.role, np.zeros(()))
-
-    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
-        """Return the parameters of PyTorch that it stands for."""
-        named = dict(module.named_parameters(remove_duplicate=False))
-        names = kinds.stands_for(self.match.unit.names, self.role)
-        return [named[name] for name in names if name in named]
-
-    def trained(self, module: torch.nn.Module) -> bool:
-        """Whether PyTorch trains it."""
-        return any(parameter.requires_grad for parameter in self.parameters(module))
-
-    @property
-    def times(self) -> int:
-        """Return how often the same gradient moves it: once for each of an LSTM's biases."""
-        summed = self.match.unit.kind == "lstm" and self.role == "bias"
-        return len(kinds.stands_for(self.match.unit.names, self.role)) if summed else 1
-
-
-@dataclass
-class LooseWeight:
-    """A weight of a layer of no known kind."""
-
-    loose: Loose
-
-    @property
-    def variable(self) -> keras.Variable:
-        """Return the variable of the port."""
-        return self.loose.variable
-
-    @property
-    def name(self) -> str:
-        """Return its name on both sides."""
-        return self.loose.name
-
-    @property
-    def role(self) -> str:
-        """Return the name of the variable, such as "kernel"."""
-        return self.loose.variable.name
-
-    def carried(self, values: Mapping[str, np.ndarray], gradients: bool = False) -> np.ndarray:
-        """Return PyTorch's values of it, in Keras's layout."""
-        return self.loose.convert(values, gradients=gradients)
-
-    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
-        """Return the parameters of PyTorch that it stands for."""
-        named = dict(module.named_parameters(remove_duplicate=False))
-        return [named[name] for name in self.loose.names]
-
-    def trained(self, module: torch.nn.Module) -> bool:
-        """Whether PyTorch trains it."""
-        return any(parameter.requires_grad for parameter in self.parameters(module))
-
-    @property
-    def times(self) -> int:
-        """Return how often the same gradient moves it: once for each bias in a sum."""
-        return len(self.loose.names)
-
-
-AnyWeight = Weight | LooseWeight
-
-
 def compare_optimizers(
-    pair: Pair, records: Sequence[Any], weights: Sequence[AnyWeight], courses: Courses
+    pair: Pair, records: Sequence[Training], weights: Sequence[Chosen], courses: Courses
 ) -> tuple[list[Finding], Advance | None]:
     """Compare where the same gradients take the parameters.
 
     Args:
         pair: Both sides.
-        records: Trainings of PyTorch, with the gradients that its optimizer was given.
+        records: Trainings of PyTorch, which looked at these weights.
         weights: What is compared.
         courses: How rates move.
 
@@ -128,23 +45,17 @@ def compare_optimizers(
     theirs, rate = records[0], float(courses.ours[courses.reference])
     moved, ours, tolerances = [], [], []
     for record in records:
-        own = [
-            (
-                weight.carried(record.start),
-                [weight.carried(g, gradients=True) for g in record.gradients],
-                [weight.carried(v) for v in record.values],
-            )
-            for weight in weights
-        ]
+        own = [(way.start, way.gradients, way.values) for way in record.ways]
         moved += own
         ours += _of_keras(pair, weights, own, rate)
-        tolerances += _tolerances(record, weights, courses)
-    starts = [start for start, _, _ in moved[: len(weights)]]
+        tolerances += _tolerances(record)
+    every = whole([each.weight for each in weights])
+    starts = [each.carried(theirs.start) for each in every]
     rules = [_torch_rule(theirs, weight) for weight in weights] * len(records)
     first, weights = weights, [*weights] * len(records)
     size, ratio, index = _farthest([v for _, _, v in moved], ours, tolerances)
     if ratio <= 1:
-        return [], _keras_steps(pair, first, starts, rate)
+        return [], _keras_steps(pair, every, starts, rate)
     optimizer = pair.optimizer
     mine = _keras_rules(pair, weights, moved, ours, tolerances, rate)
     known = all(rule is not None for rule in rules) and all(
@@ -171,7 +82,7 @@ def compare_optimizers(
 
 def _tried(
     pair: Pair,
-    weights: Sequence[AnyWeight],
+    weights: Sequence[Chosen],
     found: Sequence[Finding],
     names: Sequence[str],
     rules: Sequence[Rule],
@@ -203,7 +114,7 @@ def _by_regularizers(names: Sequence[str], rules: Sequence[Rule]) -> bool:
     return "decay" in names and any(rule.l2 for rule in rules)
 
 
-def _torch_rule(theirs: Any, weight: AnyWeight) -> Rule | None:
+def _torch_rule(theirs: Any, weight: Chosen) -> Rule | None:
     parameters = weight.parameters(theirs.module)
     if not any(parameter.requires_grad for parameter in parameters):
         return Rule("sgd", 0.0)
@@ -213,7 +124,7 @@ def _torch_rule(theirs: Any, weight: AnyWeight) -> Rule | None:
 
 def _keras_rules(
     pair: Pair,
-    weights: Sequence[AnyWeight],
+    weights: Sequence[Chosen],
     moved: Sequence[tuple],
     ours: Sequence[Sequence[np.ndarray]],
     tolerances: Sequence[float],
@@ -262,7 +173,7 @@ def _farthest(
 
 def _of_keras(
     pair: Pair,
-    weights: Sequence[AnyWeight],
+    weights: Sequence[Chosen],
     moved: Sequence[tuple],
     rate: float | None,
     optimizer: keras.optimizers.Optimizer | None = None,
@@ -278,7 +189,7 @@ def _of_keras(
 
 def _keras_steps(
     pair: Pair,
-    weights: Sequence[AnyWeight],
+    weights: Sequence[Chosen],
     starts: Sequence[np.ndarray],
     rate: float | None,
     optimizer: keras.optimizers.Optimizer | None = None,
@@ -297,25 +208,35 @@ def _keras_steps(
     fresh = plain_optimizers.plain(pair.optimizer, rate) if optimizer is None else optimizer
     if optimizer is not None and rate is not None:
         fresh.learning_rate = rate
-    trainable = [w for w in weights if w.variable.trainable]
-    fresh.build([w.variable for w in trainable])
+    _exclude_as_theirs(fresh, weights)
+    trainable = [w.stepped for w in weights if w.variable.trainable]
+    fresh.build(trainable)
     for weight, start in zip(weights, starts):
-        if start.shape == tuple(weight.variable.shape):
-            weight.variable.assign(start)
+        if start.shape == tuple(weight.stepped.shape):
+            weight.stepped.assign(start)
 
     def advance(gradients: Sequence[np.ndarray]) -> list[np.ndarray]:
         given = []
         for weight, gradient in zip(weights, gradients):
             if weight.variable.trainable:
-                value = ops.convert_to_numpy(weight.variable)
+                value = ops.convert_to_numpy(weight.stepped)
                 penalty = optimizers.l2_of(weight.variable) * value * regularized
-                whole = np.broadcast_to(gradient, value.shape) + penalty
-                given.append(ops.convert_to_tensor(whole.astype("float32")))
-        with constraints.taken_off(w.variable for w in trainable):
-            fresh.apply(given, [w.variable for w in trainable])
-        return [ops.convert_to_numpy(weight.variable).copy() for weight in weights]
+                added = np.broadcast_to(gradient, value.shape) + penalty
+                given.append(ops.convert_to_tensor(added.astype("float32")))
+        with constraints.taken_off(trainable):
+            fresh.apply(given, trainable)
+        return [ops.convert_to_numpy(weight.stepped).copy() for weight in weights]
 
     return advance
+
+
+def _exclude_as_theirs(optimizer: keras.optimizers.Optimizer, weights: Sequence[Chosen]) -> None:
+    """Exclude from weight decay what stands for variables that are excluded."""
+    excluded = getattr(optimizer, "_exclude_from_weight_decay", None)
+    if excluded:
+        own = {id(weight.stepped) for weight in weights if id(weight.variable) in excluded}
+        optimizer._exclude_from_weight_decay = excluded | own
+    optimizer._exclude_from_weight_decay_cache = {}
 
 
 def _rule_steps(rules: Sequence[Rule], starts: Sequence[np.ndarray]) -> Advance:
@@ -324,40 +245,25 @@ def _rule_steps(rules: Sequence[Rule], starts: Sequence[np.ndarray]) -> Advance:
     return lambda gradients: [s.step(gradient) for s, gradient in zip(steppers, gradients)]
 
 
-def _tolerances(theirs: Any, weights: Sequence[AnyWeight], courses: Courses) -> list[float]:
+def _tolerances(record: Training) -> list[float]:
     """Return how far rounding may take each weight: PyTorch's optimizer in float64 tells."""
-    named = {
-        name: torch.nn.Parameter(torch.from_numpy(v).double()) for name, v in theirs.start.items()
-    }
-    order = [name for name, _ in theirs.module.named_parameters()]
-    own = dict(theirs.module.named_parameters())
-    for name in order:
-        named[name].requires_grad_(own[name].requires_grad)
-    optimizer = courses.optimizer(iter([named[name] for name in order]))
-    for gradients in theirs.gradients:
-        for name in order:
-            if own[name].requires_grad:
-                named[name].grad = torch.from_numpy(gradients[name]).double()
-        optimizer.step()
-    for alias, parameter in theirs.module.named_parameters(remove_duplicate=False):
-        named[alias] = named[next(n for n in order if own[n] is parameter)]
-    exact = {name: torch_net.array(p) for name, p in named.items()}
     # Adam divides by the root of 1 - beta_2 ** step, of which float32 has few digits at first; for
     # others, what is as small is a matter of rates, which the schedule has.
-    betas = [float(group["betas"][1]) for group in optimizer.param_groups if "betas" in group]
+    groups = record.optimizer.param_groups
+    betas = [float(group["betas"][1]) for group in groups if "betas" in group]
     digits = EPS / (1 - max([0.999, *betas]))
     found = []
-    for weight in weights:
-        one, other = weight.carried(theirs.values[-1]), weight.carried(exact)
-        rounding = float(np.abs(one - other).max(initial=0.0))
-        way = largest(one - weight.carried(theirs.start))
-        found.append(max(16 * rounding, 16 * EPS * largest(one), digits * way, 1e-9))
+    for way in record.ways:
+        one = way.values[-1]
+        rounding = float(np.abs(one - way.exact).max(initial=0.0))
+        moved = largest(one - way.start)
+        found.append(max(16 * rounding, 16 * EPS * largest(one), digits * moved, 1e-9))
     return found
 
 
 def _proved(
     optimizer: keras.optimizers.Optimizer,
-    weights: Sequence[AnyWeight],
+    weights: Sequence[Chosen],
     rules: Sequence[Rule],
     mine: Sequence[Rule],
     moved: Sequence[tuple],
