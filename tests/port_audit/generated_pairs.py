@@ -25,7 +25,7 @@ from tests.port_audit.generated_layers import (
     torch_part,
 )
 from tests.port_audit.parts import compiled, dense, images, rows, words
-from tests.port_audit.plain_pairs import _Adagrad
+from tests.port_audit.plain_pairs import AdagradAsInTorch
 
 Draw = Callable[[Sequence[Any]], Any]
 CLASSES = 4
@@ -319,7 +319,8 @@ def _torch_optimizer(t, parameters):
     return torch.optim.Adagrad(parameters, t["rate"])
 
 
-class _SGD(keras.optimizers.SGD):
+# On TensorFlow, Keras fails to train where an optimizer's class begins with an underscore.
+class SGDWithL2(keras.optimizers.SGD):
     """SGD with PyTorch's L2."""
 
     def __init__(self, *args, l2=0.0, **kwargs):
@@ -333,7 +334,7 @@ class _SGD(keras.optimizers.SGD):
         return super().get_config() | {"l2": self.l2}
 
 
-class _Adam(keras.optimizers.Adam):
+class AdamAsInTorch(keras.optimizers.Adam):
     """Adam with PyTorch's L2, and epsilon where PyTorch has it."""
 
     def __init__(self, *args, l2=0.0, **kwargs):
@@ -364,16 +365,16 @@ def _keras_optimizer(t):
     l2 = decay if decay != "decoupled" else 0.0
     match t["optimizer"]:
         case "sgd":
-            return _SGD(rate, t["momentum"], t["nesterov"], l2=l2, **common)
+            return SGDWithL2(rate, t["momentum"], t["nesterov"], l2=l2, **common)
         case "adam":
-            kind = keras.optimizers.Adam if t.get("stock") else _Adam
+            kind = keras.optimizers.Adam if t.get("stock") else AdamAsInTorch
             own = {} if t.get("stock") else {"l2": l2}
             options = {"beta_2": t["beta"], "epsilon": t.get("epsilon", 1e-8), **own}
             return kind(rate, amsgrad=t["amsgrad"], **options, **common)
         case "rmsprop":
             return optimizers.RMSprop(rate, rho=t["rho"], momentum=t["momentum"], **common)
     start = t.get("accumulator", 0.0)
-    return _Adagrad(rate, initial_accumulator_value=start, epsilon=1e-10, **common)
+    return AdagradAsInTorch(rate, initial_accumulator_value=start, epsilon=1e-10, **common)
 
 
 def _torch_schedule(t, optimizer):

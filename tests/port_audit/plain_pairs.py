@@ -193,7 +193,7 @@ def prelu(seed, *, shared=None, accumulator=0.0):
         slopes = layers.PReLU(
             alpha_initializer=keras.initializers.Constant(0.25), shared_axes=shared
         )
-        optimizer = _Adagrad(0.05, initial_accumulator_value=accumulator, epsilon=1e-10)
+        optimizer = AdagradAsInTorch(0.05, initial_accumulator_value=accumulator, epsilon=1e-10)
         return sequential((20,), [dense(16, 20), slopes, dense(4, 16)], optimizer)
 
     def adagrad(parameters):
@@ -203,7 +203,7 @@ def prelu(seed, *, shared=None, accumulator=0.0):
     return TorchSide(original, CROSS_ENTROPY, adagrad, batch_size=32), KerasSide(port), x, y
 
 
-class _Adagrad(keras.optimizers.Adagrad):
+class AdagradAsInTorch(keras.optimizers.Adagrad):
     """PyTorch's: epsilon outside the root."""
 
     def update_step(self, gradient, variable, learning_rate):
