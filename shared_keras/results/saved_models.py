@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import keras
 
@@ -21,6 +21,8 @@ from shared_keras.task import Task
 
 MODEL = "model.keras"
 CHECKPOINT = "model.pt"  # of a PyTorch twin
+# In which models take an image: the same values in the same order.
+SHAPES = ((SIDE, SIDE), (SIDE, SIDE, 1), (1, SIDE, SIDE), (SIDE * SIDE,))
 REFERENCE = "reference"  # the name of the committed model
 # The name of a run as `describe` returns it: when it began, what was trained, and the seed.
 RUN = re.compile(r"(?:\d{8}-\d{6}-)?(twin-)?(recipe-)?(.*?)(?:-seed-(\d+))?")
@@ -38,6 +40,10 @@ def load(task: Task, path: Path) -> keras.Model:
     Args:
         task: The task of the images; see also `task_of`.
         path: The file.
+
+    Returns:
+        A model of raw images, (n, 28, 28). One that takes them in another of `SHAPES` gets a
+        `Reshape` in front.
 
     Raises:
         BadInput: if it is not a model, needs code that Keras does not have, does not map
@@ -63,10 +69,12 @@ def load(task: Task, path: Path) -> keras.Model:
         ) from None
     n = len(task.classes)
     given, answers = model.input_shape, model.output_shape
-    if given != (None, SIDE, SIDE) or len(answers) != 2:
+    shape = next((each for each in SHAPES if _takes(given, each)), None)
+    if shape is None or not isinstance(answers, tuple) or len(answers) != 2:
+        *others, last = ((None, *each) for each in SHAPES)
         raise BadInput(
             f"{path}: a model from {given} to {answers}, expected one from "
-            f"{(None, SIDE, SIDE)} to {(None, n)}"
+            f"{', '.join(map(str, others))} or {last} to {(None, n)}"
         )
     if answers[1] != n:
         its = settings(path)
@@ -75,7 +83,20 @@ def load(task: Task, path: Path) -> keras.Model:
             f"{path}: this model{trained} has {answers[1]} "
             f"classes, but {task.title} has {n}; choose the images with --data-dir, or another run"
         )
-    return model
+    if shape == SHAPES[0]:
+        return model
+    reshaping = keras.layers.Reshape(shape)
+    return keras.Sequential([keras.Input(SHAPES[0]), reshaping, model])
+
+
+def _takes(given: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether a model whose input shape is given takes arrays of (n, *shape)."""
+    return (
+        isinstance(given, tuple)
+        and len(given) == 1 + len(shape)
+        and given[0] is None
+        and all(its in (None, side) for its, side in zip(given[1:], shape))
+    )
 
 
 def task_of(task: Task, path: Path) -> Task:

@@ -117,9 +117,8 @@ def test_plain_pytorch_takes_every_kind_of_layer(tmp_path, capsys, small_dirs):
     keras.utils.set_random_seed(1)
     keras.Sequential(
         [
-            keras.Input((28, 28)),
+            keras.Input((28, 28, 1)),  # so a Reshape comes first
             kinds.Rescaling(1 / 127.5, -1.0),
-            kinds.Reshape((28, 28, 1)),
             kinds.Conv2D(4, 3, strides=2, padding="same", activation="leaky_relu"),  # pads one side
             kinds.MaxPooling2D(3, 2),
             kinds.BatchNormalization(),
