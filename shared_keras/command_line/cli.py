@@ -25,7 +25,7 @@ def main(task: Task, command: str, argv: list[str] | None = None) -> int:
 
     Returns:
         The exit code: 0, or 2 for bad input, 1 for a failure, 130 for Ctrl-C, 143 for SIGTERM, 3
-        for a port that differs from its original.
+        for a port that differs from its original, 4 for one of which not all was compared.
         `python -X dev` shows the traceback.
     """
     if argv is None:  # this process is the command's own
