@@ -36,14 +36,16 @@ class Pair:
         original = make(theirs.model, torch.nn.Module, "original")
         self.torch = TorchNet(original)
         self.torch.module.eval()
-        with during("the original, given a batch of inputs"):
-            first = self.torch.run(self.torch_batch(slice(0, FIRST)))  # lazy modules get weights
+        few = self.torch_batch(slice(0, FIRST))
+        with during(f"the original, given a batch of inputs, {_shapes(torch_net.arrays(few))}"):
+            first = self.torch.run(few)  # lazy modules get their weights
         self.cost = costs.measured(first, FIRST)
         self.samples = self.cost.kept(FORWARDS, FEWEST, SAMPLES)
         self.torch_inputs = self.torch_batch(slice(0, self.samples))
         self.keras_inputs = self.keras_batch(slice(0, self.samples))
         made = make(ours.model, keras.Model, "port")
-        with during("the port, given a batch of inputs"):
+        shapes = _shapes(keras_net.arrays(self.keras_inputs))
+        with during(f"the port, given a batch of inputs, {shapes}"):
             self.keras = KerasNet(made, self.keras_inputs, made is ours.model)
         self.ledger = Ledger()
         self.ledger.add(original_entries.of(original, theirs))
@@ -288,3 +290,7 @@ class Pair:
 
 def _flat(match: Match) -> bool:
     return match.order.features is not None
+
+
+def _shapes(inputs: list[np.ndarray]) -> str:
+    return "shape " + " and ".join(str(array.shape) for array in inputs)

@@ -1,6 +1,7 @@
 """Backend and device: chosen before Keras is imported, described afterwards."""
 
 import contextlib
+import importlib
 import os
 import platform
 import re
@@ -31,15 +32,13 @@ def choose(backend: str | None, device: str) -> None:
     """
     if backend is not None:
         os.environ["KERAS_BACKEND"] = backend
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if device == "cpu":
         os.environ |= NO_GPU
     name = os.environ["KERAS_BACKEND"]
     if name not in BACKENDS:
         raise BadInput(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}, got '{name}'")
     try:
-        with silence.on_stderr():  # TensorFlow tells of itself before its log level counts
-            __import__(name)
+        import_quietly(name)
     except ImportError:
         hint = "pip install '.[torch]'" if name == "torch" else "pip install ."
         raise BadInput(
@@ -54,6 +53,13 @@ def choose(backend: str | None, device: str) -> None:
             f"argument --device: the {name} backend finds no GPU; on a machine that "
             f"has one, `{install.get(name, 'a CUDA build of torch')}` makes it usable"
         )
+
+
+def import_quietly(backend: str) -> None:
+    """Import a backend; TensorFlow tells of itself before its log level counts."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silence.on_stderr():
+        importlib.import_module(backend)
 
 
 def gpus() -> list[str]:

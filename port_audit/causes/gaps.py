@@ -308,9 +308,10 @@ def _scaled(pair: Pair, match: Match) -> Iterator[Change]:
         return x * ops.convert_to_tensor(factor, floats) + ops.convert_to_tensor(shift, floats)
 
     a, b = float(factor.flat[0]), float(shift.flat[0])
+    moved = abs(b) > 1e-5 * largest(theirs)
+    line = f"{a:.6g} * x" + f" + {b:.6g}" * moved
+    each = "" if factor.size == 1 else f" (first of {factor.size} channels)"
     if match.previous is not None and not _is_input(pair, match.unit.input):
-        line = f"{a:.6g} * x" + (f" + {b:.6g}" if abs(b) > 1e-5 * largest(theirs) else "")
-        each = "" if factor.size == 1 else f" (first of {factor.size} channels)"
         yield Change(
             match.where,
             "scale",
@@ -322,9 +323,8 @@ def _scaled(pair: Pair, match: Match) -> Iterator[Change]:
     yield Change(
         match.where,
         "input scale",
-        f"inputs are scaled otherwise: in PyTorch they are {a:.6g} * x + {b:.6g}"
-        + ("" if factor.size == 1 else f" (first of {factor.size} channels)"),
-        f"preprocess as PyTorch does: multiply by {a:.6g}, then add {b:.6g}"
+        f"inputs are scaled otherwise: in PyTorch they are {line}{each}",
+        f"preprocess as PyTorch does: multiply by {a:.6g}" + f", then add {b:.6g}" * moved
         if factor.size == 1
         else "use PyTorch's mean and std of each channel",
         ahead_of(match.layer, scaled),

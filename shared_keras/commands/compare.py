@@ -1,6 +1,7 @@
 """Compare recipes with published scores, two runs, a Ray Tune folder or a model with its port."""
 
 import argparse
+import contextlib
 
 from shared_keras import devices
 from shared_keras.commands import pools
@@ -33,6 +34,8 @@ def run(task: Task, args: argparse.Namespace) -> int:
     places = {"data_dir": args.data_dir, "results_dir": args.results_dir, "out": args.out}
     if args.port is not None:
         devices.need_torch("--port")
+        with contextlib.suppress(ImportError):  # Keras imports it, to seed it, too
+            devices.import_quietly("tensorflow")
         from shared_keras.comparisons import port  # needs the `torch` extra
 
         return port.run(task, args.port, **places)

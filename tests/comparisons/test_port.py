@@ -1,7 +1,10 @@
 """`compare --port`: exit codes, files, and what is said about files that cannot be used."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,18 @@ def test_a_port_that_differs(compare, tmp_path):
     written = json.loads((tmp_path / "out" / "audit.json").read_text())
     (finding,) = written["stages"][1]["findings"]
     assert finding["name"] == "input scale" and finding["size"] > finding["tolerance"]
+    assert finding["write"] == "preprocess as PyTorch does: multiply by 0.5"
+
+
+@pytest.mark.long(every=8)
+def test_nothing_but_the_report_is_printed(small_dirs, tmp_path):
+    """TensorFlow, which Keras imports to seed it, tells nothing of itself."""
+    command = [sys.executable, "-W", "ignore", "-m", "mnist_keras.compare", "--port"]
+    command += [str(EXAMPLES / "original.py"), str(EXAMPLES / "third.py")]
+    command += ["--data-dir", str(small_dirs["mnist"]), "--out", str(tmp_path / "out")]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stderr == "" and "no difference, nothing left out" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -77,7 +92,11 @@ def test_a_port_that_differs(compare, tmp_path):
         ("def model():\n    return undefined", PORT, "original.py, line 2: NameError"),
         (ORIGINAL, "def model():\n    return 3", "expected model() to return a keras.Model"),
         (ORIGINAL, "raise SystemExit('no')", "port.py, line 1: SystemExit: no"),
-        (ORIGINAL.replace("784", "5"), PORT, "the original, given a batch of inputs"),
+        (
+            ORIGINAL.replace("784", "5"),
+            PORT,
+            "the original, given a batch of inputs, shape (2, 28, 28): ",
+        ),
         (ORIGINAL + "batch_size = 'many'", PORT, "batch_size: expected a whole number"),
         (ORIGINAL + "step_scheduler_per = 'step'", PORT, "expected 'epoch' or 'batch'"),
         (
