@@ -142,9 +142,8 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     models = _in(folder, name)
     if not models:
         known = sorted(path.name for path in folder.glob("*") if _models(path))
-        found = folders.of_run(folder, name)
-        is_run = found and any(map(RunMetrics.is_in, [found, *found.iterdir()]))
-        what = f"the run '{name}' has no model" if is_run else f"no run '{name}' in {folder}"
+        bare = is_bare(task, results_dir, name)
+        what = f"the run '{name}' has no model" if bare else f"no run '{name}' in {folder}"
         raise BadInput(
             f"argument RUN: {what}, expected a .keras file or one of "
             f"{', '.join([*known, REFERENCE])}"
@@ -152,9 +151,13 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     return models[0]
 
 
-def has_models(task: Task, results_dir: Path, name: str) -> bool:
-    """Return whether a run, by its name or folder, holds a model."""
-    return bool(_in(results_dir / task.name / "runs", name))
+def is_bare(task: Task, results_dir: Path, name: str) -> bool:
+    """Return whether a name or a folder is that of a run that holds no model."""
+    runs = results_dir / task.name / "runs"
+    if name == REFERENCE or name.endswith(".keras") or _in(runs, name):
+        return False
+    found = folders.of_run(runs, name)
+    return found is not None and any(map(RunMetrics.is_in, [found, *found.iterdir()]))
 
 
 def _in(runs: Path, name: str) -> list[Path]:

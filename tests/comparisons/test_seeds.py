@@ -69,6 +69,15 @@ def test_how_many_more_seeds_would_decide(tmp_path, compare):
     assert f"undecided; about {n - 5} and {n - 6} more seeds each would decide it" in out
 
 
+def test_one_seed_without_a_model_is_compared_with_nothing(tmp_path, capsys):
+    a = write(tmp_path / "a", around(0.9, 0.01))
+    b = write(tmp_path / "b", [0.9])
+    assert cli.main(MNIST, "compare", [str(a), str(b), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"the run '{a}' has no model, so that only its seeds could be compared" in error
+    assert "at least two seeds each" in error and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
