@@ -2,7 +2,7 @@
 
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
-says; without git, the day does. SHARE=3/61 takes the third of 61, and WAYS=all takes all of them.
+says; without git, the day does. SHARE=3/97 takes the third of 97, and WAYS=all takes all of them.
 The only test of something that takes long is `long(every=8)`: every eighth run takes it. On each
 other backend a run repeats a sixth of what is marked `every_backend` (ONE_IN=6).
 
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
-SHARES = 61  # a prime, so that who runs the tests at every second commit comes round, too
+SHARES = 97  # a prime, so that who runs the tests at every second commit comes round, too
 
 
 class Share(NamedTuple):
@@ -95,7 +95,7 @@ HEADER = pytest.StashKey[str]()
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its option
 def pytest_configure(config):
     """Decide whose turn it is, for all processes of this run."""
-    marker = "long(every=61): takes seconds; each run takes another share of these"
+    marker = "long(every=97): takes seconds; each run takes another share of these"
     config.addinivalue_line("markers", marker)
     said = ""
     if not os.environ.get("SHARE"):

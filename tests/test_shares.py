@@ -81,7 +81,7 @@ def test_every_long_test_is_in_one_share_and_all_shares_are_all(run):
 
 
 def test_elsewhere_every_test_is_in_one_of_three_shares(run):
-    thirds = [run(SHARE=f"{number}/61", ONE_IN="3")[0] for number in (4, 5, 6)]
+    thirds = [run(SHARE=f"{number}/97", ONE_IN="3")[0] for number in (4, 5, 6)]
     short = [name for third in thirds for name in third if name in ALWAYS]
     assert sorted(short) == sorted(ALWAYS)
 
@@ -104,9 +104,10 @@ def test_what_is_named_on_the_command_line_runs(run, pytester):
 
 
 def test_the_names_of_many_tests_spread_evenly():
-    counts = dict.fromkeys(range(1, 62), 0)
-    for number in range(6100):
-        counts[shares.share_of(f"tests/test_a.py::test_b[{number}]", 61).number] += 1
+    many = shares.SHARES
+    counts = dict.fromkeys(range(1, many + 1), 0)
+    for number in range(100 * many):
+        counts[shares.share_of(f"tests/test_a.py::test_b[{number}]", many).number] += 1
     assert min(counts.values()) > 60 and max(counts.values()) < 140
 
 
