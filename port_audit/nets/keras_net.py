@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from keras import layers, ops
 
 from port_audit.changes import attributes
 from port_audit.nets import kinds
+from port_audit.nets.activations import Event
 from port_audit.nets.torch_net import NOISE_MARK, marking
 
 DROPOUT = (
@@ -89,6 +91,10 @@ class KerasNet:
         )
         self._values = self.values() if kept else []
         self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
+        self.draws: list[Event] = []  # of the last marked run
+        self.passed: dict[
+            int, tuple[int, int]
+        ] = {}  # values into and out of layers without weights
         self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
         self.needed: set[int] = set()  # layers of which a change needs these in every run
 
@@ -133,9 +139,10 @@ class KerasNet:
                 if layer in self.random:
                     call = self._random_call(layer, on_drop, mark)
                 else:
-                    call = _plain_call(layer, on_plain)
+                    call = self._plain_call(layer, on_plain)
                 stack.enter_context(attributes(layer, call=call))
             self.last.clear()
+            self.draws.clear()
             try:
                 yield
             finally:
@@ -177,7 +184,9 @@ class KerasNet:
             if id(layer) not in self.dropped_within:
                 on_drop(layer, on)
             self.shapes[id(layer)] = shape = tuple(inputs.shape)
+            values = {"layer": layer.name, "values": math.prod(shape), "on": on}
             if isinstance(layer, NOISE) and mark and on:
+                self.draws.append(Event("noise", values))
                 scale = layer.__dict__.get("audited_scale", noise_scale(layer)) * NOISE_MARK
                 adds = isinstance(layer, layers.GaussianNoise)
                 return inputs + scale if adds else inputs * (1 + scale)
@@ -185,7 +194,21 @@ class KerasNet:
                 return own(inputs, **({"training": False} if takes_training else {}))
             if not mark or not on:
                 return inputs
-            return inputs * marking(layer.rate, dropped(layer, shape, self.channels_first))
+            what = dropped(layer, shape, self.channels_first)
+            self.draws.append(Event("dropout", values | {"rate": float(layer.rate), "what": what}))
+            return inputs * marking(layer.rate, what)
+
+        return call
+
+    def _plain_call(self, layer: layers.Layer, on_plain: Callable) -> Callable:
+        own = layer.call
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            on_plain(layer)
+            outputs = own(*args, **kwargs)
+            if args and all(hasattr(each, "shape") for each in (args[0], outputs)):
+                self.passed[id(layer)] = math.prod(args[0].shape), math.prod(outputs.shape)
+            return outputs
 
         return call
 
@@ -213,16 +236,6 @@ def activation_of(layer: layers.Layer) -> Callable | None:
     if kinds.keras_kind(layer) in kinds.RECURRENT:
         return None
     return getattr(layer, "activation", None)
-
-
-def _plain_call(layer: layers.Layer, on_plain: Callable) -> Callable:
-    own = layer.call
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        on_plain(layer)
-        return own(*args, **kwargs)
-
-    return call
 
 
 def dropped(layer: layers.Layer, shape: tuple, channels_first: bool) -> str:

@@ -285,9 +285,10 @@ class _Watch(TorchFunctionMode):
         if name in DROPPING and args:
             return self._drop(name, *args, **kwargs)
         if self.mark and name in NOISE:
-            self.events.append(Event("noise"))
             with torch._C.DisableTorchFunction():
-                return noise(name, function, args, kwargs)
+                drawn = noise(name, function, args, kwargs)
+            self.events.append(Event("noise", {"values": drawn.numel()}))
+            return drawn
         if name in DRAWS:
             self.draws.append(name)
         found = event(name, args, kwargs)
@@ -316,6 +317,7 @@ class _Watch(TorchFunctionMode):
                     "on": on,
                     "dimensions": DROPPING[name],
                     "what": dropped(name),
+                    "values": input.numel(),
                 },
             )
         )

@@ -10,7 +10,7 @@ import torch
 from keras import ops
 from torch import nn
 
-from port_audit.causes import advice, noise
+from port_audit.causes import advice, draws, noise
 from port_audit.changes import Change, ahead_of, attributes, calling, prove, setting
 from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
@@ -87,6 +87,7 @@ def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
         return
     size = divergence()
     if size <= 1:
+        yield from draws.compare(pair, trace)
         return
     for changes in _dropout_changes(pair, trace):
         for noisy in noise.changes(_noises(pair, trace), changes, divergence):

@@ -1,0 +1,131 @@
+"""Where values are dropped or disturbed, although a constant in their place changes no output."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from keras import layers as kl  # noqa: E402
+from torch import nn  # noqa: E402
+
+import port_audit  # noqa: E402
+from port_audit import KerasSide, TorchSide  # noqa: E402
+from tests.shares import dealt  # noqa: E402
+
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return x + 0.3 * torch.randn_like(x) if self.training else x
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class Own(kl.Layer):
+    """What somebody wrote: it is of no known kind."""
+
+    def call(self, x):
+        return keras.ops.max(x, axis=(1, 2))
+
+
+def uniform(fan_in):
+    start = keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
+    return {"kernel_initializer": start, "bias_initializer": start}
+
+
+def audited(theirs, ours, features=256):
+    """Audit what stands between a convolution of images and a dense layer, on both sides."""
+    torch.manual_seed(0)
+    keras.utils.set_random_seed(0)
+
+    def original():
+        between = [make() for make in theirs]
+        return nn.Sequential(nn.Conv2d(1, 4, 3), *between, nn.Flatten(), nn.Linear(features, 3))
+
+    def port():
+        first = [keras.Input((10, 10, 1)), kl.Conv2D(4, 3, **uniform(9))]
+        between = [make() for make in ours]
+        return keras.Sequential([*first, *between, kl.Flatten(), kl.Dense(3, **uniform(features))])
+
+    x = np.random.default_rng(0).normal(size=(64, 10, 10, 1)).astype("float32")
+    channels_first = TorchSide(original, preprocess=lambda x: np.moveaxis(x, -1, 1))
+    return port_audit.compare(channels_first, KerasSide(port), x, np.zeros(64, "int32"))
+
+
+DROP = (lambda: nn.Dropout(0.3), lambda: kl.Dropout(0.3))
+NOISE = (Noise, lambda: kl.GaussianNoise(0.3))
+POOLS = {
+    "max": (lambda: nn.MaxPool2d(2), kl.MaxPooling2D, 64),
+    "average": (lambda: nn.AvgPool2d(2), lambda: kl.AveragePooling2D(2), 64),
+    "global": (lambda: nn.AdaptiveMaxPool2d(1), lambda: kl.GlobalMaxPooling2D(keepdims=True), 4),
+    "more": (lambda: nn.Upsample(scale_factor=2), kl.UpSampling2D, 1024),
+}
+
+
+@pytest.mark.parametrize(("pool", "draw"), dealt(itertools.product(POOLS, "dn"), [("max", "d")]))
+@pytest.mark.parametrize("first", ["original", "port"])
+def test_the_other_side_of_a_pooling_is_named(pool, draw, first):
+    theirs, ours, features = POOLS[pool]
+    draw = DROP if draw == "d" else NOISE
+    sides = [draw[0], theirs], [draw[1], ours]
+    sides[first == "original"].reverse()
+    report = audited(*sides, features)
+    (finding,) = report.findings
+    assert finding.name == "dropout place" and report.exit_code == 3
+    assert finding.write.split()[1] == ("behind" if first == "port" else "before")
+
+
+@pytest.mark.parametrize("pool", dealt(POOLS, ["average"]))
+@pytest.mark.parametrize("before", [True, False])
+def test_the_same_side_is_quiet(pool, before):
+    theirs, ours, features = POOLS[pool]
+    sides = [DROP[0], theirs], [DROP[1], ours]
+    assert audited(*(side if before else side[::-1] for side in sides), features).exit_code == 0
+
+
+SAME = {
+    "ReLU": ([DROP[0], nn.ReLU], [kl.ReLU, DROP[1]]),
+    "flat": ([DROP[0]], [kl.Flatten, DROP[1]]),
+    "maps": (
+        [lambda: nn.Dropout2d(0.3), lambda: nn.MaxPool2d(2)],
+        [kl.MaxPooling2D, lambda: kl.SpatialDropout2D(0.3)],
+        64,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", dealt(SAME, ["ReLU"]))
+def test_a_side_that_makes_no_difference_is_quiet(name):
+    assert audited(*SAME[name]).exit_code == 0
+
+
+KEEPS = lambda: nn.MaxPool2d(3, 1, 1), lambda: kl.MaxPooling2D(3, 1, "same")
+UNKNOWN = {
+    "cropped": (
+        [DROP[0], lambda: Function(lambda x: x[:, :, 1:-1, 1:-1])],
+        [lambda: kl.Cropping2D(1), DROP[1]],
+        144,
+    ),
+    "own pooling": ([DROP[0], lambda: nn.AdaptiveMaxPool2d(1)], [Own, DROP[1]], 4),
+    "a pooling that keeps the size": ([DROP[0], KEEPS[0]], [KEEPS[1], DROP[1]]),
+}
+
+
+@pytest.mark.parametrize("name", dealt(UNKNOWN, ["cropped"]))
+def test_what_is_not_known_to_be_the_same_is_named(name):
+    report = audited(*UNKNOWN[name])
+    (left,) = map(str, report.not_compared)
+    assert report.exit_code == 4 and ("port: draws.dropout" in left or ".place = on which" in left)
+
+
+@pytest.mark.long
+def test_a_pooling_that_keeps_the_size_on_the_same_side_is_quiet():
+    assert audited([DROP[0], KEEPS[0]], [DROP[1], KEEPS[1]]).exit_code == 0
