@@ -355,9 +355,14 @@ def marking(rate: float, what: str) -> float:
     return 1 + rate * FACTORS[what]
 
 
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor with all its values; the gradient of an `Embedding` may be sparse."""
+    return tensor.to_dense() if tensor.is_sparse else tensor
+
+
 def array(tensor: torch.Tensor, copies: bool = True) -> np.ndarray:
     """Return a tensor as an array: a copy, or a view of it."""
-    found = tensor.detach().cpu().numpy()
+    found = dense(tensor).detach().cpu().numpy()
     return found.copy() if copies else found
 
 

@@ -161,6 +161,8 @@ class Original:
         def before(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
             given = [p for group in optimizer.param_groups for p in group["params"]]
             moved = [p for p in given if p.grad is not None]
+            for p in moved:
+                p.grad = torch_net.dense(p.grad)
             top = max((float(p.grad.abs().max()) for p in moved), default=0.0)
             for p in moved:
                 p.grad *= scale

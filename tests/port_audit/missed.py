@@ -12,6 +12,7 @@ from shared_keras.models import optimizers
 from shared_keras.models.layers import BatchNorm
 from tests.port_audit import parts
 from tests.port_audit import plain_pairs as plain
+from tests.port_audit import usual_pairs as usual
 from tests.port_audit.faults import _clip_norm, _sgd, _torch_adam, _torch_sgd
 
 MaxNorm = keras.constraints.MaxNorm
@@ -605,6 +606,20 @@ LEFT_OUT = {
         {"port: layers.hidden.kernel_constraint = Clamped(limit=9)"},
     ),
 }
+
+
+def _sparse(seed):
+    """Return an embedding whose gradients are sparse tensors."""
+    theirs, ours, x, y = usual.stacked(seed)
+
+    def original():
+        network = theirs.model()
+        network.embedding.sparse = True
+        return network
+
+    return replace(theirs, model=original), ours, x, y
+
+
 ACCUSED |= {
     "a constraint in the original's own loop": (_clamped, {}),
     "own train_step": (_layers(_sequential(nn.ReLU), layers.ReLU, model=OwnStep), {}),
@@ -614,6 +629,7 @@ ACCUSED |= {
     ),
     "ReLU6": (_layers(_sequential(nn.ReLU6), RELU6), {}),
     "noise": (_layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.3)), {}),
+    "sparse gradients": (_sparse, {}),
 }
 SHORT = ("decay excluded by name", "AMSGrad", "a warm-up from zero", "noise forgotten")
 SHORT_ACCUSED = ("one-cycle",)

@@ -249,9 +249,8 @@ def disturbed(
         _backward(pair, net, step)
         for name, amount in noise.items():
             if own[name].grad is not None:
-                own[name].grad += torch.randn(amount.shape, generator=random) * torch.from_numpy(
-                    amount
-                )
+                drawn = torch.randn(amount.shape, generator=random) * torch.from_numpy(amount)
+                own[name].grad = torch_net.dense(own[name].grad) + drawn
         optimizer.step()
     return _parameters(net)
 
