@@ -18,7 +18,8 @@ from port_audit.pair import Pair
 from port_audit.samples import count
 
 EPOCHS = 30
-MOST_STEPS = 40_000
+LATE = (300, 100, 50)  # epochs whose first step is looked at; a table of rates may end sooner
+MOST_STEPS, MOST_LATE_STEPS = 40_000, 200_000
 MONITOR = "val_loss"  # what a plateau scheduler is given, if the original does not say
 Logs = Callable[[int], dict[str, float]]
 
@@ -55,13 +56,17 @@ class Times:
     Attributes:
         per_epoch: Steps per epoch.
         epochs: Number of epochs.
+        starts: Whether only the first step of each counts.
     """
 
     per_epoch: int
     epochs: int
+    starts: bool = False
 
     def points(self) -> list[tuple[int, int]]:
         """Return pairs of epoch and step within it, both counted from zero."""
+        if self.starts:
+            return [(epoch, 0) for epoch in range(self.epochs)]
         within = sorted(
             {0, 1, self.per_epoch // 2, self.per_epoch - 1} & set(range(self.per_epoch))
         )
@@ -74,8 +79,11 @@ class Courses:
     Each is measured when it is first asked for.
     """
 
-    def __init__(self, pair: Pair):
+    def __init__(self, pair: Pair, times: Times | None = None):
         self.pair = pair
+        if times is not None:
+            self.times = times
+            return
         batch = min(pair.batch_size, count(pair.x))
         whole, rest = divmod(count(pair.x), batch)
         per_epoch = whole if pair.theirs.drop_last else whole + bool(rest)
@@ -85,6 +93,30 @@ class Courses:
     def watches(self) -> bool:
         """Whether a scheduler or a callback judges what an epoch reports."""
         return is_plateau(self.made()[1]) or any(map(is_plateau, self.callbacks()))
+
+    def late(self) -> "Courses | None":
+        """Return the rates at which later epochs start, as far as that can be known.
+
+        A cosine is followed to its end: trainings are made to end there, and behind it PyTorch's
+        rises again. It is None where someone watches what epochs report, or if nothing is later.
+        """
+        if self.watches:
+            return None
+        per_epoch, scheduler = self.times.per_epoch, self.made()[1]
+        by_batch = scheduler is not None and self.pair.theirs.step_scheduler_per == "batch"
+        end = _end(scheduler) / (per_epoch if by_batch else 1)
+        most = MOST_LATE_STEPS // per_epoch if by_batch else max(LATE)
+        for epochs in LATE:
+            epochs = int(min(epochs, most, end))
+            if epochs <= self.times.epochs:
+                break
+            found = Courses(self.pair, Times(per_epoch, epochs, starts=True))
+            try:
+                if len(found.ours) == len(found.theirs):
+                    return found
+            except Exception:  # a table of rates has come to its end
+                continue
+        return None
 
     @cached_property
     def scenarios(self) -> list[Logs]:
@@ -320,6 +352,18 @@ class Courses:
         finally:
             if first is not None:
                 rate.assign(first)
+
+
+def _end(scheduler: Any) -> float:
+    """Return the step of a scheduler at which a training with it is to end, or infinity."""
+    known = torch.optim.lr_scheduler
+    if isinstance(scheduler, known.CosineAnnealingLR):
+        return scheduler.T_max
+    if isinstance(scheduler, known.OneCycleLR):
+        return scheduler.total_steps
+    if isinstance(scheduler, known.SequentialLR):
+        return scheduler._milestones[-1] + _end(scheduler._schedulers[-1])
+    return math.inf
 
 
 def is_plateau(one: Any) -> bool:

@@ -17,6 +17,7 @@ from tests.port_audit.faults import _clip_norm, _sgd, _torch_adam, _torch_sgd
 
 MaxNorm = keras.constraints.MaxNorm
 STEPS = 210  # 30 epochs of 7 steps
+LATE = 300 * 7  # as far as rates are compared
 
 
 class Table(keras.optimizers.schedules.LearningRateSchedule):
@@ -25,13 +26,16 @@ class Table(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, scheduler, lr=0.1, factor=1.0, **options):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr, **options)
         made, self.rates = scheduler(optimizer), []
-        for _ in range(STEPS):
+        for _ in range(LATE):
             self.rates.append(factor * optimizer.param_groups[0]["lr"])
             optimizer.step()
-            made.step()
+            try:
+                made.step()
+            except ValueError:  # OneCycleLR has come to its end
+                break
 
     def __call__(self, step):
-        index = keras.ops.minimum(keras.ops.cast(step, "int32"), STEPS - 1)
+        index = keras.ops.minimum(keras.ops.cast(step, "int32"), len(self.rates) - 1)
         return keras.ops.take(keras.ops.convert_to_tensor(self.rates, "float32"), index)
 
     def get_config(self):
@@ -608,6 +612,19 @@ LEFT_OUT = {
 }
 
 
+def _milestone(optimizer):
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, [60])
+
+
+def _milestone_of_one(optimizer):
+    shapes = [lambda epoch: 1.0, lambda epoch: 0.1 if epoch > 60 else 1.0]
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, shapes)
+
+
+def _drop(epoch, rate):
+    return 0.1 if epoch < 60 else 0.01
+
+
 def _sparse(seed):
     """Return an embedding whose gradients are sparse tensors."""
     theirs, ours, x, y = usual.stacked(seed)
@@ -630,6 +647,54 @@ ACCUSED |= {
     "ReLU6": (_layers(_sequential(nn.ReLU6), RELU6), {}),
     "noise": (_layers(_Noisy, layers.ReLU, lambda: layers.GaussianNoise(0.3)), {}),
     "sparse gradients": (_sparse, {}),
+    "a milestone at epoch 60": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _milestone},
+            "optimizer": lambda: keras.optimizers.SGD(
+                keras.optimizers.schedules.PiecewiseConstantDecay([60 * 7 - 1], [0.1, 0.01])
+            ),
+        },
+    ),
+    "a cosine of 100 epochs": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(
+                lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 700)
+            ),
+            "optimizer": lambda: keras.optimizers.SGD(
+                keras.optimizers.schedules.CosineDecay(0.1, 700)
+            ),
+        },
+    ),
+    "a table of 40 epochs": (
+        plain.mlp,
+        {
+            "theirs": {
+                "scheduler": lambda optimizer: torch.optim.lr_scheduler.LambdaLR(
+                    optimizer, lambda epoch: [0.9**n for n in range(41)][epoch]
+                )
+            },
+            "optimizer": lambda: keras.optimizers.SGD(
+                keras.optimizers.schedules.ExponentialDecay(0.1, 7, 0.9, staircase=True)
+            ),
+        },
+    ),
 }
+MISSED["a milestone at epoch 60"] = (
+    plain.mlp,
+    {"theirs": {"scheduler": _milestone}},
+    {"schedule missing"},
+)
+MISSED["a drop at epoch 60"] = (
+    plain.mlp,
+    {"ours": {"callbacks": lambda: [keras.callbacks.LearningRateScheduler(_drop)]}},
+    {"schedule extra"},
+)
+MISSED["a milestone of one group"] = (
+    plain.mlp,
+    {"theirs": {"optimizer": _two_groups, "scheduler": _milestone_of_one}},
+    {"schedule missing"},
+)
 SHORT = ("decay excluded by name", "AMSGrad", "a warm-up from zero", "noise forgotten")
 SHORT_ACCUSED = ("one-cycle",)

@@ -14,7 +14,7 @@ TOLERANCE = 1e-5  # of the rate at the reference; schedules are computed in floa
 def compare(courses: Courses) -> tuple[float, list[Finding]]:
     """Compare all that schedulers move; return how far rates are apart, and what is found."""
     size = apart(courses.theirs, courses.ours, courses.reference)
-    found = list(_explained(courses, size)) if size > TOLERANCE else []
+    found = list(_explained(courses, size) if size > TOLERANCE else _late(courses))
     return size, [*found, *_others(courses), *_callbacks(courses)]
 
 
@@ -99,6 +99,35 @@ def _explained(courses: Courses, size: float) -> Iterator[Finding]:
         f"the rates part {where}: {ours[first]:.6g}, in PyTorch {theirs[first]:.6g}",
         None,
     )
+
+
+def _late(courses: Courses) -> Iterator[Finding]:
+    """What moves only later, in Keras or in a group of PyTorch whose rate is the same before."""
+    late = courses.late()
+    if late is None:
+        return
+    ours, reference = late.ours, late.reference
+    for index, group in enumerate(late.groups):
+        before, theirs = courses.groups[index]["lr"], group["lr"]
+        size = apart(theirs, ours, reference)
+        if size <= TOLERANCE or apart(courses.theirs, before, courses.reference) > TOLERANCE:
+            continue
+        far = [
+            apart(theirs[: n + 1], ours[: n + 1], reference) for n in range(reference, len(ours))
+        ]
+        epoch = reference + next(n for n, each in enumerate(far) if each > TOLERANCE)
+        where = f"from epoch {epoch + 1} on"
+        name, write = UNEXPLAINED, None
+        text = f"the rates part {where}: {ours[epoch]:.6g}, in PyTorch {theirs[epoch]:.6g}"
+        if np.ptp(ours) == 0:
+            name, write = "schedule missing", f"a schedule; PyTorch's is {_class_of(courses)}"
+            text = f"the rate stays at {ours[0]:g}; PyTorch's moves {where}"
+        elif np.ptp(theirs) == 0:
+            name, write = "schedule extra", f"learning_rate={theirs[0]:g}, and no schedule"
+            text = f"the rate moves {where}; PyTorch's stays at {theirs[0]:g}"
+        place = f"learning rate of group {index}" if index else "learning rate"
+        yield Finding(place, name, text, write, size, TOLERANCE)
+        return
 
 
 def _class_of(courses: Courses) -> str:
