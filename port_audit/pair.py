@@ -46,7 +46,7 @@ class Pair:
         made = make(ours.model, keras.Model, "port")
         shapes = _shapes(keras_net.arrays(self.keras_inputs))
         with during(f"the port, given a batch of inputs, {shapes}"):
-            self.keras = KerasNet(made, self.keras_inputs, made is ours.model)
+            self.keras = KerasNet(made, self.keras_inputs)
         self.ledger = Ledger()
         self.ledger.add(original_entries.of(original, theirs))
         self.ledger.add(port_entries.of(made, ours))

@@ -17,7 +17,6 @@ QUIET = {
 EXCLUDED = (
     "_exclude_from_weight_decay",
     "_exclude_from_weight_decay_pattern",
-    "_exclude_from_weight_decay_cache",
 )
 
 

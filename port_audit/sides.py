@@ -1,7 +1,6 @@
 """The two sides of an audit: a model, and how it is trained."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -106,29 +105,12 @@ def make(model: Any, kind: type, name: str) -> Any:
     Raises:
         UnusableInput: if it is not of the kind expected.
     """
-    with _compiled_quickly():
-        made = model if isinstance(model, kind) or not callable(model) else model()
+    made = model if isinstance(model, kind) or not callable(model) else model()
     if not isinstance(made, kind):
         raise UnusableInput(
             f"{name}: expected model() to return a {_full(kind)}, got {_full(made)}"
         )
     return made
-
-
-@contextlib.contextmanager
-def _compiled_quickly() -> Iterator[None]:
-    """Within this context, JAX compiles fast: what draws initial values is run once for a shape."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def _side(given: Any, side: type, model: type, expected: str) -> Any:

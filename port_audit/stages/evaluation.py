@@ -73,7 +73,8 @@ def _metrics(pair: Pair, settled: bool, batches: Sequence[np.ndarray], whole: An
     with pair.keras.watched():
         for rows in batches:
             x, y = pair.keras_batch(rows), take(pair.y, rows)
-            pieces = [rows[i : i + pair.samples] for i in range(0, len(rows), pair.samples)]
+            size = pair.samples if pair.cost.large else len(rows)
+            pieces = [rows[i : i + size] for i in range(0, len(rows), size)]
             parts = [pair.keras.run(pair.keras_batch(piece)) for piece in pieces]
             outputs = ops.concatenate(parts)
             result = model.compute_metrics(

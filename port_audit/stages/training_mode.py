@@ -37,7 +37,8 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
         pair: Both sides.
         outputs: What is known of the outputs in inference.
     """
-    findings = [*_dropout(pair, outputs), *_statistics(pair), *_recurrent_dropout(pair)]
+    drops_found, hidden = _dropout(pair, outputs)
+    findings = [*drops_found, *_statistics(pair), *_recurrent_dropout(pair)]
     count = sum(match.unit.kind == "batch norm" for match in pair.matches)
     events = [event for unit in pair.trace.units for event in unit.before] + pair.trace.after
     drops = sum(event.name == "dropout" for event in events)
@@ -45,6 +46,9 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     others = [layer.name for layer in pair.keras.random if not isinstance(layer, marked)]
     notes = (f"random and not compared: {', '.join(others)}",) if others else ()
     _settle(pair, others)
+    if hidden:
+        by_this = [entry.path for entry in pair.ledger if entry.settled == "training mode"]
+        pair.ledger.reopen(*by_this)
     compared = f"dropout ({drops} in PyTorch), batch statistics ({count} layer{'s' * (count != 1)})"
     return Stage("training mode", compared, None, None, tuple(findings), notes)
 
@@ -66,7 +70,8 @@ def _settle(pair: Pair, random: Sequence[str]) -> None:
             pair.ledger.reopen(f"layers.{layer.name}.rate", side=PORT)
 
 
-def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
+def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
+    """Return what is found, and whether what draws by other functions hides the rest."""
     with pair.torch.unmoved():
         pair.torch.train_with_marks(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
@@ -82,24 +87,23 @@ def _dropout(pair: Pair, outputs: Agreement) -> Iterator[Finding]:
             [*ratios, *(aligned(a, b)[1] / tolerance for a, b in zip(theirs, forced.outputs))]
         )
 
+    if trace.draws:
+        names = ", ".join(f"torch.{name}" for name in trace.draws)
+        pair.ledger.add([Entry(ORIGINAL, "forward.training", f"it draws by {names}")])
     if not outputs.settled:
-        yield from _by_rates(pair, trace)
-        return
+        return list(_by_rates(pair, trace)), False
     size = divergence()
     if size <= 1:
-        yield from draws.compare(pair, trace)
-        return
+        return list(draws.compare(pair, trace)), False
     for changes in _dropout_changes(pair, trace):
         for noisy in noise.changes(_noises(pair, trace), changes, divergence):
             proved = prove([*changes, *noisy], divergence, 1.0)
             if proved:
-                yield from (change.finding(None, None) for change in _placed(proved))
-                return
+                return [change.finding(None, None) for change in _placed(proved)], False
     if trace.draws:  # as far as is known, chance alone sets them apart
-        names = ", ".join(f"torch.{name}" for name in trace.draws)
-        pair.ledger.add([Entry(ORIGINAL, "forward.training", f"it draws by {names}")])
-        return
-    yield Finding("training mode", UNEXPLAINED, "outputs differ in training mode", None, size, 1.0)
+        return [], True
+    text = "outputs differ in training mode"
+    return [Finding("training mode", UNEXPLAINED, text, None, size, 1.0)], False
 
 
 def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]:

@@ -39,14 +39,16 @@ def train(copy: Copy, backwards: bool = False) -> Course:
     theirs, disturbed = (Original(pair, made, copy.dtype, off) for off in (False, True))
     start = theirs.values()
     decays = any(group.get("weight_decay") for group in theirs.optimizer.param_groups)
-    values = [slot.convert(start) for slot in copy.slots]
-    lacking = [slot.name for slot, value in zip(copy.slots, values) if value is None]
+    converted = [slot.convert(start) for slot in copy.slots]
+    lacking = [slot.name for slot, value in zip(copy.slots, converted) if value is None]
     if lacking:
         raise RuntimeError(f"PyTorch has nothing for {lacking[0]}")
+    # Copies, as JAX takes an array as it is: what the port leaves alone would follow PyTorch.
+    values = [np.array(value) for value in converted]
     course = Course(made, copy.dtype, copy.slots, values, decays)
     for slot, value in zip(copy.slots, values):
         slot.variable.assign(value)
-    del start, values
+    del start, converted, values
     own = list(pair.ours.callbacks()) if pair.ours.callbacks is not None else []
     kept = [each for each in own if not isinstance(each, LEFT_OUT)]
     watched, validates = _watched(pair, theirs, kept)

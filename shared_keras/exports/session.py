@@ -89,7 +89,9 @@ def _take(
         say(suited.line)
     outputs = predict_outputs(suited.model, test.x)
     copy = plain.inference(suited.model, are_probabilities(outputs.astype(np.float64)))
-    if any(layer.compute_dtype in ("float16", "bfloat16") for layer in suited.model.layers):
+    if any(
+        layer.compute_dtype in ("float16", "bfloat16") for layer in suited.model._flatten_layers()
+    ):
         say("note: this model computes in half precision; it is exported, and compared, in float32")
         return Taken(copy, predict_probabilities(copy, test.x), name)
     return Taken(copy, predict_probabilities(suited.model, test.x), name)

@@ -111,6 +111,17 @@ def test_a_difference_that_matters_leaves_nothing(tmp_path, capsys, small_dirs, 
     assert not list((tmp_path / "mnist" / "exports").iterdir())
 
 
+@pytest.mark.long(every=8)
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1)])  # the second gets a Reshape in front
+def test_half_precision_is_exported_in_float32_and_said(shape, tmp_path, capsys, small_dirs):
+    half = {"dtype": "mixed_float16"}
+    layers = [keras.layers.Flatten(**half), keras.layers.Dense(10, activation="softmax", **half)]
+    keras.Sequential([keras.Input(shape), *layers]).save(tmp_path / "own.keras")
+    options = [str(tmp_path / "own.keras"), "--to", "page", "--results-dir", str(tmp_path)]
+    assert cli.main(MNIST, "export", [*options, "--data-dir", str(small_dirs["mnist"])]) == 0
+    assert "this model computes in half precision" in capsys.readouterr().out
+
+
 def test_plain_pytorch_takes_every_kind_of_layer(tmp_path, capsys, small_dirs):
     needs("torch")
     kinds = keras.layers

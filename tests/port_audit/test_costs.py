@@ -5,6 +5,7 @@ import weakref
 from dataclasses import replace
 
 import keras
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -83,6 +84,59 @@ def test_an_optimizer_that_looks_at_whole_weights_is_left_to_the_witness(few):
     assert not report.same and report.stages[-1].findings
 
 
+class Clips(keras.optimizers.SGD):
+    """It scales the gradients of all weights together, so that some values do not show its rule."""
+
+    def apply(self, grads, trainable_variables=None):
+        norm = keras.ops.sqrt(sum(keras.ops.sum(keras.ops.square(g)) for g in grads))
+        scale = keras.ops.minimum(1.0, 8.0 / norm)
+        return super().apply([g * scale for g in grads], trainable_variables)
+
+
+@pytest.mark.long(every=8)
+def test_of_an_optimizer_of_ones_own_all_values_are_looked_at(few):
+    theirs, ours, x, y = plain_pairs.mlp(0, optimizer=lambda: Clips(0.1))
+    report = audited(lambda seed: (theirs, ours, 2.5 * x, y), 0)
+    steps = next(stage for stage in report.stages if stage.name == "steps")
+    assert steps.findings and "Clips" in steps.findings[0].cause, steps
+
+
+class Still(keras.Model):
+    """A model whose own step leaves the biases where they are."""
+
+    def train_step(self, state, data):
+        logs, new = super().train_step(state, data)
+        moved = zip(self.trainable_variables, state[0], new[0], strict=True)
+        kept = [old if variable.name == "bias" else now for variable, old, now in moved]
+        return logs, (kept, *new[1:])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="a step in JAX's form")
+def test_what_a_step_leaves_alone_does_not_follow_pytorch():
+    """Run eagerly, JAX takes an array as it is; that of PyTorch's parameter moves."""
+
+    def port():
+        inputs = keras.Input((20,))
+        model = Still(inputs, dense(4, 16)(dense(16, 20, "relu")(inputs)))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
+        return model
+
+    theirs, ours, x, y = plain_pairs.mlp(0)
+    report = audited(lambda seed: (theirs, replace(ours, model=port), x, y), 0)
+    assert report.exit_code == 3 and report.stages[-1].findings, report.stages[-1]
+
+
+@pytest.mark.long(every=8)
+def test_a_finished_model_keeps_its_weights_also_if_a_function_returns_it():
+    theirs, ours, x, y = plain_pairs.mlp(0)
+    model = ours.model()
+    before = model.get_weights()
+    audited(lambda seed: (theirs, replace(ours, model=lambda: model), x, y), 0)
+    for old, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, now)
+
+
 class Drops(torch.nn.Module):
     """A perceptron that drops by a draw of its own."""
 
@@ -106,3 +160,37 @@ def test_a_draw_in_forward_is_not_compared_by_name(dropped):
     assert report.exit_code == 4
     named = [str(entry) for entry in report.not_compared]
     assert any("forward.training" in each and "torch.rand_like" in each for each in named), named
+
+
+class Both(Drops):
+    """It drops by a layer, and draws at random beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, x):
+        x = self.drop(torch.relu(self.first(x)))
+        return self.second(x * (1 + 0.01 * torch.rand_like(x)) if self.training else x)
+
+
+class Rarely(Drops):
+    """It looks at a draw, and does something so seldom that a run does not show it."""
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        if self.training and torch.rand(1).item() > 1:
+            x = 0 * x
+        return self.second(x)
+
+
+@pytest.mark.long(every=8)
+@pytest.mark.parametrize(("original", "rates"), [(Both, True), (Rarely, False)])
+def test_what_a_draw_hides_is_not_compared_either(original, rates):
+    layers = [dense(16, 20, "relu"), *([keras.layers.Dropout(0.1)] if rates else [])]
+    theirs, ours, x, y = plain_pairs.mlp(0, hidden=lambda: layers)
+    report = audited(lambda seed: (replace(theirs, model=original), ours, x, y), 0)
+    assert report.exit_code == 4, report.findings
+    named = [entry.path for entry in report.not_compared]
+    assert "forward.training" in named and ("modules.drop.p" in named) == rates, named
+    assert any(path.endswith(".rate") for path in named) == rates, named

@@ -7,7 +7,6 @@ import numpy as np
 from port_audit.courses import Courses
 from port_audit.distances import EPS, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.ledger.entries import PORT
 from port_audit.nets import kinds, pooling
 from port_audit.pair import Pair
 from port_audit.stages.handed import LossInUse
@@ -44,7 +43,8 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
     if not getattr(pair.keras.model, "compiled", False):
         return Stage("steps", "the port is not compiled", ran=False)
     weights: list[AnyWeight] = [*_weights(pair), *map(LooseWeight, pair.loose)]
-    looked_at = places.chosen(weights, pair.torch.values())
+    sampled = places.large(weights) and places.known(pair.optimizer)
+    looked_at = places.chosen(weights, pair.torch.values()) if sampled else places.whole(weights)
     theirs = train(pair, courses, looked_at)
     exact = gradients_in_float64(pair, theirs.start, 0)
     findings: list[Finding] = []
@@ -69,7 +69,7 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
         notes.append("the original has no optimizer")
         return Stage("steps", "gradients", None, None, tuple(findings), tuple(notes))
     records = theirs, probed(theirs, courses, looked_at)
-    alone = not places.large(weights) or places.each_alone(pair.optimizer)
+    alone = not sampled or places.each_alone(pair.optimizer)
     advance = None
     if alone:
         found, advance = compare_optimizers(pair, records, looked_at, courses)
@@ -83,7 +83,9 @@ def compare(pair: Pair, settled: bool, loss: LossInUse | None, courses: Courses)
     if not alone:
         name = type(pair.optimizer).__name__
         notes.append(f"the rule of {name} is not compared: it moves values by what others do")
-        pair.ledger.reopen("optimizer", side=PORT, stage="witness")
+        by_steps = [entry.path for entry in pair.ledger if entry.settled == "steps"]
+        rule = [path for path in by_steps if path.startswith("optimizer.")]
+        pair.ledger.reopen(*rule, stage="witness")
     findings += constraints.compare(pair, records, looked_at)
     carried = {id(p) for weight in weights for p in weight.parameters(theirs.module)}
     rest = [n for n, p in theirs.module.named_parameters() if id(p) not in carried]

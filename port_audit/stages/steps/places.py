@@ -69,14 +69,12 @@ def whole(weights: Sequence[AnyWeight]) -> list[Chosen]:
 
 
 def chosen(weights: Sequence[AnyWeight], values: Mapping[str, np.ndarray]) -> list[Chosen]:
-    """Return all values of the weights of a model, or some of each if the model is large.
+    """Return some values of each weight of a large model, to an optimizer that is `known`.
 
     Args:
         weights: The weights.
         values: PyTorch's values by name.
     """
-    if not large(weights):
-        return whole(weights)
     most = max(LEAST, SOME // len(weights))
     return [_some(weight, values, most) for weight in weights]
 
@@ -84,6 +82,12 @@ def chosen(weights: Sequence[AnyWeight], values: Mapping[str, np.ndarray]) -> li
 def large(weights: Sequence[AnyWeight]) -> bool:
     """Whether weights have too many values to keep all of them after every step."""
     return sum(math.prod(weight.variable.shape) for weight in weights) > ALL
+
+
+def known(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether an optimizer is Keras's own; others may look at shapes, names and norms."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return all(type(each).__module__.partition(".")[0] == "keras" for each in (optimizer, inner))
 
 
 def _some(weight: AnyWeight, values: Mapping[str, np.ndarray], most: int) -> Chosen:
