@@ -89,7 +89,7 @@ class KerasNet:
         self.channels_first = any(
             getattr(layer, "data_format", None) == "channels_first" for layer in self.known
         )
-        self._values = self.values() if kept else []
+        self.made = self.values() if kept else []  # the values that it came with
         self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
         self.draws: list[Event] = []  # of the last marked run
         self.passed: dict[
@@ -109,8 +109,8 @@ class KerasNet:
 
     def restore(self) -> None:
         """Give the model the values back that it came with, if they were kept."""
-        if self._values:
-            self.assign(self._values)
+        if self.made:
+            self.assign(self.made)
 
     @contextlib.contextmanager
     def watched(
@@ -184,7 +184,7 @@ class KerasNet:
             if id(layer) not in self.dropped_within:
                 on_drop(layer, on)
             self.shapes[id(layer)] = shape = tuple(inputs.shape)
-            values = {"layer": layer.name, "values": math.prod(shape), "on": on}
+            values = {"layer": layer.name, "values": _size(inputs), "on": on}
             if isinstance(layer, NOISE) and mark and on:
                 self.draws.append(Event("noise", values))
                 scale = layer.__dict__.get("audited_scale", noise_scale(layer)) * NOISE_MARK
@@ -207,7 +207,7 @@ class KerasNet:
             on_plain(layer)
             outputs = own(*args, **kwargs)
             if args and all(hasattr(each, "shape") for each in (args[0], outputs)):
-                self.passed[id(layer)] = math.prod(args[0].shape), math.prod(outputs.shape)
+                self.passed[id(layer)] = _size(args[0]), _size(outputs)
             return outputs
 
         return call
@@ -236,6 +236,11 @@ def activation_of(layer: layers.Layer) -> Callable | None:
     if kinds.keras_kind(layer) in kinds.RECURRENT:
         return None
     return getattr(layer, "activation", None)
+
+
+def _size(values: Any) -> int:
+    """Return the number of values; zero where a graph does not know it yet."""
+    return math.prod(side or 0 for side in values.shape)
 
 
 def dropped(layer: layers.Layer, shape: tuple, channels_first: bool) -> str:

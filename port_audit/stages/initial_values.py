@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from port_audit.causes import dependence
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
 from port_audit.ledger.entries import PORT
@@ -65,6 +66,9 @@ def compare(pair: Pair) -> Stage:
                 found.setdefault(key, []).append((match, role, one, other))
         pair.ledger.settle("initial values", f"layers.{match.layer.name}")
     findings = [_finding(key, places) for key, places in found.items()]
+    apart = {id(match) for places in found.values() for match, *_ in places}
+    alike = [m for m in pair.matches if id(m) not in apart and m.acting is m.layer]
+    findings += dependence.compare(pair, alike)
     for index, each in enumerate(pair.loose):
         one = sum(theirs[name] for name in each.names)
         other = ours["loose", index]

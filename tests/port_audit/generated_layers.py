@@ -278,7 +278,7 @@ def _convolution(o, shape, width) -> list:
 def _recurrent(kind, o):
     biased = kind == "gru" and o["bias"]
     start = like_torch(o["units"], biased)
-    start["recurrent_initializer"] = start["kernel_initializer"]
+    start["recurrent_initializer"] = like_torch(o["units"])["kernel_initializer"]
     options = {"return_sequences": o["whole"], "use_bias": biased, **start}
     if kind == "gru":
         return layers.GRU(o["units"], reset_after=o.get("reset_after", True), **options)

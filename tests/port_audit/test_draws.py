@@ -12,6 +12,7 @@ from torch import nn  # noqa: E402
 
 import port_audit  # noqa: E402
 from port_audit import KerasSide, TorchSide  # noqa: E402
+from tests.port_audit import plain_pairs  # noqa: E402
 from tests.shares import dealt  # noqa: E402
 
 
@@ -129,3 +130,12 @@ def test_what_is_not_known_to_be_the_same_is_named(name):
 @pytest.mark.long
 def test_a_pooling_that_keeps_the_size_on_the_same_side_is_quiet():
     assert audited([DROP[0], KEEPS[0]], [DROP[1], KEEPS[1]]).exit_code == 0
+
+
+@pytest.mark.every_backend
+@pytest.mark.long(every=8)
+def test_the_witness_runs_where_a_graph_does_not_know_the_number_of_samples():
+    torch.manual_seed(0)
+    keras.utils.set_random_seed(0)
+    report = port_audit.compare(*plain_pairs.normed(0))
+    assert report.exit_code == 0 and report.stages[-1].ran, report.stages[-1]

@@ -148,15 +148,18 @@ def stacked(seed):
     """Return two layers of LSTM, which are one module in PyTorch."""
 
     def port():
-        uniform = like_torch(6)["kernel_initializer"]
-        start = {"use_bias": False, "kernel_initializer": uniform, "recurrent_initializer": uniform}
+        def lstm(**options):  # each has initializers of its own, which draw other values
+            uniform = [like_torch(6)["kernel_initializer"] for _ in range(2)]
+            options |= dict(zip(("kernel_initializer", "recurrent_initializer"), uniform))
+            return layers.LSTM(6, use_bias=False, **options)
+
         normal = keras.initializers.RandomNormal(stddev=1.0)
         return sequential(
             (7,),
             [
                 layers.Embedding(30, 8, normal),
-                layers.LSTM(6, return_sequences=True, **start),
-                layers.LSTM(6, **start),
+                lstm(return_sequences=True),
+                lstm(),
                 dense(4, 6),
             ],
             dtype="int32",
