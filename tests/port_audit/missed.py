@@ -667,6 +667,17 @@ ACCUSED |= {
             ),
         },
     ),
+    "a power that drifts": (
+        plain.mlp,
+        {
+            "theirs": _per_batch(
+                lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9999)
+            ),
+            "optimizer": lambda: keras.optimizers.SGD(
+                keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.9999)
+            ),
+        },
+    ),
     "a table of 40 epochs": (
         plain.mlp,
         {
