@@ -81,13 +81,7 @@ class Courses:
 
     def __init__(self, pair: Pair, times: Times | None = None):
         self.pair = pair
-        if times is not None:
-            self.times = times
-            return
-        batch = min(pair.batch_size, count(pair.x))
-        whole, rest = divmod(count(pair.x), batch)
-        per_epoch = whole if pair.theirs.drop_last else whole + bool(rest)
-        self.times = Times(per_epoch, max(2, min(EPOCHS, MOST_STEPS // per_epoch)))
+        self.times = times or _times(pair)
 
     @cached_property
     def watches(self) -> bool:
@@ -112,10 +106,10 @@ class Courses:
                 break
             found = Courses(self.pair, Times(per_epoch, epochs, starts=True))
             try:
-                if len(found.ours) == len(found.theirs):
-                    return found
+                _ = found.ours, found.groups  # measured now
             except Exception:  # a table of rates has come to its end
                 continue
+            return found
         return None
 
     @cached_property
@@ -352,6 +346,14 @@ class Courses:
         finally:
             if first is not None:
                 rate.assign(first)
+
+
+def _times(pair: Pair) -> Times:
+    """Return the first epochs of a training, as many as are affordable."""
+    batch = min(pair.batch_size, count(pair.x))
+    whole, rest = divmod(count(pair.x), batch)
+    per_epoch = whole if pair.theirs.drop_last else whole + bool(rest)
+    return Times(per_epoch, max(2, min(EPOCHS, MOST_STEPS // per_epoch)))
 
 
 def _end(scheduler: Any) -> float:

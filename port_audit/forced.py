@@ -14,6 +14,7 @@ from keras import ops
 from port_audit.changes import attributes
 from port_audit.distances import EPS, distance, largest
 from port_audit.nets import activations, keras_net, kinds, orders, torch_net
+from port_audit.nets.activations import Event
 from port_audit.nets.kinds import Order
 from port_audit.nets.torch_net import Trace, Unit
 
@@ -92,6 +93,14 @@ class Forced:
     plain: list[keras.layers.Layer]
     outputs: list[np.ndarray]
     stopped: str | None = None
+
+    def gaps(self, trace: Trace) -> list[tuple[Match | None, list[Event], list]]:
+        """Return what lies before each match, and before the outputs, where there is none.
+
+        These are PyTorch's functions without weights, and Keras's layers.
+        """
+        found = [(match, match.unit.before, match.plain) for match in self.matches]
+        return [*found, (None, trace.after, self.plain)]
 
 
 def assign(match: Match, values: dict[str, np.ndarray]) -> dict[str, tuple]:

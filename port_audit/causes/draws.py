@@ -11,18 +11,12 @@ from typing import NamedTuple
 import keras
 
 from port_audit.findings import Finding
+from port_audit.forced import Forced
 from port_audit.ledger.entries import PORT, Entry
-from port_audit.nets import keras_net
 from port_audit.nets.activations import Event
+from port_audit.nets.keras_net import DROPOUT, MIXING, NOISE
 from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
-
-# Layers of which it matters on which side values are drawn.
-MIXING = tuple(
-    layer
-    for name, layer in vars(keras.layers).items()
-    if "Pool" in name or name.startswith("UpSampling") or name == "RepeatVector"
-)
 
 
 class Draw(NamedTuple):
@@ -35,7 +29,7 @@ class Draw(NamedTuple):
         return self.what if self.rate is None else f"dropout at a rate of {self.rate:g}"
 
 
-def compare(pair: Pair, trace: Trace) -> Iterator[Finding]:
+def compare(pair: Pair, trace: Trace, forced: Forced) -> Iterator[Finding]:
     """Compare how many values are drawn; outputs of marked runs are known to agree.
 
     What is apart by as much as a pooling takes away is found; anything else is named as not
@@ -44,13 +38,12 @@ def compare(pair: Pair, trace: Trace) -> Iterator[Finding]:
     Args:
         pair: Both sides.
         trace: PyTorch's marked run.
+        forced: That of Keras, the last one.
     """
-    forced = pair.force(trace, training=True, mark=True)
     if forced.stopped is not None:
         return
     mine = list(pair.keras.draws)
-    theirs = [event for unit in trace.units for event in unit.before] + trace.after
-    counts = _counts(theirs), _counts(mine)
+    counts = _counts(trace.events), _counts(mine)
     for draw in sorted(counts[0].keys() | counts[1].keys(), key=str):
         there, here = (count[draw] for count in counts)
         if there == here:
@@ -61,8 +54,7 @@ def compare(pair: Pair, trace: Trace) -> Iterator[Finding]:
             continue
         text = f"values of {pair.samples} samples: PyTorch draws {there:,}, the port {here:,}"
         pair.ledger.add([Entry(PORT, f"draws.{draw}", text)])
-    gaps = [(match.unit.before, match.plain) for match in forced.matches]
-    for events, plain in [*gaps, (trace.after, forced.plain)]:
+    for _, events, plain in forced.gaps(trace):
         kept = [layer for layer in plain if _keeps_size(pair, layer)]
         if kept and _order_of_events(events) != _order_of_layers(plain):
             text = "on which side of it values are drawn"
@@ -72,9 +64,7 @@ def compare(pair: Pair, trace: Trace) -> Iterator[Finding]:
 def _misplaced(pair: Pair, drawn: Sequence[Event], apart: int) -> Finding | None:
     """Return what is found if a pooling takes away as many values as are drawn too many or few."""
     for layer in pair.keras.plain:
-        if not isinstance(layer, MIXING) or id(layer) not in pair.keras.passed:
-            continue
-        into, out = pair.keras.passed[id(layer)]
+        into, out = pair.keras.passed.get(id(layer), (0, 0))
         if into == out or abs(into - out) != abs(apart):
             continue
         behind = (apart > 0) == (into > out)  # the port draws behind it
@@ -94,7 +84,7 @@ def _misplaced(pair: Pair, drawn: Sequence[Event], apart: int) -> Finding | None
 
 def _keeps_size(pair: Pair, layer: keras.layers.Layer) -> bool:
     into, out = pair.keras.passed.get(id(layer), (0, 1))
-    return isinstance(layer, MIXING) and into == out
+    return into == out
 
 
 def _order_of_events(events: Iterable[Event]) -> list[bool]:
@@ -103,7 +93,7 @@ def _order_of_events(events: Iterable[Event]) -> list[bool]:
 
 
 def _order_of_layers(layers: Iterable[keras.layers.Layer]) -> list[bool]:
-    draws = (*keras_net.DROPOUT, *keras_net.NOISE)
+    draws = (*DROPOUT, *NOISE)
     return [isinstance(layer, draws) for layer in layers if isinstance(layer, (*draws, *MIXING))]
 
 

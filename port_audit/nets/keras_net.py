@@ -33,6 +33,12 @@ POOLING = {
     layers.AveragePooling2D: 2,
     layers.AveragePooling3D: 3,
 }
+# Layers of which it matters on which side values are drawn.
+MIXING = tuple(
+    layer
+    for name, layer in vars(layers).items()
+    if "Pool" in name or name.startswith("UpSampling") or name == "RepeatVector"
+)
 # on_layer(layer, compute, inputs, args, kwargs) returns the outputs; compute is the layer's own.
 OnLayer = Callable[[layers.Layer, Callable, Any, tuple, dict], Any]
 
@@ -92,9 +98,7 @@ class KerasNet:
         self.made = self.values() if kept else []  # the values that it came with
         self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
         self.draws: list[Event] = []  # of the last marked run
-        self.passed: dict[
-            int, tuple[int, int]
-        ] = {}  # values into and out of layers without weights
+        self.passed: dict[int, tuple[int, int]] = {}  # numbers of values into and out of MIXING
         self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
         self.needed: set[int] = set()  # layers of which a change needs these in every run
 
@@ -206,7 +210,7 @@ class KerasNet:
         def call(*args: Any, **kwargs: Any) -> Any:
             on_plain(layer)
             outputs = own(*args, **kwargs)
-            if args and all(hasattr(each, "shape") for each in (args[0], outputs)):
+            if args and isinstance(layer, MIXING):
                 self.passed[id(layer)] = _size(args[0]), _size(outputs)
             return outputs
 

@@ -103,6 +103,11 @@ class Trace:
     output: Any
     draws: tuple[str, ...] = ()
 
+    @property
+    def events(self) -> list[Event]:
+        """Return all functions without weights, in order."""
+        return [event for unit in self.units for event in unit.before] + self.after
+
 
 class TorchNet:
     """A copy of a module that can be run and recorded; the original stays as it is."""

@@ -14,7 +14,7 @@ from port_audit.causes import advice, draws, noise
 from port_audit.changes import Change, ahead_of, attributes, calling, prove, setting
 from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.forced import Match, assign
+from port_audit.forced import Forced, Match, assign
 from port_audit.ledger.entries import ORIGINAL, PORT, Entry
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.nets.activations import Event
@@ -40,8 +40,7 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
     drops_found, hidden = _dropout(pair, outputs)
     findings = [*drops_found, *_statistics(pair), *_recurrent_dropout(pair)]
     count = sum(match.unit.kind == "batch norm" for match in pair.matches)
-    events = [event for unit in pair.trace.units for event in unit.before] + pair.trace.after
-    drops = sum(event.name == "dropout" for event in events)
+    drops = sum(event.name == "dropout" for event in pair.trace.events)
     marked = (*keras_net.DROPOUT, *keras_net.NOISE)
     others = [layer.name for layer in pair.keras.random if not isinstance(layer, marked)]
     notes = (f"random and not compared: {', '.join(others)}",) if others else ()
@@ -76,8 +75,10 @@ def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
         pair.torch.train_with_marks(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
 
-    def divergence() -> float:
-        forced = pair.force(trace, training=True, mark=True)
+    def marked() -> Forced:
+        return pair.force(trace, training=True, mark=True)
+
+    def far(forced: Forced) -> float:
         ratios = [match.reach / match.reach_tolerance for match in forced.matches]
         theirs = torch_net.arrays(trace.output)
         if outputs.ends or len(theirs) != len(forced.outputs):
@@ -92,9 +93,14 @@ def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
         pair.ledger.add([Entry(ORIGINAL, "forward.training", f"it draws by {names}")])
     if not outputs.settled:
         return list(_by_rates(pair, trace)), False
-    size = divergence()
+    forced = marked()
+    size = far(forced)
     if size <= 1:
-        return list(draws.compare(pair, trace)), False
+        return list(draws.compare(pair, trace, forced)), False
+
+    def divergence() -> float:
+        return far(marked())
+
     for changes in _dropout_changes(pair, trace):
         for noisy in noise.changes(_noises(pair, trace), changes, divergence):
             proved = prove([*changes, *noisy], divergence, 1.0)
@@ -120,22 +126,20 @@ def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]
     def layers(plain: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
         return [layer for layer in plain if isinstance(layer, keras_net.DROPOUT)]
 
-    for match in forced.matches:
-        yield match, dropping(match.unit.before), layers(match.plain)
-    yield None, dropping(trace.after), layers(forced.plain)
+    for match, events, plain in forced.gaps(trace):
+        yield match, dropping(events), layers(plain)
 
 
 def _noises(pair: Pair, trace: Trace) -> list[noise.Gap]:
     """Return for each gap the match behind it, draws of PyTorch, and Keras's layers that draw."""
     forced = pair.force(trace, training=True, mark=True)
-    gaps = [(m, m.unit.before, m.plain) for m in forced.matches]
     return [
         noise.Gap(
             match,
             sum(event.name == "noise" for event in events),
             [layer for layer in plain if isinstance(layer, keras_net.NOISE)],
         )
-        for match, events, plain in [*gaps, (None, trace.after, forced.plain)]
+        for match, events, plain in forced.gaps(trace)
     ]
 
 

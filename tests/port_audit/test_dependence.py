@@ -8,10 +8,13 @@ torch = pytest.importorskip("torch")
 from keras import initializers, layers  # noqa: E402
 from torch import nn  # noqa: E402
 
-import port_audit  # noqa: E402
 from port_audit import KerasSide, TorchSide  # noqa: E402
+from tests.port_audit.parts import like_torch  # noqa: E402
+from tests.port_audit.test_audit import audited  # noqa: E402
 
-UNIFORM = lambda: initializers.RandomUniform(-(32**-0.5), 32**-0.5)  # noqa: E731
+
+def uniform():
+    return like_torch(32)["kernel_initializer"]
 
 
 def orthogonal():
@@ -25,21 +28,19 @@ def plain():
     return nn.Sequential(*parts, nn.Linear(32, 32, bias=False))
 
 
-def audited(original, starts):
-    torch.manual_seed(0)
-    keras.utils.set_random_seed(0)
-
+def report_on(original, starts):
     def port():
         made = starts()
         first, *others = (layers.Dense(32, use_bias=False, kernel_initializer=i) for i in made)
         return keras.Sequential([keras.Input((32,)), first, layers.ReLU(), *others])
 
     x = np.random.default_rng(0).normal(size=(64, 32)).astype("float32")
-    return port_audit.compare(TorchSide(original), KerasSide(port), x, np.zeros(64, "int32"))
+    pair = TorchSide(original), KerasSide(port), x, np.zeros(64, "int32")
+    return audited(lambda seed: pair, 0)
 
 
 def shared():
-    return [UNIFORM()] * 2
+    return [uniform()] * 2
 
 
 @pytest.mark.parametrize(
@@ -51,14 +52,14 @@ def shared():
     ids=["orthogonal", "shared"],
 )
 def test_it_is_named(original, starts, said):
-    (finding,) = audited(original, starts).findings
+    (finding,) = report_on(original, starts).findings
     assert finding.name == "initial values" and said in finding.cause
 
 
 @pytest.mark.parametrize(
     ("original", "starts"),
-    [(orthogonal, lambda: [initializers.Orthogonal()]), (plain, lambda: [UNIFORM(), UNIFORM()])],
+    [(orthogonal, lambda: [initializers.Orthogonal()]), (plain, lambda: [uniform(), uniform()])],
     ids=["orthogonal", "each its own"],
 )
 def test_the_same_start_is_quiet(original, starts):
-    assert audited(original, starts).exit_code == 0
+    assert report_on(original, starts).exit_code == 0

@@ -10,9 +10,10 @@ torch = pytest.importorskip("torch")
 from keras import layers as kl  # noqa: E402
 from torch import nn  # noqa: E402
 
-import port_audit  # noqa: E402
 from port_audit import KerasSide, TorchSide  # noqa: E402
 from tests.port_audit import plain_pairs  # noqa: E402
+from tests.port_audit.parts import conv, dense  # noqa: E402
+from tests.port_audit.test_audit import audited  # noqa: E402
 from tests.shares import dealt  # noqa: E402
 
 
@@ -37,28 +38,22 @@ class Own(kl.Layer):
         return keras.ops.max(x, axis=(1, 2))
 
 
-def uniform(fan_in):
-    start = keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
-    return {"kernel_initializer": start, "bias_initializer": start}
-
-
-def audited(theirs, ours, features=256):
+def report_on(theirs, ours, features=256):
     """Audit what stands between a convolution of images and a dense layer, on both sides."""
-    torch.manual_seed(0)
-    keras.utils.set_random_seed(0)
 
     def original():
         between = [make() for make in theirs]
         return nn.Sequential(nn.Conv2d(1, 4, 3), *between, nn.Flatten(), nn.Linear(features, 3))
 
     def port():
-        first = [keras.Input((10, 10, 1)), kl.Conv2D(4, 3, **uniform(9))]
+        first = [keras.Input((10, 10, 1)), conv(4, 3, 1)]
         between = [make() for make in ours]
-        return keras.Sequential([*first, *between, kl.Flatten(), kl.Dense(3, **uniform(features))])
+        return keras.Sequential([*first, *between, kl.Flatten(), dense(3, features)])
 
     x = np.random.default_rng(0).normal(size=(64, 10, 10, 1)).astype("float32")
     channels_first = TorchSide(original, preprocess=lambda x: np.moveaxis(x, -1, 1))
-    return port_audit.compare(channels_first, KerasSide(port), x, np.zeros(64, "int32"))
+    pair = channels_first, KerasSide(port), x, np.zeros(64, "int32")
+    return audited(lambda seed: pair, 0)
 
 
 DROP = (lambda: nn.Dropout(0.3), lambda: kl.Dropout(0.3))
@@ -78,7 +73,7 @@ def test_the_other_side_of_a_pooling_is_named(pool, draw, first):
     draw = DROP if draw == "d" else NOISE
     sides = [draw[0], theirs], [draw[1], ours]
     sides[first == "original"].reverse()
-    report = audited(*sides, features)
+    report = report_on(*sides, features)
     (finding,) = report.findings
     assert finding.name == "dropout place" and report.exit_code == 3
     assert finding.write.split()[1] == ("behind" if first == "port" else "before")
@@ -89,7 +84,7 @@ def test_the_other_side_of_a_pooling_is_named(pool, draw, first):
 def test_the_same_side_is_quiet(pool, before):
     theirs, ours, features = POOLS[pool]
     sides = [DROP[0], theirs], [DROP[1], ours]
-    assert audited(*(side if before else side[::-1] for side in sides), features).exit_code == 0
+    assert report_on(*(side if before else side[::-1] for side in sides), features).exit_code == 0
 
 
 SAME = {
@@ -105,7 +100,7 @@ SAME = {
 
 @pytest.mark.parametrize("name", dealt(SAME, ["ReLU"]))
 def test_a_side_that_makes_no_difference_is_quiet(name):
-    assert audited(*SAME[name]).exit_code == 0
+    assert report_on(*SAME[name]).exit_code == 0
 
 
 KEEPS = lambda: nn.MaxPool2d(3, 1, 1), lambda: kl.MaxPooling2D(3, 1, "same")
@@ -122,20 +117,18 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", dealt(UNKNOWN, ["cropped"]))
 def test_what_is_not_known_to_be_the_same_is_named(name):
-    report = audited(*UNKNOWN[name])
+    report = report_on(*UNKNOWN[name])
     (left,) = map(str, report.not_compared)
     assert report.exit_code == 4 and ("port: draws.dropout" in left or ".place = on which" in left)
 
 
 @pytest.mark.long
 def test_a_pooling_that_keeps_the_size_on_the_same_side_is_quiet():
-    assert audited([DROP[0], KEEPS[0]], [DROP[1], KEEPS[1]]).exit_code == 0
+    assert report_on([DROP[0], KEEPS[0]], [DROP[1], KEEPS[1]]).exit_code == 0
 
 
 @pytest.mark.every_backend
 @pytest.mark.long(every=8)
 def test_the_witness_runs_where_a_graph_does_not_know_the_number_of_samples():
-    torch.manual_seed(0)
-    keras.utils.set_random_seed(0)
-    report = port_audit.compare(*plain_pairs.normed(0))
+    report = audited(plain_pairs.normed, 0)
     assert report.exit_code == 0 and report.stages[-1].ran, report.stages[-1]

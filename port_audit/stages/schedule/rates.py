@@ -69,21 +69,12 @@ def _explained(courses: Courses, size: float) -> Iterator[Finding]:
     def finding(name: str, cause: str, write: str | None) -> Finding:
         return Finding("learning rate", name, cause, write, size, TOLERANCE)
 
-    scaled = theirs / (theirs[reference] or 1.0), ours / (ours[reference] or 1.0)
-    first = next(i for i, (a, b) in enumerate(zip(*scaled)) if abs(a - b) > TOLERANCE)
+    first = _first_apart(theirs, ours, reference, TOLERANCE)
     epoch, step = points[first]
     where = f"from epoch {epoch + 1}, step {step + 1} on"
-    if np.ptp(ours) == 0:
-        per = courses.pair.theirs.step_scheduler_per
-        yield finding(
-            "schedule missing",
-            f"the rate stays at {ours[0]:g}; PyTorch's moves {where}",
-            f"a schedule; PyTorch's is {_class_of(courses)}, stepped per {per}",
-        )
-        return
-    if np.ptp(theirs) == 0:
-        text = f"the rate moves {where}; PyTorch's stays at {theirs[0]:g}"
-        yield finding("schedule extra", text, f"learning_rate={theirs[0]:g}, and no schedule")
+    one_sided = _one_sided(courses, theirs, ours, where)
+    if one_sided is not None:
+        yield finding(*one_sided)
         return
     for causes, rates in schedules.variants(courses):
         if apart(theirs, rates, reference) <= TOLERANCE:
@@ -113,26 +104,33 @@ def _late(courses: Courses) -> Iterator[Finding]:
         size = apart(theirs, ours, reference)
         if size <= DRIFT or apart(courses.theirs, before, courses.reference) > TOLERANCE:
             continue
-        far = [
-            apart(theirs[: n + 1], ours[: n + 1], reference) for n in range(reference, len(ours))
-        ]
-        epoch = reference + next(n for n, each in enumerate(far) if each > DRIFT)
+        epoch = _first_apart(theirs, ours, reference, DRIFT)
         where = f"from epoch {epoch + 1} on"
-        name, write = UNEXPLAINED, None
         text = f"the rates part {where}: {ours[epoch]:.6g}, in PyTorch {theirs[epoch]:.6g}"
-        if np.ptp(ours) == 0:
-            name, write = "schedule missing", f"a schedule; PyTorch's is {_class_of(courses)}"
-            text = f"the rate stays at {ours[0]:g}; PyTorch's moves {where}"
-        elif np.ptp(theirs) == 0:
-            name, write = "schedule extra", f"learning_rate={theirs[0]:g}, and no schedule"
-            text = f"the rate moves {where}; PyTorch's stays at {theirs[0]:g}"
+        said = _one_sided(courses, theirs, ours, where) or (UNEXPLAINED, text, None)
         place = f"learning rate of group {index}" if index else "learning rate"
-        yield Finding(place, name, text, write, size, DRIFT)
+        yield Finding(place, *said, size, DRIFT)
         return
 
 
-def _class_of(courses: Courses) -> str:
-    return type(courses.made()[1]).__name__
+def _first_apart(theirs: np.ndarray, ours: np.ndarray, reference: int, tolerance: float) -> int:
+    """Return the first point at which rates differ, relative to those of each side."""
+    scaled = theirs / (theirs[reference] or 1.0), ours / (ours[reference] or 1.0)
+    return next(i for i, (a, b) in enumerate(zip(*scaled)) if abs(a - b) > tolerance)
+
+
+def _one_sided(
+    courses: Courses, theirs: np.ndarray, ours: np.ndarray, where: str
+) -> tuple[str, str, str] | None:
+    """Return name, cause and advice where the rate of one side alone moves."""
+    if np.ptp(ours) == 0:
+        kind, per = type(courses.made()[1]).__name__, courses.pair.theirs.step_scheduler_per
+        text = f"the rate stays at {ours[0]:g}; PyTorch's moves {where}"
+        return "schedule missing", text, f"a schedule; PyTorch's is {kind}, stepped per {per}"
+    if np.ptp(theirs) == 0:
+        text = f"the rate moves {where}; PyTorch's stays at {theirs[0]:g}"
+        return "schedule extra", text, f"learning_rate={theirs[0]:g}, and no schedule"
+    return None
 
 
 def settle(courses: Courses) -> None:
