@@ -60,12 +60,13 @@ def run(
     task = own_data.task_of(task, data_dir)
     both_groups = seeds.groups(task, runs, results_dir)
     bare = [name for name in runs if saved_models.is_bare(task, results_dir, name)]
-    if bare and not both_groups:
-        raise BadInput(
-            f"argument RUN: the run '{bare[0]}' has no model, so that only its seeds could be "
-            "compared; expected two runs with models, or with at least two seeds each that ended"
-        )
-    if bare and both_groups:
+    if bare:
+        if not both_groups:
+            raise BadInput(
+                f"argument RUN: the run '{bare[0]}' has no model, so that only its seeds could be "
+                "compared; expected two runs with models, or with at least two seeds each that "
+                "ended"
+            )
         folder = folders.comparison_folder(out, results_dir / task.name / "comparisons", "pair")
         seeds.compare(task, both_groups, folder)
         say("their folders hold no models, so that no two of them are compared image by image")

@@ -16,6 +16,7 @@ from shared_keras.reporting.console import say
 from shared_keras.results import folders, pixel_scale, saved_models
 from shared_keras.results.scores import are_probabilities, predict_outputs, predict_probabilities
 from shared_keras.task import Task
+from shared_keras.training.model_kinds import layers
 
 TOLERANCE = 1e-3  # of a probability; rounding moves it by less than a hundredth of this
 OTHERS = 1e-3  # of the images may get another class from weights of 16 bits
@@ -89,9 +90,7 @@ def _take(
         say(suited.line)
     outputs = predict_outputs(suited.model, test.x)
     copy = plain.inference(suited.model, are_probabilities(outputs.astype(np.float64)))
-    if any(
-        layer.compute_dtype in ("float16", "bfloat16") for layer in suited.model._flatten_layers()
-    ):
+    if any(layer.compute_dtype in ("float16", "bfloat16") for layer in layers(suited.model)):
         say("note: this model computes in half precision; it is exported, and compared, in float32")
         return Taken(copy, predict_probabilities(copy, test.x), name)
     return Taken(copy, predict_probabilities(suited.model, test.x), name)
