@@ -40,7 +40,8 @@ class Difference(NamedTuple):
 
 def difference(first: Sequence[float], second: Sequence[float]) -> Difference:
     """Compare the scores of two groups of seeds, at least two each, as fractions of one."""
-    a, b = np.asarray(first, float), np.asarray(second, float)
+    # Sorted, so that the last digit does not hang on the order in which runs are found.
+    a, b = np.sort(np.asarray(first, float)), np.sort(np.asarray(second, float))
     apart = float(a.mean() - b.mean())
     sizes = (len(a), len(b))
     if np.ptp(a) == np.ptp(b) == 0:  # nothing varies: the difference is exact

@@ -161,3 +161,12 @@ def test_rows_of_the_ladder_are_judged():
         ladder_rows.EXPLAINED: ["known"],
         ladder_rows.OPEN: ["different"],
     }
+
+
+def test_the_order_of_the_seeds_does_not_matter_to_the_last_digit():
+    random = np.random.default_rng(0)
+    one, other = random.normal(0.87, 0.01, 20), random.normal(0.87, 0.01, 20)
+    found = {
+        verdicts.difference(random.permutation(one), random.permutation(other)) for _ in range(50)
+    }
+    assert len(found) == 1
