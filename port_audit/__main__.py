@@ -1,6 +1,9 @@
 """python -m port_audit ORIGINAL PORT: audit a port, both sides in a Python file."""
 
 import argparse
+import contextlib
+import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +27,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(words)
     try:  # only now: it takes seconds
+        _import_tensorflow()
         from port_audit.audit import compare_files
     except ModuleNotFoundError as error:
         return _fail(parser, f"an audit needs '{error.name}', which is not installed", 2)
@@ -47,6 +51,23 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _fail(parser, one_line(error), 1)
+
+
+def _import_tensorflow() -> None:
+    """Import it, if it is there, without what it tells of itself, past Python, on stderr.
+
+    Keras does so on every backend, to read the settings of layers.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import torch
 
-from port_audit import costs
+from port_audit import costs, pieces
 from port_audit.changes import Change
 from port_audit.distances import distance
 from port_audit.forced import Forced, ForcedRun, Match, assign
@@ -58,14 +58,9 @@ class Pair:
         self.range = -np.inf, np.inf  # of outputs, as far as is known
         self.preferred: dict[int, str] = {}  # names of PyTorch's calls, by layer
         self.made: dict[int, np.ndarray] = {}  # orders of the features that layers put out
-        self.trace: Trace = self.torch.run(self.torch_inputs)
-        known = {name for unit in self.trace.units for name in unit.names.values()}
-        self.loose, self.unknown = blocks.pair_up(
-            dict(self.torch.module.named_modules()),
-            [name for name in self.torch.parameters() if name not in known],
-            self.keras.blocks,
-        )
-        self.forced: Forced = self.force()
+        self.trace: Trace
+        self.forced: Forced
+        pieces.match(self)
         self._untangle()
         self._untie()
         self._unflatten()
@@ -121,6 +116,28 @@ class Pair:
         finally:
             self.trace = trace
             self.reforce()
+
+    def pair_up(self, modules: Sequence[str] = (), layers: Sequence[str] = ()) -> None:
+        """Find what stands for what.
+
+        Args:
+            modules: Names of PyTorch's modules of a known kind to be taken as those of none are.
+            layers: Names of such layers of the port.
+        """
+        self.torch.aside = tuple(modules)
+        self.keras.set_aside(layers)
+        self.trace = self.torch.run(self.torch_inputs)
+        self.loose = []
+        self.loose, self.unknown = blocks.pair_up(
+            dict(self.torch.module.named_modules()), self.without_layer(), self.keras.blocks
+        )
+        self.forced = self.force()
+
+    def without_layer(self) -> list[str]:
+        """Return the names of PyTorch's parameters that nothing in the port stands for so far."""
+        found = {name for unit in self.trace.units for name in unit.names.values()}
+        found |= {name for each in self.loose for name in each.names}
+        return [name for name in self.torch.parameters() if name not in found]
 
     def _untangle(self) -> None:
         """Match the layers at several outputs by the order of the outputs."""

@@ -4,7 +4,7 @@ What such a layer puts out, and what it passes back, is judged by what reaches t
 and before it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,8 +12,11 @@ import numpy as np
 from keras import layers
 from torch import nn
 
+from port_audit.nets import kinds
+
 # Takes values of PyTorch by name; `gradients` says whether they are gradients.
 Convert = Callable[..., np.ndarray]
+Layout = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class Loose:
         return f"{' + '.join(self.names)} / {self.variable.path}"
 
 
+def weights_of(layer: layers.Layer) -> list[keras.Variable]:
+    """Return the weights of a layer that are trained unless they are frozen."""
+    found = [v for part in layer._flatten_layers() for v in part._trainable_variables]
+    return list({id(variable): variable for variable in found}.values())
+
+
 def pair_up(
     modules: Mapping[str, nn.Module],
     parameters: Sequence[str],
@@ -47,7 +56,7 @@ def pair_up(
 
     Args:
         modules: PyTorch's modules by name.
-        parameters: Names of parameters of no known kind, in order.
+        parameters: Names of parameters that belong to no layer of a known kind, in order.
         blocks: Keras's layers of no known kind that have weights, in order.
     """
     found: list[Loose] = []
@@ -67,16 +76,10 @@ def pair_up(
                 used = {own for piece in made for own in piece.names}
                 left = [own for own in left if own not in used]
                 rest.remove(each)
-    shapes = {
-        f"{name}.{own}".lstrip("."): tuple(parameter.shape)
-        for name, part in modules.items()
-        for own, parameter in part._parameters.items()
-        if parameter is not None
-    }
     unknown = []
     for layer in rest:
-        own = list(_by_shape(layer, left, shapes))
-        if len(own) == len(layer.trainable_weights):
+        own = _in_order(layer, left, modules)
+        if len(own) == len(weights_of(layer)):
             found += own
             left = [name for name in left if name not in {n for piece in own for n in piece.names}]
         else:
@@ -84,44 +87,97 @@ def pair_up(
     return found, unknown
 
 
+def ways(
+    layer: layers.Layer,
+    names: Sequence[str],
+    modules: Mapping[str, nn.Module],
+    channels: Collection[int],
+) -> Iterator[list[Loose]]:
+    """Yield all ways in which some parameters may be the weights of a layer, by their shapes.
+
+    Args:
+        layer: The layer.
+        names: PyTorch's names of as many parameters, of which one way is known to fit.
+        modules: PyTorch's modules by name.
+        channels: Numbers of channels of maps that may have been flattened before it.
+    """
+
+    def extend(variables: Sequence[keras.Variable], left: list[str]) -> Iterator[list[Loose]]:
+        if not variables:
+            yield []
+            return
+        first, *rest = variables
+        for name in left:
+            holder, shape = _parameter(modules, name)
+            for layout in _layouts(holder, shape, tuple(first.shape), channels):
+                for others in extend(rest, [each for each in left if each != name]):
+                    yield [Loose(layer, first, (name,), _converting(name, layout)), *others]
+
+    return extend(weights_of(layer), list(names))
+
+
+def _parameter(modules: Mapping[str, nn.Module], name: str) -> tuple[nn.Module, tuple[int, ...]]:
+    """Return what holds a parameter, and the parameter's shape."""
+    holder, _, own = name.rpartition(".")
+    return modules[holder], tuple(modules[holder]._parameters[own].shape)
+
+
 def _fits(piece: Loose, modules: Mapping[str, nn.Module]) -> bool:
-    values = {
-        f"{name}.{own}".lstrip("."): np.zeros(tuple(parameter.shape), "float32")
-        for name, part in modules.items()
-        for own, parameter in part._parameters.items()
-        if parameter is not None
-    }
     try:
+        values = {n: np.zeros(_parameter(modules, n)[1], "float32") for n in piece.names}
         return piece.convert(values).shape == tuple(piece.variable.shape)
-    except (KeyError, ValueError):
+    except (KeyError, AttributeError, ValueError):
         return False
 
 
-def _by_shape(
-    layer: layers.Layer, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[Loose]:
-    """Return weights and parameters of the same shape, in order; or of the transposed one."""
-    left = list(names)
-    for variable in layer.trainable_weights:
-        wanted = tuple(variable.shape)
-        for turn in (False, True):
-            name = next(
-                (n for n in left if (shapes[n][::-1] if turn else shapes[n]) == wanted), None
-            )
-            if name is None:
-                continue
-            left.remove(name)
+def _in_order(
+    layer: layers.Layer, names: Sequence[str], modules: Mapping[str, nn.Module]
+) -> list[Loose]:
+    """Return for each weight, as far as there is one, the first parameter of a fitting shape."""
+    found, left = [], list(names)
+    for variable in weights_of(layer):
+        for name in left:
+            holder, shape = _parameter(modules, name)
+            layout = next(iter(_layouts(holder, shape, tuple(variable.shape))), None)
+            if layout is not None:
+                left.remove(name)
+                found.append(Loose(layer, variable, (name,), _converting(name, layout)))
+                break
+    return found
 
-            def convert(
-                values: Mapping[str, np.ndarray],
-                gradients: bool = False,
-                name: str = name,
-                turn: bool = turn,
-            ) -> np.ndarray:
-                return values[name].T if turn else values[name]
 
-            yield Loose(layer, variable, (name,), convert)
-            break
+def _layouts(
+    holder: nn.Module,
+    shape: tuple[int, ...],
+    wanted: tuple[int, ...],
+    channels: Collection[int] = (),
+) -> list[Layout]:
+    """Return how a parameter may lie in a weight, the likeliest first.
+
+    It lies as it is, or as kernels do in Keras; then its rows may be those of flattened maps.
+    """
+    turn = (*range(2, len(shape)), 1, 0)
+    found: list[Layout] = []
+    if shape == wanted:
+        found.append(lambda array: array)
+    if len(shape) > 1 and tuple(shape[axis] for axis in turn) == wanted:
+        found.append(lambda array: array.transpose(turn))
+        if kinds.torch_kind(holder) is not None:
+            found.reverse()
+    if len(wanted) == 2:
+        for size in (each for each in channels if 1 < each < wanted[0]):
+            if wanted[0] % size == 0:
+                rows = np.arange(wanted[0]).reshape(size, -1).T.ravel()
+                found += [_taking(rows, layout) for layout in found[:2]]
+    return found
+
+
+def _taking(rows: np.ndarray, layout: Layout) -> Layout:
+    return lambda array: layout(array)[rows]
+
+
+def _converting(name: str, layout: Layout) -> Convert:
+    return lambda values, gradients=False: layout(values[name])
 
 
 def _attention(name: str, module: nn.Module, layer: layers.Layer) -> Iterator[Loose]:

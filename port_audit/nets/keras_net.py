@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import keras
@@ -58,26 +58,44 @@ class KerasNet:
         if inputs is not None:
             model(inputs, training=False)  # builds what is not yet built
         self.layers = model._flatten_layers(include_self=False)
+        self.set_aside(())
+        self.made = self.values() if kept else []  # the values that it came with
+        self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
+        self.draws: list[Event] = []  # of the last marked run
+        self.passed: dict[int, tuple[int, int]] = {}  # numbers of values into and out of MIXING
+        self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
+        self.needed: set[int] = set()  # layers of which a change needs these in every run
+
+    def set_aside(self, names: Collection[str]) -> None:
+        """Sort the layers by what is known of them.
+
+        Args:
+            names: Names of layers of a known kind that are to be taken as those of none are.
+        """
+        self.aside = tuple(names)
         inner = {
             id(part)
             for layer in self.layers
             if isinstance(layer, layers.RNN)
             for part in layer._flatten_layers(include_self=False)
         }
+        known = lambda layer: layer.name not in names and kinds.keras_kind(layer)  # noqa: E731
         leaves = [
             layer
             for layer in self.layers
             if id(layer) not in inner
-            and (kinds.keras_kind(layer) or not layer._flatten_layers(include_self=False))
+            and (
+                known(layer) or layer.name in names or not layer._flatten_layers(include_self=False)
+            )
         ]
-        self.known = [layer for layer in leaves if kinds.keras_kind(layer)]
+        self.known = [layer for layer in leaves if known(layer)]
         self.plain = [
             layer
             for layer in leaves
-            if not kinds.keras_kind(layer) and not isinstance(layer, layers.InputLayer)
+            if not known(layer) and not isinstance(layer, layers.InputLayer)
         ]
         covered = {id(v) for layer in self.known for v in kinds.variables(layer).values()}
-        whole = [layer for layer in self.layers if isinstance(layer, WHOLE)]
+        whole = [layer for layer in self.layers if isinstance(layer, WHOLE) or layer.name in names]
         parts = {id(part) for layer in whole for part in layer._flatten_layers(include_self=False)}
         # Layers of no known kind that have weights, each as a whole.
         self.blocks = whole + [
@@ -95,12 +113,6 @@ class KerasNet:
         self.channels_first = any(
             getattr(layer, "data_format", None) == "channels_first" for layer in self.known
         )
-        self.made = self.values() if kept else []  # the values that it came with
-        self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
-        self.draws: list[Event] = []  # of the last marked run
-        self.passed: dict[int, tuple[int, int]] = {}  # numbers of values into and out of MIXING
-        self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
-        self.needed: set[int] = set()  # layers of which a change needs these in every run
 
     def values(self) -> list[np.ndarray]:
         """Return the values of all variables of the model."""

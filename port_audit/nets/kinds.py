@@ -99,8 +99,15 @@ def made_weights(module: nn.Module) -> list[str]:
 
 
 def keras_kind(layer: keras.layers.Layer) -> str | None:
-    """Return the kind of a layer, or None."""
-    return next((name for name, (_, classes) in KINDS.items() if isinstance(layer, classes)), None)
+    """Return the kind of a layer, or None: also if it has weights that its kind does not know.
+
+    Those are weights of a subclass's own, those of LoRA, and what quantization makes of a kernel.
+    """
+    kind = next((name for name, (_, classes) in KINDS.items() if isinstance(layer, classes)), None)
+    if kind is None or not layer.built:
+        return kind
+    known = {id(variable) for variable in _by_role(layer, kind).values()}
+    return kind if known == {id(variable) for variable in layer.weights} else None
 
 
 def acting(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -149,7 +156,10 @@ def instead(
 def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     """Return the variables of a layer of a known kind by their role, such as "kernel"."""
     layer = acting(layer)
-    kind = keras_kind(layer)
+    return _by_role(layer, keras_kind(layer))
+
+
+def _by_role(layer: keras.layers.Layer, kind: str | None) -> dict[str, keras.Variable]:
     holder = layer.cell if kind in RECURRENT else layer
     names = {
         "batch norm": ("gamma", "beta", *STATISTICS),

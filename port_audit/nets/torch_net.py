@@ -119,6 +119,7 @@ class TorchNet:
                     setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
         self.quiet: list[str] = []  # modules that are random in themselves
+        self.aside: tuple[str, ...] = ()  # modules of a known kind that are taken as of none
         self.names = {part: name for name, part in self.module.named_modules()}
 
     def values(self, copies: bool = True) -> dict[str, np.ndarray]:
@@ -235,7 +236,7 @@ class TorchNet:
         hooks = [
             part.register_forward_hook(self._hook(units, watch), with_kwargs=True)
             for part in self.module.modules()
-            if kinds.torch_kind(part) is not None
+            if kinds.torch_kind(part) is not None and self.names[part] not in self.aside
         ]
         try:
             with watch:

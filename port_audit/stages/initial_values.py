@@ -169,22 +169,19 @@ def _of_keras(pair: Pair) -> dict[tuple, np.ndarray] | None:
     if isinstance(model, keras.Model):
         return None
     order = {id(variable): index for index, variable in enumerate(pair.keras.model.variables)}
-    places = {id(layer): index for index, layer in enumerate(pair.keras.known)}
     collected: dict[tuple, list] = {}
     for seed in range(SEEDS):
         keras.utils.set_random_seed(2000 + seed)
         made = make(model, keras.Model, "port")
         if not made.built or not made.weights:
             made(pair.keras_inputs)
-        fresh = [
-            layer for layer in made._flatten_layers(include_self=False) if kinds.keras_kind(layer)
-        ]
+        if len(made.variables) != len(order):
+            return None
         for index, match in enumerate(pair.matches):
-            place = places[id(match.layer)]
-            if place >= len(fresh):
-                return None
-            for role, variable in kinds.variables(fresh[place]).items():
-                values = keras.ops.convert_to_numpy(variable)
+            if match.acting is not match.layer:
+                continue  # its shape is another, which is found before
+            for role, variable in kinds.variables(match.layer).items():
+                values = keras.ops.convert_to_numpy(made.variables[order[id(variable)]])
                 collected.setdefault((index, role), []).append(some(values, MOST))
         for index, each in enumerate(pair.loose):
             variable = made.variables[order[id(each.variable)]]

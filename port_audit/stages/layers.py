@@ -14,7 +14,7 @@ from port_audit.changes import Change, calling, setting
 from port_audit.findings import TRAINING, Finding, Stage
 from port_audit.forced import Match
 from port_audit.ledger.entries import ORIGINAL, PORT
-from port_audit.nets import kinds
+from port_audit.nets import blocks, kinds
 from port_audit.pair import Pair
 
 OPTIONS = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
@@ -79,13 +79,15 @@ def _extra(pair: Pair) -> list:
 
 
 def _unknown(pair: Pair) -> Iterator[Finding]:
-    """What one side has weights for and the other has not; if both have, the ledger says so."""
-    known = {name for unit in pair.trace.units for name in unit.names.values()}
-    known |= {name for each in pair.loose for name in each.names}
-    raw = [n for n in pair.torch.parameters() if n not in known and _made_of(pair, n)]
+    """What one side has weights for and the other has not.
+
+    If both have, the ledger says so; but two numbers of parameters that differ are a difference.
+    """
+    open_names = pair.without_layer()
+    raw = [name for name in open_names if _made_of(pair, name)]
     for name in raw:
         pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
-    rest = [n for n in pair.torch.parameters() if n not in known and n not in raw]
+    rest = [name for name in open_names if name not in raw]
     for holder in dict.fromkeys(_made_of(pair, name) for name in raw):
         yield Finding(
             holder,
@@ -108,6 +110,16 @@ def _unknown(pair: Pair) -> Iterator[Finding]:
             "extra layer",
             "has weights, but PyTorch has no parameters for them",
         )
+    if names and rest:
+        parameters = pair.torch.parameters()
+        theirs = sum(parameters[name].numel() for name in rest)
+        ours = sum(math.prod(v.shape) for layer in pair.unknown for v in blocks.weights_of(layer))
+        if theirs != ours:
+            yield Finding(
+                ", ".join(names[:3]),
+                "parameters",
+                f"{ours:,} numbers to train, PyTorch's {', '.join(rest[:3])}: {theirs:,}",
+            )
 
 
 def _made_of(pair: Pair, name: str) -> str | None:
@@ -190,7 +202,10 @@ def _frozen(pair: Pair) -> Iterator[Finding]:
         if moves != (id(each.variable) in trainable):
             state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
             write = f"{each.variable.path}: trainable = {moves}"
-            yield Finding(each.name, "frozen", f"{state} in the port", write, severity=TRAINING)
+            apply = partial(_trained, each.variable, moves)
+            change = Change(each.name, "frozen", f"{state} in the port", write, apply)
+            pair.undo([change])
+            yield replace(change.finding(None, None), severity=TRAINING)
     for match in pair.matches:
         roles = [r for r in kinds.variables(match.layer) if r not in kinds.STATISTICS]
         weights = {role: _parameters(match, role, parameters) for role in roles}
@@ -228,6 +243,16 @@ def _parameters(match: Match, role: str, parameters: Mapping[str, nn.Parameter])
 def _frozen_in_part(layer: keras.layers.Layer, moves: Mapping[str, bool]) -> str:
     lines = [f"{layer.name}.{role}.trainable = {moved}" for role, moved in moves.items()]
     return "; ".join(lines) + ", once the layer is built"
+
+
+@contextlib.contextmanager
+def _trained(variable: keras.Variable, moved: bool) -> Iterator[None]:
+    """Within this context, a weight is trained, or is not."""
+    old, variable.trainable = variable.trainable, moved
+    try:
+        yield
+    finally:
+        variable.trainable = old
 
 
 @contextlib.contextmanager

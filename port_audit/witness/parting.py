@@ -155,7 +155,8 @@ class Course:
             # A gradient that is zero but for rounding is noise, and so is where it leads.
             least = max(share * moved, EPS * most, self._floor(index, theirs))
             limits = np.maximum(self.allowed[index], least)
-            if self.decays:  # 1 - rate * decay is a number close to 1, and may be float32
+            # 1 - rate * decay is a number close to 1, and may be float32; weights of LoRA are, too.
+            if self.decays or self.slots[index].variable.dtype != self.dtype:
                 limits = limits + EPS * self.steps * np.abs(expected)
             found.append((*self._far(mine, expected, limits), moved))
         worst = max(range(len(found)), key=lambda i: found[i][0])

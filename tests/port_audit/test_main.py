@@ -1,8 +1,10 @@
 """`python -m port_audit`: what it takes, what it prints and writes, and its exit codes."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,6 +172,18 @@ sys.exit(main({words}))
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code and expected in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.long(every=8)
+def test_no_library_tells_of_itself(tmp_path):
+    """As TensorFlow does when Keras imports it, which it does on every backend."""
+    (tmp_path / "original.py").write_text(ORIGINAL + DATA)
+    (tmp_path / "port.py").write_text(PORT)
+    command = [sys.executable, "-m", "port_audit", "original.py", "port.py"]
+    env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_failure_that_is_no_bad_input(audit, monkeypatch):
