@@ -14,7 +14,7 @@ from port_audit.findings import Finding
 from port_audit.forced import Forced
 from port_audit.ledger.entries import PORT, Entry
 from port_audit.nets.activations import Event
-from port_audit.nets.keras_net import DROPOUT, MIXING, NOISE
+from port_audit.nets.keras_net import MIXING, known_chance
 from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
 
@@ -61,6 +61,38 @@ def compare(pair: Pair, trace: Trace, forced: Forced) -> Iterator[Finding]:
             pair.ledger.add([Entry(PORT, f"layers.{kept[0].name}.place", text)])
 
 
+def in_inference(pair: Pair, trace: Trace, forced: Forced) -> Iterator[Finding]:
+    """Compare what draws in inference; how often is compared in training mode.
+
+    Args:
+        pair: Both sides.
+        trace: PyTorch's marked run in eval mode.
+        forced: That of Keras, the last one.
+    """
+    if forced.stopped is not None:
+        return
+    layers = {e.name: e.options["layer"] for e in reversed(pair.keras.draws) if _is_on(e)}
+    theirs = {event.name for event in trace.events if _is_on(event)}
+    known = all(map(known_chance, pair.keras.random))
+    for name in sorted(layers.keys() - theirs):
+        if not trace.draws:
+            text = f"{name} is on in inference, too; PyTorch's is not"
+            yield Finding(layers[name], "in inference", text, f"{layers[name]} only in training")
+    for name in sorted(theirs - layers.keys()):
+        if known:
+            text = f"{name} is on in eval mode, too, as F.dropout(x) is; not so in the port"
+            write = (
+                "a layer whose call() passes on training=True; in a model's call it has no effect"
+            )
+            yield Finding("model", "in inference", text, write)
+
+
+def _is_on(event: Event) -> bool:
+    if event.name not in ("dropout", "noise"):
+        return False
+    return bool(event.options.get("on", True) and event.options.get("rate", 1.0))
+
+
 def _misplaced(pair: Pair, drawn: Sequence[Event], apart: int) -> Finding | None:
     """Return what is found if a pooling takes away as many values as are drawn too many or few."""
     for layer in pair.keras.plain:
@@ -93,8 +125,8 @@ def _order_of_events(events: Iterable[Event]) -> list[bool]:
 
 
 def _order_of_layers(layers: Iterable[keras.layers.Layer]) -> list[bool]:
-    draws = (*DROPOUT, *NOISE)
-    return [isinstance(layer, draws) for layer in layers if isinstance(layer, (*draws, *MIXING))]
+    found = [layer for layer in layers if known_chance(layer) or isinstance(layer, MIXING)]
+    return [known_chance(layer) for layer in found]
 
 
 def _counts(events: Iterable[Event]) -> Counter[Draw]:

@@ -201,18 +201,26 @@ class KerasNet:
                 on_drop(layer, on)
             self.shapes[id(layer)] = shape = tuple(inputs.shape)
             values = {"layer": layer.name, "values": _size(inputs), "on": on}
-            if isinstance(layer, NOISE) and mark and on:
+            if disturbs(layer) and mark and on:
                 self.draws.append(Event("noise", values))
                 scale = layer.__dict__.get("audited_scale", noise_scale(layer)) * NOISE_MARK
                 adds = isinstance(layer, layers.GaussianNoise)
                 return inputs + scale if adds else inputs * (1 + scale)
-            if not isinstance(layer, DROPOUT) or id(layer) in self.dropped_within:
+            if not drops(layer) or id(layer) in self.dropped_within:
                 return own(inputs, **({"training": False} if takes_training else {}))
-            if not mark or not on:
-                return inputs
-            what = dropped(layer, shape, self.channels_first)
-            self.draws.append(Event("dropout", values | {"rate": float(layer.rate), "what": what}))
-            return inputs * marking(layer.rate, what)
+
+            def drop(inputs: Any, *others: Any, **options: Any) -> Any:
+                if not mark:
+                    return inputs
+                what = dropped(layer, shape, self.channels_first)
+                options = {"rate": float(layer.rate), "what": what, "on": True}
+                self.draws.append(Event("dropout", values | options))
+                return inputs * marking(layer.rate, what)
+
+            if all(type(layer).call is not cls.call for cls in DROPOUT):  # its own code says when
+                with attributes(keras.src.backend.random, dropout=drop):
+                    return own(inputs, *args, **kwargs)
+            return drop(inputs) if on else inputs
 
         return call
 
@@ -236,6 +244,24 @@ class KerasNet:
 def is_random(layer: layers.Layer) -> bool:
     """Whether a layer drops, disturbs or moves its inputs at random."""
     return isinstance(layer, DROPOUT) or bool(getattr(layer, "_seed_generators", ()))
+
+
+def drops(layer: layers.Layer) -> bool:
+    """Whether a layer is a dropout, of the library or derived from it."""
+    own = (
+        isinstance(layer, layers.AlphaDropout) and type(layer).call is not layers.AlphaDropout.call
+    )
+    return isinstance(layer, DROPOUT) and not own
+
+
+def disturbs(layer: layers.Layer) -> bool:
+    """Whether a layer adds noise or multiplies by it, and no code of a user's own says when."""
+    return any(isinstance(layer, cls) and type(layer).call is cls.call for cls in NOISE)
+
+
+def known_chance(layer: layers.Layer) -> bool:
+    """Whether what a random layer draws can be replaced."""
+    return drops(layer) or disturbs(layer)
 
 
 def arrays(output: Any) -> list[np.ndarray]:

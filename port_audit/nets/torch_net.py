@@ -290,10 +290,11 @@ class _Watch(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         if name in DROPPING and args:
             return self._drop(name, *args, **kwargs)
-        if self.mark and name in NOISE:
+        if name in NOISE:
             with torch._C.DisableTorchFunction():
-                drawn = noise(name, function, args, kwargs)
-            self.events.append(Event("noise", {"values": drawn.numel()}))
+                drawn = noise(name, function, args, kwargs, NOISE_MARK if self.mark else 0.0)
+            if self.mark:
+                self.events.append(Event("noise", {"values": drawn.numel()}))
             return drawn
         if name in DRAWS:
             self.draws.append(name)
@@ -332,6 +333,30 @@ class _Watch(TorchFunctionMode):
         return input * marking(p, dropped(name))
 
 
+class WithoutChance(TorchFunctionMode):
+    """Within this context, functions of PyTorch drop nothing, and normal draws are their mean.
+
+    That matters in eval mode, too: `F.dropout(x)` drops there.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(function, "__name__", "")
+        if name in DROPPING and (args or "input" in kwargs):
+            return args[0] if args else kwargs["input"]
+        if name in NOISE:
+            with torch._C.DisableTorchFunction():
+                return noise(name, function, args, kwargs, 0.0)
+        if name == "scaled_dot_product_attention":
+            if len(args) > 4:
+                args = (*args[:4], 0.0, *args[5:])
+            else:
+                kwargs["dropout_p"] = 0.0
+        return function(*args, **kwargs)
+
+
 def _raw(module: nn.Module, key: str) -> bool:
     """Whether a weight is made of this parameter, which is none itself."""
     made = kinds.made_weights(module)
@@ -339,7 +364,7 @@ def _raw(module: nn.Module, key: str) -> bool:
 
 
 def noise(
-    name: str, function: Callable, args: tuple, kwargs: dict[str, Any], draw: float = NOISE_MARK
+    name: str, function: Callable, args: tuple, kwargs: dict[str, Any], draw: float
 ) -> torch.Tensor:
     """Return what a function that draws would, with a constant for each standard draw."""
     drawn = function(*args, **kwargs)

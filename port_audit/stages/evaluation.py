@@ -40,7 +40,7 @@ def compare(pair: Pair, settled: bool) -> Stage:
     batches = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
     y = np.asarray(y)[:n].reshape(-1)
     net = pair.torch
-    with torch.no_grad():
+    with torch.no_grad(), torch_net.WithoutChance():
         theirs = [torch_net.array(call(net.module, pair.torch_batch(rows))) for rows in batches]
     right = [_predicted(out, ends.both(pair)[0]) == y[rows] for out, rows in zip(theirs, batches)]
     whole = float(np.concatenate(right).mean())

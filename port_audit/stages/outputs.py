@@ -228,7 +228,8 @@ def _whole(pair: Pair, ends: Sequence[Change]) -> tuple[float, float]:
     if len(theirs) != len(ours):
         return math.inf, 0.0
     size = max((aligned(a, b)[1] for a, b in zip(theirs, ours)), default=0.0)
-    with torch.no_grad(), torch_net.in_float64(pair.torch.module) as module:
+    quiet = torch_net.WithoutChance()
+    with torch.no_grad(), quiet, torch_net.in_float64(pair.torch.module) as module:
         exact = torch_net.arrays(call(module, torch_net.doubled(pair.torch_inputs)))
     rounding = max((distance(a, b) for a, b in zip(theirs, exact)), default=0.0)
     top = max((largest(a) for a in theirs), default=1.0)

@@ -38,11 +38,10 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
         outputs: What is known of the outputs in inference.
     """
     drops_found, hidden = _dropout(pair, outputs)
-    findings = [*drops_found, *_statistics(pair), *_recurrent_dropout(pair)]
+    findings = [*drops_found, *_in_inference(pair), *_statistics(pair), *_recurrent_dropout(pair)]
     count = sum(match.unit.kind == "batch norm" for match in pair.matches)
     drops = sum(event.name == "dropout" for event in pair.trace.events)
-    marked = (*keras_net.DROPOUT, *keras_net.NOISE)
-    others = [layer.name for layer in pair.keras.random if not isinstance(layer, marked)]
+    others = [layer.name for layer in pair.keras.random if not keras_net.known_chance(layer)]
     notes = (f"random and not compared: {', '.join(others)}",) if others else ()
     _settle(pair, others)
     if hidden:
@@ -112,6 +111,13 @@ def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
     return [Finding("training mode", UNEXPLAINED, text, None, size, 1.0)], False
 
 
+def _in_inference(pair: Pair) -> list[Finding]:
+    """Compare what is drawn in inference, too: by `F.dropout(x)`, or by `training=True`."""
+    with pair.torch.unmoved():
+        trace = pair.torch.run(pair.torch_inputs, mark=True)
+    return list(draws.in_inference(pair, trace, pair.force(trace, mark=True)))
+
+
 def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]:
     """Return for each gap the match behind it, dropouts of PyTorch that are on, and Keras's."""
     forced = pair.force(trace, training=True, mark=True)
@@ -124,7 +130,7 @@ def _gaps(pair: Pair, trace: Trace) -> Iterator[tuple[Match | None, list, list]]
         ]
 
     def layers(plain: Iterable[keras.layers.Layer]) -> list[keras.layers.Layer]:
-        return [layer for layer in plain if isinstance(layer, keras_net.DROPOUT)]
+        return [layer for layer in plain if keras_net.drops(layer)]
 
     for match, events, plain in forced.gaps(trace):
         yield match, dropping(events), layers(plain)
@@ -137,7 +143,7 @@ def _noises(pair: Pair, trace: Trace) -> list[noise.Gap]:
         noise.Gap(
             match,
             sum(event.name == "noise" for event in events),
-            [layer for layer in plain if isinstance(layer, keras_net.NOISE)],
+            [layer for layer in plain if keras_net.disturbs(layer)],
         )
         for match, events, plain in forced.gaps(trace)
     ]

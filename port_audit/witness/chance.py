@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from port_audit.changes import attributes
 from port_audit.nets import keras_net, torch_net
@@ -19,27 +18,6 @@ from port_audit.samples import call
 
 class Random(RuntimeError):
     """A side is random in a way that cannot be taken out."""
-
-
-class WithoutChance(TorchFunctionMode):
-    """Within this context, functions of PyTorch drop nothing, and normal draws are their mean."""
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        kwargs = dict(kwargs or {})
-        name = getattr(function, "__name__", "")
-        if name in torch_net.DROPPING and (args or "input" in kwargs):
-            return args[0] if args else kwargs["input"]
-        if name in torch_net.NOISE:
-            with torch._C.DisableTorchFunction():
-                return torch_net.noise(name, function, args, kwargs, 0.0)
-        if name == "scaled_dot_product_attention":
-            if len(args) > 4:
-                args = (*args[:4], 0.0, *args[5:])
-            else:
-                kwargs["dropout_p"] = 0.0
-        return function(*args, **kwargs)
 
 
 def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
@@ -74,7 +52,7 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
 def _is_random(module: nn.Module, inputs: Any) -> bool:
     runs = []
     for seed in (1, 2):
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), WithoutChance():
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), torch_net.WithoutChance():
             torch.manual_seed(seed)
             probe = copy.deepcopy(module)
             probe.train()
@@ -99,7 +77,7 @@ def without_chance(net: KerasNet, inputs: Any) -> Iterator[None]:
             cell = getattr(layer, "cell", None)
             if isinstance(layer, keras.layers.RNN) and hasattr(cell, "recurrent_dropout"):
                 stack.enter_context(attributes(cell, dropout=0.0, recurrent_dropout=0.0))
-        if any(not isinstance(layer, keras_net.DROPOUT + keras_net.NOISE) for layer in net.random):
+        if any(not keras_net.known_chance(layer) for layer in net.random):
             one, other = (keras_net.arrays(net.run(inputs)) for _ in range(2))
             if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other)):
                 raise Random("the port is random in training, and not only by dropout or noise")

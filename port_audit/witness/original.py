@@ -13,7 +13,7 @@ from port_audit.distances import EPS
 from port_audit.nets import torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, labels, take
-from port_audit.witness.chance import WithoutChance, quiet
+from port_audit.witness.chance import quiet
 from port_audit.witness.plan import Plan
 
 # Relative to the largest gradient. Even in float64 some things are float32: numbers on TensorFlow,
@@ -64,7 +64,7 @@ class Original:
     def step(self, step: int) -> float | None:
         """Train on a batch of an epoch; return the loss, if it is known."""
         batch = self._batch(self.plan.chosen(step))
-        with WithoutChance():
+        with torch_net.WithoutChance():
             if self.pair.theirs.train_step is not None:
                 value = self.pair.theirs.train_step(self.module, batch, self.optimizer)
             else:
@@ -79,7 +79,7 @@ class Original:
     def epoch(self) -> None:
         """Train for an epoch by the original's own loop."""
         batches = [self._batch(self.plan.chosen(step)) for step in range(self.plan.steps)]
-        with WithoutChance():
+        with torch_net.WithoutChance():
             value = self.pair.theirs.train_epoch(self.module, batches, self.optimizer)
         if (value := _number(value)) is not None:
             self.losses.append(value)

@@ -132,3 +132,49 @@ def test_a_pooling_that_keeps_the_size_on_the_same_side_is_quiet():
 def test_the_witness_runs_where_a_graph_does_not_know_the_number_of_samples():
     report = audited(plain_pairs.normed, 0)
     assert report.exit_code == 0 and report.stages[-1].ran, report.stages[-1]
+
+
+class Always(kl.Dropout):
+    """Dropout that is on in inference, too, as for an ensemble of many predictions."""
+
+    def call(self, inputs, training=None):
+        return super().call(inputs, training=True)
+
+
+class Derived(kl.Dropout):
+    def call(self, inputs, training=None):
+        return super().call(inputs, training=training)
+
+
+ALWAYS = (lambda: Function(lambda x: nn.functional.dropout(x, 0.3)), lambda: Always(0.3))
+NOISE_ALWAYS = (lambda: Function(lambda x: x + 0.3 * torch.randn_like(x)), NOISE[1])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    dealt(
+        [(ALWAYS, DROP), (DROP, ALWAYS), (NOISE_ALWAYS, NOISE)],
+        [(ALWAYS, DROP)],
+    ),
+    ids=["original", "port", "noise"],
+)
+def test_what_draws_in_inference_on_one_side_only_is_named(theirs, ours):
+    report = report_on([theirs[0]], [ours[1]])
+    (finding,) = report.findings
+    assert finding.name == "in inference" and report.exit_code == 3
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [(ALWAYS[0], ALWAYS[1]), (DROP[0], lambda: Derived(0.3))]
+)
+def test_what_is_derived_from_dropout_is_seen_to_draw_alike(theirs, ours):
+    assert report_on([theirs], [ours]).exit_code == 0
+
+
+def test_training_in_the_call_of_a_functional_model_has_no_effect_in_predict():
+    """Which is why no audit advises it."""
+    start = keras.Input((8,))
+    model = keras.Model(start, kl.Dropout(0.5)(start, training=True))
+    ones = np.ones((4, 8), "float32")
+    np.testing.assert_array_equal(model.predict(ones, verbose=0), ones)

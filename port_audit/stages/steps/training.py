@@ -269,7 +269,8 @@ def _backward(pair: Pair, net: torch_net.TorchNet, step: int, double: bool = Fal
     chosen = rows(pair, step)
     inputs = pair.torch_batch(chosen)
     net.train_without_chance()
-    outputs = call(net.module, torch_net.doubled(inputs) if double else inputs)
+    with torch_net.WithoutChance():
+        outputs = call(net.module, torch_net.doubled(inputs) if double else inputs)
     first = outputs if isinstance(outputs, torch.Tensor) else None
     y = labels(take(pair.y, chosen), first)
     loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
