@@ -60,7 +60,7 @@ def compare(torch_side: Any, keras_side: Any, x: Any, y: Any) -> Report:
             f"x, y: expected as many inputs as targets, at least 2, got {samples.count(x)} and "
             f"{samples.count(y)}"
         )
-    pair = Pair(theirs, ours, x, y)
+    pair = Pair(theirs, ours, *samples.mixed(x, y))
     try:
         written = path.distances(pair)
         stages = tuple(_stages(pair))

@@ -25,6 +25,15 @@ def take(x: Any, rows: slice | np.ndarray) -> Any:
     return x[rows]
 
 
+def mixed(*several: Any) -> list[Any]:
+    """Return data with the same samples in another order.
+
+    An audit of a large model looks at the first few: of sorted data, they would be alike.
+    """
+    order = np.random.default_rng(0).permutation(count(several[0]))
+    return [take(each, order) for each in several]
+
+
 def count(x: Any) -> int:
     """Return the number of samples."""
     while isinstance(x, dict | list | tuple):
