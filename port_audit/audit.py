@@ -113,13 +113,15 @@ def _stages(pair: Pair) -> Iterator[Stage]:
     stage, agreement = _run("outputs", outputs.compare, pair, complete, unknown=nothing)
     yield stage
     yield _run("initial values", initial_values.compare, pair)[0]
-    yield _run("training mode", training_mode.compare, pair, agreement)[0]
+    stage, alike = _run("training mode", training_mode.compare, pair, agreement, unknown=False)
+    yield stage
     stage, known_loss = _run("loss", loss.compare, pair, agreement.ends)
     yield stage
     courses = Courses(pair)
     if pair.cost.large:
         memory.forget_programs()
-    yield _run("steps", steps.compare, pair, agreement.settled, known_loss, courses)[0]
+    settled = agreement.settled and alike
+    yield _run("steps", steps.compare, pair, settled, known_loss, courses)[0]
     if pair.cost.large:
         memory.forget_programs()
     yield _run("schedule", schedule.compare, pair, courses)[0]

@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,9 @@ DRAWS = (  # of other distributions, which nothing stands for
     "multinomial",
     "poisson",
     "exponential_",
+    "gumbel_softmax",
 )
+DROPPING_WITHIN = (nn.RNNBase, nn.MultiheadAttention)  # which no function shows
 NOISE_MARK = 0.25  # stands for a draw from the standard normal distribution
 
 
@@ -118,7 +120,7 @@ class TorchNet:
                 if name in vars(part):
                     setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
-        self.quiet: list[str] = []  # modules that are random in themselves
+        self.quiet: list[str] | None = None  # modules that are random in themselves, once known
         self.aside: tuple[str, ...] = ()  # modules of a known kind that are taken as of none
         self.names = {part: name for name, part in self.module.named_modules()}
 
@@ -144,31 +146,34 @@ class TorchNet:
         """Return all parameters by name."""
         return dict(self.module.named_parameters(remove_duplicate=False))
 
-    def train_without_chance(self) -> None:
-        """Train mode, but only for batch statistics: nothing is dropped."""
-        self.module.train()  # a `train` of the user's may leave some in evaluation mode
-        parts = [part for part in self.module.modules() if kinds.torch_kind(part) == "batch norm"]
-        on = [part for part in parts if part.training]
-        self.module.eval()
-        for part in on:
-            part.train()
+    def train(self, inputs: Any) -> None:
+        """Train mode, but for what draws at random and cannot be replaced.
 
-    def train_with_marks(self, inputs: Any) -> None:
-        """Train mode for all but leaves of the user's that are random in themselves."""
-        self.module.train()
-        for part in self.module.modules():
-            if isinstance(part, nn.RNNBase):
-                part.eval()  # its dropout between layers cannot be replaced
-        leaves = [
-            (name, part)
-            for name, part in self.module.named_modules()
-            if not type(part).__module__.startswith("torch.") and not list(part.children())
-        ]
-        self.quiet = []
-        if leaves and self.random(inputs, mark=True):
-            for name, part in leaves:
+        What drops can be, where it is run: by `run`, or within `WithoutChance`. What a `forward`
+        does in training mode only is done.
+
+        Args:
+            inputs: A batch.
+        """
+        if self.quiet is None:
+            with self.unmoved():
+                self._train(())
+                leaves = [
+                    name
+                    for name, part in self.module.named_modules()
+                    if not list(part.children())
+                    and (
+                        not type(part).__module__.startswith("torch.") or isinstance(part, nn.RReLU)
+                    )
+                ]
+                self.quiet = leaves if leaves and self.random(inputs, mark=True) else []
+        self._train(self.quiet)
+
+    def _train(self, quiet: Collection[str]) -> None:
+        self.module.train()  # a `train` of the user's may leave some in evaluation mode
+        for name, part in self.module.named_modules():
+            if isinstance(part, DROPPING_WITHIN) or name in quiet:
                 part.eval()
-                self.quiet.append(name)
 
     @torch.no_grad()
     def widen(self, inputs: Any) -> None:
@@ -296,7 +301,7 @@ class _Watch(TorchFunctionMode):
             if self.mark:
                 self.events.append(Event("noise", {"values": drawn.numel()}))
             return drawn
-        if name in DRAWS:
+        if name in DRAWS or (name == "rrelu" and kwargs.get("training", args[3:4] == (True,))):
             self.draws.append(name)
         found = event(name, args, kwargs)
         if found is not None:

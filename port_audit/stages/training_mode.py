@@ -30,12 +30,15 @@ DROPS = {
 }
 
 
-def compare(pair: Pair, outputs: Agreement) -> Stage:
+def compare(pair: Pair, outputs: Agreement) -> tuple[Stage, bool]:
     """Compare dropout by its place and rate, and batch statistics by how they move.
 
     Args:
         pair: Both sides.
         outputs: What is known of the outputs in inference.
+
+    Returns:
+        The stage, and whether nothing is left unexplained.
     """
     drops_found, hidden = _dropout(pair, outputs)
     findings = [*drops_found, *_in_inference(pair), *_statistics(pair), *_recurrent_dropout(pair)]
@@ -48,14 +51,15 @@ def compare(pair: Pair, outputs: Agreement) -> Stage:
         by_this = [entry.path for entry in pair.ledger if entry.settled == "training mode"]
         pair.ledger.reopen(*by_this)
     compared = f"dropout ({drops} in PyTorch), batch statistics ({count} layer{'s' * (count != 1)})"
-    return Stage("training mode", compared, None, None, tuple(findings), notes)
+    alike = all(finding.explained for finding in findings)
+    return Stage("training mode", compared, None, None, tuple(findings), notes), alike
 
 
 def _settle(pair: Pair, random: Sequence[str]) -> None:
     """Settle what acts in training mode, but for what is random and not compared."""
     for name in random:
         pair.ledger.reopen(f"layers.{name}", side=PORT)
-    for name in pair.torch.quiet:
+    for name in pair.torch.quiet or ():
         pair.ledger.add([Entry(ORIGINAL, f"modules.{name}.training", "random in itself")])
     pair.ledger.settle("training mode")
     # What drops within a layer cannot be replaced by a factor.
@@ -71,7 +75,7 @@ def _settle(pair: Pair, random: Sequence[str]) -> None:
 def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
     """Return what is found, and whether what draws by other functions hides the rest."""
     with pair.torch.unmoved():
-        pair.torch.train_with_marks(pair.torch_inputs)
+        pair.torch.train(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
 
     def marked() -> Forced:
@@ -263,7 +267,7 @@ def _recurrent_dropout(pair: Pair) -> Iterator[Finding]:
 
 def _statistics(pair: Pair) -> Iterator[Finding]:
     with pair.torch.unmoved():
-        pair.torch.train_without_chance()
+        pair.torch.train(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs)
         forced = pair.force(trace, training=True)
     found: dict[str, list] = {}

@@ -12,7 +12,7 @@ from torch import nn  # noqa: E402
 
 from port_audit import KerasSide, TorchSide  # noqa: E402
 from tests.port_audit import plain_pairs  # noqa: E402
-from tests.port_audit.parts import conv, dense  # noqa: E402
+from tests.port_audit.parts import CROSS_ENTROPY, compiled, conv, dense, sgd  # noqa: E402
 from tests.port_audit.test_audit import audited  # noqa: E402
 from tests.shares import dealt  # noqa: E402
 
@@ -178,3 +178,45 @@ def test_training_in_the_call_of_a_functional_model_has_no_effect_in_predict():
     model = keras.Model(start, kl.Dropout(0.5)(start, training=True))
     ones = np.ones((4, 8), "float32")
     np.testing.assert_array_equal(model.predict(ones, verbose=0), ones)
+
+
+class Beside(nn.Module):
+    """Two layers beside each other, the second of which counts in training only."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 3), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.first(x) + 0.3 * self.second(x) if self.training else self.first(x)
+
+
+class KerasBeside(keras.Model):
+    def __init__(self, counts):
+        super().__init__()
+        self.first, self.second, self.counts = dense(3, 8), dense(3, 8), counts
+
+    def call(self, x, training=False):
+        first, second = self.first(x), self.second(x)
+        return first + 0.3 * second if training and self.counts else first
+
+
+@pytest.mark.parametrize("counts", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_what_a_model_does_in_training_only(counts):
+    """A faithful port was accused, because PyTorch's gradients were taken in eval mode."""
+    x = np.random.default_rng(0).normal(size=(100, 8)).astype("float32")
+    original = TorchSide(Beside, loss=CROSS_ENTROPY, optimizer=sgd, batch_size=32)
+    pair = original, KerasSide(lambda: compiled(KerasBeside(counts))), x, np.arange(100) % 3
+    report = audited(lambda seed: pair, 0)
+    assert [finding.name for finding in report.findings] == ["unexplained"] * (not counts)
+
+
+@pytest.mark.long
+def test_a_slope_that_is_random_in_training_is_no_leaky_one():
+    leaky = KerasSide(
+        lambda: keras.Sequential([keras.Input((8,)), dense(8, 8), kl.LeakyReLU(11 / 48)])
+    )
+    x = np.random.default_rng(0).normal(size=(100, 8)).astype("float32")
+    random = TorchSide(lambda: nn.Sequential(nn.Linear(8, 8), nn.RReLU()))
+    report = audited(lambda seed: (random, leaky, x, np.arange(100) % 3), 0)
+    assert report.exit_code == 4 and not report.findings

@@ -104,9 +104,11 @@ def _apart(theirs: Sequence[np.ndarray], ours: Sequence[np.ndarray]) -> float:
 def _gradients(pair: Pair) -> list[list[np.ndarray]]:
     net = pair.torch
     with net.unmoved():
-        net.train_without_chance()
         rows = np.arange(min(pair.samples, count(pair.x)))
-        outputs = call(net.module, pair.torch_batch(rows))
+        inputs = pair.torch_batch(rows)
+        net.train(inputs)
+        with torch_net.WithoutChance():
+            outputs = call(net.module, inputs)
         first = outputs if isinstance(outputs, torch.Tensor) else None
         loss: Any = (
             pair.theirs.loss(outputs, labels(take(pair.y, rows), first)) if pair.theirs.loss else 0

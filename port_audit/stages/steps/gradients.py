@@ -273,10 +273,10 @@ def _forced(pair: Pair, chosen: np.ndarray, values: dict[str, np.ndarray]) -> Fo
     net = torch_net.TorchNet(pair.torch.module)
     state = {name: torch.from_numpy(value) for name, value in values.items()}
     net.module.load_state_dict(state, strict=False)  # some buffers are not part of it
-    net.train_without_chance()
-    trace = net.run(pair.torch_batch(chosen))
-    inputs = pair.keras_batch(chosen)
-    return pair.force(trace, training=True, inputs=inputs, values=values)
+    inputs = pair.torch_batch(chosen)
+    net.train(inputs)
+    trace = net.run(inputs)
+    return pair.force(trace, training=True, inputs=pair.keras_batch(chosen), values=values)
 
 
 def _agrees(forced: Forced) -> bool:

@@ -268,9 +268,10 @@ def _backward(pair: Pair, net: torch_net.TorchNet, step: int, double: bool = Fal
     """Give the parameters the gradients of a step, with nothing dropped."""
     chosen = rows(pair, step)
     inputs = pair.torch_batch(chosen)
-    net.train_without_chance()
+    inputs = torch_net.doubled(inputs) if double else inputs
+    net.train(inputs)
     with torch_net.WithoutChance():
-        outputs = call(net.module, torch_net.doubled(inputs) if double else inputs)
+        outputs = call(net.module, inputs)
     first = outputs if isinstance(outputs, torch.Tensor) else None
     y = labels(take(pair.y, chosen), first)
     loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
