@@ -86,7 +86,7 @@ class Courses:
     @cached_property
     def watches(self) -> bool:
         """Whether a scheduler or a callback judges what an epoch reports."""
-        return is_plateau(self.made()[1]) or any(map(is_plateau, self.callbacks()))
+        return is_plateau(self.pair.torch_training()[1]) or any(map(is_plateau, self.callbacks()))
 
     def late(self) -> "Courses | None":
         """Return the rates at which later epochs start, as far as that can be known.
@@ -96,7 +96,7 @@ class Courses:
         """
         if self.watches:
             return None
-        per_epoch, scheduler = self.times.per_epoch, self.made()[1]
+        per_epoch, scheduler = self.times.per_epoch, self.pair.torch_training()[1]
         by_batch = scheduler is not None and self.pair.theirs.step_scheduler_per == "batch"
         end = _end(scheduler) / (per_epoch if by_batch else 1)
         most = MOST_LATE_STEPS // per_epoch if by_batch else max(LATE)
@@ -120,7 +120,10 @@ class Courses:
         """
         if not self.watches:
             return [STEADY]
-        theirs, ours = self.made()[1], [each for each in self.callbacks() if is_plateau(each)]
+        theirs, ours = (
+            self.pair.torch_training()[1],
+            [each for each in self.callbacks() if is_plateau(each)],
+        )
         monitors = {self.pair.theirs.monitor or MONITOR, *(each.monitor for each in ours)}
         least = [abs(each.min_delta) for each in ours]
         rises = any(each.mode == "max" for each in ours)
@@ -195,16 +198,8 @@ class Courses:
                 group["lr"] = rate
         return optimizer
 
-    def made(self) -> tuple[Any, Any]:
-        """Return PyTorch's optimizer and its scheduler, or None for what is not there."""
-        theirs = self.pair.theirs
-        if theirs.optimizer is None:
-            return None, None
-        optimizer = theirs.optimizer(self.pair.torch.module.parameters())
-        return optimizer, None if theirs.scheduler is None else theirs.scheduler(optimizer)
-
     def _of_torch(self, logs: Logs, per: str | None = None) -> list[dict[str, np.ndarray]]:
-        optimizer, scheduler = self.made()
+        optimizer, scheduler = self.pair.torch_training()
         times, per = self.times, per or self.pair.theirs.step_scheduler_per
         wanted = set(times.points())
         seen: list[list[dict[str, float]]] = []

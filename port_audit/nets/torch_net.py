@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import pickle
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -237,13 +239,15 @@ class TorchNet:
             for part in self.module.modules()
             if kinds.torch_kind(part) is not None
         ]
+        generators = Generators(self.module)
         try:
             with watch:
                 output = call(self.module, inputs)
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(units, watch.taken(), output, tuple(dict.fromkeys(watch.draws)))
+        draws = tuple(dict.fromkeys([*watch.draws, *generators.drawn()]))
+        return Trace(units, watch.taken(), output, draws)
 
     def _hook(self, units: list[Unit], watch: "_Watch") -> Callable:
         def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
@@ -295,7 +299,7 @@ class _Watch(TorchFunctionMode):
             self.events.append(Event("noise", {"values": drawn.numel()}))
             return drawn
         if name in DRAWS:
-            self.draws.append(name)
+            self.draws.append(f"torch.{name}")
         found = event(name, args, kwargs)
         if found is not None:
             self.events.append(found)
@@ -329,6 +333,30 @@ class _Watch(TorchFunctionMode):
         if not self.mark or not on:
             return input
         return input * marking(p, dropped(name))
+
+
+class Generators:
+    """What Python and NumPy draw from, also if a module holds it; PyTorch's draws are functions."""
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.before = self._states()
+
+    def drawn(self) -> tuple[str, ...]:
+        """Return names of those that were drawn from since."""
+        now = self._states()
+        return tuple(name for name, state in self.before.items() if state != now.get(name))
+
+    def _states(self) -> dict[str, bytes]:
+        states: dict[str, Any] = {"random": random.getstate()}
+        states["numpy.random"] = np.random.get_state(legacy=False)
+        for name, part in self.module.named_modules():
+            for key, value in vars(part).items():
+                if isinstance(value, random.Random):
+                    states[f"{name}.{key}".lstrip(".")] = value.getstate()
+                elif isinstance(value, np.random.Generator):
+                    states[f"{name}.{key}".lstrip(".")] = value.bit_generator.state
+        return {name: pickle.dumps(state) for name, state in states.items()}
 
 
 def _raw(module: nn.Module, key: str) -> bool:
@@ -367,7 +395,10 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
 
 def array(tensor: torch.Tensor, copies: bool = True) -> np.ndarray:
     """Return a tensor as an array: a copy, or a view of it."""
-    found = dense(tensor).detach().cpu().numpy()
+    tensor = dense(tensor).detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # NumPy has none
+        tensor = tensor.float()
+    found = tensor.numpy()
     return found.copy() if copies else found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from keras import ops
 
-from port_audit.causes import gaps
+from port_audit.causes import gaps, unseen
 from port_audit.causes import layers as layer_causes
 from port_audit.causes.ends import PROBABILITIES
 from port_audit.changes import Change, ahead_of, applied, prove
@@ -61,6 +61,7 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
         pair.ledger.settle("outputs")
     else:
         _settle_parts(pair)
+    pair.ledger.reopen(*unseen.unmasked(pair), side=PORT)
     return stage, Agreement(settled() and fits, tuple(ends))
 
 

@@ -11,9 +11,9 @@ from torch import nn
 from port_audit.courses import is_plateau
 from port_audit.distances import EPS
 from port_audit.nets import torch_net
+from port_audit.nets.chance import WithoutChance, quiet
 from port_audit.pair import Pair
-from port_audit.samples import call, labels, take
-from port_audit.witness.chance import WithoutChance, quiet
+from port_audit.samples import call, take
 from port_audit.witness.plan import Plan
 
 # Relative to the largest gradient. Even in float64 some things are float32: numbers on TensorFlow,
@@ -143,7 +143,7 @@ class Original:
         shaped = None
         if isinstance(first, torch.Tensor):
             shaped = torch.empty((len(rows), *first.shape[1:]), device="meta")
-        y = labels(take(self.pair.y, rows), shaped)
+        y = self.pair.torch_labels(take(self.pair.y, rows), shaped)
         return self._inputs(rows), torch_net.doubled(y) if self.dtype == "float64" else y
 
     def _disturb(self) -> None:

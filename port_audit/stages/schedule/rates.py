@@ -36,6 +36,8 @@ def _others(courses: Courses) -> Iterator[Finding]:
                 0.0,
             )
     for index, group in enumerate(courses.groups[1:], 1):
+        if not group["lr"].any():
+            continue  # it is not trained, as the first stage says
         size = apart(courses.theirs, group["lr"], courses.reference)
         if size > TOLERANCE:
             yield Finding(
@@ -124,7 +126,10 @@ def _one_sided(
 ) -> tuple[str, str, str] | None:
     """Return name, cause and advice where the rate of one side alone moves."""
     if np.ptp(ours) == 0:
-        kind, per = type(courses.made()[1]).__name__, courses.pair.theirs.step_scheduler_per
+        kind, per = (
+            type(courses.pair.torch_training()[1]).__name__,
+            courses.pair.theirs.step_scheduler_per,
+        )
         text = f"the rate stays at {ours[0]:g}; PyTorch's moves {where}"
         return "schedule missing", text, f"a schedule; PyTorch's is {kind}, stepped per {per}"
     if np.ptp(theirs) == 0:

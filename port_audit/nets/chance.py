@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,21 @@ from port_audit.changes import attributes
 from port_audit.nets import keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.samples import call
+
+
+@contextlib.contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Within this context, Python, NumPy and PyTorch draw from a seed; then go on as before."""
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
 
 
 class Random(RuntimeError):
@@ -74,11 +90,13 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
 def _is_random(module: nn.Module, inputs: Any) -> bool:
     runs = []
     for seed in (1, 2):
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), WithoutChance():
-            torch.manual_seed(seed)
+        with seeded(seed), torch.no_grad(), WithoutChance():
             probe = copy.deepcopy(module)
             probe.train()
+            before = torch_net.Generators(probe)
             runs.append(torch_net.arrays(call(probe, inputs)))
+            if before.drawn():  # it may act in few steps only
+                return True
     return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs))
 
 
