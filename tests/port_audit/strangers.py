@@ -1,6 +1,7 @@
 """Pairs as strangers write them, that an audit once passed over, accused, or was stopped by."""
 
 import random
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -174,6 +175,79 @@ def _without_class_3(seed, **options):
     return theirs, ours, x, y % 3
 
 
+def _bag(start):
+    """Return a pair whose port starts an embedding in its own way, PyTorch's with a table."""
+
+    def pair(seed):
+        class Bag(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.words, self.end = nn.Embedding(30, 8), nn.Linear(8, 4)
+                with torch.no_grad():
+                    self.words.weight.copy_(torch.from_numpy(_waves(True)))
+
+            def forward(self, x):
+                return self.end(self.words(x).mean(1))
+
+        def port():
+            words = keras.layers.Embedding(30, 8, embeddings_initializer=start)
+            mean = keras.layers.GlobalAveragePooling1D()
+            return parts.sequential((7,), [words, mean, parts.dense(4, 8)], dtype="int32")
+
+        x, y = parts.words(seed)
+        theirs = TorchSide(Bag, parts.CROSS_ENTROPY, parts.sgd, batch_size=32)
+        return theirs, KerasSide(port), x, y
+
+    return pair
+
+
+def _waves(interleaved):
+    """Return a table of sines and cosines, side by side or one half behind the other."""
+    angles = np.arange(30.0)[:, None] * np.exp(-0.5 * np.arange(0, 8, 2))
+    both = np.sin(angles), np.cos(angles)
+    table = np.stack(both, 2).reshape(30, 8) if interleaved else np.concatenate(both, 1)
+    return table.astype("float32")
+
+
+class Dropping(keras.callbacks.Callback):
+    """Drops more from epoch to epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.get_layer("dropped").rate = 0.1 + 0.01 * epoch
+
+
+class ShrinkingLate(keras.callbacks.Callback):
+    """Scales all weights down after many epochs."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        for variable in self.model.trainable_variables if epoch > 20 else ():
+            variable.assign(0.9 * variable)
+
+
+def _dropping(seed):
+    """Return a pair with a dropout whose rate a callback moves."""
+
+    def original():
+        parts_of = nn.Linear(20, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 4)
+        return nn.Sequential(*parts_of)
+
+    dropout = keras.layers.Dropout
+    theirs, ours, x, y = plain.mlp(
+        seed,
+        hidden=lambda: [parts.dense(16, 20, "relu"), dropout(0.1, name="dropped")],
+        ours={"callbacks": lambda: [Dropping()]},
+    )
+    return replace(theirs, model=original), ours, x, y
+
+
+def _late_milestone(optimizer):
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, [500])
+
+
+def _warm_restarts(optimizer):
+    return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 10, 2)
+
+
 def _sgd(**options):
     return lambda: keras.optimizers.SGD(0.1, **options)
 
@@ -204,6 +278,16 @@ MISSED = {
         {"optimizer": _all_but_the_first},
         {"frozen"},
     ),
+    "the same table in another order": (
+        _bag(lambda shape, dtype=None: keras.ops.convert_to_tensor(_waves(False))),
+        {},
+        {"initial values"},
+    ),
+    "a callback that changes weights late": (
+        plain.mlp,
+        {"ours": {"callbacks": lambda: [ShrinkingLate()]}},
+        {"callback"},
+    ),
 }
 # Pairs and their options.
 ACCUSED = {
@@ -233,6 +317,19 @@ ACCUSED = {
         _of_residual(frozen=True),
         {"optimizer": _the_first_at_rate_zero},
     ),
+    "the same table": (
+        _bag(lambda shape, dtype=None: keras.ops.convert_to_tensor(_waves(True))),
+        {},
+    ),
+    "warm restarts": (
+        plain.mlp,
+        {
+            "theirs": {"scheduler": _warm_restarts, "step_scheduler_per": "batch"},
+            "optimizer": lambda: keras.optimizers.SGD(
+                keras.optimizers.schedules.CosineDecayRestarts(0.1, 10)
+            ),
+        },
+    ),
     "a layer under no_grad": (_of_residual(_Cut, frozen=True), {}),
 }
 # Pairs, their options, and what is left out by name.
@@ -250,6 +347,12 @@ LEFT_OUT = {
             "late is not seen"
         },
     ),
+    "a milestone behind the epochs that are compared": (
+        plain.mlp,
+        {"theirs": {"scheduler": _late_milestone}},
+        {"original: schedule behind epoch 300 = the rates part there, from about epoch 500 on"},
+    ),
+    "a callback that moves dropout": (_dropping, {}, {"port: callbacks.0 = Dropping"}),
     "padding that the data lack": (_masked, {}, {"port: layers.words.mask_zero = True"}),
     "a weight of a class that the data lack": (
         _without_class_3,
