@@ -40,13 +40,17 @@ def some(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def tensors(x: Any) -> Any:
-    """Return arrays as tensors: bytes and floats as float32, whole numbers as int64."""
+    """Return arrays as tensors: bytes and floats as float32, whole numbers as int64.
+
+    A tensor of another type keeps it.
+    """
     if isinstance(x, dict):
         return {name: tensors(each) for name, each in x.items()}
     if isinstance(x, list | tuple):
         return type(x)(tensors(each) for each in x)
     if isinstance(x, torch.Tensor):
-        return x.detach().cpu()
+        x = x.detach().cpu()
+        return x.float() if x.dtype == torch.float64 else x
     x = np.asarray(x)
     whole = np.issubdtype(x.dtype, np.integer) and x.dtype != np.uint8
     return torch.tensor(x, dtype=torch.int64 if whole else torch.float32)

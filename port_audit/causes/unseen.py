@@ -37,12 +37,15 @@ def differing(pair: Pair, samples: Sequence[tuple], theirs: Loss, ours: Loss) ->
     for path, value, targets in _targets(pair, y, u):
         if _part(theirs, ours, targets, u):
             yield Entry(ORIGINAL, path, f"{value} (the losses differ there; the data have none)")
-    if pair.range[0] < 0 < pair.range[1] and _part(theirs, ours, y, LARGE * u):
-        yield Entry(
-            ORIGINAL,
-            "loss with large outputs",
-            f"{LARGE:g} times the usual (the losses differ there)",
-        )
+    # Probabilities of large numbers are 0 and 1, of which each loss has its own logarithm.
+    if _is_regression(pair) and _part(theirs, ours, y, LARGE * u):
+        text = f"{LARGE:g} times the usual (the losses differ there)"
+        yield Entry(ORIGINAL, "loss with large outputs", text)
+
+
+def _is_regression(pair: Pair) -> bool:
+    y = pair.y
+    return isinstance(y, np.ndarray) and y.dtype.kind == "f" and not set(np.unique(y)) <= {0.0, 1.0}
 
 
 def _targets(pair: Pair, y: Any, u: Any) -> Iterator[tuple[str, Any, np.ndarray]]:

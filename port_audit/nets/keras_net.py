@@ -100,6 +100,8 @@ class KerasNet:
         self.draws: list[Event] = []  # of the last marked run
         self.passed: dict[int, tuple[int, int]] = {}  # numbers of values into and out of MIXING
         self.last: dict[int, tuple] = {}  # inputs and outputs of the last call of each layer
+        self.training: bool | None = None  # how it is being run
+        self.always: set[str] = set()  # names of random layers that are on in inference, too
         self.needed: set[int] = set()  # layers of which a change needs these in every run
 
     def values(self) -> list[np.ndarray]:
@@ -185,6 +187,8 @@ class KerasNet:
 
         def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
             on = bool(kwargs.get("training", args[0] if args else False))
+            if self.training is False and (on or self._drops(layer, own, inputs)):
+                self.always.add(layer.name)
             if id(layer) not in self.dropped_within:
                 on_drop(layer, on)
             self.shapes[id(layer)] = shape = tuple(inputs.shape)
@@ -204,6 +208,13 @@ class KerasNet:
 
         return call
 
+    def _drops(self, layer: layers.Layer, own: Callable, inputs: Any) -> bool:
+        """Whether a dropout of the user's own class drops in inference, too."""
+        if not isinstance(layer, DROPOUT) or type(layer).__module__.startswith("keras."):
+            return False
+        outputs = own(inputs, training=False)
+        return not np.array_equal(ops.convert_to_numpy(outputs), ops.convert_to_numpy(inputs))
+
     def _plain_call(self, layer: layers.Layer, on_plain: Callable) -> Callable:
         own = layer.call
 
@@ -218,7 +229,11 @@ class KerasNet:
 
     def run(self, inputs: Any, training: bool = False) -> Any:
         """Run the model, eagerly."""
-        return self.model(inputs, training=training)
+        self.training = training
+        try:
+            return self.model(inputs, training=training)
+        finally:
+            self.training = None
 
 
 def is_random(layer: layers.Layer) -> bool:

@@ -120,6 +120,8 @@ class TorchNet:
                 if name in vars(part):
                     setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
+        if any(p.dtype == torch.float64 for p in self.module.parameters()):
+            self.module.float()  # as the port; the witness makes both float64
         self.quiet: list[str] = []  # modules that are random in themselves
         self.names = {part: name for name, part in self.module.named_modules()}
 

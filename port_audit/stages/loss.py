@@ -259,7 +259,8 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
         arrays = [
             random.normal(size=a.shape).astype("float32") for a in torch_net.arrays(trace.output)
         ]
-        z = type(trace.output)(torch.from_numpy(a) for a in arrays)
+        made = [torch.from_numpy(a) for a in arrays]
+        z = dict(zip(trace.output, made)) if isinstance(trace.output, dict) else tuple(made)
         with torch.no_grad():
             theirs.append(float(pair.theirs.loss(z, labels(y, None))))
         values = [ops.convert_to_tensor(a) for a in arrays]
@@ -283,7 +284,8 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
     found = np.linalg.lstsq(np.array(parts), np.array(theirs), rcond=None)[0]
     if relative(np.array(theirs), np.array(parts) @ found) > TOLERANCE:
         return Stage("loss", f"{count} outputs", far, TOLERANCE, (_unexplained(far),)), None
-    found = [float(f"{weight:.4g}") for weight in found]
+    least = 1e-5 * np.abs(found).max()  # the rest is rounding
+    found = [float(f"{weight:.4g}") if abs(weight) > least else 0.0 for weight in found]
     loss = LossInUse(
         lambda y: tuple(_each_output(y, count)),
         lambda outputs, *ys: sum(

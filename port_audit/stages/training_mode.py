@@ -59,6 +59,8 @@ def _settle(pair: Pair, random: Sequence[str]) -> None:
     for name in pair.torch.quiet:
         pair.ledger.add([Entry(ORIGINAL, f"modules.{name}.training", "random in itself")])
     pair.ledger.settle("training mode")
+    for name in pair.keras.always:
+        pair.ledger.add([Entry(PORT, f"layers.{name} in inference", "it drops there, too")])
     # What drops within a layer cannot be replaced by a factor.
     for name, part in pair.torch.module.named_modules():
         rate = getattr(part, "dropout", 0.0)

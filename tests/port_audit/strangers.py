@@ -216,6 +216,13 @@ class Dropping(keras.callbacks.Callback):
         self.model.get_layer("dropped").rate = 0.1 + 0.01 * epoch
 
 
+class AlwaysOn(keras.layers.Dropout):
+    """Drops in inference, too, as for Monte Carlo estimates."""
+
+    def call(self, inputs, training=False):
+        return super().call(inputs, training=True)
+
+
 class ShrinkingLate(keras.callbacks.Callback):
     """Scales all weights down after many epochs."""
 
@@ -224,20 +231,29 @@ class ShrinkingLate(keras.callbacks.Callback):
             variable.assign(0.9 * variable)
 
 
-def _dropping(seed):
-    """Return a pair with a dropout whose rate a callback moves."""
+def _dropping(seed, *, layer=keras.layers.Dropout, **ours):
+    """Return a pair with a dropout."""
 
     def original():
         parts_of = nn.Linear(20, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 4)
         return nn.Sequential(*parts_of)
 
-    dropout = keras.layers.Dropout
-    theirs, ours, x, y = plain.mlp(
-        seed,
-        hidden=lambda: [parts.dense(16, 20, "relu"), dropout(0.1, name="dropped")],
-        ours={"callbacks": lambda: [Dropping()]},
-    )
-    return replace(theirs, model=original), ours, x, y
+    hidden = lambda: [parts.dense(16, 20, "relu"), layer(0.1, name="dropped")]  # noqa: E731
+    theirs, made, x, y = plain.mlp(seed, hidden=hidden, ours=ours)
+    return replace(theirs, model=original), made, x, y
+
+
+def _in_float64(seed):
+    """Return a perceptron of an original that computes in float64."""
+    theirs, *rest = plain.mlp(seed)
+    made = theirs.model
+    wide = replace(theirs, model=lambda: made().double())
+    return replace(wide, preprocess=lambda x: torch.from_numpy(x).double()), *rest
+
+
+def _probabilities(seed):
+    """Return a perceptron that ends in a softmax, with a loss that takes what comes of it."""
+    return plain.mlp(seed, end="softmax", loss=lambda: keras.losses.SparseCategoricalCrossentropy())
 
 
 def _late_milestone(optimizer):
@@ -317,6 +333,8 @@ ACCUSED = {
         _of_residual(frozen=True),
         {"optimizer": _the_first_at_rate_zero},
     ),
+    "an original in float64": (_in_float64, {}),
+    "probabilities": (_probabilities, {}),
     "the same table": (
         _bag(lambda shape, dtype=None: keras.ops.convert_to_tensor(_waves(True))),
         {},
@@ -352,7 +370,16 @@ LEFT_OUT = {
         {"theirs": {"scheduler": _late_milestone}},
         {"original: schedule behind epoch 300 = the rates part there, from about epoch 500 on"},
     ),
-    "a callback that moves dropout": (_dropping, {}, {"port: callbacks.0 = Dropping"}),
+    "a callback that moves dropout": (
+        _dropping,
+        {"callbacks": lambda: [Dropping()]},
+        {"port: callbacks.0 = Dropping"},
+    ),
+    "dropout in inference": (
+        _dropping,
+        {"layer": AlwaysOn},
+        {"port: layers.dropped in inference = it drops there, too"},
+    ),
     "padding that the data lack": (_masked, {}, {"port: layers.words.mask_zero = True"}),
     "a weight of a class that the data lack": (
         _without_class_3,
