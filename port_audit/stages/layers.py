@@ -19,6 +19,7 @@ from port_audit.forced import Match
 from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import kinds
 from port_audit.nets.chance import WithoutChance, seeded
+from port_audit.nets.torch_net import Unit
 from port_audit.pair import Pair
 from port_audit.samples import call, take
 
@@ -58,7 +59,15 @@ def _count(pair: Pair) -> int:
 
 def _unmatched(pair: Pair) -> Iterator[Finding]:
     used = {match.unit.name for match in pair.forced.matches}
+    parameters = pair.torch.parameters()
+
+    def own(unit: Unit) -> set[int]:
+        return {id(parameters[name]) for name in unit.names.values() if name in parameters}
+
+    known = set().union(*(own(match.unit) for match in pair.forced.matches))
     for unit in pair.trace.units:
+        if own(unit) and own(unit) <= known:  # tied: the port may use a matched layer's weight
+            continue
         if unit.name not in used:
             used.add(unit.name)
             yield Finding(

@@ -216,6 +216,37 @@ class Dropping(keras.callbacks.Callback):
         self.model.get_layer("dropped").rate = 0.1 + 0.01 * epoch
 
 
+class _Tied(nn.Module):
+    """Words, and the same matrix again behind them, as language models have it."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.end = nn.Embedding(30, 8), nn.Linear(8, 30, bias=False)
+        self.end.weight = self.words.weight
+
+    def forward(self, x):
+        return self.end(self.words(x).mean(1))
+
+
+class Tied(keras.Model):
+    """The same, in Keras."""
+
+    def __init__(self):
+        super().__init__()
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.words = keras.layers.Embedding(30, 8, embeddings_initializer=normal)
+
+    def call(self, x):
+        mean = keras.ops.mean(self.words(x), axis=1)
+        return keras.ops.matmul(mean, keras.ops.transpose(self.words.embeddings))
+
+
+def _tied(seed):
+    x, _ = parts.words(seed)
+    theirs = TorchSide(_Tied, parts.CROSS_ENTROPY, parts.sgd, batch_size=32)
+    return theirs, KerasSide(lambda: parts.compiled(Tied())), x, x[:, 0]
+
+
 class AlwaysOn(keras.layers.Dropout):
     """Drops in inference, too, as for Monte Carlo estimates."""
 
@@ -333,6 +364,7 @@ ACCUSED = {
         _of_residual(frozen=True),
         {"optimizer": _the_first_at_rate_zero},
     ),
+    "the matrix of an embedding again": (_tied, {}),
     "an original in float64": (_in_float64, {}),
     "probabilities": (_probabilities, {}),
     "the same table": (
