@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,11 +14,13 @@ import torch
 from keras import ops
 
 from port_audit.ledger.port_entries import HARMLESS
+from port_audit.nets import differentiation
 from port_audit.pair import Pair
 from port_audit.samples import count
 
 EPOCHS = 30
 LATE = (300, 100, 50)  # epochs whose first step is looked at; a table of rates may end sooner
+FAR_EPOCHS, FAR_STRIDE = 3000, 25  # as far as a milestone is looked for, and how closely
 MOST_STEPS, MOST_LATE_STEPS = 40_000, 200_000
 MONITOR = "val_loss"  # what a plateau scheduler is given, if the original does not say
 Logs = Callable[[int], dict[str, float]]
@@ -49,6 +51,20 @@ FAST = {
 FAR = 100.0  # from 1, so that an amount and a share differ
 
 
+class Tried(NamedTuple):
+    """What callbacks do.
+
+    Attributes:
+        changing: Names of those that change weights.
+        failing: Numbers of those that cannot be run.
+        moving: Numbers of those that change something else of the model, such as a rate of dropout.
+    """
+
+    changing: list[str]
+    failing: list[str]
+    moving: list[str]
+
+
 @dataclass(frozen=True)
 class Times:
     """The steps at which rates are compared.
@@ -57,16 +73,18 @@ class Times:
         per_epoch: Steps per epoch.
         epochs: Number of epochs.
         starts: Whether only the first step of each counts.
+        every: Of which epochs it counts: each, every second, and so on.
     """
 
     per_epoch: int
     epochs: int
     starts: bool = False
+    every: int = 1
 
     def points(self) -> list[tuple[int, int]]:
         """Return pairs of epoch and step within it, both counted from zero."""
         if self.starts:
-            return [(epoch, 0) for epoch in range(self.epochs)]
+            return [(epoch, 0) for epoch in range(0, self.epochs, self.every)]
         within = sorted(
             {0, 1, self.per_epoch // 2, self.per_epoch - 1} & set(range(self.per_epoch))
         )
@@ -86,7 +104,7 @@ class Courses:
     @cached_property
     def watches(self) -> bool:
         """Whether a scheduler or a callback judges what an epoch reports."""
-        return is_plateau(self.made()[1]) or any(map(is_plateau, self.callbacks()))
+        return is_plateau(self.pair.torch_training()[1]) or any(map(is_plateau, self.callbacks()))
 
     def late(self) -> "Courses | None":
         """Return the rates at which later epochs start, as far as that can be known.
@@ -96,7 +114,7 @@ class Courses:
         """
         if self.watches:
             return None
-        per_epoch, scheduler = self.times.per_epoch, self.made()[1]
+        per_epoch, scheduler = self.times.per_epoch, self.pair.torch_training()[1]
         by_batch = scheduler is not None and self.pair.theirs.step_scheduler_per == "batch"
         end = _end(scheduler) / (per_epoch if by_batch else 1)
         most = MOST_LATE_STEPS // per_epoch if by_batch else max(LATE)
@@ -112,6 +130,23 @@ class Courses:
             return found
         return None
 
+    def far(self) -> "Courses | None":
+        """Return the rates at some epochs that few trainings reach, or None, as `late` does."""
+        per_epoch, scheduler = self.times.per_epoch, self.pair.torch_training()[1]
+        if self.watches or math.isfinite(_end(scheduler)):
+            return None
+        by_batch = scheduler is not None and self.pair.theirs.step_scheduler_per == "batch"
+        stepping = by_batch or any(map(_is_busy, self.callbacks()))
+        epochs = min(FAR_EPOCHS, MOST_LATE_STEPS // per_epoch if stepping else FAR_EPOCHS)
+        if epochs <= max(LATE):
+            return None
+        found = Courses(self.pair, Times(per_epoch, epochs, starts=True, every=FAR_STRIDE))
+        try:
+            _ = found.ours, found.groups  # measured now
+        except Exception:  # a table of rates has come to its end
+            return None
+        return found
+
     @cached_property
     def scenarios(self) -> list[Logs]:
         """Return what the epochs report, one run after the other.
@@ -120,7 +155,10 @@ class Courses:
         """
         if not self.watches:
             return [STEADY]
-        theirs, ours = self.made()[1], [each for each in self.callbacks() if is_plateau(each)]
+        theirs, ours = (
+            self.pair.torch_training()[1],
+            [each for each in self.callbacks() if is_plateau(each)],
+        )
         monitors = {self.pair.theirs.monitor or MONITOR, *(each.monitor for each in ours)}
         least = [abs(each.min_delta) for each in ours]
         rises = any(each.mode == "max" for each in ours)
@@ -181,8 +219,12 @@ class Courses:
         """Return the rate of Keras's schedule at a step."""
         known = self.__dict__.setdefault("_steps", {})
         if step not in known:
-            known[step] = float(ops.convert_to_numpy(self.schedule(step)))
+            known[step] = float(ops.convert_to_numpy(self._schedule_at(step)))
         return known[step]
+
+    @cached_property
+    def _schedule_at(self) -> Callable[[int], Any]:
+        return differentiation.compiled(self.schedule)
 
     def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         """Return PyTorch's optimizer, with the rates of all its groups at the reference."""
@@ -195,29 +237,29 @@ class Courses:
                 group["lr"] = rate
         return optimizer
 
-    def made(self) -> tuple[Any, Any]:
-        """Return PyTorch's optimizer and its scheduler, or None for what is not there."""
-        theirs = self.pair.theirs
-        if theirs.optimizer is None:
-            return None, None
-        optimizer = theirs.optimizer(self.pair.torch.module.parameters())
-        return optimizer, None if theirs.scheduler is None else theirs.scheduler(optimizer)
-
     def _of_torch(self, logs: Logs, per: str | None = None) -> list[dict[str, np.ndarray]]:
-        optimizer, scheduler = self.made()
+        optimizer, scheduler = self.pair.torch_training()
         times, per = self.times, per or self.pair.theirs.step_scheduler_per
         wanted = set(times.points())
+        within: dict[int, list[int]] = {}
+        for epoch, step in times.points():
+            within.setdefault(epoch, []).append(step)
         seen: list[list[dict[str, float]]] = []
 
         def look() -> None:
             seen.append([_numbers(group) for group in optimizer.param_groups])
+
+        def steps(epoch: int) -> Sequence[int]:
+            if per == "batch":
+                return range(times.per_epoch)
+            return within.get(epoch, ())
 
         plateau = is_plateau(scheduler)
         monitor = self.pair.theirs.monitor or MONITOR
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no gradients are there to be stepped along
             for epoch in range(times.epochs):
-                for step in range(times.per_epoch) if scheduler is not None else ():
+                for step in steps(epoch) if scheduler is not None else ():
                     if (epoch, step) in wanted:
                         look()
                     if per == "batch" and not _step(scheduler, plateau, logs(epoch), monitor):
@@ -239,7 +281,7 @@ class Courses:
         return [
             each
             for index, each in enumerate(self._all_callbacks())
-            if not isinstance(each, HARMLESS) and f"{index}" not in self.tried[1]
+            if not isinstance(each, HARMLESS) and f"{index}" not in self.tried.failing
         ]
 
     def _all_callbacks(self) -> list[keras.callbacks.Callback]:
@@ -269,13 +311,11 @@ class Courses:
         model, times = self.pair.keras.model, self.times
         variable = self.pair.optimizer._learning_rate
         wanted, rates = set(times.points()), []
-        base = keras.callbacks.Callback
-        hooks = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-        busy = [c for c in used if any(getattr(type(c), h) is not getattr(base, h) for h in hooks)]
+        busy = [each for each in used if _is_busy(each)]
         if not busy and not every_step:  # only the epochs count
-            wanted_steps: dict[int, Sequence[int]] = {
-                epoch: sorted(s for e, s in wanted if e == epoch) for epoch, _ in wanted
-            }
+            wanted_steps: dict[int, Sequence[int]] = {epoch: [] for epoch in range(times.epochs)}
+            for epoch, step in times.points():
+                wanted_steps[epoch] = [*wanted_steps[epoch], step]
         else:
             wanted_steps = {epoch: range(times.per_epoch) for epoch in range(times.epochs)}
 
@@ -310,42 +350,78 @@ class Courses:
         return np.array(rates)
 
     @cached_property
-    def tried(self) -> tuple[list[str], list[str]]:
-        """Return names of callbacks that change weights; numbers of those that cannot be run."""
-        changing, failing = [], []
+    def tried(self) -> "Tried":
+        """Return what callbacks do to the model, one by one, over as many epochs as compared."""
+        found, model = Tried([], [], []), self.pair.keras.model
         for index, callback in enumerate(self._all_callbacks()):
             if type(callback) in HARMLESS:
                 continue
-            before = self.pair.keras.values()
-            try:
-                with self._kept(self.pair.optimizer._learning_rate):
-                    callback.set_params({"epochs": 2, "steps": self.times.per_epoch, "verbose": 0})
-                    callback.set_model(self.pair.keras.model)
-                    callback.on_train_begin()
-                    for epoch in range(2):
-                        callback.on_epoch_begin(epoch, STEADY(epoch))
-                        for step in range(min(3, self.times.per_epoch)):
-                            callback.on_train_batch_begin(step, STEADY(epoch))
-                            callback.on_train_batch_end(step, STEADY(epoch))
-                        callback.on_epoch_end(epoch, STEADY(epoch))
-                    callback.on_train_end()
-            except Exception:  # it needs what only `fit` has
-                failing.append(f"{index}")
-            after = self.pair.keras.values()
-            if any(not np.array_equal(a, b) for a, b in zip(before, after)):
-                changing.append(type(callback).__name__)
-            self.pair.keras.assign(before)
-        return changing, failing
+            weights = [(v, ops.convert_to_numpy(v)) for v in model.trainable_variables]
+            with self._kept(self.pair.optimizer._learning_rate):
+                before = self._state()
+                try:
+                    self._try(callback)
+                except Exception:  # it needs what only `fit` has
+                    found.failing.append(f"{index}")
+                if any(not np.array_equal(old, ops.convert_to_numpy(v)) for v, old in weights):
+                    found.changing.append(type(callback).__name__)
+                elif before != self._state():
+                    found.moving.append(f"{index}")
+        return found
+
+    def _try(self, callback: keras.callbacks.Callback) -> None:
+        steps = min(3, self.times.per_epoch)
+        callback.set_params({"epochs": EPOCHS, "steps": self.times.per_epoch, "verbose": 0})
+        callback.set_model(self.pair.keras.model)
+        callback.on_train_begin()
+        for epoch in range(EPOCHS):
+            callback.on_epoch_begin(epoch, STEADY(epoch))
+            for step in range(steps):
+                callback.on_train_batch_begin(step, STEADY(epoch))
+                callback.on_train_batch_end(step, STEADY(epoch))
+            callback.on_epoch_end(epoch, STEADY(epoch))
+        callback.on_train_end()
+
+    def _state(self) -> list[Any]:
+        """Return what of the model may move besides weights: all variables, settings of layers."""
+        values = [ops.convert_to_numpy(v).tobytes() for v in self.pair.keras.model.variables]
+        return [values, *map(_settings, self.pair.keras.layers)]
 
     @contextlib.contextmanager
     def _kept(self, rate: Any) -> Iterator[None]:
-        """Within this context the rate may move; then it is as before."""
+        """Within this context the rate and the model may move; then they are as before."""
         first = ops.convert_to_numpy(rate) if self.schedule is None else None
+        values, model = self.pair.keras.values(), self.pair.keras.model
+        settings = [(layer, _settings(layer)) for layer in self.pair.keras.layers]
+        compiled = model.optimizer, model.stop_training
         try:
             yield
         finally:
+            for layer, own in settings:
+                for name, value in own.items():
+                    if getattr(layer, name) != value:
+                        setattr(layer, name, value)
+            self.pair.keras.assign(values)
+            model.optimizer, model.stop_training = compiled
             if first is not None:
                 rate.assign(first)
+
+
+def _settings(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Return the plain settings of a layer, and whether it is trained."""
+    simple = {
+        key: value
+        for key, value in vars(layer).items()
+        if not key.startswith("_") and isinstance(value, bool | int | float | str)
+    }
+    return simple | {"trainable": layer.trainable}
+
+
+def _is_busy(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback does something at each step."""
+    hooks = "on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"
+    base = keras.callbacks.Callback
+    return any(getattr(type(callback), hook) is not getattr(base, hook) for hook in hooks)
 
 
 def _times(pair: Pair) -> Times:

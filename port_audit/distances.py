@@ -19,6 +19,8 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def aligned(theirs: np.ndarray, ours: np.ndarray) -> tuple[np.ndarray, float]:
     """Return PyTorch's outputs as they lie in Keras, and how far the two are apart."""
+    if theirs.shape == ours.shape[:-1] and ours.shape[-1] == 1:  # `squeeze`, as PyTorch's often end
+        theirs = theirs[..., None]
     size = distance(theirs, ours)
     if theirs.ndim > 2:
         moved = np.moveaxis(theirs, 1, -1)

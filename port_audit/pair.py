@@ -2,7 +2,9 @@
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -18,7 +20,7 @@ from port_audit.ledger.entries import Ledger
 from port_audit.nets import blocks, keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.nets.torch_net import TorchNet, Trace
-from port_audit.samples import take, tensors
+from port_audit.samples import labels, take, tensors
 from port_audit.sides import BATCH, KerasSide, TorchSide, make
 from port_audit.user_files import during
 
@@ -82,6 +84,14 @@ class Pair:
         scales = isinstance(own, keras.optimizers.LossScaleOptimizer)
         return own.inner_optimizer if scales else own
 
+    def torch_training(self) -> tuple[Any, Any]:
+        """Return PyTorch's optimizer and its scheduler, or None for what is not there."""
+        if self.theirs.optimizer is None:
+            return None, None
+        optimizer = self.theirs.optimizer(self.torch.module.parameters())
+        scheduler = self.theirs.scheduler
+        return optimizer, None if scheduler is None else scheduler(optimizer)
+
     def torch_batch(self, rows: slice | np.ndarray) -> Any:
         """Return what the PyTorch model takes for some samples."""
         x = take(self.x, rows)
@@ -92,6 +102,33 @@ class Pair:
         """Return what the Keras model takes for some samples."""
         x = take(self.x, rows)
         return self.ours.preprocess(x) if self.ours.preprocess else x
+
+    def torch_labels(self, y: Any, outputs: Any) -> Any:
+        """Return targets as PyTorch's loss gets them.
+
+        Args:
+            y: Targets.
+            outputs: The outputs for them, of which only the shape counts.
+        """
+        return labels(y, outputs, self._takes_only_the_shape)
+
+    @cached_property
+    def _takes_only_the_shape(self) -> bool:
+        """Whether PyTorch's loss refuses numbers whose shape is not that of the outputs.
+
+        Others are given the targets as they are: what PyTorch makes of two shapes is then seen.
+        """
+        outputs = self.trace.output
+        if self.theirs.loss is None or not isinstance(outputs, torch.Tensor):
+            return False
+        y = labels(take(self.y, slice(0, len(outputs))), outputs)
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                self.theirs.loss(outputs, y)
+        except Exception:
+            return True
+        return False
 
     def undo(self, changes: list[Change]) -> None:
         """Make changes hold until the end of the audit."""

@@ -49,29 +49,40 @@ def some(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def tensors(x: Any) -> Any:
-    """Return arrays as tensors: bytes and floats as float32, whole numbers as int64."""
+    """Return arrays as tensors: bytes and floats as float32, whole numbers as int64.
+
+    A tensor of another type keeps it.
+    """
     if isinstance(x, dict):
         return {name: tensors(each) for name, each in x.items()}
     if isinstance(x, list | tuple):
         return type(x)(tensors(each) for each in x)
     if isinstance(x, torch.Tensor):
-        return x.detach().cpu()
+        x = x.detach().cpu()
+        return x.float() if x.dtype == torch.float64 else x
     x = np.asarray(x)
     whole = np.issubdtype(x.dtype, np.integer) and x.dtype != np.uint8
     return torch.tensor(x, dtype=torch.int64 if whole else torch.float32)
 
 
-def labels(y: Any, outputs: Any) -> Any:
-    """Return targets as PyTorch's losses take them: classes as int64, others as float32."""
+def labels(y: Any, outputs: Any, shaped: bool = False) -> Any:
+    """Return targets as PyTorch's losses take them: classes as int64, others as float32.
+
+    Args:
+        y: Targets.
+        outputs: What the model puts out for them, if that is one tensor.
+        shaped: Whether numbers get the shape of the outputs.
+    """
     if isinstance(y, dict | list | tuple):
         parts = y.items() if isinstance(y, dict) else enumerate(y)
         made = {key: labels(each, None) for key, each in parts}
         return made if isinstance(y, dict) else type(y)(made.values())
     y = np.asarray(y)
     whole = np.issubdtype(y.dtype, np.integer) or y.dtype == bool
-    if whole and isinstance(outputs, torch.Tensor) and outputs.shape[-1] == 1 == outputs.ndim - 1:
+    one = isinstance(outputs, torch.Tensor) and tuple(outputs.shape[1:]) in ((), (1,))
+    if whole and one:
         y, whole = y.reshape(outputs.shape), False  # of one output, yes or no
-    elif not whole and isinstance(outputs, torch.Tensor) and y.size == outputs.numel():
+    elif shaped and not whole and isinstance(outputs, torch.Tensor) and y.size == outputs.numel():
         y = y.reshape(outputs.shape)
     return torch.tensor(y, dtype=torch.int64 if whole else torch.float32)
 

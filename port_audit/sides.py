@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import keras
+import torch
 from torch import nn
 
 from port_audit.errors import UnusableInput
@@ -106,6 +107,11 @@ def make(model: Any, kind: type, name: str) -> Any:
         UnusableInput: if it is not of the kind expected.
     """
     made = model if isinstance(model, kind) or not callable(model) else model()
+    if isinstance(made, torch.jit.ScriptModule):
+        raise UnusableInput(
+            f"{name}: expected a module whose layers can be watched, got a scripted or traced one; "
+            "return the module that it was made of"
+        )
     if not isinstance(made, kind):
         raise UnusableInput(
             f"{name}: expected model() to return a {_full(kind)}, got {_full(made)}"

@@ -18,7 +18,7 @@ OWN = {"threshold mode": "abs", "eps": 0.0}
 
 def variants(courses: Courses) -> Iterator[Variant]:
     """Return the rates with options swapped for PyTorch's, the fewest first."""
-    theirs = courses.made()[1]
+    theirs = courses.pair.torch_training()[1]
     ours = next((c for c in courses.callbacks() if is_plateau(c)), None)
     if ours is None or not is_plateau(theirs):
         return

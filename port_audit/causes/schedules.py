@@ -25,7 +25,11 @@ def _of_options(courses: Courses) -> Iterator[Variant]:
     """Each number of Keras's schedule, swapped for one of PyTorch's scheduler."""
     schedule, per = courses.schedule, courses.times.per_epoch
     points = courses.times.points() * len(courses.scenarios)
-    state = {k: v for k, v in courses.made()[1].state_dict().items() if not k.startswith("_")}
+    state = {
+        k: v
+        for k, v in courses.pair.torch_training()[1].state_dict().items()
+        if not k.startswith("_")
+    }
     numbers = {k: v for k, v in state.items() if type(v) in (int, float) and k != "last_epoch"}
     config = schedule.get_config()
     for key, own in config.items():

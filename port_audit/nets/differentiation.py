@@ -1,4 +1,4 @@
-"""Gradients of a Keras model, on each backend, outside of `fit`."""
+"""Gradients of a Keras model on each backend, and programs, outside of `fit`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,6 +27,26 @@ def program(
             for v, g in zip(variables, found)
         ]
         return float(ops.convert_to_numpy(value)), arrays
+
+    return run
+
+
+def compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function of a whole number, compiled on JAX, which else traces a condition anew.
+
+    What cannot be compiled is called as it is.
+    """
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    program = jax.jit(lambda number: function(number))
+
+    def run(number: Any) -> Any:
+        try:
+            return program(number)
+        except Exception:
+            return function(number)
 
     return run
 

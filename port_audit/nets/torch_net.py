@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import pickle
+import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,7 +122,10 @@ class TorchNet:
                 if name in vars(part):
                     setattr(part, name, getattr(part, name).detach())
         self.module = copy.deepcopy(module).cpu()
+        if any(p.dtype == torch.float64 for p in self.module.parameters()):
+            self.module.float()  # as the port; the witness makes both float64
         self.quiet: list[str] | None = None  # modules that are random in themselves, once known
+        self.drawing = False  # whether a `forward` draws in training by what nothing stands for
         self.aside: tuple[str, ...] = ()  # modules of a known kind that are taken as of none
         self.names = {part: name for name, part in self.module.named_modules()}
 
@@ -167,7 +172,23 @@ class TorchNet:
                     )
                 ]
                 self.quiet = leaves if leaves and self.random(inputs, mark=True) else []
+                self._train(self.quiet)
+                self.drawing = bool(self.run(inputs, mark=True).draws)
         self._train(self.quiet)
+
+    def train_without_chance(self, inputs: Any) -> None:
+        """Train mode, but only for batch statistics if a `forward` draws in it by itself.
+
+        Args:
+            inputs: A batch.
+        """
+        self.train(inputs)
+        if self.drawing:
+            parts = [p for p in self.module.modules() if kinds.torch_kind(p) == "batch norm"]
+            on = [part for part in parts if part.training]
+            self.module.eval()
+            for part in on:
+                part.train()
 
     def _train(self, quiet: Collection[str]) -> None:
         self.module.train()  # a `train` of the user's may leave some in evaluation mode
@@ -243,13 +264,15 @@ class TorchNet:
             for part in self.module.modules()
             if kinds.torch_kind(part) is not None and self.names[part] not in self.aside
         ]
+        generators = Generators(self.module)
         try:
             with watch:
                 output = call(self.module, inputs)
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(units, watch.taken(), output, tuple(dict.fromkeys(watch.draws)))
+        draws = tuple(dict.fromkeys([*watch.draws, *generators.drawn()]))
+        return Trace(units, watch.taken(), output, draws)
 
     def _hook(self, units: list[Unit], watch: "_Watch") -> Callable:
         def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
@@ -302,7 +325,7 @@ class _Watch(TorchFunctionMode):
                 self.events.append(Event("noise", {"values": drawn.numel()}))
             return drawn
         if name in DRAWS or (name == "rrelu" and kwargs.get("training", args[3:4] == (True,))):
-            self.draws.append(name)
+            self.draws.append(f"torch.{name}")
         found = event(name, args, kwargs)
         if found is not None:
             self.events.append(found)
@@ -338,28 +361,28 @@ class _Watch(TorchFunctionMode):
         return input * marking(p, dropped(name))
 
 
-class WithoutChance(TorchFunctionMode):
-    """Within this context, functions of PyTorch drop nothing, and normal draws are their mean.
+class Generators:
+    """What Python and NumPy draw from, also if a module holds it; PyTorch's draws are functions."""
 
-    That matters in eval mode, too: `F.dropout(x)` drops there.
-    """
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.before = self._states()
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        kwargs = dict(kwargs or {})
-        name = getattr(function, "__name__", "")
-        if name in DROPPING and (args or "input" in kwargs):
-            return args[0] if args else kwargs["input"]
-        if name in NOISE:
-            with torch._C.DisableTorchFunction():
-                return noise(name, function, args, kwargs, 0.0)
-        if name == "scaled_dot_product_attention":
-            if len(args) > 4:
-                args = (*args[:4], 0.0, *args[5:])
-            else:
-                kwargs["dropout_p"] = 0.0
-        return function(*args, **kwargs)
+    def drawn(self) -> tuple[str, ...]:
+        """Return names of those that were drawn from since."""
+        now = self._states()
+        return tuple(name for name, state in self.before.items() if state != now.get(name))
+
+    def _states(self) -> dict[str, bytes]:
+        states: dict[str, Any] = {"random": random.getstate()}
+        states["numpy.random"] = np.random.get_state(legacy=False)
+        for name, part in self.module.named_modules():
+            for key, value in vars(part).items():
+                if isinstance(value, random.Random):
+                    states[f"{name}.{key}".lstrip(".")] = value.getstate()
+                elif isinstance(value, np.random.Generator):
+                    states[f"{name}.{key}".lstrip(".")] = value.bit_generator.state
+        return {name: pickle.dumps(state) for name, state in states.items()}
 
 
 def _raw(module: nn.Module, key: str) -> bool:
@@ -398,7 +421,10 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
 
 def array(tensor: torch.Tensor, copies: bool = True) -> np.ndarray:
     """Return a tensor as an array: a copy, or a view of it."""
-    found = dense(tensor).detach().cpu().numpy()
+    tensor = dense(tensor).detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # NumPy has none
+        tensor = tensor.float()
+    found = tensor.numpy()
     return found.copy() if copies else found
 
 

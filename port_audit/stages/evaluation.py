@@ -10,7 +10,7 @@ from keras import ops
 
 from port_audit.causes import ends, losses
 from port_audit.findings import UNEXPLAINED, Finding, Stage
-from port_audit.nets import torch_net
+from port_audit.nets import chance, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call, count, labels, take
 
@@ -40,7 +40,7 @@ def compare(pair: Pair, settled: bool) -> Stage:
     batches = [np.arange(start, min(start + size, n)) for start in range(0, n, size)]
     y = np.asarray(y)[:n].reshape(-1)
     net = pair.torch
-    with torch.no_grad(), torch_net.WithoutChance():
+    with torch.no_grad(), chance.WithoutChance():
         theirs = [torch_net.array(call(net.module, pair.torch_batch(rows))) for rows in batches]
     right = [_predicted(out, ends.both(pair)[0]) == y[rows] for out, rows in zip(theirs, batches)]
     whole = float(np.concatenate(right).mean())

@@ -69,6 +69,9 @@ def compare(pair: Pair) -> Stage:
     apart = {id(match) for places in found.values() for match, *_ in places}
     alike = [m for m in pair.matches if id(m) not in apart and m.acting is m.layer]
     findings += dependence.compare(pair, alike)
+    fixed = {name for name, values in theirs.items() if _fixed(values, _models(pair))}
+    fixed_here = {key for key, values in ours.items() if _fixed(values, SEEDS)}
+    findings += _moved(pair, fixed, fixed_here)
     for index, each in enumerate(pair.loose):
         one = sum(theirs[name] for name in each.names)
         other = ours["loose", index]
@@ -85,6 +88,38 @@ def compare(pair: Pair) -> Stage:
         None,
         tuple(findings),
     )
+
+
+def _fixed(values: np.ndarray, models: int) -> bool:
+    """Whether a parameter starts with the same values in all models."""
+    drawn = values[: len(values) // models * models].reshape(models, -1)
+    return bool((drawn == drawn[0]).all())
+
+
+def _moved(pair: Pair, fixed: set[str], fixed_here: set[tuple]) -> Iterator[Finding]:
+    """What starts with the same fixed values on both sides, but at other places."""
+    values = pair.torch.values()
+    made = {id(v): value for v, value in zip(pair.keras.model.variables, pair.keras.made)}
+    found: list[tuple[str, Any, Any]] = []
+    for index, match in enumerate(pair.matches):
+        carried = kinds.carried(match.layer, match.unit.weights(values), match.order)
+        own = kinds.variables(match.layer)
+        found += [
+            (f"{match.layer.name}/{role}", carried.get(role), made.get(id(own[role])))
+            for role, names in _roles(match).items()
+            if role in own and (index, role) in fixed_here and fixed.issuperset(names)
+        ]
+    found += [
+        (each.name, each.convert(values), made.get(id(each.variable)))
+        for index, each in enumerate(pair.loose)
+        if ("loose", index) in fixed_here and fixed.issuperset(each.names)
+    ]
+    for where, one, other in found:
+        if one is None or other is None or one.shape != other.shape or np.allclose(one, other):
+            continue
+        if np.allclose(np.sort(one, None), np.sort(other, None)):
+            cause = "it starts with the values of PyTorch, but at other places"
+            yield Finding(where, "initial values", cause, None)
 
 
 def _of_loose(loose: Loose, theirs: np.ndarray, ours: np.ndarray) -> Finding:

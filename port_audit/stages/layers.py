@@ -2,21 +2,28 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import keras
+import torch
 from torch import nn
 
 from port_audit.changes import Change, calling, setting
+from port_audit.courses import is_plateau
 from port_audit.findings import TRAINING, Finding, Stage
 from port_audit.forced import Match
 from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import blocks, kinds
+from port_audit.nets.chance import WithoutChance, seeded
+from port_audit.nets.torch_net import Unit
 from port_audit.pair import Pair
+from port_audit.samples import call, take
 
+WARM_UP = 30  # steps of a scheduler within which a rate of zero may rise
 OPTIONS = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 
 
@@ -52,7 +59,15 @@ def _count(pair: Pair) -> int:
 
 def _unmatched(pair: Pair) -> Iterator[Finding]:
     used = {match.unit.name for match in pair.forced.matches}
+    parameters = pair.torch.parameters()
+
+    def own(unit: Unit) -> set[int]:
+        return {id(parameters[name]) for name in unit.names.values() if name in parameters}
+
+    known = set().union(*(own(match.unit) for match in pair.forced.matches))
     for unit in pair.trace.units:
+        if own(unit) and own(unit) <= known:  # tied: the port may use a matched layer's weight
+            continue
         if unit.name not in used:
             used.add(unit.name)
             yield Finding(
@@ -191,6 +206,7 @@ def _units(match: Match) -> int:
 def _frozen(pair: Pair) -> Iterator[Finding]:
     """Compare what each side trains, weight by weight; a layer may be frozen in part."""
     parameters = pair.torch.parameters()
+    trained, still = _trained(pair, parameters), _still(pair, parameters)
     trainable = {id(variable) for variable in pair.keras.model.trainable_variables}
     for each in pair.loose:
         pair.ledger.settle("layers", f"layers.{each.layer.name}.trainable", side=PORT)
@@ -198,11 +214,15 @@ def _frozen(pair: Pair) -> Iterator[Finding]:
             pair.ledger.settle("layers", f"layers.{part.name}.trainable", side=PORT)
         for name in each.names:
             pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
-        moves: Any = any(parameters[name].requires_grad for name in each.names)
-        if moves != (id(each.variable) in trainable):
+        moves: Any = any(name in trained for name in each.names)
+        frozen = id(each.variable) not in trainable
+        if moves and frozen and still.issuperset(each.names):
+            for name in each.names:
+                parameters[name].requires_grad_(False)  # no step is another one
+        elif moves == frozen:
             state = ("frozen in PyTorch, trained", "trained in PyTorch, frozen")[moves]
             write = f"{each.variable.path}: trainable = {moves}"
-            apply = partial(_trained, each.variable, moves)
+            apply = partial(_moving, each.variable, moves)
             change = Change(each.name, "frozen", f"{state} in the port", write, apply)
             pair.undo([change])
             yield replace(change.finding(None, None), severity=TRAINING)
@@ -213,11 +233,14 @@ def _frozen(pair: Pair) -> Iterator[Finding]:
         for name in match.unit.names.values():
             pair.ledger.settle("layers", f"parameters.{name}", side=ORIGINAL)
         moves = {
-            role: any(parameter.requires_grad for parameter in found)
-            for role, found in weights.items()
-            if found
+            role: any(name in trained for name in found) for role, found in weights.items() if found
         }
         own = {role: id(kinds.variables(match.layer)[role]) in trainable for role in moves}
+        for role, found in weights.items():
+            if found and not own[role] and still.issuperset(found):
+                moves[role] = False
+                for name in found:
+                    parameters[name].requires_grad_(False)  # no step is another one
         different = {role: wanted for role, wanted in moves.items() if wanted != own[role]}
         if not different:
             continue
@@ -236,8 +259,45 @@ def _frozen(pair: Pair) -> Iterator[Finding]:
         yield replace(change.finding(None, None), severity=TRAINING)
 
 
-def _parameters(match: Match, role: str, parameters: Mapping[str, nn.Parameter]) -> list:
-    return [parameters[n] for n in kinds.stands_for(match.unit.names, role) if n in parameters]
+def _parameters(match: Match, role: str, parameters: Mapping[str, nn.Parameter]) -> list[str]:
+    return [n for n in kinds.stands_for(match.unit.names, role) if n in parameters]
+
+
+def _trained(pair: Pair, parameters: Mapping[str, nn.Parameter]) -> set[str]:
+    """Return names of the parameters that PyTorch trains: its optimizer has them, at some rate."""
+    wanted = {name for name, parameter in parameters.items() if parameter.requires_grad}
+    optimizer, scheduler = pair.torch_training()
+    if optimizer is None:
+        return wanted
+    moved: set[int] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer has made no step
+        for _ in range(WARM_UP):
+            for group in optimizer.param_groups:
+                moved.update(map(id, group["params"] if float(group["lr"]) else ()))
+            if scheduler is None or is_plateau(scheduler):
+                break
+            with contextlib.suppress(ValueError):  # it has come to its end
+                scheduler.step()
+    return {name for name in wanted if id(parameters[name]) in moved}
+
+
+def _still(pair: Pair, parameters: Mapping[str, nn.Parameter]) -> set[str]:
+    """Return names of those that get no gradient, as what runs under `no_grad` does."""
+    if pair.theirs.loss is None:
+        return set()
+    able = {name: p for name, p in parameters.items() if p.requires_grad}
+    y = take(pair.y, slice(0, pair.samples))
+    with pair.torch.unmoved(), seeded(), WithoutChance():
+        pair.torch.module.train()
+        outputs = call(pair.torch.module, pair.torch_inputs)
+        first = outputs if isinstance(outputs, torch.Tensor) else None
+        try:
+            loss = pair.theirs.loss(outputs, pair.torch_labels(y, first))
+            found = torch.autograd.grad(loss.sum(), list(able.values()), allow_unused=True)
+        except Exception:  # the stage of the loss says so
+            return set()
+    return {name for name, gradient in zip(able, found) if gradient is None}
 
 
 def _frozen_in_part(layer: keras.layers.Layer, moves: Mapping[str, bool]) -> str:
@@ -246,7 +306,7 @@ def _frozen_in_part(layer: keras.layers.Layer, moves: Mapping[str, bool]) -> str
 
 
 @contextlib.contextmanager
-def _trained(variable: keras.Variable, moved: bool) -> Iterator[None]:
+def _moving(variable: keras.Variable, moved: bool) -> Iterator[None]:
     """Within this context, a weight is trained, or is not."""
     old, variable.trainable = variable.trainable, moved
     try:

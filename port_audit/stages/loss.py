@@ -11,7 +11,7 @@ import torch
 from keras import ops
 
 from port_audit.causes import ends as ends_of
-from port_audit.causes import losses
+from port_audit.causes import losses, unseen
 from port_audit.causes.losses import Form
 from port_audit.changes import Change, attributes
 from port_audit.distances import relative
@@ -42,11 +42,12 @@ def compare(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | No
     if not isinstance(pair.trace.output, torch.Tensor):
         return _several(pair, ends)
     samples = list(_samples(pair))
-    theirs = np.array([_theirs(pair, y, ends_of.both(pair)[0](u)) for y, u in samples])
-    ours = np.array([_ours(pair, y, ends_of.both(pair)[1](u)) for y, u in samples])
+    theirs = np.array([_theirs_of(pair)(y, u) for y, u in samples])
+    ours = np.array([_ours_of(pair)(y, u) for y, u in samples])
     size = relative(theirs, ours)
     pair.ledger.settle("loss")
     if size <= TOLERANCE:
+        pair.ledger.add(unseen.differing(pair, samples, _theirs_of(pair), _ours_of(pair)))
         return Stage("loss", _name(pair), size, TOLERANCE), compiled(pair)
     if _own(pair.keras.model):
         stock = np.array([_ours(pair, y, ends_of.both(pair)[1](u), False) for y, u in samples])
@@ -69,6 +70,7 @@ def _samples(pair: Pair) -> Iterator[tuple]:
     random = np.random.default_rng(0)
     shape = pair.trace.output.shape
     last = (*shape[2:], shape[1]) if len(shape) > 2 and _classes_second(pair) else shape[1:]
+    last = (*last, 1) if _squeezed(pair) else last
     for size in SIZES:
         y = take(pair.y, slice(0, size))
         for scale in SCALES:
@@ -88,17 +90,35 @@ def _in_range(pair: Pair, values: np.ndarray) -> np.ndarray:
 def _classes_second(pair: Pair) -> bool:
     """Whether PyTorch's outputs have the classes on the second axis and Keras's on the last."""
     ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
-    return ours == (
+    return len(ours) > 1 and ours == (
         *pair.trace.output.shape[:1],
         *pair.trace.output.shape[2:],
         pair.trace.output.shape[1],
     )
 
 
+def _theirs_of(pair: Pair) -> Callable[[Any, Any], float]:
+    """Return PyTorch's loss as a function of targets and of outputs before their end."""
+    end = ends_of.both(pair)[0]
+    return lambda y, u: _theirs(pair, y, end(u))
+
+
+def _ours_of(pair: Pair) -> Callable[[Any, Any], float]:
+    """Return the port's loss as a function of targets and of outputs before their end."""
+    end = ends_of.both(pair)[1]
+    return lambda y, u: _ours(pair, y, end(u))
+
+
+def _squeezed(pair: Pair) -> bool:
+    """Whether Keras's outputs have one more axis, of one value."""
+    ours = pair.forced.outputs[0].shape if pair.forced.outputs else ()
+    return ours == (*pair.trace.output.shape, 1)
+
+
 def _theirs(pair: Pair, y: Any, outputs: Any) -> float:
     z = _laid(pair, outputs)
     with torch.no_grad():
-        value = pair.theirs.loss(z, labels(y, z))
+        value = pair.theirs.loss(z, pair.torch_labels(y, z))
     return float(value.sum() if value.ndim else value)
 
 
@@ -107,7 +127,7 @@ def _laid(pair: Pair, outputs: Any) -> torch.Tensor:
     array = ops.convert_to_numpy(outputs)
     if array.ndim > 2 and _classes_second(pair):
         array = np.moveaxis(array, -1, 1)
-    return torch.tensor(array)
+    return torch.tensor(array[..., 0] if _squeezed(pair) else array)
 
 
 def compiled(pair: Pair, own: bool = True) -> LossInUse:
@@ -170,10 +190,10 @@ def _explained(
     end_theirs, end_ours = ends_of.both(pair)
     y, u = samples[0]
     z = _laid(pair, end_theirs(u))
-    heard = losses.of_torch(pair.theirs.loss, z, labels(y, z))
-    mine = losses.of_keras(
-        pair.keras.model.loss, pair.ours.class_weight, int(pair.trace.output.shape[1])
-    )
+    if _broadcast(pair, samples, ours):
+        return [_of_broadcast(z, y, size)], None
+    heard = losses.of_torch(pair.theirs.loss, z, pair.torch_labels(y, z))
+    mine = losses.of_keras(pair.keras.model.loss, pair.ours.class_weight, int(u.shape[-1]))
     if len(heard) != 1 or not _is(heard[0], samples, end_theirs, theirs):
         return [_unexplained(size)], None
     form = heard[0]
@@ -187,6 +207,34 @@ def _explained(
     if not _is(changed, samples, end_theirs, theirs):
         return [_unexplained(size)], form
     return list(losses.named(causes, form, mine, end_theirs, end_ours, size, TOLERANCE)), form
+
+
+def _broadcast(pair: Pair, samples: Sequence[tuple], ours: np.ndarray) -> bool:
+    """Whether PyTorch's loss is Keras's, once targets have the shape of the outputs."""
+    end = ends_of.both(pair)[0]
+    y, u = samples[0]
+    z = _laid(pair, end(u))
+    if labels(y, z).shape == z.shape or labels(y, z, shaped=True).shape != z.shape:
+        return False
+    with torch.no_grad():
+        values = [
+            float(torch.as_tensor(pair.theirs.loss(z, labels(y, z, shaped=True))).sum())
+            for y, z in ((y, _laid(pair, end(u))) for y, u in samples)
+        ]
+    return relative(np.array(values), ours) <= TOLERANCE
+
+
+def _of_broadcast(outputs: torch.Tensor, y: Any, size: float) -> Finding:
+    shapes = tuple(outputs.shape), np.shape(y)
+    return Finding(
+        "loss",
+        "broadcast",
+        f"PyTorch's loss gets outputs {shapes[0]} and targets {shapes[1]}, and compares each with "
+        "each; the port's compares the two of a sample",
+        "nothing; targets of the outputs' shape in original.py, such as y.view(-1, 1)",
+        size,
+        TOLERANCE,
+    )
 
 
 def _is(form: Form, samples: Sequence[tuple], end: Callable, values: np.ndarray) -> bool:
@@ -211,7 +259,8 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
         arrays = [
             random.normal(size=a.shape).astype("float32") for a in torch_net.arrays(trace.output)
         ]
-        z = type(trace.output)(torch.from_numpy(a) for a in arrays)
+        made = [torch.from_numpy(a) for a in arrays]
+        z = dict(zip(trace.output, made)) if isinstance(trace.output, dict) else tuple(made)
         with torch.no_grad():
             theirs.append(float(pair.theirs.loss(z, labels(y, None))))
         values = [ops.convert_to_tensor(a) for a in arrays]
@@ -235,7 +284,8 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
     found = np.linalg.lstsq(np.array(parts), np.array(theirs), rcond=None)[0]
     if relative(np.array(theirs), np.array(parts) @ found) > TOLERANCE:
         return Stage("loss", f"{count} outputs", far, TOLERANCE, (_unexplained(far),)), None
-    found = [float(f"{weight:.4g}") for weight in found]
+    least = 1e-5 * np.abs(found).max()  # the rest is rounding
+    found = [float(f"{weight:.4g}") if abs(weight) > least else 0.0 for weight in found]
     loss = LossInUse(
         lambda y: tuple(_each_output(y, count)),
         lambda outputs, *ys: sum(

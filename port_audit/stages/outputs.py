@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from keras import ops
 
-from port_audit.causes import gaps
+from port_audit.causes import gaps, unseen
 from port_audit.causes import layers as layer_causes
 from port_audit.causes.ends import PROBABILITIES
 from port_audit.changes import Change, ahead_of, applied, prove
@@ -16,7 +16,7 @@ from port_audit.distances import EPS, aligned, distance, largest
 from port_audit.findings import UNEXPLAINED, Finding, Stage
 from port_audit.forced import Match
 from port_audit.ledger.entries import ORIGINAL, PORT
-from port_audit.nets import keras_net, orders, torch_net
+from port_audit.nets import chance, keras_net, orders, torch_net
 from port_audit.pair import Pair
 from port_audit.samples import call
 from port_audit.stages.handed import Agreement
@@ -61,6 +61,7 @@ def compare(pair: Pair, complete: bool) -> tuple[Stage, Agreement]:
         pair.ledger.settle("outputs")
     else:
         _settle_parts(pair)
+    pair.ledger.reopen(*unseen.unmasked(pair), side=PORT)
     return stage, Agreement(settled() and fits, tuple(ends))
 
 
@@ -228,7 +229,7 @@ def _whole(pair: Pair, ends: Sequence[Change]) -> tuple[float, float]:
     if len(theirs) != len(ours):
         return math.inf, 0.0
     size = max((aligned(a, b)[1] for a, b in zip(theirs, ours)), default=0.0)
-    quiet = torch_net.WithoutChance()
+    quiet = chance.WithoutChance()
     with torch.no_grad(), quiet, torch_net.in_float64(pair.torch.module) as module:
         exact = torch_net.arrays(call(module, torch_net.doubled(pair.torch_inputs)))
     rounding = max((distance(a, b) for a, b in zip(theirs, exact)), default=0.0)

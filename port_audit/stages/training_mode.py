@@ -77,6 +77,12 @@ def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
     with pair.torch.unmoved():
         pair.torch.train(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs, mark=True)
+        before = _own_state(pair)  # what only keeps the last outputs is the same after both runs
+        trace = pair.torch.run(pair.torch_inputs, mark=True)
+        after = _own_state(pair)
+    changing = [path for path, value in before.items() if after.get(path) != value]
+    text = "it changes from step to step, so what it does late is not seen"
+    pair.ledger.add([Entry(ORIGINAL, f"{path} in training", text) for path in changing])
 
     def marked() -> Forced:
         return pair.force(trace, training=True, mark=True)
@@ -92,7 +98,7 @@ def _dropout(pair: Pair, outputs: Agreement) -> tuple[list[Finding], bool]:
         )
 
     if trace.draws:
-        names = ", ".join(f"torch.{name}" for name in trace.draws)
+        names = ", ".join(trace.draws)
         pair.ledger.add([Entry(ORIGINAL, "forward.training", f"it draws by {names}")])
     if not outputs.settled:
         return list(_by_rates(pair, trace)), False
@@ -151,6 +157,27 @@ def _noises(pair: Pair, trace: Trace) -> list[noise.Gap]:
         )
         for match, events, plain in forced.gaps(trace)
     ]
+
+
+def _own_state(pair: Pair) -> dict[str, Any]:
+    """Return what modules of the original hold and may change when they run, by its path."""
+    found: dict[str, Any] = {}
+    for name, part in pair.torch.module.named_modules():
+        holder = f"modules.{name}" if name else "model"
+        for key, value in vars(part).items():
+            if key != "training" and not key.startswith("_") and isinstance(value, int | float):
+                found[f"{holder}.{key}"] = value
+            elif isinstance(value, torch.Tensor) or _is_list(value):
+                found[f"{holder}.{key}"] = str(value)
+        if kinds.torch_kind(part) is None:
+            for key, buffer in part.named_buffers(recurse=False):
+                found[f"{holder}.{key}"] = torch_net.array(buffer).tobytes()
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    simple = int | float | torch.Tensor
+    return isinstance(value, list | tuple) and all(isinstance(each, simple) for each in value)
 
 
 def _by_rates(pair: Pair, trace: Trace) -> Iterator[Finding]:
@@ -267,7 +294,7 @@ def _recurrent_dropout(pair: Pair) -> Iterator[Finding]:
 
 def _statistics(pair: Pair) -> Iterator[Finding]:
     with pair.torch.unmoved():
-        pair.torch.train(pair.torch_inputs)
+        pair.torch.train_without_chance(pair.torch_inputs)
         trace = pair.torch.run(pair.torch_inputs)
         forced = pair.force(trace, training=True)
     found: dict[str, list] = {}

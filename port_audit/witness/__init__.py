@@ -8,9 +8,9 @@ from port_audit.errors import one_line
 from port_audit.findings import TRAINING, UNEXPLAINED, Finding, Stage
 from port_audit.ledger.entries import PORT, Entry
 from port_audit.nets import kinds
+from port_audit.nets.chance import Random
 from port_audit.pair import Pair
 from port_audit.witness import training
-from port_audit.witness.chance import Random
 from port_audit.witness.parting import Course
 from port_audit.witness.precision import Copy, copied
 

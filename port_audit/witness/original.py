@@ -11,9 +11,9 @@ from torch import nn
 from port_audit.courses import is_plateau
 from port_audit.distances import EPS
 from port_audit.nets import torch_net
+from port_audit.nets.chance import WithoutChance, quiet
 from port_audit.pair import Pair
-from port_audit.samples import call, labels, take
-from port_audit.witness.chance import quiet
+from port_audit.samples import call, take
 from port_audit.witness.plan import Plan
 
 # Relative to the largest gradient. Even in float64 some things are float32: numbers on TensorFlow,
@@ -64,7 +64,7 @@ class Original:
     def step(self, step: int) -> float | None:
         """Train on a batch of an epoch; return the loss, if it is known."""
         batch = self._batch(self.plan.chosen(step))
-        with torch_net.WithoutChance():
+        with WithoutChance():
             if self.pair.theirs.train_step is not None:
                 value = self.pair.theirs.train_step(self.module, batch, self.optimizer)
             else:
@@ -79,7 +79,7 @@ class Original:
     def epoch(self) -> None:
         """Train for an epoch by the original's own loop."""
         batches = [self._batch(self.plan.chosen(step)) for step in range(self.plan.steps)]
-        with torch_net.WithoutChance():
+        with WithoutChance():
             value = self.pair.theirs.train_epoch(self.module, batches, self.optimizer)
         if (value := _number(value)) is not None:
             self.losses.append(value)
@@ -143,7 +143,7 @@ class Original:
         shaped = None
         if isinstance(first, torch.Tensor):
             shaped = torch.empty((len(rows), *first.shape[1:]), device="meta")
-        y = labels(take(self.pair.y, rows), shaped)
+        y = self.pair.torch_labels(take(self.pair.y, rows), shaped)
         return self._inputs(rows), torch_net.doubled(y) if self.dtype == "float64" else y
 
     def _disturb(self) -> None:

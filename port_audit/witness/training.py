@@ -8,9 +8,9 @@ import numpy as np
 from keras import ops
 
 from port_audit.causes import losses
+from port_audit.nets.chance import without_chance
 from port_audit.pair import Pair
 from port_audit.samples import take
-from port_audit.witness.chance import without_chance
 from port_audit.witness.original import Original
 from port_audit.witness.parting import Course
 from port_audit.witness.plan import plan

@@ -18,6 +18,7 @@ from tests.port_audit import (  # noqa: E402
     plain_pairs,
     recipe_pairs,
     shaped_pairs,
+    strangers,
     usual_pairs,
 )
 from tests.port_audit import parts as parts_module  # noqa: E402
@@ -67,6 +68,28 @@ def test_what_was_accused_is_quiet(name):
 def test_what_no_stage_measures_is_left_out_by_name(name):
     pair, left = missed.LEFT_OUT[name]
     report = audited(pair, 0)
+    assert report.exit_code == 4, report.findings
+    assert left <= set(map(str, report.not_compared))
+
+
+@pytest.mark.parametrize("name", dealt(strangers.MISSED, strangers.SHORT))
+def test_what_strangers_found_missing_is_named_and_nothing_else(name):
+    pair, options, causes = strangers.MISSED[name]
+    report = audited(pair, 0, **options)
+    assert set(report.causes) == causes and report.exit_code == 3, report.findings
+
+
+@pytest.mark.parametrize("name", dealt(strangers.ACCUSED, strangers.SHORT_ACCUSED))
+def test_what_strangers_found_accused_is_quiet(name):
+    pair, options = strangers.ACCUSED[name]
+    report = audited(pair, 0, **options)
+    assert report.exit_code == 0, [*report.findings, *map(str, report.not_compared)]
+
+
+@pytest.mark.parametrize("name", dealt(strangers.LEFT_OUT, strangers.SHORT_LEFT_OUT))
+def test_what_strangers_found_unmeasured_is_left_out_by_name(name):
+    pair, options, left = strangers.LEFT_OUT[name]
+    report = audited(pair, 0, **options)
     assert report.exit_code == 4, report.findings
     assert left <= set(map(str, report.not_compared))
 

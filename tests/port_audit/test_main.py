@@ -31,6 +31,11 @@ loss = nn.CrossEntropyLoss()
 def optimizer(parameters):
     return torch.optim.SGD(parameters, 0.1)
 """
+SCRIPTED = """
+unscripted = model
+def model():
+    return torch.jit.script(unscripted())
+"""
 DATA = """
 def data():
     random = np.random.default_rng(0)
@@ -123,6 +128,7 @@ def test_what_could_not_be_compared_is_named_and_has_an_exit_code_of_its_own(aud
         (ORIGINAL + "def data():\n    return 3", PORT, [], "expected data() to return inputs and"),
         (ORIGINAL + "def data():\n    oops", PORT, [], "line 20: NameError"),
         (ORIGINAL + DATA, "x = 1", [], "port.py: defines no model()"),
+        (ORIGINAL + DATA + SCRIPTED, PORT, [], "got a scripted or traced one"),
         (ORIGINAL + DATA, PORT, ["--data", "port.py"], "port.py: expected a .npz file"),
         (ORIGINAL + DATA, PORT, ["--out", "."], "--out: expected a new or empty folder, got '.'"),
         (ORIGINAL + DATA, PORT, ["--out", "port.py"], "--out: expected a new or empty folder"),

@@ -29,7 +29,7 @@ def compare(pair: Pair, courses: Courses) -> Stage:
     size, found = rates.compare(courses)
     findings += found
     findings += clipping.compare(pair)
-    rates.settle(courses)
+    rates.settle(courses, findings)
     times = courses.times
     compared = f"{times.epochs} epochs of {times.per_epoch} steps; batches; clipping"
     sizes = (size, TOLERANCE) if size <= TOLERANCE else (None, None)

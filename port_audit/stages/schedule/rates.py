@@ -1,12 +1,13 @@
 """Part of stage 7: the learning rate over steps and epochs, and what else a scheduler moves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from port_audit.causes import schedules
-from port_audit.courses import Courses, apart
+from port_audit.courses import LATE, Courses, apart
 from port_audit.findings import UNEXPLAINED, Finding
+from port_audit.ledger.entries import ORIGINAL, Entry
 
 TOLERANCE = 1e-5  # of the rate at the reference; schedules are computed in float32
 DRIFT = 1e-3  # of later ones: float32 powers of a number close to 1 drift, step by step
@@ -36,6 +37,8 @@ def _others(courses: Courses) -> Iterator[Finding]:
                 0.0,
             )
     for index, group in enumerate(courses.groups[1:], 1):
+        if not group["lr"].any():
+            continue  # it is not trained, as the first stage says
         size = apart(courses.theirs, group["lr"], courses.reference)
         if size > TOLERANCE:
             yield Finding(
@@ -49,11 +52,7 @@ def _others(courses: Courses) -> Iterator[Finding]:
 
 
 def _callbacks(courses: Courses) -> Iterator[Finding]:
-    changing, failing = courses.tried
-    ledger = courses.pair.ledger
-    for index in failing:
-        ledger.reopen(f"callbacks.{index}")
-    for name in changing:
+    for name in courses.tried.changing:
         yield Finding(
             f"callback {name}",
             "callback",
@@ -113,6 +112,17 @@ def _late(courses: Courses) -> Iterator[Finding]:
         return
 
 
+def _far(courses: Courses) -> int | None:
+    """Return the epoch from which rates part for long, if that is later than is compared."""
+    far = courses.far()
+    if far is None:
+        return None
+    theirs, ours = (rates / (rates[far.reference] or 1.0) for rates in (far.theirs, far.ours))
+    off = np.abs(theirs - ours) > DRIFT
+    lasting = off[:-2] & off[1:-1] & off[2:]  # one may be off by a step where a rate jumps
+    return None if not lasting.any() else int(lasting.argmax()) * far.times.every
+
+
 def _first_apart(theirs: np.ndarray, ours: np.ndarray, reference: int, tolerance: float) -> int:
     """Return the first point at which rates differ, relative to those of each side."""
     scaled = theirs / (theirs[reference] or 1.0), ours / (ours[reference] or 1.0)
@@ -124,7 +134,10 @@ def _one_sided(
 ) -> tuple[str, str, str] | None:
     """Return name, cause and advice where the rate of one side alone moves."""
     if np.ptp(ours) == 0:
-        kind, per = type(courses.made()[1]).__name__, courses.pair.theirs.step_scheduler_per
+        kind, per = (
+            type(courses.pair.torch_training()[1]).__name__,
+            courses.pair.theirs.step_scheduler_per,
+        )
         text = f"the rate stays at {ours[0]:g}; PyTorch's moves {where}"
         return "schedule missing", text, f"a schedule; PyTorch's is {kind}, stepped per {per}"
     if np.ptp(theirs) == 0:
@@ -133,9 +146,19 @@ def _one_sided(
     return None
 
 
-def settle(courses: Courses) -> None:
-    """Settle what was compared: all but what is watched where the original does not say."""
+def settle(courses: Courses, findings: Sequence[Finding]) -> None:
+    """Settle what was compared: all but what is watched where the original does not say.
+
+    Args:
+        courses: How rates move.
+        findings: What was found.
+    """
     ledger = courses.pair.ledger
     ledger.settle("schedule")
+    for index in (*courses.tried.failing, *courses.tried.moving):
+        ledger.reopen(f"callbacks.{index}")
+    if not findings and (epoch := _far(courses)) is not None:
+        text = f"the rates part there, from about epoch {epoch} on"
+        ledger.add([Entry(ORIGINAL, f"schedule behind epoch {max(LATE)}", text)])
     if courses.watches and courses.pair.theirs.monitor is None:
         ledger.reopen("scheduler.monitor")

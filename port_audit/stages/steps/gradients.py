@@ -274,7 +274,7 @@ def _forced(pair: Pair, chosen: np.ndarray, values: dict[str, np.ndarray]) -> Fo
     state = {name: torch.from_numpy(value) for name, value in values.items()}
     net.module.load_state_dict(state, strict=False)  # some buffers are not part of it
     inputs = pair.torch_batch(chosen)
-    net.train(inputs)
+    net.train_without_chance(inputs)
     trace = net.run(inputs)
     return pair.force(trace, training=True, inputs=pair.keras_batch(chosen), values=values)
 

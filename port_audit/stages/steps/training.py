@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from port_audit.courses import Courses
-from port_audit.nets import torch_net
+from port_audit.nets import chance, torch_net
 from port_audit.pair import Pair
-from port_audit.samples import call, count, labels, take
+from port_audit.samples import call, count, take
 from port_audit.stages.steps.places import Chosen
 
 STEPS, FEWEST_STEPS = 20, 6
@@ -269,11 +269,11 @@ def _backward(pair: Pair, net: torch_net.TorchNet, step: int, double: bool = Fal
     chosen = rows(pair, step)
     inputs = pair.torch_batch(chosen)
     inputs = torch_net.doubled(inputs) if double else inputs
-    net.train(inputs)
-    with torch_net.WithoutChance():
+    net.train_without_chance(inputs)
+    with chance.WithoutChance():
         outputs = call(net.module, inputs)
     first = outputs if isinstance(outputs, torch.Tensor) else None
-    y = labels(take(pair.y, chosen), first)
+    y = pair.torch_labels(take(pair.y, chosen), first)
     loss = pair.theirs.loss(outputs, torch_net.doubled(y) if double else y)
     net.module.zero_grad()
     loss.backward()

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from port_audit.changes import attributes
 from port_audit.nets import keras_net, torch_net
@@ -16,8 +18,47 @@ from port_audit.nets.keras_net import KerasNet
 from port_audit.samples import call
 
 
+@contextlib.contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Within this context, Python, NumPy and PyTorch draw from a seed; then go on as before."""
+    python, numpy = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
 class Random(RuntimeError):
     """A side is random in a way that cannot be taken out."""
+
+
+class WithoutChance(TorchFunctionMode):
+    """Within this context, functions of PyTorch drop nothing, and normal draws are their mean.
+
+    That matters in eval mode, too: `F.dropout(x)` drops there.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(function, "__name__", "")
+        if name in torch_net.DROPPING and (args or "input" in kwargs):
+            return args[0] if args else kwargs["input"]
+        if name in torch_net.NOISE:
+            with torch._C.DisableTorchFunction():
+                return torch_net.noise(name, function, args, kwargs, 0.0)
+        if name == "scaled_dot_product_attention":
+            if len(args) > 4:
+                args = (*args[:4], 0.0, *args[5:])
+            else:
+                kwargs["dropout_p"] = 0.0
+        return function(*args, **kwargs)
 
 
 def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
@@ -52,11 +93,13 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
 def _is_random(module: nn.Module, inputs: Any) -> bool:
     runs = []
     for seed in (1, 2):
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), torch_net.WithoutChance():
-            torch.manual_seed(seed)
+        with seeded(seed), torch.no_grad(), WithoutChance():
             probe = copy.deepcopy(module)
             probe.train()
+            before = torch_net.Generators(probe)
             runs.append(torch_net.arrays(call(probe, inputs)))
+            if before.drawn():  # it may act in few steps only
+                return True
     return any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs))
 
 
