@@ -1,7 +1,9 @@
 """PyTorch's side of the witness: the usual loop, or the original's own."""
 
+import contextlib
 import copy
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ from torch import nn
 
 from port_audit.courses import is_plateau
 from port_audit.distances import EPS
+from port_audit.ledger.entries import ORIGINAL, Entry
 from port_audit.nets import torch_net
 from port_audit.nets.chance import WithoutChance, quiet
+from port_audit.nets.held import Held, hooks
 from port_audit.pair import Pair
 from port_audit.samples import call, take
 from port_audit.witness.plan import Plan
@@ -47,6 +51,8 @@ class Original:
         made = pair.theirs.scheduler
         self.scheduler = made(self.optimizer) if made is not None else None
         self.losses: list[float] = []
+        self.held = Held(dict(_functions(pair)) | dict(hooks(self.module, self.optimizer)))
+        self.state = self.held.start
         if disturbed:
             self._disturb()
 
@@ -64,7 +70,7 @@ class Original:
     def step(self, step: int) -> float | None:
         """Train on a batch of an epoch; return the loss, if it is known."""
         batch = self._batch(self.plan.chosen(step))
-        with WithoutChance():
+        with WithoutChance(), self._holding():
             if self.pair.theirs.train_step is not None:
                 value = self.pair.theirs.train_step(self.module, batch, self.optimizer)
             else:
@@ -79,7 +85,7 @@ class Original:
     def epoch(self) -> None:
         """Train for an epoch by the original's own loop."""
         batches = [self._batch(self.plan.chosen(step)) for step in range(self.plan.steps)]
-        with WithoutChance():
+        with WithoutChance(), self._holding():
             value = self.pair.theirs.train_epoch(self.module, batches, self.optimizer)
         if (value := _number(value)) is not None:
             self.losses.append(value)
@@ -113,6 +119,24 @@ class Original:
             value = self.loss(call(self.module, inputs), y)
         self.module.train()
         return float(value)
+
+    @contextlib.contextmanager
+    def _holding(self) -> Iterator[None]:
+        """Let functions go on with what they kept for this original: two of them train in turn."""
+        self.held.restore(self.state)
+        try:
+            yield
+        finally:
+            self.state = self.held.values()
+
+    def late(self) -> Iterator[Entry]:
+        """Return what may act later than it was trained."""
+        text = "it changes from step to step, so what it does late is not seen"
+        for path in self.held.counting(self.state):
+            yield Entry(ORIGINAL, path, text)
+        if not type(self.optimizer).__module__.startswith("torch."):
+            text = "of a class of its own, so what it does late is not seen"
+            yield Entry(ORIGINAL, "optimizer", text)
 
     def _usual(self, batch: tuple[Any, Any]) -> torch.Tensor:
         inputs, y = batch
@@ -194,6 +218,11 @@ def _rounded_corrections(group: dict[str, Any], optimizer: torch.optim.Optimizer
         return float(np.sqrt(two) / one)
 
     return corrected(np.float32) / corrected(np.float64)
+
+
+def _functions(pair: Pair) -> Iterator[tuple[str, Any]]:
+    for name in ("train_step", "train_epoch", "loss", "clip", "preprocess"):
+        yield name, getattr(pair.theirs, name)
 
 
 def _is_module(pair: Pair) -> bool:

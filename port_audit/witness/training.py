@@ -74,6 +74,8 @@ def train(copy: Copy, backwards: bool = False) -> Course:
             )
         finally:
             model.train_function = model.test_function = None  # they were traced without chance
+            pair.ledger.add(theirs.late())
+            theirs.held.restore(theirs.held.start)
     if theirs.quieted:
         course.notes.append(f"in eval mode, because random: {', '.join(theirs.quieted)}")
     left = [type(each).__name__ for each in own if each not in kept]

@@ -16,6 +16,7 @@ from port_audit.findings import UNEXPLAINED, Finding
 from port_audit.ledger.entries import ORIGINAL, Entry
 from port_audit.nets import torch_net
 from port_audit.nets.chance import WithoutChance, seeded
+from port_audit.nets.held import Held
 from port_audit.pair import Pair
 from port_audit.samples import call, count, take
 
@@ -192,7 +193,8 @@ def _taken(pair: Pair, rows: np.ndarray, scale: float) -> list[np.ndarray] | Non
         else None
     )
     data = pair.torch_batch(rows), pair.torch_labels(y, first)
-    with contextlib.suppress(StopIteration), seeded(), WithoutChance():
+    own = Held({"train_step": theirs.train_step, "train_epoch": theirs.train_epoch})
+    with own.kept(), contextlib.suppress(StopIteration), seeded(), WithoutChance():
         if theirs.train_step is None:
             theirs.train_epoch(module, [data] * MOST_ACCUMULATED, optimizer)
         for _ in range(MOST_ACCUMULATED if theirs.train_step is not None else 0):
