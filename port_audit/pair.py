@@ -103,6 +103,17 @@ class Pair:
         x = take(self.x, rows)
         return self.ours.preprocess(x) if self.ours.preprocess else x
 
+    def each_target(self, y: Any) -> list[Any]:
+        """Return the targets of each output of the port: their own, or the same for all."""
+        if isinstance(y, dict):
+            return [y[name] for name in self.keras.named if name in y] or list(y.values())
+        return list(y) if isinstance(y, tuple) else [y] * len(self.forced.outputs)
+
+    def as_outputs(self, values: Sequence[Any]) -> Any:
+        """Return a value for each output as the port puts them out: as a list, or by name."""
+        named = self.keras.named
+        return dict(zip(named, values, strict=True)) if named else list(values)
+
     def torch_labels(self, y: Any, outputs: Any) -> Any:
         """Return targets as PyTorch's loss gets them.
 
@@ -164,6 +175,8 @@ class Pair:
         self.torch.aside = tuple(modules)
         self.keras.set_aside(layers)
         self.trace = self.torch.run(self.torch_inputs)
+        if isinstance(self.trace.output, dict):
+            self.keras.named = tuple(self.trace.output)
         self.loose = []
         self.loose, self.unknown = blocks.pair_up(
             dict(self.torch.module.named_modules()), self.without_layer(), self.keras.blocks

@@ -58,6 +58,7 @@ class KerasNet:
         if inputs is not None:
             model(inputs, training=False)  # builds what is not yet built
         self.layers = model._flatten_layers(include_self=False)
+        self.named: tuple[str, ...] = ()  # outputs, if they have names
         self.set_aside(())
         self.made = self.values() if kept else []  # the values that it came with
         self.shapes: dict[int, tuple] = {}  # of the inputs of random layers
@@ -237,8 +238,14 @@ class KerasNet:
         return call
 
     def run(self, inputs: Any, training: bool = False) -> Any:
-        """Run the model, eagerly."""
-        return self.model(inputs, training=training)
+        """Run the model, eagerly; several outputs with names come in the order of `named`."""
+        outputs = self.model(inputs, training=training)
+        if isinstance(outputs, dict):
+            if set(self.named) != set(outputs):
+                self.named = tuple(outputs)
+            return {name: outputs[name] for name in self.named}
+        self.named = ()
+        return outputs
 
 
 def is_random(layer: layers.Layer) -> bool:

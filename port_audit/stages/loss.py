@@ -253,7 +253,8 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
     size, theirs, parts, totals = len(pair.trace.units[0].input), [], [], []
     random = np.random.default_rng(0)
     single = model.loss if isinstance(model.loss, list) else [model.loss] * count
-    single = list(model.loss.values()) if isinstance(model.loss, dict) else single
+    if isinstance(model.loss, dict):
+        single = [model.loss[name] for name in pair.keras.named or model.output_names]
     for _ in range(2 * count + 2):
         y = take(pair.y, slice(0, size))
         arrays = [
@@ -264,7 +265,7 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
         with torch.no_grad():
             theirs.append(float(pair.theirs.loss(z, labels(y, None))))
         values = [ops.convert_to_tensor(a) for a in arrays]
-        ys = _each_output(y, count)
+        ys = pair.each_target(y)
         losses_of = [keras.losses.get(each) for each in single]
         parts.append(
             [
@@ -272,13 +273,14 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
                 for f, a, b in zip(losses_of, ys, values)
             ]
         )
-        totals.append(float(ops.convert_to_numpy(model._compile_loss(ys, values))))
+        total = model._compile_loss(pair.as_outputs(ys), pair.as_outputs(values))
+        totals.append(float(ops.convert_to_numpy(total)))
     far = relative(np.array(theirs), np.array(totals))
     pair.ledger.settle("loss")
     if far <= TOLERANCE:
         return Stage("loss", f"{count} outputs", far, TOLERANCE), LossInUse(
-            lambda y: tuple(_each_output(y, count)),
-            lambda outputs, *ys: model._compile_loss(list(ys), outputs),
+            lambda y: tuple(pair.each_target(y)),
+            lambda outputs, *ys: model._compile_loss(pair.as_outputs(ys), outputs),
             ends,
         )
     found = np.linalg.lstsq(np.array(parts), np.array(theirs), rcond=None)[0]
@@ -287,16 +289,17 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
     least = 1e-5 * np.abs(found).max()  # the rest is rounding
     found = [float(f"{weight:.4g}") if abs(weight) > least else 0.0 for weight in found]
     loss = LossInUse(
-        lambda y: tuple(_each_output(y, count)),
+        lambda y: tuple(pair.each_target(y)),
         lambda outputs, *ys: sum(
-            w * ops.mean(f(a, b)) for w, f, a, b in zip(found, losses_of, ys, outputs)
+            w * ops.mean(f(a, b))
+            for w, f, a, b in zip(found, losses_of, ys, _listed(outputs, pair.keras.named))
         ),
         ends,
     )
     finding = Finding(
         "loss",
         "loss weights",
-        f"they are {_weights_of(model, count)}, PyTorch's are {found}",
+        f"they are {_weights_of(model, count, pair.keras.named)}, PyTorch's are {found}",
         f"loss_weights={found}",
         far,
         TOLERANCE,
@@ -304,11 +307,12 @@ def _several(pair: Pair, ends: tuple[Change, ...]) -> tuple[Stage, LossInUse | N
     return Stage("loss", f"{count} outputs", None, None, (finding,)), loss
 
 
-def _weights_of(model: keras.Model, count: int) -> list[float]:
+def _weights_of(model: keras.Model, count: int, names: Sequence[str]) -> list[float]:
     weights = model._compile_loss._user_loss_weights
-    return list(weights.values()) if isinstance(weights, dict) else weights or [1.0] * count
+    if isinstance(weights, dict):
+        return [weights.get(name, 1.0) for name in names or weights]
+    return weights or [1.0] * count
 
 
-def _each_output(y: Any, count: int) -> list[np.ndarray]:
-    """Return targets for each output: their own, or the same for all."""
-    return list(y) if isinstance(y, tuple) else [y] * count
+def _listed(outputs: Any, names: Sequence[str]) -> list[Any]:
+    return [outputs[name] for name in names] if names else list(outputs)

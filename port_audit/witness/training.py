@@ -115,7 +115,7 @@ def _targets(pair: Pair, model: keras.Model, rows: np.ndarray) -> Any:
     """Return targets as the loss of the port takes them."""
     y = take(pair.y, rows)
     if len(pair.forced.outputs) > 1:
-        return list(y) if isinstance(y, tuple) else [y] * len(pair.forced.outputs)
+        return pair.as_outputs(pair.each_target(y))
     if model.loss is None or not isinstance(y, np.ndarray):
         return y
     return losses.targets(model.loss, y, pair.forced.outputs[0].shape)
