@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[Any, tuple]] = {
     "prelu": (nn.PReLU, (layers.PReLU,)),
 }
 RECURRENT = ("lstm", "gru")
+FILLED = {"zeros": "constant", "circular": "wrap", "reflect": "reflect", "replicate": "edge"}
 SAME_ORDER = ("batch norm", "layer norm", "group norm", "prelu")  # outputs lie as inputs do
 STATISTICS = ("moving_mean", "moving_variance")
 
@@ -49,7 +50,8 @@ class Order:
         axes: A permutation of all axes, or None.
         features: A permutation of the last axis, int (features,), or None.
         faulty: Whether a port that means the same would never have it.
-        pads: Zeros on both sides of each spatial axis, which a layer ahead has added.
+        pads: Values on both sides of each spatial axis, which a layer ahead has added.
+        filled: With what, as `numpy.pad` calls it.
         made: A permutation of the features that a Dense puts out, to be added to flattened maps.
     """
 
@@ -58,12 +60,14 @@ class Order:
     features: np.ndarray | None = None
     faulty: bool = False
     pads: tuple[int, ...] = ()
+    filled: Any = "constant"
     made: np.ndarray | None = None
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Return an array of PyTorch as it would lie in Keras."""
         if self.pads:
-            array = np.pad(array, [(0, 0), (0, 0), *((p, p) for p in self.pads)])
+            around = [(0, 0), (0, 0), *((p, p) for p in self.pads)]
+            array = np.pad(array, around, mode=self.filled)
         if self.axes is not None:
             return array.transpose(self.axes)
         return array if self.features is None else array[..., self.features]

@@ -54,13 +54,12 @@ def inputs(
 
 
 def pads(layer: keras.layers.Layer, unit: Unit) -> bool:
-    """Whether PyTorch pads with zeros, and Keras's layer does not, so that one ahead may."""
+    """Whether PyTorch pads, and Keras's layer does not, so that one ahead may."""
     return (
         unit.kind in kinds.CONVOLUTIONS
         and layer.padding == "valid"
         and isinstance(unit.module.padding, tuple)
         and any(unit.module.padding)
-        and unit.module.padding_mode == "zeros"
     )
 
 
@@ -96,7 +95,7 @@ def _candidates(
 ) -> Iterator[Order]:
     yield default(layer, unit)
     if pads(layer, unit):
-        yield replace(default(layer, unit), pads=unit.module.padding)
+        yield _padded(default(layer, unit), unit)
     dimensions = unit.input.ndim
     convolves = unit.kind in (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)
     if not convolves and dimensions > 2:
@@ -108,7 +107,13 @@ def _candidates(
         for rest in itertools.permutations(range(1, dimensions)):
             yield Order("axes", (0, *rest), faulty=True)
             if pads(layer, unit):
-                yield Order("axes", (0, *rest), faulty=True, pads=unit.module.padding)
+                yield _padded(Order("axes", (0, *rest), faulty=True), unit)
+
+
+def _padded(order: Order, unit: Unit) -> Order:
+    """Return an order with what PyTorch's layer pads with."""
+    filled = kinds.FILLED[unit.module.padding_mode]
+    return replace(order, pads=unit.module.padding, filled=filled)
 
 
 def _features(unit: Unit, array: np.ndarray, seen: Seen) -> Iterator[np.ndarray]:

@@ -170,7 +170,7 @@ def _axes(pair: Pair, match: Match) -> list[Finding]:
         ahead_of(match.layer, lambda x: ops.transpose(x, composed)),
     )
     proved = prove([change], lambda: _reach_of(pair, match), match.reach_tolerance)
-    expected = replace(right, pads=match.order.pads)(match.unit.input)
+    expected = replace(right, pads=match.order.pads, filled=match.order.filled)(match.unit.input)
     size = distance(expected, match.inputs)
     if not proved:
         return [Finding(change.where, UNEXPLAINED, "axes are swapped", None, size)]

@@ -337,8 +337,33 @@ MISSED = {
         {"callback"},
     ),
 }
+
+
+class Wrapped(keras.layers.Layer):
+    """Circular padding, of which Keras has no layer."""
+
+    def call(self, x):
+        x = keras.ops.concatenate([x[:, -1:], x, x[:, :1]], 1)
+        return keras.ops.concatenate([x[:, :, -1:], x, x[:, :, :1]], 2)
+
+
+def _circular(seed):
+    def original():
+        around = nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular")
+        return nn.Sequential(around, nn.ReLU(), nn.Flatten(), nn.Linear(432, 4))
+
+    def port():
+        conv, end = parts.conv(3, 3, 1, activation="relu"), parts.dense(4, 432)
+        between = [parts.channels_last(), Wrapped(), conv, keras.layers.Flatten(), end]
+        return parts.sequential((1, 12, 12), between)
+
+    theirs = TorchSide(original, parts.CROSS_ENTROPY, parts.sgd, batch_size=32)
+    return theirs, KerasSide(port), *parts.images(seed)
+
+
 # Pairs and their options.
 ACCUSED = {
+    "circular padding in a layer of the port's own": (_circular, {}),
     "one output, squeezed in the loss": (_regression, {"loss": _of_squeezed}),
     "one output, squeezed in the model": (_regression, {"squeeze": True}),
     "one output, a column of targets": (_regression, {"column": True}),
