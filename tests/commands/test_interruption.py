@@ -81,7 +81,7 @@ def user(small_dirs, tmp_path_factory):
     return user
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @STOPPED_IN_SEARCH
 def test_after_it_the_same_command_goes_on(user, capsys, number, name, code):
     name = name.lower()

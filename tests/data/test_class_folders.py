@@ -55,7 +55,7 @@ def test_images_that_are_not_taken_are_named(full, tmp_path):
     assert f"4 image files are left out, such as {tmp_path}/test/2/1.webp: expected PNG" in warning
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @pytest.mark.parametrize("task", [FASHION, MNIST], ids=lambda task: task.name)
 def test_two_sets_are_read_as_predict_reads_photos(full, tmp_path, task):
     images, folder = full["fashion"][1], tmp_path / "mine"

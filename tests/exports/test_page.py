@@ -77,7 +77,7 @@ def compare(chromium, path, model, copy, x):
     assert (given.argmax(axis=1) != predict_probabilities(model, x).argmax(axis=1)).sum() <= 5
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @pytest.mark.parametrize(
     "count", [pytest.param(10_000, marks=pytest.mark.long), 500], ids=["all", "some"]
 )
@@ -132,7 +132,7 @@ def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch):
         tab.wait_for_function(f"() => {VERDICT} === 'Draw something'")
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_strokes_are_undone_and_test_images_shown(chromium, made):
     with opened(chromium, made["mnist"][0]) as tab:
         drawn(tab, STROKES[4])
@@ -172,7 +172,7 @@ def photos(folder, x):
         yield path
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_a_photo_is_what_predict_sees(chromium, made, full, tmp_path):
     x = full["fashion"][1].x[:4]
     with opened(chromium, made["fashion"][0]) as tab:
@@ -200,7 +200,7 @@ def prepared(tab, path):
     return given and np.array(given).reshape(28, 28)
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @pytest.mark.parametrize(
     "count", [pytest.param(100, marks=pytest.mark.long), 12], ids=["many", "some"]
 )
@@ -222,7 +222,7 @@ def test_a_photo_of_handwriting_is_what_predict_sees(chromium, made, tmp_path, c
     assert count > 12 or max(differ) <= 1
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_a_photo_takes_the_place_of_the_paper(chromium, made, tmp_path):
     """Until it is cleared; a page without writing is no digit."""
     ((path, digit),) = drawings.write(tmp_path, 1)
@@ -298,7 +298,7 @@ SIZES = {
 }
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @pytest.mark.parametrize("of", dealt(SIZES, always=["MNIST's winner"]))
 def test_pages_of_smaller_networks_are_small_and_answer_as_keras_does(chromium, full, tmp_path, of):
     """Trained for an epoch of some images; a size does not depend on what was learned."""

@@ -12,7 +12,7 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
     search(make(tmp_path / "a"), verbose=1)
     lines = capsys.readouterr().out.splitlines()
@@ -68,7 +68,7 @@ def test_an_impossible_seed_is_refused(tmp_path, wrong):
         make(tmp_path, seed=wrong)
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_a_seed_may_be_negative(tmp_path):
     """It is a seed like any other, here with folds, and not that of its positive namesake."""
     data = {"x": X, "y": Y, "validation_data": None}

@@ -60,7 +60,7 @@ def has_tensorflow():
     return "tensorflow" in sys.modules
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_workers_do_without_tensorflow(tmp_path):
     """Importing it would take each of them seconds."""
     (worker,) = workers.get(1)
@@ -69,7 +69,7 @@ def test_workers_do_without_tensorflow(tmp_path):
     assert not worker.submit(has_tensorflow).result()
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @pytest.mark.parametrize("moment", dealt([1, 8, 14], [8]))
 def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, moment):
     """Stop at the n-th event: before, during and after first trials, during a promotion."""
@@ -210,7 +210,7 @@ def test_nothing_is_printed(done, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_the_same_tuner_goes_on_after_an_interruption(tmp_path):
     calls = []
 

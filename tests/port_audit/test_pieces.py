@@ -19,6 +19,7 @@ from tests.port_audit.parts import (  # noqa: E402
     sequential,
     sgd,
 )
+from tests.shares import dealt  # noqa: E402
 
 EPS = 1e-5
 
@@ -248,7 +249,7 @@ def sides(original, port, shape, **training):
 
 
 @pytest.mark.every_backend
-@pytest.mark.parametrize("name", FAITHFUL)
+@pytest.mark.parametrize("name", dealt(FAITHFUL, ["both", "an LSTM"]))
 def test_it_is_compared_as_one_piece(name):
     """Each weight gets the values of what it stands for, so that both sides put out the same."""
     pair = Pair(*sides(*FAITHFUL[name]))
@@ -284,7 +285,12 @@ def frozen():
             keras_stack((8,), lambda: Scaled(6, **like_torch(8)), layers.ReLU, usual(3, 6)),
             {"parameters"},
         ),
-        (frozen, keras_stack((8,), own(8), layers.ReLU, usual(3, 8)), {"frozen"}),
+        pytest.param(
+            frozen,
+            keras_stack((8,), own(8), layers.ReLU, usual(3, 8)),
+            {"frozen"},
+            marks=pytest.mark.long,
+        ),
         pytest.param(
             OWN_NORM,
             normed(lambda: layers.LayerNormalization(epsilon=1e-2)),

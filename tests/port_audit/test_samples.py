@@ -39,7 +39,7 @@ class Mean(nn.Module):
         return self.end((self.words(x) * there).sum(1) / there.sum(1))
 
 
-@pytest.mark.parametrize("mask", [True, False])
+@pytest.mark.parametrize("mask", [pytest.param(True, marks=pytest.mark.long), False])
 def test_what_only_the_last_samples_show_is_seen_in_the_outputs(mask):
     """Here texts are sorted by their length, and the first half has no padding."""
     random = np.random.default_rng(0)

@@ -26,7 +26,7 @@ print(metrics.accuracy_score([1], [1]))
 """
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @pytest.mark.parametrize("collects", dealt([True, False], [True]))
 def test_what_keras_wraps_is_left_out_and_can_be_imported_afterwards(collects):
     """And the garbage collector is left as it was."""

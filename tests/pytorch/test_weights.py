@@ -210,7 +210,7 @@ def test_checkpoints_that_are_no_state_dict_are_refused(tmp_path, monkeypatch, w
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
     """Stock Keras loads it in a process without this project, and its outputs agree."""
     task = TASKS[0]

@@ -265,7 +265,7 @@ def test_layers_in_any_order(sides, first, parts):
     check(sides, first, parts)
 
 
-@pytest.mark.long(every=8)
+@pytest.mark.long(every=12)
 @settings(max_examples=15)
 @NETWORKS
 def test_layers_in_any_order_many_times(sides, first, parts):
