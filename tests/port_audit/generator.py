@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 import port_audit
+from port_audit import memory
 from port_audit.report import Report
 from tests.port_audit import generated_faults, generated_pairs
 from tests.port_audit.generated_pairs import Made
@@ -99,6 +100,7 @@ def run(seed: int) -> dict:
     alarms = [f"{f.name} ({f.cause[:200]})" for f in report.findings]
     witness = report.stages[-1]
     keras.backend.clear_session(free_memory=True)
+    memory.forget_programs()  # hundreds of pairs end in a segmentation fault of JAX otherwise
     return {
         "seed": seed,
         "pair": str(pair),
