@@ -210,7 +210,7 @@ class KerasNet:
             if not drops(layer) or id(layer) in self.dropped_within:
                 return own(inputs, **({"training": False} if takes_training else {}))
 
-            def drop(inputs: Any, *others: Any, **options: Any) -> Any:
+            def drop(inputs: Any) -> Any:
                 if not mark:
                     return inputs
                 what = dropped(layer, shape, self.channels_first)
@@ -218,10 +218,9 @@ class KerasNet:
                 self.draws.append(Event("dropout", values | options))
                 return inputs * marking(layer.rate, what)
 
-            if all(type(layer).call is not cls.call for cls in DROPOUT):  # its own code says when
-                with attributes(keras.src.backend.random, dropout=drop):
-                    return own(inputs, *args, **kwargs)
-            return drop(inputs) if on else inputs
+            if any(type(layer).call is cls.call for cls in DROPOUT):
+                return drop(inputs) if on else inputs
+            return _of_own_code(lambda: own(inputs, *args, **kwargs), inputs, on, drop)
 
         return call
 
@@ -246,6 +245,37 @@ class KerasNet:
             return {name: outputs[name] for name in self.named}
         self.named = ()
         return outputs
+
+
+def _of_own_code(compute: Callable, inputs: Any, on: bool, drop: Callable) -> Any:
+    """Return what a layer derived from Dropout puts out, with its draws replaced.
+
+    Args:
+        compute: Its own call. It may ask Keras's dropout, or draw by itself.
+        inputs: What it gets.
+        on: Whether it is called in training mode.
+        drop: Stands for the dropout of some values.
+    """
+    asked = []
+
+    def answer(values: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(True)
+        return drop(values)
+
+    with attributes(keras.src.backend.random, dropout=answer):
+        outputs = compute()
+    if asked:
+        return outputs
+    return drop(inputs) if on or _differ(inputs, outputs) else outputs
+
+
+def _differ(inputs: Any, outputs: Any) -> bool:
+    """Whether values differ, as far as they are known: in a graph that is compiled they are not."""
+    try:
+        one, other = (ops.convert_to_numpy(each) for each in (inputs, outputs))
+    except Exception:
+        return False
+    return not np.array_equal(one, other)
 
 
 def is_random(layer: layers.Layer) -> bool:

@@ -164,9 +164,21 @@ def test_what_draws_in_inference_on_one_side_only_is_named(theirs, ours):
     assert finding.name == "in inference" and report.exit_code == 3
 
 
-@pytest.mark.long
+class ByItself(kl.Dropout):
+    """It asks no function of Keras."""
+
+    def call(self, inputs, training=None):
+        kept = keras.random.uniform(inputs.shape, seed=self.seed_generator) > self.rate
+        return keras.ops.where(kept, inputs / (1 - self.rate), 0.0) if training else inputs
+
+
 @pytest.mark.parametrize(
-    ("theirs", "ours"), [(ALWAYS[0], ALWAYS[1]), (DROP[0], lambda: Derived(0.3))]
+    ("theirs", "ours"),
+    [
+        pytest.param(ALWAYS[0], ALWAYS[1], marks=pytest.mark.long),
+        pytest.param(DROP[0], lambda: Derived(0.3), marks=pytest.mark.long),
+        (DROP[0], lambda: ByItself(0.3)),
+    ],
 )
 def test_what_is_derived_from_dropout_is_seen_to_draw_alike(theirs, ours):
     assert report_on([theirs], [ours]).exit_code == 0
