@@ -6,9 +6,10 @@ import copy
 import dis
 import functools
 import itertools
+import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from types import FunctionType, MethodType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ SIMPLE = (int, float, complex, str, bytes, type(None))
 COLLECTIONS = (dict, list, tuple, set, deque)
 LIBRARIES = ("torch", "numpy", "keras", "builtins", "collections", "jax", "tensorflow")
 REPORTING = ("logging", "tqdm")  # what they count changes no training
+GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
 MOST = 4096  # numbers of a tensor that is looked at
 NESTED = 8  # collections within collections
 MISSING = object()  # stands where nothing is yet, or no longer
@@ -48,7 +50,8 @@ class Held:
         """
         self.places: dict[str, Place] = {}
         # Where names may be added to those that are there.
-        self.growing: list[tuple[str, dict[str, Any], frozenset[str]]] = []
+        self.growing: list[tuple[str, dict[str, Any], set[str]]] = []
+        self.generators: dict[str, Any] = {}  # of random numbers
         self.seen: set[int] = set()
         for name, function in functions.items():
             self._of(name, function, 0)
@@ -89,8 +92,13 @@ class Held:
     def _grow(self) -> None:
         for path, holder, known in self.growing:
             for name in [each for each in holder if each not in known]:
-                if not name.startswith("__"):
-                    self.places.setdefault(f"{path}.{name}", _of_key(holder, name))
+                known.add(name)
+                self._add(f"{path}.{name}", _of_key(holder, name))
+
+    def _add(self, path: str, place: Place) -> None:
+        while path in self.places:  # a global and an attribute of one name
+            path += "'"
+        self.places[path] = place
 
     def _of(self, path: str, value: Any, depth: int) -> None:
         if id(value) in self.seen or depth > DEEPEST:
@@ -102,16 +110,20 @@ class Held:
         elif isinstance(value, MethodType):
             self._of(path, value.__self__, depth)
             self._of(path, value.__func__, depth)
+        elif isinstance(value, BuiltinMethodType):
+            self._of(path, value.__self__, depth)
         elif isinstance(value, FunctionType):
             self._of_function(path, value, depth)
+        elif isinstance(value, GENERATORS):
+            self.generators[path] = value
         elif isinstance(value, type):
-            self._of_class(path, value)
+            self._of_class(path, value, depth)
         elif isinstance(value, torch.nn.Module):
             for name, part in value.named_modules():
                 if _is_users(type(part)):
                     own = f"{path}.{name}".rstrip(".")
                     self._of_all(own, vars(part), depth, OF_MODULES)
-                    self._of(own, type(part).forward, depth)
+                    self._of(f"{own}.{type(part).__name__}", type(part), depth)
         elif _is_users(type(value)) and not isinstance(value, torch.Tensor | np.ndarray):
             self._of_object(path, value, depth)
 
@@ -133,22 +145,22 @@ class Held:
             for name in (slots,) if isinstance(slots, str) else slots:
                 if not name.startswith("__"):
                     self._of_place(f"{path}.{name}", _of_attribute(value, name), depth)
-        self._of(path, type(value), depth)
-        call = [vars(cls)["__call__"] for cls in type(value).__mro__ if "__call__" in vars(cls)]
-        self._of(path, next(iter(call), None), depth)
+        self._of(f"{path}.{type(value).__name__}", type(value), depth)
 
-    def _of_class(self, path: str, cls: type) -> None:
-        if _is_users(cls):
+    def _of_class(self, path: str, whole: type, depth: int) -> None:
+        for cls in filter(_is_users, whole.__mro__):
             for name, value in list(vars(cls).items()):
-                if not name.startswith("__") and _is_plain(value):
-                    self.places[f"{path}.{name}"] = _of_attribute(cls, name)
+                if isinstance(value, FunctionType):
+                    self._of(path, value, depth)
+                elif not name.startswith("__") and _is_plain(value):
+                    self._of_place(f"{path}.{name}", _of_attribute(cls, name), depth)
 
     def _of_all(
         self, path: str, holder: dict[str, Any], depth: int, known: frozenset[str] = frozenset()
     ) -> None:
         names = [name for name in holder if name not in known]
         self._of_names(path, holder, names, depth)
-        self.growing.append((path, holder, known.union(names)))
+        self.growing.append((path, holder, {*known, *names}))
 
     def _of_names(
         self, path: str, holder: dict[str, Any], names: Collection[str], depth: int
@@ -159,9 +171,7 @@ class Held:
     def _of_place(self, path: str, place: Place, depth: int) -> None:
         value = place[0]()
         if value is MISSING or _is_plain(value):
-            while path in self.places:  # a global and an attribute of one name
-                path += "'"
-            self.places[path] = place
+            self._add(path, place)
         else:
             self._of(path, value, depth + 1)
 

@@ -81,6 +81,14 @@ class Derived(MadeLate):
     pass
 
 
+class Default:
+    calls = 0
+
+    def __call__(self, *args):
+        self.calls += 1
+        return self.calls
+
+
 class Slots:
     __slots__ = ("calls",)
 
@@ -154,7 +162,7 @@ def test_it_is_found_and_put_back(name):
     assert str(held.values()) == str(once)
 
 
-@pytest.mark.parametrize("function", [made_late, MadeLate(), Derived()])
+@pytest.mark.parametrize("function", [made_late, MadeLate(), Derived(), Default()])
 def test_what_is_made_late_is_found_and_taken_away_again(function):
     held, other = Held({"step": function}), Held({"step": function})
     assert function() == 1
