@@ -393,14 +393,20 @@ class Courses:
         first = ops.convert_to_numpy(rate) if self.schedule is None else None
         values, model = self.pair.keras.values(), self.pair.keras.model
         settings = [(layer, _settings(layer)) for layer in self.pair.keras.layers]
-        compiled = model.optimizer, model.stop_training
+        compiled, trained = (model.optimizer, model.stop_training), model.trainable
+        frozen = [(variable, variable.trainable) for variable in model.variables]
         try:
             yield
         finally:
+            if model.trainable != trained:
+                model.trainable = trained  # of its layers, too, which follow
             for layer, own in settings:
                 for name, value in own.items():
                     if getattr(layer, name) != value:
                         setattr(layer, name, value)
+            for variable, moved in frozen:
+                if variable.trainable != moved:
+                    variable.trainable = moved
             self.pair.keras.assign(values)
             model.optimizer, model.stop_training = compiled
             if first is not None:

@@ -13,7 +13,7 @@ from port_audit.causes.advice import plain
 from port_audit.changes import Change, ahead_of, behind, calling, setting
 from port_audit.distances import largest
 from port_audit.forced import Match
-from port_audit.nets import activations, keras_net, orders, torch_net
+from port_audit.nets import activations, keras_net, kinds, orders, torch_net
 from port_audit.nets.activations import Event
 from port_audit.pair import Pair
 
@@ -189,8 +189,8 @@ def _written(event: Event | None) -> str:
 
 def _pooling(gap: "Gap") -> Iterator[Change]:
     theirs = [event for event in gap.events if event.pools]
-    kinds = tuple(keras_net.POOLING)
-    ours = [layer for layer in gap.plain if isinstance(layer, kinds)]
+    poolings = tuple(keras_net.POOLING)
+    ours = [layer for layer in gap.plain if isinstance(layer, poolings)]
     if len(theirs) != len(ours):
         return
     for event, layer in zip(theirs, ours):
@@ -252,17 +252,18 @@ def _padding(gap: "Gap") -> Iterator[Change]:
     """A layer that pads otherwise than the convolution in PyTorch."""
     if gap.match is None or not orders.pads(gap.match.acting, gap.match.unit):
         return
-    theirs = gap.match.unit.module.padding
-    kinds = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
+    theirs = kinds.padding(gap.match.unit.module)
+    adding = (layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
     for layer in gap.plain:
-        if isinstance(layer, kinds):
-            pairs = tuple((p, p) for p in theirs)
+        if isinstance(layer, adding):
+            even = all(before == behind for before, behind in theirs)
+            shown = tuple(before for before, _ in theirs) if even else theirs
             yield Change(
                 layer.name,
                 "padding",
-                f"it pads {layer.padding}, PyTorch {pairs}",
-                f"{type(layer).__name__}({plain(theirs)})",
-                setting(layer, padding=pairs if len(pairs) > 1 else pairs[0]),
+                f"it pads {layer.padding}, PyTorch {theirs}",
+                f"{type(layer).__name__}({plain(shown)})",
+                setting(layer, padding=theirs if len(theirs) > 1 else theirs[0]),
             )
 
 

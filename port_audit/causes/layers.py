@@ -63,24 +63,15 @@ def _convolution(match: Match) -> Iterator[Change]:
         )
     if match.order.pads:
         return
-    theirs = module.padding
-    if theirs == "valid":
-        theirs = (0,) * len(module.stride)
-    if isinstance(theirs, str):  # "same"
-        sides = [(d * (k - 1)) for d, k in zip(module.dilation, module.kernel_size)]
-        pairs = [(total // 2, total - total // 2) for total in sides]
-    else:
-        pairs = [(p, p) for p in theirs]
+    pairs = kinds.padding(module)
     first = layer.data_format == "channels_first"
     whole = [(0, 0), (0, 0), *pairs] if first else [(0, 0), *pairs, (0, 0)]
-    mode = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[
-        module.padding_mode
-    ]
+    mode = kinds.FILLED[module.padding_mode]
 
     def padded(own: Callable, x: Any, args: tuple, kwargs: dict) -> Any:
         return own(ops.pad(x, whole, mode=mode), *args, **kwargs)
 
-    shown = pairs[0][0] if len(set(pairs)) == 1 and pairs[0][0] == pairs[0][1] else tuple(pairs)
+    shown = pairs[0][0] if len(set(pairs)) == 1 and pairs[0][0] == pairs[0][1] else pairs
     if any(p != (0, 0) for p in pairs):
         write = f"ZeroPadding{len(pairs)}D({shown}) before {layer.name}, with padding='valid'"
         if mode != "constant":

@@ -53,11 +53,8 @@ class WithoutChance(TorchFunctionMode):
         if name in torch_net.NOISE:
             with torch._C.DisableTorchFunction():
                 return torch_net.noise(name, function, args, kwargs, 0.0)
-        if name == "scaled_dot_product_attention":
-            if len(args) > 4:
-                args = (*args[:4], 0.0, *args[5:])
-            else:
-                kwargs["dropout_p"] = 0.0
+        if name == torch_net.ATTENTION:
+            args, kwargs, _ = torch_net.without_dropout(args, kwargs)
         return function(*args, **kwargs)
 
 

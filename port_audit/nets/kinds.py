@@ -50,7 +50,7 @@ class Order:
         axes: A permutation of all axes, or None.
         features: A permutation of the last axis, int (features,), or None.
         faulty: Whether a port that means the same would never have it.
-        pads: Values on both sides of each spatial axis, which a layer ahead has added.
+        pads: Values before and behind each spatial axis, which a layer ahead has added.
         filled: With what, as `numpy.pad` calls it.
         made: A permutation of the features that a Dense puts out, to be added to flattened maps.
     """
@@ -59,15 +59,14 @@ class Order:
     axes: tuple[int, ...] | None = None
     features: np.ndarray | None = None
     faulty: bool = False
-    pads: tuple[int, ...] = ()
+    pads: tuple[tuple[int, int], ...] = ()
     filled: Any = "constant"
     made: np.ndarray | None = None
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
         """Return an array of PyTorch as it would lie in Keras."""
         if self.pads:
-            around = [(0, 0), (0, 0), *((p, p) for p in self.pads)]
-            array = np.pad(array, around, mode=self.filled)
+            array = np.pad(array, [(0, 0), (0, 0), *self.pads], mode=self.filled)
         if self.axes is not None:
             return array.transpose(self.axes)
         return array if self.features is None else array[..., self.features]
@@ -100,6 +99,16 @@ def made_weights(module: nn.Module) -> list[str]:
         for name in ("weight", "bias")
         if name not in module._parameters and isinstance(getattr(module, name, None), Tensor)
     ]
+
+
+def padding(module: Any) -> tuple[tuple[int, int], ...]:
+    """Return what a convolution of PyTorch adds before and behind each spatial axis."""
+    if module.padding == "same":
+        sides = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size)]
+        return tuple((total // 2, total - total // 2) for total in sides)
+    if module.padding == "valid":
+        return ((0, 0),) * len(module.kernel_size)
+    return tuple((each, each) for each in module.padding)
 
 
 def keras_kind(layer: keras.layers.Layer) -> str | None:

@@ -58,8 +58,7 @@ def pads(layer: keras.layers.Layer, unit: Unit) -> bool:
     return (
         unit.kind in kinds.CONVOLUTIONS
         and layer.padding == "valid"
-        and isinstance(unit.module.padding, tuple)
-        and any(unit.module.padding)
+        and any(map(any, kinds.padding(unit.module)))
     )
 
 
@@ -113,7 +112,7 @@ def _candidates(
 def _padded(order: Order, unit: Unit) -> Order:
     """Return an order with what PyTorch's layer pads with."""
     filled = kinds.FILLED[unit.module.padding_mode]
-    return replace(order, pads=unit.module.padding, filled=filled)
+    return replace(order, pads=kinds.padding(unit.module), filled=filled)
 
 
 def _features(unit: Unit, array: np.ndarray, seen: Seen) -> Iterator[np.ndarray]:

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from port_audit.nets import kinds
 from port_audit.nets.activations import Event, event
+from port_audit.nets.held import Held
 from port_audit.samples import call
 
 DROPPING = {
@@ -44,6 +45,7 @@ DRAWS = (  # of other distributions, which nothing stands for
     "exponential_",
     "gumbel_softmax",
 )
+ATTENTION = "scaled_dot_product_attention"
 DROPPING_WITHIN = (nn.RNNBase, nn.MultiheadAttention)  # which no function shows
 NOISE_MARK = 0.25  # stands for a draw from the standard normal distribution
 
@@ -324,6 +326,9 @@ class _Watch(TorchFunctionMode):
             if self.mark:
                 self.events.append(Event("noise", {"values": drawn.numel()}))
             return drawn
+        if name == ATTENTION:
+            args, kwargs, drops = without_dropout(args, kwargs)
+            self.draws += [f"torch.{name}"] * drops
         if name in DRAWS or (name == "rrelu" and kwargs.get("training", args[3:4] == (True,))):
             self.draws.append(f"torch.{name}")
         found = event(name, args, kwargs)
@@ -362,10 +367,10 @@ class _Watch(TorchFunctionMode):
 
 
 class Generators:
-    """What Python and NumPy draw from, also if a module holds it; PyTorch's draws are functions."""
+    """What Python and NumPy draw from, also what a module uses; PyTorch's draws are functions."""
 
     def __init__(self, module: nn.Module):
-        self.module = module
+        self.held = Held({"model": module}).generators
         self.before = self._states()
 
     def drawn(self) -> tuple[str, ...]:
@@ -376,12 +381,13 @@ class Generators:
     def _states(self) -> dict[str, bytes]:
         states: dict[str, Any] = {"random": random.getstate()}
         states["numpy.random"] = np.random.get_state(legacy=False)
-        for name, part in self.module.named_modules():
-            for key, value in vars(part).items():
-                if isinstance(value, random.Random):
-                    states[f"{name}.{key}".lstrip(".")] = value.getstate()
-                elif isinstance(value, np.random.Generator):
-                    states[f"{name}.{key}".lstrip(".")] = value.bit_generator.state
+        for name, value in self.held.items():
+            if isinstance(value, random.Random):
+                states[name] = value.getstate()
+            elif isinstance(value, np.random.Generator):
+                states[name] = value.bit_generator.state
+            else:
+                states[name] = value.get_state(legacy=False)
         return {name: pickle.dumps(state) for name, state in states.items()}
 
 
@@ -402,6 +408,14 @@ def noise(
         mean = kwargs.get("mean", args[first] if len(args) > first else 0.0)
         spread = kwargs.get("std", args[first + 1] if len(args) > first + 1 else 1.0)
     return drawn.copy_(torch.zeros_like(drawn) + mean + spread * draw)
+
+
+def without_dropout(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any], bool]:
+    """Return what attention is called with, but for its dropout, and whether there is some."""
+    drops = bool(args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0))
+    if len(args) > 4:
+        return (*args[:4], 0.0, *args[5:]), kwargs, drops
+    return args, kwargs | {"dropout_p": 0.0}, drops
 
 
 def dropped(name: str) -> str:

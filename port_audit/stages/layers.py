@@ -1,6 +1,7 @@
 """Stage 1: layers in their order, shapes of their weights, and what is frozen."""
 
 import contextlib
+import copy
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,11 +21,13 @@ from port_audit.forced import Match
 from port_audit.ledger.entries import ORIGINAL, PORT
 from port_audit.nets import blocks, kinds
 from port_audit.nets.chance import WithoutChance, seeded
+from port_audit.nets.held import Held
 from port_audit.nets.torch_net import Unit
 from port_audit.pair import Pair
-from port_audit.samples import call, take
+from port_audit.samples import call, count, take
 
 WARM_UP = 30  # steps of a scheduler within which a rate of zero may rise
+LOOP = 4  # batches after which an own loop has trained all that it trains
 OPTIONS = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 
 
@@ -284,6 +288,8 @@ def _trained(pair: Pair, parameters: Mapping[str, nn.Parameter]) -> set[str]:
 
 def _still(pair: Pair, parameters: Mapping[str, nn.Parameter]) -> set[str]:
     """Return names of those that get no gradient, as what runs under `no_grad` does."""
+    if pair.theirs.train_step is not None or pair.theirs.train_epoch is not None:
+        return _still_in_loop(pair)
     if pair.theirs.loss is None:
         return set()
     able = {name: p for name, p in parameters.items() if p.requires_grad}
@@ -298,6 +304,32 @@ def _still(pair: Pair, parameters: Mapping[str, nn.Parameter]) -> set[str]:
         except Exception:  # the stage of the loss says so
             return set()
     return {name for name, gradient in zip(able, found) if gradient is None}
+
+
+def _still_in_loop(pair: Pair) -> set[str]:
+    """Return names of those that the original's own loop gives no gradient to."""
+    module = copy.deepcopy(pair.torch.module)
+    module.train()
+    moved: set[str] = set()
+    named = module.named_parameters(remove_duplicate=False)
+    able = {name: p for name, p in named if p.requires_grad}
+    for name, parameter in able.items():
+        parameter.register_hook(lambda gradient, name=name: moved.add(name))
+    optimizer = pair.theirs.optimizer(module.parameters())
+    loop = {name: getattr(pair.theirs, name) for name in ("train_step", "train_epoch")}
+    rows = np.arange(min(pair.samples, count(pair.x)))
+    outputs = pair.trace.output if isinstance(pair.trace.output, torch.Tensor) else None
+    batch = pair.torch_batch(rows), pair.torch_labels(take(pair.y, rows), outputs)
+    with Held(loop).kept(), seeded(), WithoutChance():
+        try:
+            if pair.theirs.train_step is not None:
+                for _ in range(LOOP):
+                    pair.theirs.train_step(module, batch, optimizer)
+            else:
+                pair.theirs.train_epoch(module, [batch] * LOOP, optimizer)
+        except Exception:  # the stages that follow say so
+            return set()
+    return set(able) - moved
 
 
 def _frozen_in_part(layer: keras.layers.Layer, moves: Mapping[str, bool]) -> str:

@@ -18,6 +18,7 @@ from port_audit.forced import Forced, Match, assign
 from port_audit.ledger.entries import ORIGINAL, PORT, Entry
 from port_audit.nets import keras_net, kinds, torch_net
 from port_audit.nets.activations import Event
+from port_audit.nets.held import OF_MODULES, Held
 from port_audit.nets.torch_net import Trace
 from port_audit.pair import Pair
 from port_audit.stages.handed import Agreement
@@ -165,13 +166,17 @@ def _own_state(pair: Pair) -> dict[str, Any]:
     for name, part in pair.torch.module.named_modules():
         holder = f"modules.{name}" if name else "model"
         for key, value in vars(part).items():
-            if key != "training" and not key.startswith("_") and isinstance(value, int | float):
+            if key in OF_MODULES:
+                continue
+            if isinstance(value, int | float):
                 found[f"{holder}.{key}"] = value
             elif isinstance(value, torch.Tensor) or _is_list(value):
                 found[f"{holder}.{key}"] = str(value)
         if kinds.torch_kind(part) is None:
             for key, buffer in part.named_buffers(recurse=False):
                 found[f"{holder}.{key}"] = torch_net.array(buffer).tobytes()
+    for path, value in Held({"model": pair.torch.module}).values().items():
+        found.setdefault(path.replace("model.", "modules.", path.count(".") > 1), str(value))
     return found
 
 

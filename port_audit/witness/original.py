@@ -51,7 +51,8 @@ class Original:
         made = pair.theirs.scheduler
         self.scheduler = made(self.optimizer) if made is not None else None
         self.losses: list[float] = []
-        self.held = Held(dict(_functions(pair)) | dict(hooks(self.module, self.optimizer)))
+        functions = dict(_functions(pair)) | {"loss": self.loss}
+        self.held = Held(functions | dict(hooks(self.module, self.optimizer)))
         self.state = self.held.start
         if disturbed:
             self._disturb()
@@ -221,7 +222,7 @@ def _rounded_corrections(group: dict[str, Any], optimizer: torch.optim.Optimizer
 
 
 def _functions(pair: Pair) -> Iterator[tuple[str, Any]]:
-    for name in ("train_step", "train_epoch", "loss", "clip", "preprocess"):
+    for name in ("train_step", "train_epoch", "clip", "preprocess"):
         yield name, getattr(pair.theirs, name)
 
 

@@ -103,6 +103,16 @@ class _Counting(_Residual):
         return super().block(x) * (2 if self.taken > 10_000 else 1)
 
 
+class _Private(_Residual):
+    """As the one that counts, under a name that begins with an underscore."""
+
+    _taken = 0
+
+    def block(self, x):
+        self._taken += self.training
+        return super().block(x) * (2 if self._taken > 10_000 else 1)
+
+
 class _Remembering(_Residual):
     """Keeps what its block put out, which changes nothing."""
 
@@ -262,6 +272,14 @@ class ShrinkingLate(keras.callbacks.Callback):
             variable.assign(0.9 * variable)
 
 
+class Freezing(keras.callbacks.Callback):
+    """Freezes the model after some epochs."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch > 3:
+            self.model.trainable = False
+
+
 def _dropping(seed, *, layer=keras.layers.Dropout, **ours):
     """Return a pair with a dropout."""
 
@@ -299,8 +317,52 @@ def _sgd(**options):
     return lambda: keras.optimizers.SGD(0.1, **options)
 
 
+class _Half(nn.Module):
+    """A module of which a forward trains the end only."""
+
+    def __init__(self):
+        super().__init__()
+        self.start, self.end = nn.Linear(20, 16), nn.Linear(16, 4)
+
+    def forward(self, x):
+        with torch.no_grad():
+            hidden = self.start(x).relu()
+        return self.end(hidden)
+
+
+def _of_the_forward(model, batch, optimizer):
+    return _step(model, batch, optimizer, model)
+
+
+def _of_both_layers(model, batch, optimizer):
+    return _step(model, batch, optimizer, lambda x: model.end(model.start(x).relu()))
+
+
+def _step(model, batch, optimizer, run):
+    optimizer.zero_grad()
+    loss = parts.CROSS_ENTROPY(run(batch[0]), batch[1])
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def _half(seed, step):
+    def port():
+        start = parts.dense(16, 20, "relu")
+        start.trainable = False
+        return parts.sequential((20,), [start, parts.dense(4, 16)])
+
+    theirs = TorchSide(_Half, parts.CROSS_ENTROPY, parts.sgd, train_step=step, batch_size=32)
+    return theirs, KerasSide(port), *parts.rows(seed)
+
+
 # Pairs, their options, and the causes to be named.
 MISSED = {
+    "a layer that only a loop trains": (
+        _half,
+        {"step": _of_both_layers},
+        {"frozen", "unexplained"},
+    ),
     "targets that are compared each with each": (_regression, {}, {"broadcast"}),
     "clipping in a loop of the original's": (
         plain.mlp,
@@ -347,9 +409,9 @@ class Wrapped(keras.layers.Layer):
         return keras.ops.concatenate([x[:, :, -1:], x, x[:, :, :1]], 2)
 
 
-def _circular(seed):
+def _circular(seed, padding=1):
     def original():
-        around = nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular")
+        around = nn.Conv2d(1, 3, 3, padding=padding, padding_mode="circular")
         return nn.Sequential(around, nn.ReLU(), nn.Flatten(), nn.Linear(432, 4))
 
     def port():
@@ -364,6 +426,8 @@ def _circular(seed):
 # Pairs and their options.
 ACCUSED = {
     "circular padding in a layer of the port's own": (_circular, {}),
+    "circular padding of the same size": (_circular, {"padding": "same"}),
+    "what runs under no_grad in a loop of the original's": (_half, {"step": _of_the_forward}),
     "one output, squeezed in the loss": (_regression, {"loss": _of_squeezed}),
     "one output, squeezed in the model": (_regression, {"squeeze": True}),
     "one output, a column of targets": (_regression, {"column": True}),
@@ -403,6 +467,19 @@ ACCUSED = {
 }
 # Pairs, their options, and what is left out by name.
 LEFT_OUT = {
+    "steps that are counted under a private name": (
+        _of_residual(_Private),
+        {},
+        {
+            "original: model._taken in training = it changes from step to step, so what it does "
+            "late is not seen"
+        },
+    ),
+    "a callback that freezes the model": (
+        plain.mlp,
+        {"ours": {"callbacks": lambda: [Freezing()]}},
+        {"port: callbacks.0 = Freezing"},
+    ),
     "clipping of gradients of four batches": (
         plain.mlp,
         {

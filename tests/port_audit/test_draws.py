@@ -1,6 +1,7 @@
 """Where values are dropped or disturbed, although a constant in their place changes no output."""
 
 import itertools
+import random
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from keras import layers as kl  # noqa: E402
 from torch import nn  # noqa: E402
 
 from port_audit import KerasSide, TorchSide  # noqa: E402
+from port_audit.nets.torch_net import TorchNet  # noqa: E402
 from tests.port_audit import plain_pairs  # noqa: E402
 from tests.port_audit.parts import CROSS_ENTROPY, compiled, conv, dense, sgd  # noqa: E402
 from tests.port_audit.test_audit import audited  # noqa: E402
@@ -54,6 +56,56 @@ def report_on(theirs, ours, features=256):
     channels_first = TorchSide(original, preprocess=lambda x: np.moveaxis(x, -1, 1))
     pair = channels_first, KerasSide(port), x, np.zeros(64, "int32")
     return audited(lambda seed: pair, 0)
+
+
+GENERATOR = np.random.default_rng(0)
+
+
+class Helper:
+    def __call__(self):
+        return self.draw()
+
+    def draw(self):
+        return GENERATOR.random()
+
+
+class Drawing(nn.Module):
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
+
+    def forward(self, x):
+        self.draw()
+        return x
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        GENERATOR.random,
+        lambda: GENERATOR.random(),
+        np.random.RandomState(0).rand,
+        random.Random(0).random,
+        np.random.rand,
+        random.random,
+        Helper(),
+    ],
+)
+def test_what_draws_is_seen_wherever_its_generator_is(draw):
+    assert TorchNet(Drawing(draw)).run(torch.zeros(2)).draws
+    assert not TorchNet(Drawing(lambda: GENERATOR)).run(torch.zeros(2)).draws
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_dropout_of_an_attention_that_is_a_function_is_named_and_taken_out(rate):
+    def attend(x):
+        return nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=rate)
+
+    net, x = TorchNet(Function(attend)), torch.randn(2, 4, 4)
+    net.train(x)
+    assert not net.random(x)
+    named = ("torch.scaled_dot_product_attention",) if rate else ()
+    assert net.run(x).draws == named
 
 
 DROP = (lambda: nn.Dropout(0.3), lambda: kl.Dropout(0.3))

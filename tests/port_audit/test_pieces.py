@@ -231,6 +231,11 @@ FAITHFUL = {
         keras_stack((5, 4), lstm, usual(3, 6)),
         (5, 4),
     ),
+    "a dozen, through which rounding grows": (
+        stack(*[linear(8, 8), nn.Tanh] * 12, linear(8, 3)),
+        keras_stack((8,), *[own(8), lambda: layers.Activation("tanh")] * 12, own(3)),
+        (8,),
+    ),
     "LoRA": (stack(lambda: LowRank(8, 6, 2), nn.ReLU, linear(6, 3)), lora, (8,)),
 }
 
