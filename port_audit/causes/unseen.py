@@ -56,7 +56,8 @@ def _targets(pair: Pair, y: Any, u: Any) -> Iterator[tuple[str, Any, np.ndarray]
     if y.dtype.kind in "iu" and u.shape[-1] > 1:
         absent = sorted(set(range(u.shape[-1])) - set(known.tolist()))
         if absent:
-            yield "loss with classes", absent, _with(y, random.choice(absent, y.shape))
+            shown = f"{absent[:3]} and {len(absent) - 3} more" if len(absent) > 4 else absent
+            yield "loss with classes", shown, _with(y, random.choice(absent, y.shape))
         for path, value in _ignored(pair):
             if value not in known:
                 yield path, value, _with(y, np.full(y.shape, value))

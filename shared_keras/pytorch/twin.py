@@ -135,7 +135,7 @@ def make_optimizer(system: System, network: nn.Sequential) -> torch.optim.Optimi
             return torch.optim.SGD(groups, lr=o.learning_rate)
         case "keras adam":
             adam = torch.optim.Adam(groups, lr=o.learning_rate)
-            adam.register_step_pre_hook(_keras_epsilon())
+            adam.register_step_pre_hook(_keras_epsilon)
             return adam
 
 
@@ -150,17 +150,12 @@ def _groups(system: System, network: nn.Sequential) -> list[dict[str, Any]]:
     ]
 
 
-def _keras_epsilon() -> Callable:
-    """Return a hook for PyTorch's Adam: Keras adds epsilon before it corrects the bias."""
-    steps = 0
-
-    def hook(adam: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
-        nonlocal steps
-        steps += 1
-        for group in adam.param_groups:
-            group["eps"] = 1e-7 / math.sqrt(1 - group["betas"][1] ** steps)
-
-    return hook
+def _keras_epsilon(adam: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+    """Before a step of PyTorch's Adam: Keras adds epsilon before it corrects the bias."""
+    for group in adam.param_groups:
+        taken = [adam.state.get(p, {}).get("step", 0) for p in group["params"]]
+        steps = int(max(taken, default=0)) + 1
+        group["eps"] = 1e-7 / math.sqrt(1 - group["betas"][1] ** steps)
 
 
 def make_scheduler(
