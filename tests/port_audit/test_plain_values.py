@@ -246,5 +246,6 @@ def test_an_order_is_that_of_keras():
     features = kinds.Order("features", features=places)
     flat = torch.flatten(torch.tensor(x), 1).numpy()
     assert np.array_equal(features(flat), layers.Flatten()(moved))
-    padded = kinds.Order("channels last", (0, 2, 3, 1), pads=(1, 2))(x)
-    assert np.array_equal(padded, layers.ZeroPadding2D((1, 2), data_format="channels_last")(moved))
+    padded = kinds.Order("channels last", (0, 2, 3, 1), pads=((1, 0), (2, 3)))(x)
+    around = layers.ZeroPadding2D(((1, 0), (2, 3)), data_format="channels_last")
+    assert np.array_equal(padded, around(moved))
