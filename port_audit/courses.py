@@ -122,12 +122,9 @@ class Courses:
             epochs = int(min(epochs, most, end))
             if epochs <= self.times.epochs:
                 break
-            found = Courses(self.pair, Times(per_epoch, epochs, starts=True))
-            try:
-                _ = found.ours, found.groups  # measured now
-            except Exception:  # a table of rates has come to its end
-                continue
-            return found
+            found = self._measured(Times(per_epoch, epochs, starts=True))
+            if found is not None:
+                return found
         return None
 
     def far(self) -> "Courses | None":
@@ -140,10 +137,14 @@ class Courses:
         epochs = min(FAR_EPOCHS, MOST_LATE_STEPS // per_epoch if stepping else FAR_EPOCHS)
         if epochs <= max(LATE):
             return None
-        found = Courses(self.pair, Times(per_epoch, epochs, starts=True, every=FAR_STRIDE))
+        return self._measured(Times(per_epoch, epochs, starts=True, every=FAR_STRIDE))
+
+    def _measured(self, times: Times) -> "Courses | None":
+        """Return the rates at other times, or None if a table of rates ends before them."""
+        found = Courses(self.pair, times)
         try:
             _ = found.ours, found.groups  # measured now
-        except Exception:  # a table of rates has come to its end
+        except Exception:
             return None
         return found
 
@@ -155,10 +156,8 @@ class Courses:
         """
         if not self.watches:
             return [STEADY]
-        theirs, ours = (
-            self.pair.torch_training()[1],
-            [each for each in self.callbacks() if is_plateau(each)],
-        )
+        theirs = self.pair.torch_training()[1]
+        ours = [each for each in self.callbacks() if is_plateau(each)]
         monitors = {self.pair.theirs.monitor or MONITOR, *(each.monitor for each in ours)}
         least = [abs(each.min_delta) for each in ours]
         rises = any(each.mode == "max" for each in ours)

@@ -73,12 +73,7 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
             part.dropout = 0.0
     if not _is_random(module, inputs):
         return ()
-    leaves = {
-        name: part
-        for name, part in module.named_modules()
-        if not list(part.children())
-        and (not type(part).__module__.startswith("torch.") or isinstance(part, nn.RReLU))
-    }
+    leaves = torch_net.may_draw(module)
     for part in leaves.values():
         part.eval()
         part.train = lambda mode=True, part=part: part  # stays so whatever the loop says

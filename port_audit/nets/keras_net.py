@@ -73,7 +73,6 @@ class KerasNet:
         Args:
             names: Names of layers of a known kind that are to be taken as those of none are.
         """
-        self.aside = tuple(names)
         inner = {
             id(part)
             for layer in self.layers

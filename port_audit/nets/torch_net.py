@@ -165,14 +165,7 @@ class TorchNet:
         if self.quiet is None:
             with self.unmoved():
                 self._train(())
-                leaves = [
-                    name
-                    for name, part in self.module.named_modules()
-                    if not list(part.children())
-                    and (
-                        not type(part).__module__.startswith("torch.") or isinstance(part, nn.RReLU)
-                    )
-                ]
+                leaves = list(may_draw(self.module))
                 self.quiet = leaves if leaves and self.random(inputs, mark=True) else []
                 self._train(self.quiet)
                 self.drawing = bool(self.run(inputs, mark=True).draws)
@@ -389,6 +382,16 @@ class Generators:
             else:
                 states[name] = value.get_state(legacy=False)
         return {name: pickle.dumps(state) for name, state in states.items()}
+
+
+def may_draw(module: nn.Module) -> dict[str, Any]:
+    """Return the innermost modules that may draw at random by code that is not known, by name."""
+    return {
+        name: part
+        for name, part in module.named_modules()
+        if not list(part.children())
+        and (not type(part).__module__.startswith("torch.") or isinstance(part, nn.RReLU))
+    }
 
 
 def _raw(module: nn.Module, key: str) -> bool:
