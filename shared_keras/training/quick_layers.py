@@ -10,6 +10,9 @@ A model is computed so only if all its convolutions are of a kind that is known 
 it consists of Keras's layers and this package's alone (`known_means.samples_are_apart`). Code that
 is not known could read a result through its view while XLA writes over it: see
 `convolutions.max_pool`.
+
+Images that are moved by whole pixels before the first convolution are moved by rows and columns
+instead of pixel by pixel.
 """
 
 import contextlib
@@ -166,6 +169,23 @@ def _normalized(layer: Any, x: jax.Array, training: bool | None = None, mask: An
         vars(layer).update({name: own[name] for name in ("axis", "_reduction_axes")})
 
 
+def _translated(views: Views, layer: Any, inputs: Any, training: bool = True) -> Any:
+    """Move images by whole pixels, as Keras does: the same ones by as much, but by rows."""
+    known = (layer.interpolation, layer.fill_mode, layer.data_format)
+    images = isinstance(inputs, jax.Array) and inputs.ndim == 4
+    if not (training and images and known == ("nearest", "nearest", "channels_last")):
+        return type(layer).call(layer, inputs, training=training)
+    moved = layer.get_random_transformation(inputs, training=training)
+    matrix = layer._get_translation_matrix(moved["translations"])
+    x = inputs.astype(layer.compute_dtype)
+    for axis, column in ((1, 5), (2, 2)):
+        place = jax.numpy.arange(x.shape[axis]) + matrix[:, column, None]
+        place = jax.numpy.clip(jax.numpy.round(place).astype("int32"), 0, x.shape[axis] - 1)
+        place = jax.numpy.expand_dims(place, [each for each in (1, 2, 3) if each != axis])
+        x = jax.numpy.take_along_axis(x, place, axis, mode="promise_in_bounds")
+    return x
+
+
 def _dropout(layer: Any, x: jax.Array, training: bool | None = False) -> jax.Array | None:
     if not training or layer.rate == 0:
         return x
@@ -191,4 +211,5 @@ QUICK: dict[type, Callable] = {
     ours.BatchNorm: _kept(_normalized),
     keras.layers.Dropout: _kept(_dropout),
     ours.Dropout: _kept(_dropout),
+    keras.layers.RandomTranslation: _translated,
 }

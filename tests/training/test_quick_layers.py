@@ -154,6 +154,49 @@ def test_bytes_are_cast_as_by_keras(monkeypatch):
     same_as_stock(make, monkeypatch)
 
 
+TRANSLATIONS = {  # factors, options, and whether the quick form is taken
+    "a pixel": ((0.1, 0.1), {}, True),
+    "beyond the image": ((1.0, (-1.0, 0.3)), {}, True),
+    "not at all": ((0.0, 0.0), {}, True),
+    "filled": ((0.3, 0.3), {"fill_mode": "constant", "fill_value": 0.5}, False),
+    "wrapped": ((0.3, 0.3), {"fill_mode": "wrap"}, False),
+    "between pixels": ((0.3, 0.3), {"interpolation": "bilinear"}, False),
+}
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 3), (6, 9, 1)])
+@pytest.mark.parametrize("wide", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_images_are_moved_as_by_keras(name, wide, shape, monkeypatch):
+    """Bit by bit, with the same random numbers; bytes become floats as in Keras's layer."""
+    factors, options, quick = TRANSLATIONS[name]
+    options = {"fill_mode": "nearest", "interpolation": "nearest"} | options
+    with float64() if wide else contextlib.nullcontext():
+        images = RNG.integers(0, 255, (40, *shape), dtype=np.uint8)
+        layer = L.RandomTranslation(*factors, seed=3, **options)
+        model = keras.Sequential([keras.Input(shape, dtype="uint8"), layer, conv(), L.Flatten()])
+        rest = [variable.value for variable in model.non_trainable_variables]
+
+        def moved(x):
+            return layer.stateless_call([], rest, x, training=True)
+
+        expected, after = jax.jit(moved)(images)
+        seen = []
+        affine = layer.backend.image.affine_transform
+        monkeypatch.setattr(
+            layer.backend.image,
+            "affine_transform",
+            lambda *args, **given: (seen.append(1), affine(*args, **given))[1],
+        )
+        with quick_layers.quick_layers(model):
+            got, then = jax.jit(lambda x: moved(x))(images)
+    assert bool(seen) != quick
+    assert got.dtype == expected.dtype
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(then, after)
+    assert name == "not at all" or not np.array_equal(got, images)
+
+
 @pytest.mark.parametrize("format", ["channels_first", "channels_last"])
 def test_channels_first_stay_with_keras(format):
     model = keras.Sequential([keras.Input((8, 8, 8)), conv(data_format=format), L.Flatten()])
