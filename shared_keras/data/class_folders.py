@@ -8,7 +8,6 @@ import numpy as np
 
 from shared_keras.data import stratified
 from shared_keras.errors import BadInput
-from shared_keras.photos import many_photos, reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 TRAIN, TEST = "train", "test"
@@ -80,6 +79,8 @@ def load(folder: Path, kind: str, say: Callable[[str], None]) -> tuple[Arrays, A
     Raises:
         BadInput: naming a file that cannot be read, or if a class has too few images.
     """
+    from shared_keras.photos import many_photos, reading  # SciPy's part for images
+
     found = find(folder)
     files = found.train + (found.test or ())
     if len(files) > many_photos.FEW:

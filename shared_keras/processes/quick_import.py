@@ -1,9 +1,11 @@
 """Import Keras in half the time, without the libraries that it only offers wrappers for."""
 
+import contextlib
 import gc
 import importlib
 import os
 import sys
+import threading
 import types
 from typing import Any
 
@@ -29,6 +31,17 @@ def keras() -> None:
             gc.enable()
         for name in hidden:
             del sys.modules[name]
+
+
+def ahead(*names: str) -> None:
+    """Import modules in a thread, for what comes once this one has waited for XLA."""
+
+    def work() -> None:
+        with contextlib.suppress(ImportError):  # who needs it will say so
+            for name in names:
+                importlib.import_module(name)
+
+    threading.Thread(target=work).start()
 
 
 def without_tensorflow() -> None:

@@ -1,12 +1,16 @@
-"""Scores of predictions: arrays in, plain values out."""
+"""Scores of predictions: arrays in, plain values out.
 
+SciPy's statistics and scikit-learn take a second to import. They are imported where they are used,
+so that a training can begin before: `quick_import.ahead`.
+"""
+
+import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from scipy import special, stats
-from sklearn import metrics
 
+from shared_keras import devices
 from shared_keras.data.datasets import Images
 from shared_keras.results.metrics import Scores
 from shared_keras.task import Task
@@ -22,9 +26,28 @@ KERAS_BATCH = 32  # of `Model.predict`
 def predict_outputs(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     """Return a Keras model's outputs for raw images, (n, 28, 28): float32 (n, classes)."""
     # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
-    size = VALIDATION_BATCH if samples_are_apart(model) else KERAS_BATCH
-    batches = [model.predict_on_batch(x[i : i + size]) for i in range(0, len(x), size)]
-    return np.concatenate(batches)
+    size, predict = KERAS_BATCH, model.predict_on_batch
+    if samples_are_apart(model):
+        size = VALIDATION_BATCH
+        if devices.backend() == "jax":
+            groups = model.trainable_variables, model.non_trainable_variables
+            values = [[variable.value for variable in group] for group in groups]
+            predict = functools.partial(_program(model), *values)
+    return np.concatenate([predict(x[i : i + size]) for i in range(0, len(x), size)])
+
+
+@functools.lru_cache(maxsize=1)
+def _program(model: "keras.Model") -> Callable[..., Any]:
+    """Return a program for the outputs of a model on JAX.
+
+    Keras compiles no model that moves or mirrors images in training, because TensorFlow cannot.
+    """
+    import jax
+
+    def outputs(weights: Any, rest: Any, x: Any) -> Any:
+        return model.stateless_call(weights, rest, x, training=False)[0]
+
+    return cast(Callable[..., Any], jax.jit(outputs))
 
 
 def predict_probabilities(model: "keras.Model", x: np.ndarray) -> np.ndarray:
@@ -40,6 +63,8 @@ def predict_probabilities(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     given = predict_outputs(model, x).astype(np.float64)
     if are_probabilities(given):
         return cast(np.ndarray, given / given.sum(axis=1, keepdims=True))
+    from scipy import special
+
     return cast(np.ndarray, special.softmax(given, axis=1))
 
 
@@ -57,6 +82,8 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> S
         y: True labels, int (n,).
         classes: Their names.
     """
+    from sklearn import metrics
+
     labels = range(len(classes))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == y).sum())
@@ -90,6 +117,8 @@ def score(probabilities: np.ndarray, y: np.ndarray, classes: Sequence[str]) -> S
 
 def interval(right: float, n: float) -> tuple[float, float]:
     """Return the Wilson 95 % interval of a share, here of 0 of 0, too; counts are rounded."""
+    from scipy import stats
+
     if round(n) == 0:
         return 0.0, 1.0
     ends = stats.binomtest(round(right), round(n)).proportion_ci(method="wilson")
@@ -103,4 +132,6 @@ def score_images(task: Task, predict: Callable[[np.ndarray], np.ndarray], images
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
     """Return the entropy of each row in nats, float (n,)."""
+    from scipy import stats
+
     return cast(np.ndarray, stats.entropy(probabilities, axis=1))

@@ -67,3 +67,29 @@ def test_a_model_is_saved_without_tensorflow_unless_that_is_the_backend(backend,
     assert done.stdout.split() == [str(backend == "tensorflow")], done.stderr
     model = keras.saving.load_model(path)
     assert np.asarray(model(np.ones((1, 2)))).shape == (1, 1) and model.optimizer is not None
+
+
+TRAIN = """
+import sys
+from shared_keras.processes import quick_import
+quick_import.keras()
+from shared_keras.commands.retraining import session
+print(*(name in sys.modules for name in ("scipy.stats", "scipy.ndimage", "sklearn", "matplotlib")))
+quick_import.ahead("no_such_module")
+quick_import.ahead(*session.ONCE_TRAINED)
+for thread in session.quick_import.threading.enumerate()[1:]:
+    thread.join()
+print(*(name in sys.modules for name in session.ONCE_TRAINED))
+"""
+
+
+@pytest.mark.long(every=12)
+def test_a_training_waits_for_nothing_that_only_its_outputs_need():
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN],
+        env=os.environ | {"PYTHONPATH": os.getcwd(), "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["False"] * 4 + ["True"] * 3, done.stderr
+    assert not done.stderr

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import ml_dtypes
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from shared_keras.results.scores import entropy, predict_probabilities, score
+from shared_keras.results.scores import entropy, predict_outputs, predict_probabilities, score
 
 CLASSES = ("a", "b", "c")
 labels = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
@@ -78,3 +79,25 @@ def test_logits_are_normalised_and_probabilities_are_kept():
     np.testing.assert_allclose(kept, expected, atol=1e-7)
     rounded = expected.astype(ml_dtypes.bfloat16)
     np.testing.assert_allclose(predict_probabilities(Echo(), rounded), expected, atol=0.01)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX")
+def test_a_model_that_moves_images_is_one_program(monkeypatch):
+    """Keras would run it layer by layer; weights that have changed count."""
+    import jax
+
+    seen = []
+    call = keras.layers.Dense.call
+    monkeypatch.setattr(
+        keras.layers.Dense, "call", lambda self, x, **given: (seen.append(x), call(self, x))[1]
+    )
+    layers = [keras.layers.RandomFlip(), keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((4, 4, 1)), *layers])
+    x = np.random.default_rng(0).normal(size=(2500, 4, 4, 1)).astype(np.float32)
+    seen.clear()
+    before = predict_outputs(model, x)
+    assert all(isinstance(each, jax.core.Tracer) for each in seen)
+    assert [len(each) for each in seen] == [1000, 500]
+    model.layers[-1].kernel.assign(2 * model.layers[-1].kernel)
+    np.testing.assert_allclose(predict_outputs(model, x), 2 * before, rtol=1e-5)
+    assert len(seen) == 2

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from shared_keras.commands.retraining.request import RetrainRequest
 from shared_keras.errors import BadInput
-from shared_keras.hyperband import table
 from shared_keras.reporting.console import say
 from shared_keras.reporting.run_report import SearchScore
 from shared_keras.results import history_csv, names, searches
@@ -87,6 +86,8 @@ def _of_recipe(task: Task, name: str) -> Choice:
 
 
 def _of_search(task: Task, asked: RetrainRequest) -> Choice:
+    from shared_keras.hyperband import table  # the tuner, which a recipe does without
+
     folder = searches.find(task, asked.results_dir, asked.search)
     best = Winner.read(folder)
     trial, values, score, label = best.trial, best.hyperparameters, best.score, "best"

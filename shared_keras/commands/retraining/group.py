@@ -12,7 +12,6 @@ from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
-from shared_keras.reporting.pages import facts, run_page
 from shared_keras.results import (
     folders,
     history_csv,
@@ -207,6 +206,8 @@ class Group:
 
     def _write_page(self, results: Sequence[RunMetrics]) -> None:
         """Write the page of all runs that have a result."""
+        from shared_keras.reporting.pages import facts, run_page  # Matplotlib: see `training_job`
+
         places = [self.place(result.seed) for result in results]
         made = [predictions.find(place, len(self.test)) for place in places]
         choice, recipe = self.choice, self.choice.recipe

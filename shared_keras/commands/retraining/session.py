@@ -15,7 +15,7 @@ from shared_keras.commands.retraining.request import RetrainRequest
 from shared_keras.commands.retraining.training_job import Failed, RunJob, SharedByRuns
 from shared_keras.data import datasets, own_data, splits
 from shared_keras.errors import BadInput, RunFailed, of_file, sentence
-from shared_keras.processes import job_pool
+from shared_keras.processes import job_pool, quick_import
 from shared_keras.processes.protocol import Pool
 from shared_keras.reporting import run_report
 from shared_keras.reporting.console import say
@@ -27,6 +27,7 @@ from shared_keras.task import Task
 from shared_keras.training import current_epoch
 
 PAUSE = 60  # seconds
+ONCE_TRAINED = ("scipy.stats", "sklearn.metrics", "shared_keras.reporting.pages.run_page")
 
 
 def run(task: Task, asked: RetrainRequest, pool: Pool | None) -> None:
@@ -78,6 +79,7 @@ def _run_here(shared: SharedByRuns, group: Group) -> None:
     def after_epoch(epoch: int, logs: Any) -> None:
         run_report.epoch(epoch + 1, job.settings.epochs, logs)
 
+    quick_import.ahead(*ONCE_TRAINED)
     try:
         group.results[seed] = training_job.run(shared, job, after_epoch)
     except RunFailed as error:

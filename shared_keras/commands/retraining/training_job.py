@@ -19,7 +19,6 @@ from shared_keras.data.datasets import Images
 from shared_keras.errors import BadInput, RunFailed, sentence
 from shared_keras.models.build import keras_model, schedule_callbacks
 from shared_keras.models.metrics import precisions
-from shared_keras.reporting.pictures import plots
 from shared_keras.results import environment, history_csv, names, predictions, saved_models
 from shared_keras.results.environment import Origin
 from shared_keras.results.metrics import RunMetrics
@@ -127,6 +126,8 @@ def run(shared: SharedByRuns, job: RunJob, after_epoch: AfterEpoch) -> RunMetric
     started = time.perf_counter()
     trained = train(job, split, after_epoch)
     seconds = trained.seconds_before + time.perf_counter() - started
+    from shared_keras.reporting.pictures import plots  # Matplotlib; no training waits for it
+
     history = trained.history
     files.write_figure(
         folder / "history.png",
