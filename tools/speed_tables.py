@@ -135,6 +135,16 @@ def retrainings() -> str:
     return table(("perceptrons of `--recipe all`", "one by one", "on all cores", "ratio"), rows)
 
 
+def clusters() -> str:
+    """Return how long a search takes on a local Ray cluster, beside worker processes."""
+    found = _read("cluster")
+    near, far = (statistics.median(seconds) for seconds in zip(*found["seconds"]))
+    ratio = f"{found['ratio']:.2f} ({_goal(found['goal'], found['ratio'] <= found['goal'])})"
+    what = f"{found['trials']} trials on {found['workers']} workers, {len(found['seconds'])} rounds"
+    row = [what, f"{near:.0f}", f"{far:.0f}", ratio]
+    return table(("search", "worker processes", "Ray's actors", "ratio"), [row])
+
+
 def drawing() -> str:
     """Return milliseconds of the pages that draw."""
     rows = [

@@ -32,6 +32,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "convolutions": speed_tables.convolutions,
     "sprints": speed_tables.sprints,
     "retrainings": speed_tables.retrainings,
+    "clusters": speed_tables.clusters,
     "scale": speed_tables.scale,
     "drawing": speed_tables.drawing,
     "pages": speed_tables.pages,
