@@ -73,12 +73,12 @@ def _layer(layer: spec.Layer, shape: Sequence[int], dtype: Any = None) -> keras.
                 dtype=dtype,
                 **_initializers(init, shape[-1], units),
             )
-        case spec.Conv(filters, kernel, stride, init, bias):
+        case spec.Conv(filters, kernel, stride, init, bias, padded):
             return keras.layers.Conv2D(
                 filters,
                 kernel,
                 strides=stride,
-                padding="same",
+                padding="same" if padded else "valid",
                 use_bias=bias,
                 **_initializers(init, shape[-1] * kernel**2, filters * kernel**2),
             )

@@ -65,8 +65,8 @@ def _part(layer: spec.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
             return "flatten", nn.Flatten()
         case spec.Dense(units, init, _, bias):
             return "dense", _initialized(nn.Linear(shape[0], units, bias), init)
-        case spec.Conv(filters, kernel, stride, init, bias):
-            padding = (kernel - stride) // 2
+        case spec.Conv(filters, kernel, stride, init, bias, padded):
+            padding = (kernel - stride) // 2 if padded else 0
             conv = nn.Conv2d(shape[0], filters, kernel, stride, padding, bias=bias)
             return "conv", _initialized(conv, init)
         case spec.MaxPool(size):

@@ -38,15 +38,17 @@ class Dense:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution, padded so that `stride` divides height and width.
+    """A convolution.
 
     Attributes:
         filters: Number of output channels.
-        kernel: Height and width of the kernel. Odd if the stride is odd, even if it is
-            even, so that both frameworks pad all sides alike.
+        kernel: Height and width of the kernel. If it is padded, odd if the stride is odd, even if
+            it is even, so that both frameworks pad all sides alike.
         stride: Step in both directions.
         init: As for `Dense`.
         bias: Whether it has a bias.
+        padded: Whether the images are padded so that `stride` divides height and width. If not,
+            the kernel stays inside them.
     """
 
     filters: int
@@ -54,9 +56,10 @@ class Conv:
     stride: int = 1
     init: Init = "torch"
     bias: bool = True
+    padded: bool = True
 
     def __post_init__(self) -> None:
-        if (self.kernel - self.stride) % 2:
+        if self.padded and (self.kernel - self.stride) % 2:
             raise ValueError(f"kernel and stride must be both odd or both even. Received: {self}")
 
 
@@ -169,7 +172,7 @@ class System:
         for layer in self.layers:
             match layer:
                 case Conv(filters, kernel, stride):
-                    side //= stride
+                    side = side // stride if layer.padded else (side - kernel) // stride + 1
                     found += side * side * kernel * kernel * channels * filters
                     channels, features = filters, side * side * filters
                 case MaxPool(size):
@@ -188,6 +191,12 @@ class System:
         return replace(self, layers=tuple(layers))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the system as plain values for JSON, each layer with its kind."""
+        """Return the system as plain values for JSON, each layer with its kind.
+
+        That a convolution is padded is not said: it was none of the values of earlier versions.
+        """
         layers = [{"kind": type(layer).__name__} | asdict(layer) for layer in self.layers]
+        for layer in layers:
+            if layer.get("padded"):
+                del layer["padded"]
         return asdict(self) | {"layers": layers}

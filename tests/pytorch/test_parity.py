@@ -88,6 +88,15 @@ STRIDED_CNN = (  # all convolutions are ours, there, too
     Flatten(),
     Dense(10, "he"),
 )
+INNER_CNN = (  # no padding; a last row and column of the images is read by no kernel
+    Conv(4, kernel=5, stride=2, init="he", bias=False, padded=False),
+    Activation("relu"),
+    Conv(6, init="he", padded=False),
+    Activation("relu"),
+    MaxPool(),
+    Flatten(),
+    Dense(10, "he"),
+)
 SIGMOID = (Flatten(), Dense(16), Activation("sigmoid"), Dense(10))
 OTHERS = ("leaky_relu", "elu", "gelu", "silu")  # JAX computes tanh of float64 to 1e-7 only
 ACTIVATED = (*(part for name in OTHERS for part in (Dense(16), Activation(name))), Dense(10))
@@ -106,6 +115,7 @@ SYSTEMS = {
     "adam, other activations": ((Flatten(), *ACTIVATED), Optimizer("adam", 1e-3)),
     "sgd, cnn": (CNN, Optimizer("sgd", 0.1)),
     "sgd, cnn of 3x3": (QUICK_CNN, Optimizer("sgd", 0.1)),
+    "sgd, cnn without padding": (INNER_CNN, Optimizer("sgd", 0.1)),
     "adam, cosine per epoch, cnn": (NORMED_CNN, Optimizer("adam", 1e-3, schedule=Cosine(3))),
     "adam, cosine per batch, cnn": (
         STRIDED_CNN,
