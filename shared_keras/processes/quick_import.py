@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import types
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 WRAPPED = ("sklearn", "matplotlib", "scipy.optimize")  # KerasTuner wraps the last
@@ -51,9 +52,14 @@ def without_tensorflow() -> None:
     value is of one of its types. In a process that does nothing but train, none is.
     """
 
-    def find_spec(name: str, *_: Any) -> None:
-        if name == "tensorflow":
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+    def refuse(spec: ModuleSpec) -> None:
+        raise ModuleNotFoundError(f"No module named '{spec.name}'", name=spec.name)
+
+    # Who only asks whether there is one, as PyTorch does, gets an answer and no error.
+    loader: Any = types.SimpleNamespace(create_module=refuse, exec_module=None)
+
+    def find_spec(name: str, *_: Any) -> ModuleSpec | None:
+        return ModuleSpec(name, loader) if name == "tensorflow" else None
 
     if os.environ.get("KERAS_BACKEND") != "tensorflow":
         sys.meta_path.insert(0, types.SimpleNamespace(find_spec=find_spec))  # type: ignore[arg-type]
