@@ -83,7 +83,7 @@ RECIPES = {
         source="ours",
     ),
     "sprint": Recipe(
-        system=sprint((12, 24, 64), learning_rate=0.01, steps=2 * 48_000 // 64),
+        system=sprint((8, 16, 64), learning_rate=0.01, steps=2 * 48_000 // 64),
         epochs=2,
         batch_size=64,
         split="holdout",
