@@ -86,7 +86,11 @@ MEAN_METRICS = _of(
 # What some of these call, and Keras does not export.
 INNER = {accuracy_metrics.accuracy, regression_metrics.cosine_similarity}
 CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses what fits the shapes
-REPLACEABLE = ("call", "compute_loss", "compute_metrics", "test_step", "result", "update_state")
+REPLACEABLE = (
+    *("call", "transform_images"),  # of a layer
+    *("compute_loss", "compute_metrics", "test_step"),  # of a model
+    *("result", "update_state"),  # of a metric
+)
 PRECISE = ("float32", "float64")  # in 16 bits, a sum of many is rounded to a few digits
 COUNTS = ("int32", "int64")  # of the IoU metrics
 

@@ -173,8 +173,7 @@ def _translated(views: Views, layer: Any, inputs: Any, training: bool = True) ->
     """Move images by whole pixels, as Keras does: the same ones by as much, but by rows."""
     known = (layer.interpolation, layer.fill_mode, layer.data_format)
     images = isinstance(inputs, jax.Array) and inputs.ndim == 4
-    replaced = "transform_images" in vars(layer)
-    if replaced or not (training and images and known == ("nearest", "nearest", "channels_last")):
+    if not (training and images and known == ("nearest", "nearest", "channels_last")):
         return type(layer).call(layer, inputs, training=training)
     moved = layer.get_random_transformation(inputs, training=training)
     matrix = layer._get_translation_matrix(moved["translations"])

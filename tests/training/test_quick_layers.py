@@ -225,6 +225,19 @@ def test_what_a_stranger_replaced_is_called(monkeypatch):
     assert {"subclass", "instance"} == set(seen)
 
 
+def test_what_a_stranger_replaced_of_a_translation_is_called():
+    seen = []
+    moved = L.RandomTranslation(0.2, 0.2, fill_mode="nearest", interpolation="nearest")
+
+    def own(images, transformation=None, training=True):
+        seen.append(training)
+        return L.RandomTranslation.transform_images(moved, images, transformation, training)
+
+    moved.transform_images = own
+    training.fit(made(lambda: [moved, conv(), L.Flatten()]), X, Y, batch_size=BATCH)
+    assert any(seen)
+
+
 def test_nothing_stays_on_the_model(monkeypatch):
     model = made(MODELS["normed"])
     before = [set(vars(layer)) for layer in model.layers]
