@@ -94,7 +94,7 @@ def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     pool = workers.get(2)
     assert [worker.core for worker in pool] == [None, None] and len(set(pids(pool))) == 2
-    assert workers.default() >= 1 and "cores" in devices.describe()
+    assert workers.default() >= 1 and "core" in devices.describe()
 
 
 @pytest.mark.long(every=12)
