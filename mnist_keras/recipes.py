@@ -13,7 +13,7 @@
 """
 
 from shared_keras.systems.cnn import cnn, sprint
-from shared_keras.systems.mlp import ours
+from shared_keras.systems.mlp import noisy
 from shared_keras.systems.recipe import Recipe, Replay
 
 RECIPES = {
@@ -76,8 +76,8 @@ RECIPES = {
     ),
     # Ours, all chosen on the validation images of the holdout split.
     "mlp": Recipe(
-        system=ours(input_dropout=0.2, epochs=40),
-        epochs=40,
+        system=noisy((1000, 500, 250, 250), deviation=0.3, epochs=60),
+        epochs=60,
         batch_size=256,
         split="holdout",
         source="ours",

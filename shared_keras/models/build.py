@@ -103,6 +103,8 @@ def _layer(layer: spec.Layer, shape: Sequence[int], dtype: Any = None) -> keras.
             return keras.layers.Activation(name, dtype=dtype)
         case spec.Dropout(rate):
             return Dropout(rate)
+        case spec.Noise(deviation):
+            return keras.layers.GaussianNoise(deviation)
 
 
 def _initializers(init: Literal["keras", "torch", "he"], fan_in: int, fan_out: int) -> dict:

@@ -81,6 +81,8 @@ def _part(layer: spec.Layer, shape: tuple[int, ...]) -> tuple[str, nn.Module]:
             return name, ACTIVATIONS[name]()
         case spec.Dropout(rate):
             return "dropout", nn.Dropout(rate)
+        case spec.Noise(deviation):
+            return "noise", _Noise(deviation)
 
 
 class _Flip(nn.Module):
@@ -91,6 +93,17 @@ class _Flip(nn.Module):
             return x
         mirrored = torch.rand(len(x), 1, 1, 1) < 0.5
         return torch.where(mirrored, x.flip(-1), x)
+
+
+class _Noise(nn.Module):
+    """Adds normal noise, in training only."""
+
+    def __init__(self, deviation: float):
+        super().__init__()
+        self.deviation = deviation
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.deviation * torch.randn_like(x) if self.training else x
 
 
 class _Shift(nn.Module):

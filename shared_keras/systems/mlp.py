@@ -11,6 +11,7 @@ from shared_keras.systems.spec import (
     Dense,
     Dropout,
     Flatten,
+    Noise,
     Optimizer,
     System,
 )
@@ -120,6 +121,25 @@ def ours(input_dropout: float, epochs: int) -> System:
         input_dropout=input_dropout,
         bias=False,
     )
+
+
+def noisy(units: Sequence[int], deviation: float, epochs: int) -> System:
+    """Return a perceptron with noise in place of dropout, and a cosine schedule to zero.
+
+    Normal noise is added to the pixels and behind each BatchNorm, as in the network without a
+    decoder that the Ladder network was compared with (Rasmus et al., 2015).
+
+    Args:
+        units: Widths of the hidden layers.
+        deviation: Standard deviation of the noise; pixels are between 0 and 1.
+        epochs: Number of epochs after which the learning rate reaches zero.
+    """
+    layers: list[spec.Layer] = [Flatten(), Noise(deviation)]
+    for width in units:
+        layers += [Dense(width, init="he", bias=False), BatchNorm()]
+        layers += [Noise(deviation), Activation("relu")]
+    optimizer = Optimizer("adam", 2e-3, schedule=Cosine(epochs))
+    return System((*layers, Dense(N_CLASSES, init="he")), optimizer)
 
 
 def batchnorm(hp: "HyperParameters", *, mean: float, std: float) -> System:

@@ -104,7 +104,14 @@ class Dropout:
     rate: float
 
 
-Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Flip | Shift | Activation | Dropout
+@dataclass(frozen=True)
+class Noise:
+    """Adds normal noise of a standard deviation to each of its inputs, in training only."""
+
+    deviation: float
+
+
+Layer = Flatten | Dense | Conv | MaxPool | BatchNorm | Flip | Shift | Activation | Dropout | Noise
 
 
 @dataclass(frozen=True)

@@ -278,6 +278,24 @@ def test_flip_mirrors_half_of_the_images_in_training_only():
 
 
 @pytest.mark.every_backend
+def test_noise_is_normal_in_training_only():
+    described = System((Flatten(), spec.Noise(0.3), Dense(10)), Optimizer("sgd", 0.1))
+    noise = next(p for p in keras_model(described).layers if p.name.startswith("gaussian_noise"))
+    twins = twin.module(described)[1]
+    x = rng().normal(size=(20, 784)).astype("float32")
+    tensor = torch.from_numpy(x)
+    torch.manual_seed(0)
+    for outputs in (
+        keras.ops.convert_to_numpy(noise(x, training=True)),
+        twins.train()(tensor).numpy(),
+    ):
+        added = (outputs - x).ravel()
+        assert scipy.stats.kstest(added, scipy.stats.norm(0, 0.3).cdf).pvalue > 1e-4
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(noise(x, training=False)), x)
+    assert torch.equal(twins.eval()(tensor), tensor)
+
+
+@pytest.mark.every_backend
 def test_shift_moves_images_by_whole_pixels_in_training_only():
     """By -2...2 in both directions, the extremes half as often, with the edge repeated."""
     n = 1600
