@@ -24,8 +24,8 @@ from tests.commands.test_retraining import ROOT, result
 from tests.conftest import FASHION, MNIST
 from tests.shares import dealt
 
-# Dropout, batch norm and a rate that moves with each epoch; with each batch; images that are
-# turned and moved at random.
+# Noise, batch norm and a rate that moves with each epoch; dropout and a rate that moves with each
+# batch; images that are mirrored and moved at random.
 COURSES = [(MNIST, "mlp", ()), (FASHION, "pytorch-7", ()), (FASHION, "cnn", ("--patience", "2"))]
 
 
