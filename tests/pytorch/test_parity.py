@@ -19,6 +19,7 @@ from shared_keras.systems.spec import (
     Flatten,
     Flip,
     MaxPool,
+    Noise,
     Optimizer,
     Shift,
     System,
@@ -242,7 +243,7 @@ def test_every_form_that_the_recipes_use_is_held_to_the_twin():
         return kinds, (o.name, bool(o.momentum), bool(o.l2), schedule, kernel)
 
     tested = [forms(system(name)) for name in SYSTEMS]
-    random = {(Dropout, None), (Flip, None), (Shift, None)}  # do not affect the rest
+    random = {(kind, None) for kind in (Dropout, Flip, Noise, Shift)}  # do not affect the rest
     layers = set().union(*(kinds for kinds, _ in tested)) | random
     optimizers = {optimizer for _, optimizer in tested}
     # Keras's Adam has one form, with or without kernel penalties.
