@@ -80,8 +80,6 @@ def normalized(
     optimizer: Optimizer,
     *,
     activation: str = "mish",
-    input_dropout: float = 0.0,
-    bias: bool = True,
     **scaling_and_batch: Any,
 ) -> System:
     """Return the perceptron that Fashion-PyTorch ended up with.
@@ -94,37 +92,28 @@ def normalized(
         dropout: Their dropout rates.
         optimizer: The optimizer.
         activation: Name of the activation.
-        input_dropout: Dropout rate of the pixels; the original had none.
-        bias: Whether the layers before a BatchNorm have a bias, as the original's do.
         scaling_and_batch: `mean`, `std` and `batch_size` of the `System`.
     """
     layers: list[spec.Layer] = [Flatten()]
-    layers += [Dropout(input_dropout)] * (input_dropout > 0)
     for width, rate in zip(units, dropout, strict=True):
-        layers += [Dense(width, init="he", bias=bias), BatchNorm(), Activation(activation)]
+        layers += [Dense(width, init="he"), BatchNorm(), Activation(activation)]
         layers += [Dropout(rate)] * (rate > 0)
     return System((*layers, Dense(N_CLASSES, init="he")), optimizer, **scaling_and_batch)
 
 
-def ours(input_dropout: float, epochs: int) -> System:
-    """Return our own perceptron: 640-640-640, input dropout, a cosine schedule to zero.
+def dropped(input_dropout: float, epochs: int) -> System:
+    """Return a perceptron of our own: 640-640-640 with dropout, a cosine schedule to zero.
 
     Args:
         input_dropout: Dropout rate of the pixels.
         epochs: Number of epochs after which the learning rate reaches zero.
     """
-    return normalized(
-        (640, 640, 640),
-        (0.3, 0.3, 0.3),
-        Optimizer("adam", 2e-3, schedule=Cosine(epochs)),
-        activation="relu",
-        input_dropout=input_dropout,
-        bias=False,
-    )
+    hidden = (Dense(640, init="he", bias=False), BatchNorm(), Activation("relu"), Dropout(0.3))
+    return _ours((Dropout(input_dropout), *hidden * 3), epochs)
 
 
 def noisy(units: Sequence[int], deviation: float, epochs: int) -> System:
-    """Return a perceptron with noise in place of dropout, and a cosine schedule to zero.
+    """Return a perceptron of our own, with noise in place of dropout; the same schedule.
 
     Normal noise is added to the pixels and behind each BatchNorm, as in the network without a
     decoder that the Ladder network was compared with (Rasmus et al., 2015).
@@ -134,12 +123,16 @@ def noisy(units: Sequence[int], deviation: float, epochs: int) -> System:
         deviation: Standard deviation of the noise; pixels are between 0 and 1.
         epochs: Number of epochs after which the learning rate reaches zero.
     """
-    layers: list[spec.Layer] = [Flatten(), Noise(deviation)]
+    layers: list[spec.Layer] = [Noise(deviation)]
     for width in units:
         layers += [Dense(width, init="he", bias=False), BatchNorm()]
         layers += [Noise(deviation), Activation("relu")]
+    return _ours(layers, epochs)
+
+
+def _ours(layers: Sequence[spec.Layer], epochs: int) -> System:
     optimizer = Optimizer("adam", 2e-3, schedule=Cosine(epochs))
-    return System((*layers, Dense(N_CLASSES, init="he")), optimizer)
+    return System((Flatten(), *layers, Dense(N_CLASSES, init="he")), optimizer)
 
 
 def batchnorm(hp: "HyperParameters", *, mean: float, std: float) -> System:
