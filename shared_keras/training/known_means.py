@@ -87,7 +87,7 @@ MEAN_METRICS = _of(
 INNER = {accuracy_metrics.accuracy, regression_metrics.cosine_similarity}
 CHOSEN_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses what fits the shapes
 REPLACEABLE = (
-    *("call", "transform_images"),  # of a layer
+    *("call", "convolution_op", "transform_images"),  # of a layer
     *("compute_loss", "compute_metrics", "test_step"),  # of a model
     *("result", "update_state"),  # of a metric
 )

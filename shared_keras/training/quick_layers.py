@@ -92,7 +92,6 @@ def _has_tile(layer: keras.layers.Layer) -> bool:
         and layer.built
         and layer.compute_dtype in DTYPES
         and layer.data_format == "channels_last"
-        and "convolution_op" not in vars(layer)
         and _tile(layer, layer._build_shapes_dict["input_shape"]) is not None
     )
 

@@ -344,6 +344,12 @@ def replaced():
     return made(layer)
 
 
+def with_own(name, layer):
+    """Return a model with a layer for images, one method of which was replaced by its like."""
+    setattr(layer, name, getattr(layer, name))
+    return made(keras.layers.Reshape((3, 4, 1)), layer, keras.layers.Flatten())
+
+
 def sparse(**options):
     return keras.losses.SparseCategoricalCrossentropy(**options)
 
@@ -374,6 +380,10 @@ NOT_ANY = {
         keras.layers.Reshape((3, 4)), keras.layers.GRU(4, recurrent_activation=over_batch)
     ),
     "replaced": replaced,
+    "replaced convolution": lambda: with_own("convolution_op", keras.layers.Conv2D(2, 2)),
+    "replaced translation": lambda: with_own(
+        "transform_images", keras.layers.RandomTranslation(0.1, 0.1)
+    ),
     # Of a softmax, these two are means.
     "dice": one_hot("dice", last="sigmoid"),
     "tversky": one_hot(keras.losses.Tversky(), last="sigmoid"),
