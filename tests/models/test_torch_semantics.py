@@ -258,59 +258,47 @@ def test_pooling_is_that_of_keras_and_torch(side, size):
     np.testing.assert_array_equal(gradient, images.grad.numpy().transpose(0, 2, 3, 1))
 
 
+def made_in_training(part, images):
+    """Return what a random part makes of images (n, 28, 28, 1) in training: here, in the twin.
+
+    In inference it must leave them alone.
+    """
+    described = System((part, spec.Conv(1), Flatten(), Dense(10)), Optimizer("sgd", 0.1))
+    ours, theirs = keras_model(described).layers[2], twin.module(described)[1]
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours(images, training=False)), images)
+    assert torch.equal(theirs.eval()(tensor), tensor)
+    torch.manual_seed(0)
+    return (
+        keras.ops.convert_to_numpy(ours(images, training=True)),
+        theirs.train()(tensor).permute(0, 2, 3, 1).numpy(),
+    )
+
+
 @pytest.mark.every_backend
 def test_flip_mirrors_half_of_the_images_in_training_only():
-    described = System((spec.Flip(), spec.Conv(1), Flatten(), Dense(10)), Optimizer("sgd", 0.1))
-    flip = next(p for p in keras_model(described).layers if p.name.startswith("random_flip"))
-    twins = twin.module(described)[1]
     x = rng().normal(size=(400, 28, 28, 1)).astype("float32")
-    tensor = torch.from_numpy(x).permute(0, 3, 1, 2)
-    torch.manual_seed(0)
-    for outputs in (
-        keras.ops.convert_to_numpy(flip(x, training=True)),
-        twins.train()(tensor).permute(0, 2, 3, 1).numpy(),
-    ):
+    for outputs in made_in_training(spec.Flip(), x):
         mirrored = (outputs == x[:, :, ::-1]).all(axis=(1, 2, 3))
         same = (outputs == x).all(axis=(1, 2, 3))
         assert (mirrored ^ same).all() and 140 < mirrored.sum() < 260
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(flip(x, training=False)), x)
-    assert torch.equal(twins.eval()(tensor), tensor)
 
 
 @pytest.mark.every_backend
 def test_noise_is_normal_in_training_only():
-    described = System((Flatten(), spec.Noise(0.3), Dense(10)), Optimizer("sgd", 0.1))
-    noise = next(p for p in keras_model(described).layers if p.name.startswith("gaussian_noise"))
-    twins = twin.module(described)[1]
-    x = rng().normal(size=(20, 784)).astype("float32")
-    tensor = torch.from_numpy(x)
-    torch.manual_seed(0)
-    for outputs in (
-        keras.ops.convert_to_numpy(noise(x, training=True)),
-        twins.train()(tensor).numpy(),
-    ):
+    x = rng().normal(size=(20, 28, 28, 1)).astype("float32")
+    for outputs in made_in_training(spec.Noise(0.3), x):
         added = (outputs - x).ravel()
         assert scipy.stats.kstest(added, scipy.stats.norm(0, 0.3).cdf).pvalue > 1e-4
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(noise(x, training=False)), x)
-    assert torch.equal(twins.eval()(tensor), tensor)
 
 
 @pytest.mark.every_backend
 def test_shift_moves_images_by_whole_pixels_in_training_only():
     """By -2...2 in both directions, the extremes half as often, with the edge repeated."""
     n = 1600
-    layers = (spec.Shift(2), spec.Conv(1), Flatten(), Dense(10))
-    described = System(layers, Optimizer("sgd", 0.1))
-    shift = keras_model(described).layers[2]
-    twins = twin.module(described)[1]
     x = rng().normal(size=(n, 28, 28, 1)).astype("float32")
-    tensor = torch.from_numpy(x).permute(0, 3, 1, 2)
-    torch.manual_seed(0)
     padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
-    for outputs in (
-        keras.ops.convert_to_numpy(shift(x, training=True)),
-        twins.train()(tensor).permute(0, 2, 3, 1).numpy(),
-    ):
+    for outputs in made_in_training(spec.Shift(2), x):
         moved = np.zeros((5, 5), int)
         for down in range(5):
             for right in range(5):
@@ -321,5 +309,3 @@ def test_shift_moves_images_by_whole_pixels_in_training_only():
         assert (
             scipy.stats.chisquare(moved.ravel(), n * np.outer(share, share).ravel()).pvalue > 1e-4
         )
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(shift(x, training=False)), x)
-    assert torch.equal(twins.eval()(tensor), tensor)
