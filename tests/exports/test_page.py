@@ -111,10 +111,10 @@ def seen(tab):
     return np.array(tab.evaluate("() => [...pixels]"), np.uint8).reshape(28, 28)
 
 
-TOUCH = pytest.param(True, id="touch", marks=pytest.mark.long(every=12))
+TOUCH = pytest.param(True, marks=pytest.mark.long(every=12))
 
 
-@pytest.mark.parametrize("touch", [pytest.param(False, id="mouse"), TOUCH])
+@pytest.mark.parametrize("touch", [False, TOUCH], ids=["mouse", "touch"])
 def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch):
     size = {"width": 400, "height": 800} if touch else {"width": 1280, "height": 800}
     with opened(chromium, made["mnist"][0], has_touch=touch, viewport=size) as tab:
