@@ -12,8 +12,8 @@ from keras import layers
 
 from port_audit.changes import Change, ahead_of, applied, setting
 from port_audit.forced import Match
+from port_audit.nets.drawing import NOISE_MARK
 from port_audit.nets.keras_net import noise_scale
-from port_audit.nets.torch_net import NOISE_MARK
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from port_audit.changes import attributes
-from port_audit.nets import keras_net, torch_net
+from port_audit.nets import drawing, keras_net, torch_net
 from port_audit.nets.keras_net import KerasNet
 from port_audit.samples import call
 
@@ -48,13 +48,13 @@ class WithoutChance(TorchFunctionMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(function, "__name__", "")
-        if name in torch_net.DROPPING and (args or "input" in kwargs):
+        if name in drawing.DROPPING and (args or "input" in kwargs):
             return args[0] if args else kwargs["input"]
-        if name in torch_net.NOISE:
+        if name in drawing.NOISE:
             with torch._C.DisableTorchFunction():
-                return torch_net.noise(name, function, args, kwargs, 0.0)
-        if name == torch_net.ATTENTION:
-            args, kwargs, _ = torch_net.without_dropout(args, kwargs)
+                return drawing.noise(name, function, args, kwargs, 0.0)
+        if name == drawing.ATTENTION:
+            args, kwargs, _ = drawing.without_dropout(args, kwargs)
         return function(*args, **kwargs)
 
 
@@ -73,7 +73,7 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
             part.dropout = 0.0
     if not _is_random(module, inputs):
         return ()
-    leaves = torch_net.may_draw(module)
+    leaves = drawing.may_draw(module)
     for part in leaves.values():
         part.eval()
         part.train = lambda mode=True, part=part: part  # stays so whatever the loop says
@@ -88,7 +88,7 @@ def _is_random(module: nn.Module, inputs: Any) -> bool:
         with seeded(seed), torch.no_grad(), WithoutChance():
             probe = copy.deepcopy(module)
             probe.train()
-            before = torch_net.Generators(probe)
+            before = drawing.Generators(probe)
             runs.append(torch_net.arrays(call(probe, inputs)))
             if before.drawn():  # it may act in few steps only
                 return True

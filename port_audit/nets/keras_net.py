@@ -13,7 +13,7 @@ from keras import layers, ops
 from port_audit.changes import attributes
 from port_audit.nets import kinds
 from port_audit.nets.activations import Event
-from port_audit.nets.torch_net import NOISE_MARK, marking
+from port_audit.nets.drawing import NOISE_MARK, marking
 
 DROPOUT = (
     layers.Dropout,
