@@ -5,6 +5,7 @@ import gc
 import gzip
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,8 @@ hypothesis_settings.load_profile("busy")
 TASKS = [FASHION, MNIST]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 TRAIN, TEST = 1500, 600
+# Searches write thousands of files and wait until the disk has them, a quarter of a run's time.
+IN_MEMORY, ROOM = Path("/dev/shm"), 4e9
 
 # What Rich turns into a style, if it is not told to print it as it is.
 MARKUP = re.compile(r"\[/|\[(bold|dim|italic|underline|red|green|yellow|blue|cyan|magenta)\b")
@@ -68,13 +71,16 @@ def write_idx(folder, train, test, compress=False):
 
 
 def pytest_configure():
-    """Keep each process of xdist to a core of its own.
+    """Keep each process of xdist to a core of its own, and folders of tests in memory.
 
     There a search has one worker, which is kept from test to test, unless a test asks for more.
     """
-    if "PYTEST_XDIST_WORKER" in os.environ and CORES:
-        number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-        os.sched_setaffinity(0, {CORES[number % len(CORES)]})
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        if CORES:
+            number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+            os.sched_setaffinity(0, {CORES[number % len(CORES)]})
+    elif IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
 def pytest_collection_finish():
@@ -85,6 +91,12 @@ def pytest_collection_finish():
 def pytest_collection_modifyitems(items):
     """Start the longest file first, so that no process waits for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_backends.py")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """Spare the garbage collector what earlier files left in caches, too: Keras calls it often."""
+    gc.freeze()
 
 
 @pytest.fixture(params=TASKS, ids=lambda task: task.name)

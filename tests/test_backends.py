@@ -1,6 +1,6 @@
 """The tests marked `every_backend`, on the other installed backends, one process each.
 
-Of the tests, each run takes a sixth; with WAYS=all, all of them.
+Of the tests, each run takes a twelfth; with WAYS=all, all of them.
 """
 
 import importlib.util
@@ -13,7 +13,6 @@ import keras
 import pytest
 
 from shared_keras.devices import BACKENDS
-from tests.shares import dealt
 
 FILES = sorted(set(Path(__file__).parent.rglob("test_*.py")) - {Path(__file__)})
 
@@ -26,12 +25,13 @@ def test_marked_tests_pass(backend):
         pytest.skip(f"{backend} is not installed")
     files = [path for path in FILES if "every_backend" in path.read_text()]
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "every_backend", *files]
-    environment = os.environ | {"KERAS_BACKEND": backend, "ONE_IN": "6"}
+    environment = os.environ | {"KERAS_BACKEND": backend, "ONE_IN": "12"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
-@pytest.mark.parametrize("first", dealt(["keras", "shared_keras"], ["keras"]))
+@pytest.mark.long(every=12)
+@pytest.mark.parametrize("first", ["keras", "shared_keras"])
 def test_a_keras_that_was_imported_first_keeps_its_backend_and_one_line_says_so(tmp_path, first):
     """A second time, the variable says which backend it is to be."""
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')

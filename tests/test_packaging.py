@@ -92,7 +92,7 @@ def test_the_audit_of_the_wheel_works_without_the_other_packages(wheel, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["port_audit"]
 
 
-@pytest.mark.long(every=2)
+@pytest.mark.long(every=6)
 def test_an_installed_wheel_works_in_an_empty_folder(wheel, tmp_path, small_dirs):
     """The committed model of one task and the committed search of the other are found."""
     installed, empty = tmp_path / "installed", tmp_path / "empty"

@@ -86,6 +86,7 @@ def test_elsewhere_every_test_is_in_one_of_three_shares(run):
     assert sorted(short) == sorted(ALWAYS)
 
 
+@pytest.mark.long(every=12)
 def test_another_process_chooses_the_same(run, pytester):
     """So do those of xdist, of which each collects all tests."""
     here, _ = run(SHARE="2/4")

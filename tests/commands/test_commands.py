@@ -174,6 +174,7 @@ def test_predicting_no_readable_file_is_bad_input(trained, capsys, tmp_path):
         assert message in err and len(err.splitlines()) == (1 if len(files) == 1 else 3)
 
 
+@pytest.mark.long(every=12)
 def test_recipe_follows_its_protocol(user, capsys):
     name = KERAS_RECIPE[user.task.name]
     out = user.run(capsys, "retrain", "--recipe", name, "--epochs", 1)
@@ -352,7 +353,7 @@ def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
-        ("published", "cut from the TEST images"),
+        pytest.param("published", "cut from the TEST images", marks=pytest.mark.long),
         pytest.param("half", "cut from the TEST images", marks=pytest.mark.long),
         ("test", "which are the TEST images"),
     ],

@@ -116,6 +116,7 @@ def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):
     assert f"{tmp_path / 'photos' / 'b' / 'a.png'}: " in out and "\nc.JPG: " in out
 
 
+@pytest.mark.long(every=12)
 def test_test_images_are_written_with_their_classes(full, tmp_path, capsys):
     words = ["--results-dir", str(tmp_path), "--random", "5"]
     assert cli.main(MNIST, "predict", words) == 0

@@ -12,6 +12,7 @@ from shared_keras.command_line import cli
 from shared_keras.hyperband import Hyperband
 from shared_keras.reporting import search_report
 from tests.conftest import MNIST
+from tests.shares import dealt
 
 WORDS = ["--space", "dense", "--max-epochs", "2", "--factor", "2"]  # 5 trials
 
@@ -73,7 +74,7 @@ def test_a_search_of_version_0_5_is_resumed_and_its_files_keep_their_dates(user)
     assert len(pd.read_csv(user.folder / "trials.csv")) == 2
 
 
-@pytest.mark.parametrize("name", ["best.json", "settings.json"])
+@pytest.mark.parametrize("name", dealt(["best.json", "settings.json"], ["best.json"]))
 def test_a_search_of_a_later_version_is_refused_and_left_alone(user, name):
     user.search("--max-trials", "1")
     path = user.folder / name
@@ -123,6 +124,7 @@ def test_a_timeout_before_the_first_trial_is_said_in_a_sentence(user, monkeypatc
 ZERO = {"timeout": 0}
 
 
+@pytest.mark.long(every=12)
 def test_pictures_that_could_not_be_drawn_are_drawn_later(user, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(search_report, "draw", draw_nothing)

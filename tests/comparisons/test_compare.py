@@ -152,6 +152,7 @@ def test_two_runs(user, capsys):
         assert Image.open(folder / picture).size[0] > 800
 
 
+@pytest.mark.long(every=12)
 def test_two_runs_of_several_seeds_say_which_test_answers_what(user, capsys, tmp_path):
     group, elsewhere = find(user, "recipe-"), tmp_path / "elsewhere"
     shutil.copytree(group, elsewhere)

@@ -107,6 +107,7 @@ def test_a_class_may_be_called_train(full, tmp_path):
     assert (len(train), len(test)) == (20, 4) and "a sixth of each class" in said[0]
 
 
+@pytest.mark.long(every=12)
 def test_many_photos_are_read_on_all_cores_in_the_same_order(full, tmp_path, monkeypatch):
     paths = write(tmp_path, full["fashion"][1], 12)
     paths.insert(3, tmp_path / "absent.png")

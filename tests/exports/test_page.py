@@ -88,6 +88,7 @@ def test_the_javascript_answers_as_keras_does(chromium, made, full, of, count):
     assert path.stat().st_size <= 1.5e6
 
 
+@pytest.mark.long(every=12)
 def test_every_activation_is_keras_s(chromium, full, tmp_path):
     test = full["mnist"][1]
     layers = [Flatten()]
@@ -111,16 +112,21 @@ def seen(tab):
     return np.array(tab.evaluate("() => [...pixels]"), np.uint8).reshape(28, 28)
 
 
-TOUCH = pytest.param(True, marks=pytest.mark.long(every=12))
+ALL, ONE = tuple(STROKES), (3,)
+MEANS = [(False, ONE), (False, ALL), (True, ALL)]
 
 
-@pytest.mark.parametrize("touch", [False, TOUCH], ids=["mouse", "touch"])
-def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch):
+@pytest.mark.parametrize(
+    ("touch", "digits"),
+    [MEANS[0], *(pytest.param(*each, marks=pytest.mark.long(every=12)) for each in MEANS[1:])],
+    ids=["one with the mouse", "with the mouse", "by touch"],
+)
+def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch, digits):
     size = {"width": 400, "height": 800} if touch else {"width": 1280, "height": 800}
     with opened(chromium, made["mnist"][0], has_touch=touch, viewport=size) as tab:
         assert tab.locator("#take").is_visible() == touch  # what can be touched has a camera
-        for digit, strokes in STROKES.items():
-            drawn(tab, strokes, touch)
+        for digit in digits:
+            drawn(tab, STROKES[digit], touch)
             tab.wait_for_function(f"() => {VERDICT}.startsWith('{digit},')")
             shown = tab.evaluate(
                 "() => { const c = document.createElement('canvas'); c.width = c.height = 256;"
@@ -245,6 +251,7 @@ def test_a_photo_takes_the_place_of_the_paper(chromium, made, tmp_path):
         tab.wait_for_function(f"() => {VERDICT}.startsWith('7,')")
 
 
+@pytest.mark.long(every=12)
 def test_two_models_stand_side_by_side(chromium, full, tmp_path):
     test = full["mnist"][1]
     few = type(test)(test.x[:100], test.y[:100])
@@ -267,6 +274,7 @@ def test_two_models_stand_side_by_side(chromium, full, tmp_path):
         assert tab.locator(".row").first.locator(".bar").count() == 2
 
 
+@pytest.mark.long(every=12)
 def test_a_page_of_own_classes_asks_for_these(chromium, full, tmp_path):
     task = dataclasses.replace(FASHION, title="Fruit", classes=("apple", "pear", "plum"), own=True)
     test = full["fashion"][1]

@@ -178,6 +178,7 @@ def test_a_name_of_unknown_direction_is_refused(tmp_path, objective):
         make(tmp_path, objective=objective)
 
 
+@pytest.mark.long(every=12)
 def test_several_objectives(tmp_path):
     tuner = search(make(tmp_path, objective=["val_loss", "val_accuracy"]))
     best = tuner.winner()
@@ -185,6 +186,7 @@ def test_several_objectives(tmp_path):
     assert best.score == pytest.approx(values["val_loss"] - values["val_accuracy"])
 
 
+@pytest.mark.long(every=12)
 def test_an_objective_that_no_trial_logs_ends_the_search_at_once(tmp_path):
     tuner = make(tmp_path, objective=keras_tuner.Objective("val_f1", "max"), workers=1)
     with pytest.raises(BadInput, match="objective: expected one of accuracy, loss, val_accuracy"):

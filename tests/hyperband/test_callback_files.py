@@ -16,6 +16,7 @@ from shared_keras.hyperband import Hyperband, winner_files
 from shared_keras.hyperband.trials import callback_files
 from shared_keras.results import history_csv
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
+from tests.shares import dealt
 
 
 def checkpoint(path, **options):
@@ -95,6 +96,7 @@ def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     assert sorted(path.name for path in Path("runs").rglob("*.h5")) == sorted(losses)
 
 
+@pytest.mark.long(every=12)
 def test_a_log_that_is_appended_to_keeps_what_was_there():
     """It gets the epochs of the trials that the winner resumes, too."""
     Path("log.csv").write_text("epoch,accuracy,loss,val_accuracy,val_loss\n7,1,1,1,1\n")
@@ -259,7 +261,7 @@ class Here(Hyperband):
         pass
 
 
-@pytest.mark.parametrize("kind", [Hyperband, Here])
+@pytest.mark.parametrize("kind", dealt([Hyperband, Here], [Here]))
 def test_where_trials_train_makes_no_difference(kind, plain):
     options = {"max_epochs": 2, "factor": 2, "seed": 3, "directory": "r", "project_name": "p"}
     tuner = kind(build, "val_accuracy", **options)

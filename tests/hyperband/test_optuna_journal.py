@@ -180,6 +180,7 @@ def test_failed_ones_fail_and_one_promoted_after_all_goes_on(tmp_path):
         assert before.intermediate_values.items() <= trial.intermediate_values.items()
 
 
+@pytest.mark.long(every=12)
 def test_other_studies_in_the_file_are_kept(fresh, tmp_path):
     """A study of one's own, of the same name even; and another search of that name."""
     storage = optuna.storages.JournalStorage(

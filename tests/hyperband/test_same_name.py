@@ -18,6 +18,7 @@ from shared_keras import devices
 from shared_keras.errors import BadInput
 from shared_keras.hyperband.resuming import fingerprint
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
+from tests.shares import dealt
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,9 @@ def test_another_search_under_the_same_name_is_refused(done, changed, hypermodel
     assert "is finished" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("first", "second"), [((), ("wide",)), (("wide",), ())])
+@pytest.mark.parametrize(
+    ("first", "second"), dealt([((), ("wide",)), (("wide",), ())], [((), ("wide",))])
+)
 def test_a_hyperparameter_added_or_removed_makes_another_search(tmp_path, first, second):
     search(make(tmp_path, functools.partial(build, declare=first)))
     with pytest.raises(BadInput, match="^hyperparameter wide was .* and is now"):

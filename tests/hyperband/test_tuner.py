@@ -104,6 +104,7 @@ def test_two_searches_in_one_folder(tmp_path):
         search(make(tmp_path))
 
 
+@pytest.mark.long(every=12)
 def test_two_searches_in_one_process(tmp_path):
     """The second is told so and leaves; both would train with the same workers."""
     first = make(tmp_path, max_trials=2)

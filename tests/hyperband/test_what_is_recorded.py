@@ -191,7 +191,7 @@ def test_what_is_read_from_a_copy_was_asked_for():
     assert hp.given().values == {"a": 1, "b": 2, "c": 3, "d": 4}
 
 
-@pytest.mark.parametrize("tuned", [True, False])
+@pytest.mark.parametrize("tuned", dealt([True, False], [False]))
 def test_what_fit_asks_for_counts_too(tmp_path, tuned):
     """Here with hyperparameters that the user declares, one of which is used by chance alone."""
     known = keras_tuner.HyperParameters()

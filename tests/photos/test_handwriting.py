@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from shared_keras.photos import handwriting
+from tests.shares import dealt
 
 WHITE, BLACK, RED, GREEN = (250, 250, 250), (20, 20, 20), (200, 40, 40), (40, 121, 40)
 COLOURS = {
@@ -40,7 +41,7 @@ def differ(image, drawing):
     return min(np.abs(np.roll(image, s, (0, 1)).astype(int) - drawing).mean() for s in shifts)
 
 
-@pytest.mark.parametrize("colours", COLOURS)
+@pytest.mark.parametrize("colours", dealt(COLOURS, ["red on green", "white on black"]))
 def test_an_mnist_image_on_larger_paper_comes_back(digits, colours):
     """Of any colours: red and green are chosen so that both are the same grey."""
     assert abs((np.array(RED) - GREEN) @ GREY) < 1

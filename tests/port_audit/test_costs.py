@@ -15,6 +15,7 @@ from port_audit.stages.steps import places  # noqa: E402
 from tests.port_audit import plain_pairs  # noqa: E402
 from tests.port_audit.parts import dense  # noqa: E402
 from tests.port_audit.test_audit import audited  # noqa: E402
+from tests.shares import dealt  # noqa: E402
 
 OPTIMIZERS = {
     "SGD": True,
@@ -71,6 +72,7 @@ def adamw(parameters):
     return torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.1)
 
 
+@pytest.mark.long(every=12)
 def test_some_values_of_each_weight_speak_for_all(few):
     assert audited(plain_pairs.mlp, 0).same
     report = audited(plain_pairs.mlp, 0, optimizer=excluded, theirs={"optimizer": adamw})
@@ -111,6 +113,7 @@ class Still(keras.Model):
         return logs, (kept, *new[1:])
 
 
+@pytest.mark.long(every=12)
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="a step in JAX's form")
 def test_what_a_step_leaves_alone_does_not_follow_pytorch():
     """Run eagerly, JAX takes an array as it is; that of PyTorch's parameter moves."""
@@ -151,7 +154,7 @@ class Drops(torch.nn.Module):
         return self.second(x)
 
 
-@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize("dropped", dealt([True, False], [True]))
 def test_a_draw_in_forward_is_not_compared_by_name(dropped):
     layers = [dense(16, 20, "relu"), *([keras.layers.Dropout(0.5)] if dropped else [])]
     theirs, ours, x, y = plain_pairs.mlp(0, hidden=lambda: layers)

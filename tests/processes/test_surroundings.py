@@ -85,6 +85,7 @@ def test_a_module_that_was_written_meanwhile_is_found(monkeypatch, tmp_path):
     assert ask(written_meanwhile.seven) == 7
 
 
+@pytest.mark.long(every=12)
 def test_without_a_current_folder_workers_stay_where_they_are(monkeypatch, tmp_path):
     before = ask(lambda _: os.getcwd())
     (tmp_path / "gone").mkdir()

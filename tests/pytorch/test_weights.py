@@ -230,6 +230,7 @@ def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-5)
 
 
+@pytest.mark.long(every=12)
 def test_a_saved_keras_system_keeps_its_optimizer(tmp_path, full):
     """Stock Keras resumes training where it stopped."""
     task = TASKS[1]

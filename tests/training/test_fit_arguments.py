@@ -164,8 +164,7 @@ ON_EVERY += [
     for case in EVERYWHERE[2:]
 ]
 HERE = [case for case in TAKEN if case not in EVERYWHERE]
-OFTEN = ["columns of labels", "pandas", "weighed validation", "validation split", "sample weight"]
-OFTEN += ["class weight", "class weight, one-hot", "dicts", "no targets", "split without targets"]
+OFTEN = ["pandas", "weighed validation", "sample weight", "class weight", "no targets"]
 OFTEN += ["no batch size", "no epochs"]
 
 

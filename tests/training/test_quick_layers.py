@@ -111,7 +111,7 @@ def same_as_stock(make, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-USUAL = ["lab4", "normed", "softmax over channels", "groups"]
+USUAL = ["lab4", "softmax over channels", "groups"]
 
 
 @pytest.mark.parametrize("name", dealt(MODELS, USUAL))

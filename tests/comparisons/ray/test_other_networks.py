@@ -78,7 +78,7 @@ def test_where_no_likely_network_fits_it_asks_for_the_model(small_dirs, tmp_path
     [
         ("torch.nn.functional.gelu", PIXELS, True),
         ("torch.nn.functional.gelu", f"{PIXELS}.sqrt()", False),
-        ("torch.nn.functional.softsign", PIXELS, False),
+        pytest.param("torch.nn.functional.softsign", PIXELS, False, marks=pytest.mark.long),
     ],
     ids=["a likely network", "other pixels", "another network"],
 )

@@ -174,6 +174,7 @@ class TestOneSearchAfterTheOther:
         assert len(logs) == 2
         assert logs[tuner.folder(tuner.winner().trial_id)] == Path("log.csv").read_text()
 
+    @pytest.mark.long(every=12)
     def test_who_is_to_blame_for_the_death_of_a_process(self, pool):
         """Not a job that came when its process was dead; but one that ends its process."""
         until(lambda: len(pool.workers()) > 1)
@@ -200,12 +201,14 @@ def test_another_version_is_refused_before_the_first_trial(pool, tmp_path, monke
     assert not list(tmp_path.glob("*/trial_*"))
 
 
+@pytest.mark.long(every=12)
 def test_another_processor_is_told(pool, monkeypatch):
     monkeypatch.setattr(pool, "_processors", "abacus")
     until(pool.workers)
     assert "Nodes have another processor" in " ".join(pool.notes)
 
 
+@pytest.mark.long(every=12)
 def test_a_search_says_what_it_waits_for_and_not_for_ever(nodes, small_dirs, tmp_path, capsys):
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     words = ["--cluster", "auto", "--gpus-per-worker", "1", "--cluster-timeout", "6"]

@@ -164,6 +164,7 @@ def test_trials_are_sorted_with_the_mouse_and_with_the_keys(page):
     assert order.inner_text().startswith("score")
 
 
+@pytest.mark.long(every=12)
 def test_filters_hold_for_the_page_and_survive_a_reload(page, search):
     rows = search.tuner.results()
     cell(page, "epochs").fill("4")
@@ -203,6 +204,7 @@ def test_a_brush_filters_the_table_and_a_filter_brushes(page):
     page.wait_for_function(f"{BRUSHED}[0]?.label === 'score' && {BRUSHED}.length === 1")
 
 
+@pytest.mark.long(every=12)
 def test_a_trial_is_selected_with_its_whole_setting(page, search):
     trials = search.tuner.oracle.trials
     last = next(i for i, t in trials.items() if "tuner/trial_id" in t.hyperparameters.values)
