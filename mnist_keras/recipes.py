@@ -74,7 +74,7 @@ RECIPES = {
         published={"val_accuracy": 0.9762, "test_accuracy": 0.9747},
         source="MNIST-Keras, L2 and dropout, retrained for 15 epochs",
     ),
-    # Ours, chosen on the validation images of the holdout split; those of `mlp` not on them alone.
+    # Ours, chosen on the validation images of the holdout split; that of `mlp` not on them alone.
     "mlp": Recipe(
         system=noisy((1000, 500, 250, 250), deviation=0.3, epochs=60),
         epochs=60,

@@ -3,7 +3,7 @@
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
 says; without git, the day does. SHARE=3/97 takes the third of 97, and WAYS=all takes all of them.
-The only test of something that takes long is `long(every=12)`: every twelfth run takes it. On each
+The only test of something that takes long is `long(every=24)`: every 24th run takes it. On each
 other backend a run repeats a twelfth of what is marked `every_backend` (ONE_IN=12).
 
 Hypothesis's examples, too, are others with each commit, and the same for whoever repeats a run.

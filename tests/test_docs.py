@@ -96,7 +96,7 @@ def test_what_is_measured_can_be_measured_again():
     ]
 
 
-@pytest.mark.long(every=2)
+@pytest.mark.long(every=6)
 def test_the_example_of_readme_runs(tmp_path):
     """Also in a notebook: its functions belong to no module, and no guard surrounds the search."""
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

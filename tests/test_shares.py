@@ -86,7 +86,7 @@ def test_elsewhere_every_test_is_in_one_of_three_shares(run):
     assert sorted(short) == sorted(ALWAYS)
 
 
-@pytest.mark.long(every=12)
+@pytest.mark.long(every=24)
 def test_another_process_chooses_the_same(run, pytester):
     """So do those of xdist, of which each collects all tests."""
     here, _ = run(SHARE="2/4")
@@ -157,6 +157,7 @@ def test_the_header_says_whose_turn_it_is_and_how_to_repeat_it(run, pytester):
     )
 
 
+@pytest.mark.long(every=24)
 def test_whoever_repeats_a_run_meets_the_same_examples(pytester, monkeypatch):
     """Also in CI, where Hypothesis by itself always takes the same examples, whatever the seed."""
     monkeypatch.setenv("CI", "true")

@@ -69,7 +69,8 @@ def _entry(path: Path, kind: str, read: Callable[[Path], dict[str, Any]]) -> Ent
 
 def _run(folder: Path) -> dict[str, Any]:
     """Return what there is to say about a run, which may have several seeds."""
-    seeds = [path.parent for path in folder.rglob(names.SETTINGS)]
+    found = (path.parent for path in folder.rglob(names.SETTINGS))
+    seeds = sorted(found, key=lambda seed: (len(seed.name), seed.name))
     if not seeds:
         return {"problem": run_folders.without_result(folder)}
     settings = RunSettings.read(seeds[0])

@@ -66,7 +66,7 @@ def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict[
     if state.exists() and (first := files.read_object(state, "first")["first"]):
         return cast(dict[str, Any], first[0])
     own = (folder for folder in _with_winner(task, searches) if folder.name != name)
-    committed = folders.reference(task).glob(f"**/{names.BEST}")
+    committed = sorted(folders.reference(task).glob(f"**/{names.BEST}"))
     for folder in itertools.chain(own, (path.parent for path in committed)):
         winner = Winner.read(folder)
         if winner.space == space:
@@ -79,8 +79,8 @@ def best_of_space(task: Task, results_dir: Path, space: str, name: str) -> dict[
 
 def _with_winner(task: Task, searches: Path) -> Iterator[Path]:
     """Yield the searches on the task's images that have a winner, newest winner first."""
-    written = {path.parent: path.stat().st_mtime for path in searches.glob(f"*/{names.BEST}")}
-    for folder in sorted(written, key=written.__getitem__, reverse=True):
+    written = [(path.stat().st_mtime, path.parent) for path in searches.glob(f"*/{names.BEST}")]
+    for _, folder in sorted(written, reverse=True):
         if folders.is_of(task, folder):
             yield folder
 

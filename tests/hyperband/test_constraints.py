@@ -16,7 +16,7 @@ def not_the_default(hp):
     return build(hp)
 
 
-@pytest.mark.long(every=12)
+@pytest.mark.long(every=24)
 def test_the_default_setting_may_be_rejected(tmp_path):
     """The stock class does not even start."""
     with pytest.raises(FailedTrialError):
@@ -36,6 +36,7 @@ def late(hp):
     return build(hp)
 
 
+@pytest.mark.long(every=24)
 def test_late_hyperparameters_of_a_rejected_trial_are_drawn_again(tmp_path):
     trials = outcome(search(make(tmp_path, late)))
     assert {status for status, _, _ in trials.values()} == {"COMPLETED"}
