@@ -20,7 +20,7 @@ search: $(READY)
 	$(BIN)/python -m $(TASK).search $(ARGS)
 
 test: $(READY)
-	@echo "The tests take five to ten minutes on two cores. For a file: make test ARGS='-n 0 tests/test_docs.py'"
+	@echo "The tests take five to seven minutes on two cores. For a file: make test ARGS='-n 0 tests/test_docs.py'"
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)
