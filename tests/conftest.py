@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from shared_keras.processes import local_pool as workers
@@ -47,7 +48,8 @@ TASKS = [FASHION, MNIST]
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 TRAIN, TEST = 1500, 600
 # Searches write thousands of files and wait until the disk has them, a quarter of a run's time.
-IN_MEMORY, ROOM = Path("/dev/shm"), 4e9
+IN_MEMORY, OURS, ROOM = Path("/dev/shm"), "keras-tests-", 4e9
+CHOSEN = {"PYTEST_DEBUG_TEMPROOT", "TMPDIR", "TEMP", "TMP"}  # who sets one of these says where
 
 # What Rich turns into a style, if it is not told to print it as it is.
 MARKUP = re.compile(r"\[/|\[(bold|dim|italic|underline|red|green|yellow|blue|cyan|magenta)\b")
@@ -70,7 +72,7 @@ def write_idx(folder, train, test, compress=False):
                 (folder / name).write_bytes(raw)
 
 
-def pytest_configure():
+def pytest_configure(config):
     """Keep each process of xdist to a core of its own, and folders of tests in memory.
 
     There a search has one worker, which is kept from test to test, unless a test asks for more.
@@ -79,8 +81,21 @@ def pytest_configure():
         if CORES:
             number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
             os.sched_setaffinity(0, {CORES[number % len(CORES)]})
-    elif IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+    elif not CHOSEN & os.environ.keys() and roomy(IN_MEMORY):
+        for left in IN_MEMORY.glob(f"{OURS}*"):  # by a run that was killed
+            if not psutil.pid_exists(int(left.name.removeprefix(OURS))):
+                shutil.rmtree(left, ignore_errors=True)
+        own = IN_MEMORY / f"{OURS}{os.getpid()}"
+        own.mkdir()
+        config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(own)
+
+
+def roomy(folder):
+    """Whether one may write to a folder in memory, and both have room for what the tests write."""
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        return False
+    return min(shutil.disk_usage(folder).free, psutil.virtual_memory().available) > ROOM
 
 
 def pytest_collection_finish():
@@ -96,6 +111,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="module")
 def frozen():
     """Spare the garbage collector what earlier files left in caches, too: Keras calls it often."""
+    gc.collect()
     gc.freeze()
 
 

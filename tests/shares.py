@@ -3,8 +3,9 @@
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
 says; without git, the day does. SHARE=3/97 takes the third of 97, and WAYS=all takes all of them.
-The only test of something that takes long is `long(every=24)`: every 24th run takes it. On each
-other backend a run repeats a twelfth of what is marked `every_backend` (ONE_IN=12).
+The only test of something that takes long is `long(every=24)`: every 24th run takes it; where more
+users rely on it, every sixth or second does. On each other backend a run repeats a sixth of what is
+marked `every_backend` (ONE_IN=6).
 
 Hypothesis's examples, too, are others with each commit, and the same for whoever repeats a run.
 """
@@ -36,7 +37,7 @@ class Share(NamedTuple):
 def dealt(values: Iterable, always: Collection) -> list:
     """Return values for `parametrize`, of which all are long but those that always run.
 
-    A tuple is for several parameters.
+    A tuple is for several parameters. If the function is `long(every=24)`, those run then only.
     """
     values = list(values)
     assert all(value in values for value in always)

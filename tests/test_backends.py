@@ -1,6 +1,6 @@
 """The tests marked `every_backend`, on the other installed backends, one process each.
 
-Of the tests, each run takes a twelfth; with WAYS=all, all of them.
+Of the tests, each run takes a sixth; with WAYS=all, all of them.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ def test_marked_tests_pass(backend):
         pytest.skip(f"{backend} is not installed")
     files = [path for path in FILES if "every_backend" in path.read_text()]
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "every_backend", *files]
-    environment = os.environ | {"KERAS_BACKEND": backend, "ONE_IN": "12"}
+    environment = os.environ | {"KERAS_BACKEND": backend, "ONE_IN": "6"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 

@@ -238,7 +238,7 @@ class TorchNet:
         draws = tuple(dict.fromkeys([*watch.draws, *generators.drawn()]))
         return Trace(units, watch.taken(), output, draws)
 
-    def _hook(self, units: list[Unit], watch: "Watch") -> Callable:
+    def _hook(self, units: list[Unit], watch: Watch) -> Callable:
         def hook(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
             inputs = args[0] if args else next(iter(kwargs.values()))
             if not isinstance(inputs, torch.Tensor):  # a packed sequence has no shape

@@ -70,7 +70,7 @@ def _entry(path: Path, kind: str, read: Callable[[Path], dict[str, Any]]) -> Ent
 def _run(folder: Path) -> dict[str, Any]:
     """Return what there is to say about a run, which may have several seeds."""
     found = (path.parent for path in folder.rglob(names.SETTINGS))
-    seeds = sorted(found, key=lambda seed: (len(seed.name), seed.name))
+    seeds = sorted(found, key=lambda seed: (len(seed.name), seed))
     if not seeds:
         return {"problem": run_folders.without_result(folder)}
     settings = RunSettings.read(seeds[0])

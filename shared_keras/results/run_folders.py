@@ -99,7 +99,7 @@ def ended(
         with those that count but were interrupted or damaged.
     """
     found, problems = [], []
-    for path in sorted(folder.rglob(names.SETTINGS), key=_when):
+    for path in sorted(folder.rglob(names.SETTINGS), key=lambda path: (_when(path), path)):
         try:
             name = name_of(path.parent, RunSettings.read(path.parent))
             if name is not None:

@@ -131,7 +131,7 @@ def find(task: Task, results_dir: Path, name: str | None) -> Path:
     folder = results_dir / task.name / "runs"
     if name is None:
         every = folder.glob(f"**/{MODEL}")
-        newest = max(every, key=lambda path: path.stat().st_mtime, default=None)
+        newest = max(every, key=lambda path: (path.stat().st_mtime, path), default=None)
         if newest is None:
             return committed(task)
         return _models(folder / newest.relative_to(folder).parts[0])[0]

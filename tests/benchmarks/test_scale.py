@@ -34,7 +34,6 @@ def test_the_time_of_all_workers_is_accounted_for(workers, measure):
     assert (outcome.deciding > 0) == measure
 
 
-@pytest.mark.long(every=24)
 def test_more_workers_are_quicker_but_not_by_more_than_their_number():
     alone = simulated(1)[0].seconds
     before = alone

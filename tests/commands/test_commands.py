@@ -295,7 +295,6 @@ def test_the_committed_model_is_used_until_there_is_a_run(task, small, tmp_path,
     assert accuracy > {"fashion": 0.9, "mnist": 0.98}[task.name]
 
 
-@pytest.mark.long(every=24)
 def test_trial_of_a_search(small_dirs, tmp_path, capsys):
     words = ["--trial", "3", "--search", "reference", "--epochs", "1"]
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
@@ -354,9 +353,9 @@ def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("protocol", "words"),
     [
-        pytest.param("published", "cut from the TEST images", marks=pytest.mark.long),
+        ("published", "cut from the TEST images"),
         pytest.param("half", "cut from the TEST images", marks=pytest.mark.long),
-        ("test", "which are the TEST images"),
+        pytest.param("test", "which are the TEST images", marks=pytest.mark.long),
     ],
 )
 def test_a_search_says_where_its_validation_images_come_from(user, capsys, protocol, words):

@@ -20,6 +20,7 @@ from shared_keras import interrupts
 from shared_keras.command_line import cli
 from shared_keras.hyperband.space import Space
 from tests.conftest import MNIST
+from tests.shares import dealt
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,8 +146,10 @@ def test_one_sigterm_is_heard_and_a_second_does_not_interrupt_the_cleaning_up():
         signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.long(every=24)
-@pytest.mark.parametrize("moment", range(10))
+FIRST = pytest.param(0, marks=pytest.mark.long(every=2))
+
+
+@pytest.mark.parametrize("moment", [FIRST, *dealt(range(1, 10), [])])
 def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     """Kill it twice, each time after a random delay; then the same command finishes it."""
     name, chance = f"kill-{moment}", random.Random(moment)

@@ -125,7 +125,6 @@ def test_test_images_are_written_with_their_classes(full, tmp_path, capsys):
     assert table["true"].tolist() == full["mnist"][1].y[numbers].tolist()
 
 
-@pytest.mark.long(every=24)
 def test_folders_that_cannot_be_read(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     words = ["--results-dir", str(tmp_path / "results")]

@@ -220,7 +220,6 @@ def fail_first(search, trial):
     return job.Result({}, 0, trial.hyperparameters, failure="no luck")
 
 
-@pytest.mark.long(every=24)
 def test_confirming_takes_the_lock_of_the_search(places, whole, capsys):
     with FileLock(whole[0] / ".lock"):
         err = run(places, capsys, "--name", "whole", "--confirm", "3", code=1).err

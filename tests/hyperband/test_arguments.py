@@ -178,7 +178,6 @@ def test_a_name_of_unknown_direction_is_refused(tmp_path, objective):
         make(tmp_path, objective=objective)
 
 
-@pytest.mark.long(every=24)
 def test_several_objectives(tmp_path):
     tuner = search(make(tmp_path, objective=["val_loss", "val_accuracy"]))
     best = tuner.winner()

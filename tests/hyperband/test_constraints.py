@@ -36,7 +36,6 @@ def late(hp):
     return build(hp)
 
 
-@pytest.mark.long(every=24)
 def test_late_hyperparameters_of_a_rejected_trial_are_drawn_again(tmp_path):
     trials = outcome(search(make(tmp_path, late)))
     assert {status for status, _, _ in trials.values()} == {"COMPLETED"}

@@ -152,7 +152,6 @@ class TestOneSearchAfterTheOther:
         until(lambda: pool.workers() and gone in pool.notes, 60)
         until(lambda: len(pool.workers()) == before)
 
-    @pytest.mark.long(every=4)
     def test_the_cluster_answers_when_it_is_asked(self, nodes, pool, monkeypatch):
         found = []
         run = subprocess.run

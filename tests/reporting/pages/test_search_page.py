@@ -215,7 +215,7 @@ def test_a_trial_is_selected_with_its_whole_setting(page, search):
     assert page.locator("#funnel .cell.selected").count() >= 2
 
 
-@pytest.mark.long(every=4)
+@pytest.mark.long(every=2)
 def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
     page.set_viewport_size({"width": 400, "height": 800})
     page.wait_for_function("document.documentElement.scrollWidth === 400", timeout=20_000)
