@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +83,12 @@ def pytest_configure(config):
             number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
             os.sched_setaffinity(0, {CORES[number % len(CORES)]})
     elif not CHOSEN & os.environ.keys() and roomy(IN_MEMORY):
-        for left in IN_MEMORY.glob(f"{OURS}*"):  # by a run that was killed
-            if not psutil.pid_exists(int(left.name.removeprefix(OURS))):
+        for left in IN_MEMORY.glob(f"{OURS}[0-9]*-*"):  # by a run that was killed
+            if not psutil.pid_exists(int(left.name.removeprefix(OURS).partition("-")[0])):
                 shutil.rmtree(left, ignore_errors=True)
-        own = IN_MEMORY / f"{OURS}{os.getpid()}"
-        own.mkdir()
+        own = tempfile.mkdtemp(prefix=f"{OURS}{os.getpid()}-", dir=IN_MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(own)
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = own
 
 
 def roomy(folder):
@@ -98,11 +98,6 @@ def roomy(folder):
     return min(shutil.disk_usage(folder).free, psutil.virtual_memory().available) > ROOM
 
 
-def pytest_collection_finish():
-    """Spare the garbage collector what was imported: scanning it takes a fifth of a test."""
-    gc.freeze()
-
-
 def pytest_collection_modifyitems(items):
     """Start the longest file first, so that no process waits for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_backends.py")
@@ -110,7 +105,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="module")
 def frozen():
-    """Spare the garbage collector what earlier files left in caches, too: Keras calls it often."""
+    """Spare the garbage collector what was imported and what earlier files left in caches.
+
+    Keras calls it often, and scanning that takes a fifth of a test.
+    """
     gc.collect()
     gc.freeze()
 

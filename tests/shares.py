@@ -3,8 +3,8 @@
 A test is `long` if it takes seconds and differs from another only in a detail. Long tests are dealt
 out by name into as many shares as the time of a run allows. Whose turn it is, the number of commits
 says; without git, the day does. SHARE=3/97 takes the third of 97, and WAYS=all takes all of them.
-The only test of something that takes long is `long(every=24)`: every 24th run takes it; where more
-users rely on it, every sixth or second does. On each other backend a run repeats a sixth of what is
+The only test of something that takes long is `long(only=True)`: every 24th run takes it; where many
+users rely on it, it is `long(every=6)`, say. On each other backend a run repeats a sixth of what is
 marked `every_backend` (ONE_IN=6).
 
 Hypothesis's examples, too, are others with each commit, and the same for whoever repeats a run.
@@ -22,6 +22,7 @@ import pytest
 from hypothesis import settings
 
 SHARES = 97  # a prime, so that who runs the tests at every second commit comes round, too
+ONLY = 24  # shares of what is the only test of something
 
 
 class Share(NamedTuple):
@@ -37,7 +38,7 @@ class Share(NamedTuple):
 def dealt(values: Iterable, always: Collection) -> list:
     """Return values for `parametrize`, of which all are long but those that always run.
 
-    A tuple is for several parameters. If the function is `long(every=24)`, those run then only.
+    A tuple is for several parameters. If the function is `long(only=True)`, those run then only.
     """
     values = list(values)
     assert all(value in values for value in always)
@@ -96,7 +97,7 @@ HEADER = pytest.StashKey[str]()
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads its option
 def pytest_configure(config):
     """Decide whose turn it is, for all processes of this run."""
-    marker = "long(every=97): takes seconds; each run takes another share of these"
+    marker = "long(every=97), long(only=True): takes seconds; each run takes another share"
     config.addinivalue_line("markers", marker)
     said = ""
     if not os.environ.get("SHARE"):
@@ -130,8 +131,9 @@ def pytest_collection_modifyitems(config, items):
     always = int(os.environ.get("ONE_IN", 1))
 
     def runs(item):
-        marks = item.iter_markers("long")
-        shares = max(always, *(mark.kwargs.get("every", share.of) for mark in marks), 1)
+        options = [mark.kwargs for mark in item.iter_markers("long")]
+        own = [ONLY if "only" in each else each.get("every", share.of) for each in options]
+        shares = max(always, *own, 1)
         shares = min(shares, share.of)
         return share_of(item.nodeid, shares).number == (share.number - 1) % shares + 1
 

@@ -30,7 +30,7 @@ def test_marked_tests_pass(backend):
     assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-2000:]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("first", ["keras", "shared_keras"])
 def test_a_keras_that_was_imported_first_keeps_its_backend_and_one_line_says_so(tmp_path, first):
     """A second time, the variable says which backend it is to be."""

@@ -50,7 +50,7 @@ def wheel(tmp_path_factory):
     return path
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_wheel_holds_code_and_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for task in TASKS:
@@ -75,7 +75,7 @@ def test_the_wheel_holds_code_and_data(wheel):
     assert datasets.FILES
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_audit_of_the_wheel_works_without_the_other_packages(wheel, tmp_path):
     pytest.importorskip("torch")
     with zipfile.ZipFile(wheel) as packed:

@@ -36,9 +36,13 @@ def test_often():
 @pytest.mark.parametrize("i", [pytest.param(1, marks=pytest.mark.long)])
 def test_seldom(i):
     pass
+
+@pytest.mark.long(only=True)
+def test_only():
+    pass
 """
 NAMES = {"test_short", *(f"test_dealt[{i}]" for i in range(12)), "TestLong::test_a"}
-NAMES |= {"TestLong::test_b", "test_often", "test_seldom[1]"}
+NAMES |= {"TestLong::test_b", "test_often", "test_seldom[1]", "test_only"}
 ALWAYS = {"test_short", "test_dealt[7]"}
 
 
@@ -80,13 +84,18 @@ def test_every_long_test_is_in_one_share_and_all_shares_are_all(run):
     assert run(WAYS="all") == run(SHARE="1/1", WAYS="all") == (NAMES, "long tests: all")
 
 
+def test_the_only_test_of_something_is_in_every_24th(run):
+    (number,) = (n for n in range(1, 25) if "test_only" in run(SHARE=f"{n}/97")[0])
+    assert "test_only" in run(SHARE=f"{number + 24}/97")[0]
+
+
 def test_elsewhere_every_test_is_in_one_of_three_shares(run):
     thirds = [run(SHARE=f"{number}/97", ONE_IN="3")[0] for number in (4, 5, 6)]
     short = [name for third in thirds for name in third if name in ALWAYS]
     assert sorted(short) == sorted(ALWAYS)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_another_process_chooses_the_same(run, pytester):
     """So do those of xdist, of which each collects all tests."""
     here, _ = run(SHARE="2/4")
@@ -157,7 +166,7 @@ def test_the_header_says_whose_turn_it_is_and_how_to_repeat_it(run, pytester):
     )
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_whoever_repeats_a_run_meets_the_same_examples(pytester, monkeypatch):
     """Also in CI, where Hypothesis by itself always takes the same examples, whatever the seed."""
     monkeypatch.setenv("CI", "true")

@@ -75,7 +75,7 @@ def test_the_notebook_is_committed_as_it_ran(cells):
 @pytest.mark.parametrize(
     "instead",
     [
-        pytest.param(SMALLER, id="smaller", marks=pytest.mark.long(every=24)),
+        pytest.param(SMALLER, id="smaller", marks=pytest.mark.long(only=True)),
         pytest.param({}, id="whole", marks=pytest.mark.long),
     ],
 )

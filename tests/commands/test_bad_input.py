@@ -230,7 +230,7 @@ def foreign_class(path):
             file.writestr(name, config if name == "config.json" else raw)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 @pytest.mark.parametrize(
     ("make", "expected"),
@@ -320,7 +320,7 @@ def test_what_is_refused_while_a_search_begins_leaves_no_folder_either(tmp_path)
         assert folder.exists() == before
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_is_refused_once_a_trial_has_begun_keeps_the_folder(small_dirs, tmp_path, monkeypatch):
     def refuse(*_):
         raise BadInput("no")
@@ -348,7 +348,7 @@ assert cli.main(TASK, "evaluate", ["\\xfc.keras"]) == 2
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_where_the_locale_knows_ascii_only(small_dirs, tmp_path):
     """Folders, models and images may still be called "ü", and pictures show it."""
     place = tmp_path / "für"

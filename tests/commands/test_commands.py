@@ -135,7 +135,7 @@ def test_the_whole_way(user, capsys):
     assert Image.open(user.newest("predictions") / "seen.png")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_explore(user, capsys):
     out = user.run(capsys, "explore")
     assert all(name in out for name in user.task.classes)
@@ -161,7 +161,7 @@ def test_predict_files(trained, capsys, tmp_path):
     assert "Traceback" not in err
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 def test_predicting_no_readable_file_is_bad_input(trained, capsys, tmp_path):
     places = ["--data-dir", str(trained.data), "--results-dir", str(trained.results)]
@@ -174,7 +174,7 @@ def test_predicting_no_readable_file_is_bad_input(trained, capsys, tmp_path):
         assert message in err and len(err.splitlines()) == (1 if len(files) == 1 else 3)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_recipe_follows_its_protocol(user, capsys):
     name = KERAS_RECIPE[user.task.name]
     out = user.run(capsys, "retrain", "--recipe", name, "--epochs", 1)
@@ -183,7 +183,7 @@ def test_recipe_follows_its_protocol(user, capsys):
     assert (settings.split, settings.batch_size) == ("published", 32)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
     name = {"fashion": "lab4-ffv3", "mnist": "regularized"}[user.task.name]
     words = ("--recipe", name, "--epochs", 2, "--seed", 7)
@@ -197,7 +197,7 @@ def test_runs_are_reproducible_bit_by_bit_and_never_overwritten(user, capsys):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("task", WAYS, indirect=True, ids=lambda task: task.name)
 def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     """A fresh clone has no search of the user's own."""
@@ -208,7 +208,7 @@ def test_best_falls_back_to_the_committed_search(task, small, tmp_path, capsys):
     assert "note: the search used other images" in out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 def test_evaluating_on_other_images_is_noted(trained, capsys):
     assert "other images" not in trained.run(capsys, "evaluate")
@@ -279,7 +279,7 @@ def test_a_changed_recipe_leaves_its_old_runs_out_and_says_why(change, said, ful
 MODELS = list(itertools.product(TASKS, ([], ["reference"])))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     ("task", "words"),
     dealt(MODELS, MODELS[:1]),
@@ -302,7 +302,7 @@ def test_trial_of_a_search(small_dirs, tmp_path, capsys):
     assert "trial 0003 of the committed" in capsys.readouterr().out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 def test_other_settings_under_the_same_name_are_refused(user, capsys):
     user.run(capsys, "search", "--quick", "--max-trials", 1, "--name", "once")
@@ -315,7 +315,7 @@ def test_other_settings_under_the_same_name_are_refused(user, capsys):
     assert (user.folder("searches") / "once" / "trials.csv").read_bytes() == before
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_precision_misleads_and_says_so_before_it_starts(small_dirs, tmp_path, capsys):
     """It misled the search of Fashion-Keras."""
     user = User(TASKS[0], small_dirs["fashion"], tmp_path)
@@ -339,7 +339,7 @@ def test_a_second_search_in_one_folder_leaves(user, capsys):
     assert "another process is searching" in capsys.readouterr().err
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 def test_a_file_name_with_dollars_is_no_formula(trained, capsys, tmp_path):
     path = tmp_path / "pay $1_{$ now.png"
@@ -363,7 +363,7 @@ def test_a_search_says_where_its_validation_images_come_from(user, capsys, proto
     assert f"images for validation, {words}" in user.run(capsys, "search", *options)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
     """And does what it does elsewhere: it is the same run, bit by bit."""
@@ -401,7 +401,7 @@ def test_every_command_runs_where_linux_is_not(user, capsys, monkeypatch):
 PRECISIONS = list(itertools.product(("mixed_float16", "mixed_bfloat16"), ("mlp", None)))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @ONE_TASK
 @pytest.mark.parametrize(("precision", "recipe"), dealt(PRECISIONS, PRECISIONS[:1]))
 def test_mixed_precision(user, capsys, precision, recipe):

@@ -40,7 +40,7 @@ def test_a_run_whose_settings_are_no_object(tmp_path):
         saved_models.settings(tmp_path / saved_models.MODEL)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("text", ['{"trial_id": "00', "[]", "{}"])
 def test_a_trial_that_was_damaged_is_named(tmp_path, text):
     def make():

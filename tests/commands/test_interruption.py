@@ -81,7 +81,7 @@ def user(small_dirs, tmp_path_factory):
     return user
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @STOPPED_IN_SEARCH
 def test_after_it_the_same_command_goes_on(user, capsys, number, name, code):
     name = name.lower()
@@ -171,7 +171,7 @@ def test_killed_at_any_moment_nothing_is_lost(user, capsys, moment):
     assert not list(user.folder(name).rglob("*.tmp-*"))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_when_every_trial_fails_the_reason_is_told(small_dirs, tmp_path, capsys, monkeypatch):
     @Space
     def hopeless(hp):

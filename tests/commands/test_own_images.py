@@ -35,7 +35,7 @@ def figures(monkeypatch):
     return drawn
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figures):
     train, test = full["fashion"]
     data, results = tmp_path / "data", tmp_path / "results"
@@ -81,7 +81,7 @@ def test_own_names_everywhere_and_nothing_published(full, tmp_path, capsys, figu
     assert "Fashion-MNIST" not in figures["seen.png"] and "Wardrobe" in figures["seen.png"]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_class_folders_in_a_command(full, tmp_path, capsys, recwarn):
     """Six photos a class are few, but enough for every split."""
     train, _ = full["fashion"]

@@ -33,7 +33,7 @@ def accuracy(images, labels):
     return ((predict_probabilities(model, x).argmax(axis=1) == labels) & ~empty).mean()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("count", dealt([75, 1797], [75]))
 def test_handwriting_from_elsewhere_is_read(tmp_path, count):
     files = handwriting.write(tmp_path, count)
@@ -41,7 +41,7 @@ def test_handwriting_from_elsewhere_is_read(tmp_path, count):
     assert accuracy(images, np.array([label for _, label in files])) >= 0.85
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("count", dealt([75, 2000], [75]))
 def test_test_images_on_larger_paper_lose_little(full, tmp_path, count):
     x, y = full["mnist"][1].x[:count], full["mnist"][1].y[:count]
@@ -57,7 +57,7 @@ def test_test_images_on_larger_paper_lose_little(full, tmp_path, count):
     assert lost <= max(0.003, 1.01 / count)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, monkeypatch):
     titles, write = [], files.write_figure
     monkeypatch.setattr(
@@ -86,7 +86,7 @@ def test_what_shows_nothing_or_is_unlike_gets_a_warning(task, tmp_path, capsys, 
     )
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):
     x, y = full["mnist"][1].x, full["mnist"][1].y
     for number, name in enumerate(["a.png", "b/a.png", "b/c.JPG", "b/d/e.webp", ".no/a.png"]):
@@ -116,7 +116,7 @@ def test_a_folder_is_read_with_all_below_it(full, tmp_path, capsys):
     assert f"{tmp_path / 'photos' / 'b' / 'a.png'}: " in out and "\nc.JPG: " in out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_test_images_are_written_with_their_classes(full, tmp_path, capsys):
     words = ["--results-dir", str(tmp_path), "--random", "5"]
     assert cli.main(MNIST, "predict", words) == 0
@@ -160,7 +160,7 @@ def predicted(task, folder, images):
     return pd.read_csv(next((folder / "results").glob("*/predictions/*/predictions.csv")))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_digits_of_others_in_28x28_pixels(tmp_path):
     """They are as large as the image, off centre, and thin; MNIST's are none of that."""
     digits = load_digits()
@@ -187,7 +187,7 @@ def test_what_stands_elsewhere_in_28x28_pixels(task, full, tmp_path):
     assert (table["class"].astype(str) == truth).mean() >= 0.65
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @EITHER
 def test_the_datasets_own_images_are_not_moved(task, full, tmp_path):
     table = predicted(task, tmp_path, full[task.name][1].x[:60])

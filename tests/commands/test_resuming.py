@@ -113,7 +113,7 @@ def test_bit_by_bit(user, interrupt, task, recipe, more, way):
     assert len(user.folders("cut")) == 2
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("way", dealt(["keras", "torch"], ["torch"]))
 def test_early_stopping_remembers_what_it_has_seen(user, interrupt, way):
     """Interrupted after its best epoch, and again when it has just stopped."""
@@ -130,7 +130,7 @@ def test_early_stopping_remembers_what_it_has_seen(user, interrupt, way):
     assert result(user.only("cut")) == result(user.only("whole"))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("workers", [(), pytest.param(("--workers", 1), marks=pytest.mark.long)])
 def test_what_goes_on_elsewhere_says_so(user, interrupt, monkeypatch, workers):
     """What it began on is kept; nothing is said where nothing differs, or it is not known."""
@@ -162,7 +162,7 @@ def test_what_goes_on_elsewhere_says_so(user, interrupt, monkeypatch, workers):
             assert told == [] and "resumed_on" not in ended
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_was_trained_is_not_trained_again(user, interrupt, monkeypatch):
     """It is interrupted while it saves the model of an early stopping."""
     user = user(MNIST)
@@ -182,7 +182,7 @@ def test_what_was_trained_is_not_trained_again(user, interrupt, monkeypatch):
     assert result(user.only("cut")) == result(user.only("whole"))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_other_settings_and_a_run_under_way_are_left_alone(user, interrupt):
     user = user(MNIST)
     words = ["--recipe", "dense", "--epochs", 2]
@@ -201,7 +201,7 @@ def test_other_settings_and_a_run_under_way_are_left_alone(user, interrupt):
     assert f"resuming {folder}" in user.said.out and len(user.folders("cut")) == 4
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_equal_command_does_not_take_up_what_is_just_being_created(user, monkeypatch):
     """It looks as soon as the settings can be found."""
     user, looks = user(MNIST), []
@@ -233,7 +233,7 @@ def cut_after_the_first(user, words, monkeypatch):
         assert user.run("cut", *words) == 130
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
     """Interrupted when the first of three has ended; `runs` knows that there are three."""
     user = user(MNIST)
@@ -259,7 +259,7 @@ def test_of_several_runs_those_that_ended_are_kept(user, monkeypatch):
     assert files.read_json(folder / "summary.json")["n"] == 3
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_of_all_recipes_those_that_ended_are_kept(user, monkeypatch):
     names = ("dense", "mlp")
     task = dataclasses.replace(MNIST, recipes={name: MNIST.recipes[name] for name in names})
@@ -273,7 +273,7 @@ def test_of_all_recipes_those_that_ended_are_kept(user, monkeypatch):
     assert all((folder / "metrics.json").exists() for folder in user.folders("cut"))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_failed_for_good_is_not_resumed(user):
     recipe = MNIST.recipes["mlp"]
     wild = dataclasses.replace(recipe.system.optimizer, learning_rate=1e30, schedule=None)
@@ -325,7 +325,7 @@ def on_a_full_disk(size, command, *words):
     return process.stderr.splitlines()[-1]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_on_a_full_disk_a_sentence_names_the_file_and_what_is_left(user, monkeypatch):
     user = user(MNIST)
     words = ["--recipe", "dense", "--epochs", 2, *user.places("full")]
@@ -358,7 +358,7 @@ def test_on_a_full_disk_a_sentence_names_the_file_and_what_is_left(user, monkeyp
     assert "epoch 2/2" not in user.said.out and model.exists()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_elsewhere_a_full_disk_is_a_sentence_too(user, monkeypatch):
     def full(path, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -380,7 +380,7 @@ def test_a_file_is_named_whatever_could_not_write_it(tmp_path):
     assert str(caught.value.filename) == str(tmp_path / "a.npz")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("framework", dealt(["keras", "torch"], ["keras"]))
 def test_a_cluster_brings_home_what_it_has(user, monkeypatch, framework):
     """Each run pauses after each epoch, and resumes on whichever worker is idle."""

@@ -58,7 +58,7 @@ def only(runs):
     return result(run)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_number_of_workers_does_not_matter(retrain):
     """Nor that the seed runs in this process, if this has the settings of workers, as in tests."""
     words = ["--recipe", RECIPE["mnist"], "--epochs", 1]
@@ -75,7 +75,7 @@ def test_the_number_of_workers_does_not_matter(retrain):
     assert only(here) == found[1]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_cluster_brings_the_same_and_all_its_files(retrain):
     """Without pauses; with them, `test_resuming.py` always sees the same of MNIST."""
     pytest.importorskip("ray")
@@ -91,7 +91,7 @@ def test_a_cluster_brings_the_same_and_all_its_files(retrain):
     assert names(there) == names(here)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_twins_train_on_workers(retrain):
     pytest.importorskip("torch")
     words = ["--recipe", RECIPE["mnist"], "--epochs", 1, "--torch"]
@@ -102,7 +102,7 @@ def test_twins_train_on_workers(retrain):
     assert only(here) == seeds(runs)[1]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("workers", [(), pytest.param(("--workers", 1), marks=pytest.mark.long)])
 def test_what_keras_cuts_short_has_not_stopped_early(retrain, monkeypatch, workers):
     before = keras.config.max_epochs()
@@ -118,7 +118,7 @@ def test_what_keras_cuts_short_has_not_stopped_early(retrain, monkeypatch, worke
     assert (metrics["epochs_trained"], metrics["stopped_early_by"]) == (2, None)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_single_run_needs_no_worker_but_can_have_one(retrain, monkeypatch):
     words = ["--recipe", RECIPE["mnist"], "--epochs", 1]
     precision = ["--precision", "mixed_bfloat16"]
@@ -152,7 +152,7 @@ class End:
         os._exit(9)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_run_that_fails_is_one_sentence_and_the_others_are_kept(retrain):
     recipe = MNIST.recipes["mlp"]
     layers, optimizer = recipe.system.layers, recipe.system.optimizer
@@ -178,7 +178,7 @@ def test_a_run_that_fails_is_one_sentence_and_the_others_are_kept(retrain):
     assert code == 1 and "error: the loss became nan in epoch 1; see " in said.err
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_ctrl_c_keeps_what_is_finished(small_dirs, tmp_path):
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     words = ["--recipe", "dense", "--runs", "9", "--epochs", "3", "--workers", "2", *places]
@@ -219,7 +219,7 @@ ALL = ["dense", "regularized", "mlp", "cnn"]
 SHORT = ["dense", "mlp"]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("names", dealt([SHORT, ALL], [SHORT]), ids=len)
 def test_all_trains_every_recipe_and_begins_with_the_longest(retrain, names):
     task = dataclasses.replace(MNIST, recipes={name: MNIST.recipes[name] for name in names})

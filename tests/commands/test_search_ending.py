@@ -39,7 +39,7 @@ def no(*args, **kwargs):
     raise ValueError("no")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_a_killed_search_left_undone_is_done(user, monkeypatch):
     """The search is killed after all trials ended, before anything else is written."""
     user.search("--max-trials", "2", "--confirm", "1")
@@ -56,7 +56,7 @@ def test_what_a_killed_search_left_undone_is_done(user, monkeypatch):
     assert len(pd.read_csv(user.folder / "trials.csv")) == 5
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_of_version_0_5_is_resumed_and_its_files_keep_their_dates(user):
     """It did not write versions."""
     user.search("--max-trials", "1")
@@ -85,7 +85,7 @@ def test_a_search_of_a_later_version_is_refused_and_left_alone(user, name):
     assert "Traceback" not in said and before == {path: path.read_bytes() for path in before}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_confirmation_that_cannot_be_read_is_said_in_a_sentence(user):
     user.search("--max-trials", "1", "--confirm", "1")
     (user.folder / "confirm.csv").unlink()
@@ -93,7 +93,7 @@ def test_a_confirmation_that_cannot_be_read_is_said_in_a_sentence(user):
     assert "other seeds" in user.search("--max-trials", "1", "--confirm", "1")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_table_of_a_confirmation_is_written_under_the_lock(user, monkeypatch):
     user.search("--max-trials", "1")
     tried = []
@@ -124,7 +124,7 @@ def test_a_timeout_before_the_first_trial_is_said_in_a_sentence(user, monkeypatc
 ZERO = {"timeout": 0}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_pictures_that_could_not_be_drawn_are_drawn_later(user, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(search_report, "draw", draw_nothing)
@@ -140,7 +140,7 @@ def draw_nothing(*search):
     return ["note: search.png could not be drawn"]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_worker_that_dies_while_drawing_costs_the_pictures(user, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(search_report, "draw", die)

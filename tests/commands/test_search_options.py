@@ -48,7 +48,7 @@ def whole(places):
     return read(places, "whole")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
     out = run(places, capsys, "--max-trials", 3 * "1", "--name", "cut").out
     assert "Stopped by" not in out  # 111 exceeds the number of trials
@@ -66,7 +66,7 @@ def test_max_trials_end_it_and_more_of_them_go_on(places, whole, capsys):
         )
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_finished_search_is_written_to_a_journal_once(places, whole, capsys, tmp_path):
     optuna = pytest.importorskip("optuna")
     path = tmp_path / "new" / "journal.log"
@@ -85,7 +85,7 @@ def test_a_finished_search_is_written_to_a_journal_once(places, whole, capsys, t
     assert all(trial.duration.total_seconds() > 0 for trial in study.trials)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
     words = ["--max-epochs", "10", "--timeout", "1", "--name", "timed"]
     out = run(places, capsys, *words).out
@@ -94,7 +94,7 @@ def test_a_timeout_leaves_what_can_be_used(places, whole, capsys):
     assert f"{done} of 46 trials have ended; the same command with a longer one" in out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_known_settings_are_the_first_trial(places, whole, capsys):
     run(places, capsys, "--try-first", "dense", "--max-trials", "1")
     folder = Path(places[0][1]).name  # images of one's own are part of the name
@@ -111,7 +111,7 @@ def test_known_settings_are_the_first_trial(places, whole, capsys):
     assert "Resuming the search" in out and len(read(places, "after")[1]) == 2
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_fashion_begins_with_the_published_winner_of_its_default_space(small_dirs, tmp_path):
     places = ["--data-dir", str(small_dirs["fashion"]), "--results-dir", str(tmp_path)]
     words = ["--try-first", "regularized", "--max-epochs", "1", "--max-trials", "1", "--name", "a"]
@@ -127,7 +127,7 @@ def test_known_settings_of_another_space_are_refused(places, capsys):
     assert "expected one of dense, best" in err
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, capsys):
     words = ["--name", "whole", "--confirm", "2"]
     out = run(places, capsys, *words).out
@@ -153,7 +153,7 @@ def test_confirm_trains_the_best_anew_and_the_best_mean_wins(places, whole, caps
     assert again.count(", seed ") == 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_pictures_mark_another_winner_once_a_confirmation_names_it(places, capsys):
     words = ["--max-trials", "2", "--name", "confirmed"]
     run(places, capsys, *words)
@@ -181,7 +181,7 @@ def everything(folder):
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_showing_a_confirmed_search_writes_nothing(places, whole, capsys):
     """It also shows the confirmation, which may have changed the winner."""
     run(places, capsys, "--name", "whole", "--confirm", "2")
@@ -196,7 +196,7 @@ def test_showing_a_confirmed_search_writes_nothing(places, whole, capsys):
         assert "over 3 other seeds" in out and f"Winner: trial {winner['trial']}" in out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_confirmation_does_not_outlive_further_trials(places, capsys):
     words = ["--max-epochs", "2", "--name", "growing"]
     run(places, capsys, *words, "--max-trials", "2", "--confirm", "1")

@@ -41,7 +41,7 @@ def find(user, prefix):
     return path
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_twin_is_a_run_like_others(user, capsys):
     twin = find(user, "twin-recipe")
     settings = RunSettings.read(twin)
@@ -56,7 +56,7 @@ def test_the_twin_is_a_run_like_others(user, capsys):
     assert evaluation["confusion"] == metrics["test"]["confusion"]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_ladder(user, capsys):
     out = user.run(capsys, "compare")
     folder = user.newest("comparisons")
@@ -87,7 +87,7 @@ def test_ladder(user, capsys):
         assert classes.published_recall["Shirt"] == 0.59 and len(classes) == 10
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     digest = datasets.digest(*datasets.load(user.task, str(user.data)))
     found, before, _ = recipe_runs.collect(user.task, user.folder("runs"), digest)
@@ -108,7 +108,7 @@ def test_runs_under_other_settings_do_not_count(user, capsys, tmp_path):
     ) in other.run(capsys, "compare")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys, tmp_path):
     for name, damage in {
         "a-damaged": lambda run: (run / "metrics.json").write_text("{"),
@@ -131,7 +131,7 @@ def test_damaged_and_interrupted_runs_are_left_out_with_a_sentence(user, capsys,
     assert "(n = 1) *" in out  # the good one, marked as the user's
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_two_runs(user, capsys):
     """The counts match the predictions; the intervals contain the accuracies."""
     first, second = find(user, "recipe-").name + "/seed-0", find(user, "twin-").name
@@ -152,7 +152,7 @@ def test_two_runs(user, capsys):
         assert Image.open(folder / picture).size[0] > 800
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_two_runs_of_several_seeds_say_which_test_answers_what(user, capsys, tmp_path):
     group, elsewhere = find(user, "recipe-"), tmp_path / "elsewhere"
     shutil.copytree(group, elsewhere)
@@ -228,7 +228,7 @@ def test_a_run_agrees_with_itself(user, capsys):
     assert (result["only_first"], result["only_second"]) == (0, 0)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
     """Runs of Lab 4, for example."""
     user.run(capsys, "retrain", "--recipe", "mlp", "--epochs", 1, "--split", "test")
@@ -238,7 +238,7 @@ def test_runs_that_were_validated_on_the_test_images_say_so(user, capsys):
     assert f"note: {validated} was validated on the TEST images" in out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_evaluating_on_images_of_the_validation_says_so(user, capsys):
     """Lab 4's protocol always does; MNIST's published one does if evaluated on another split."""
     twin = find(user, "twin-").name

@@ -73,7 +73,7 @@ def test_a_port_that_differs(compare, tmp_path):
     assert finding["write"] == "preprocess as PyTorch does: multiply by 0.5"
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_nothing_but_the_report_is_printed(small_dirs, tmp_path):
     """TensorFlow, which Keras imports to seed it, tells nothing of itself."""
     command = [sys.executable, "-W", "ignore", "-m", "mnist_keras.compare", "--port"]

@@ -55,7 +55,7 @@ def test_images_that_are_not_taken_are_named(full, tmp_path):
     assert f"4 image files are left out, such as {tmp_path}/test/2/1.webp: expected PNG" in warning
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("task", [FASHION, MNIST], ids=lambda task: task.name)
 def test_two_sets_are_read_as_predict_reads_photos(full, tmp_path, task):
     images, folder = full["fashion"][1], tmp_path / "mine"
@@ -107,7 +107,7 @@ def test_a_class_may_be_called_train(full, tmp_path):
     assert (len(train), len(test)) == (20, 4) and "a sixth of each class" in said[0]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_many_photos_are_read_on_all_cores_in_the_same_order(full, tmp_path, monkeypatch):
     paths = write(tmp_path, full["fashion"][1], 12)
     paths.insert(3, tmp_path / "absent.png")

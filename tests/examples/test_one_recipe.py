@@ -35,7 +35,7 @@ def example(few, tmp_path_factory):
         return runpy.run_path(str(EXAMPLE), run_name="__main__")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_its_images_are_those_of_the_recipe(example, few):
     split = splits.split(FASHION, *few, RECIPE.split)
     for part, x, y in (
@@ -47,7 +47,7 @@ def test_its_images_are_those_of_the_recipe(example, few):
         np.testing.assert_array_equal(example[y], part.y)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_its_model_is_that_of_the_recipe(example):
     ours, theirs = keras_model(FASHION.system(RECIPE.system)), example["model"]
     ours.set_weights(theirs.get_weights())

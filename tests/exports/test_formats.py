@@ -39,7 +39,7 @@ def run(code, folder, **variables):
     return done
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("form", RUNTIMES)
 def test_an_export_is_used_as_it_says(form, tmp_path):
     needs(form)
@@ -111,7 +111,7 @@ def test_a_difference_that_matters_leaves_nothing(tmp_path, capsys, small_dirs, 
     assert not list((tmp_path / "mnist" / "exports").iterdir())
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1)])  # the second gets a Reshape in front
 def test_half_precision_is_exported_in_float32_and_said(shape, tmp_path, capsys, small_dirs):
     half = {"dtype": "mixed_float16"}
@@ -149,7 +149,7 @@ def test_plain_pytorch_takes_every_kind_of_layer(tmp_path, capsys, small_dirs):
     assert "0 get another class" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_plain_keras_opens_our_models(tmp_path):
     path = saved_models.committed(FASHION)
     code = (

@@ -77,7 +77,7 @@ def compare(chromium, path, model, copy, x):
     assert (given.argmax(axis=1) != predict_probabilities(model, x).argmax(axis=1)).sum() <= 5
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     "count", [pytest.param(10_000, marks=pytest.mark.long), 500], ids=["all", "some"]
 )
@@ -88,7 +88,7 @@ def test_the_javascript_answers_as_keras_does(chromium, made, full, of, count):
     assert path.stat().st_size <= 1.5e6
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_every_activation_is_keras_s(chromium, full, tmp_path):
     test = full["mnist"][1]
     layers = [Flatten()]
@@ -112,14 +112,13 @@ def seen(tab):
     return np.array(tab.evaluate("() => [...pixels]"), np.uint8).reshape(28, 28)
 
 
-ALL, ONE = tuple(STROKES), (3,)
-MEANS = [(False, ONE), (False, ALL), (True, ALL)]
-
-
 @pytest.mark.parametrize(
     ("touch", "digits"),
-    [MEANS[0], *(pytest.param(*each, marks=pytest.mark.long(every=24)) for each in MEANS[1:])],
-    ids=["one with the mouse", "with the mouse", "by touch"],
+    [
+        pytest.param(False, [3], id="one with the mouse"),
+        pytest.param(False, STROKES, id="with the mouse", marks=pytest.mark.long(only=True)),
+        pytest.param(True, STROKES, id="by touch", marks=pytest.mark.long(only=True)),
+    ],
 )
 def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch, digits):
     size = {"width": 400, "height": 800} if touch else {"width": 1280, "height": 800}
@@ -141,7 +140,7 @@ def test_a_drawing_is_the_digit_and_what_predict_sees(chromium, made, touch, dig
         tab.wait_for_function(f"() => {VERDICT} === 'Draw something'")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_strokes_are_undone_and_test_images_shown(chromium, made):
     with opened(chromium, made["mnist"][0]) as tab:
         drawn(tab, STROKES[4])
@@ -181,7 +180,7 @@ def photos(folder, x):
         yield path
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_photo_is_what_predict_sees(chromium, made, full, tmp_path):
     x = full["fashion"][1].x[:4]
     with opened(chromium, made["fashion"][0]) as tab:
@@ -209,7 +208,7 @@ def prepared(tab, path):
     return given and np.array(given).reshape(28, 28)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     "count", [pytest.param(100, marks=pytest.mark.long), 12], ids=["many", "some"]
 )
@@ -231,7 +230,7 @@ def test_a_photo_of_handwriting_is_what_predict_sees(chromium, made, tmp_path, c
     assert count > 12 or max(differ) <= 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_photo_takes_the_place_of_the_paper(chromium, made, tmp_path):
     """Until it is cleared; a page without writing is no digit."""
     ((path, digit),) = drawings.write(tmp_path, 1)
@@ -251,7 +250,7 @@ def test_a_photo_takes_the_place_of_the_paper(chromium, made, tmp_path):
         tab.wait_for_function(f"() => {VERDICT}.startsWith('7,')")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_two_models_stand_side_by_side(chromium, full, tmp_path):
     test = full["mnist"][1]
     few = type(test)(test.x[:100], test.y[:100])
@@ -274,7 +273,7 @@ def test_two_models_stand_side_by_side(chromium, full, tmp_path):
         assert tab.locator(".row").first.locator(".bar").count() == 2
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_page_of_own_classes_asks_for_these(chromium, full, tmp_path):
     task = dataclasses.replace(FASHION, title="Fruit", classes=("apple", "pear", "plum"), own=True)
     test = full["fashion"][1]
@@ -309,7 +308,7 @@ SIZES = {
 }
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("of", dealt(SIZES, always=["MNIST's winner"]))
 def test_pages_of_smaller_networks_are_small_and_answer_as_keras_does(chromium, full, tmp_path, of):
     """Trained for an epoch of some images; a size does not depend on what was learned."""

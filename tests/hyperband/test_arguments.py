@@ -12,7 +12,7 @@ from shared_keras.hyperband.decisions.oracle import Oracle
 from tests.hyperband.small_search import X, Y, build, make, outcome, search
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_progress_is_printed_unless_silence_is_asked_for(tmp_path, capsys):
     search(make(tmp_path / "a"), verbose=1)
     lines = capsys.readouterr().out.splitlines()
@@ -68,7 +68,7 @@ def test_an_impossible_seed_is_refused(tmp_path, wrong):
         make(tmp_path, seed=wrong)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_seed_may_be_negative(tmp_path):
     """It is a seed like any other, here with folds, and not that of its positive namesake."""
     data = {"x": X, "y": Y, "validation_data": None}
@@ -185,7 +185,7 @@ def test_several_objectives(tmp_path):
     assert best.score == pytest.approx(values["val_loss"] - values["val_accuracy"])
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_objective_that_no_trial_logs_ends_the_search_at_once(tmp_path):
     tuner = make(tmp_path, objective=keras_tuner.Objective("val_f1", "max"), workers=1)
     with pytest.raises(BadInput, match="objective: expected one of accuracy, loss, val_accuracy"):

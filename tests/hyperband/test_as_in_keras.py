@@ -57,7 +57,7 @@ class Strategy:
         self.inside = False
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("kind", [keras_tuner.Hyperband, Hyperband])
 def test_a_best_model_is_built_under_the_strategy(tmp_path, kind):
     strategy, scopes = Strategy(), []

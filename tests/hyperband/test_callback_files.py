@@ -47,7 +47,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     """Three of Keras's callbacks, by relative and absolute paths; nothing else is changed."""
     callbacks = [
@@ -78,7 +78,7 @@ def test_the_users_paths_hold_what_the_winner_wrote(tmp_path, plain, capfd):
     assert {path.name for path in tmp_path.iterdir()} == {"models", "r", "log.csv", "whole.keras"}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     """Files with other names vanish; what was there before the search does, too."""
     path = "runs/{epoch:02d}/{val_loss:.6f}.weights.h5"
@@ -96,7 +96,7 @@ def test_a_later_winner_takes_the_place_of_an_earlier_one(tmp_path):
     assert sorted(path.name for path in Path("runs").rglob("*.h5")) == sorted(losses)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_log_that_is_appended_to_keeps_what_was_there():
     """It gets the epochs of the trials that the winner resumes, too."""
     Path("log.csv").write_text("epoch,accuracy,loss,val_accuracy,val_loss\n7,1,1,1,1\n")
@@ -195,7 +195,7 @@ def test_what_was_there_before_the_search_is_named():
     assert "and no longer what was in best.keras before" in line
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_trial_restores_no_backup_of_another_run(plain):
     """Neither its parent's, which is complete, nor that of a run that was interrupted."""
     backup = [keras.callbacks.BackupAndRestore("backup", delete_checkpoint=False)]
@@ -233,7 +233,7 @@ class OwnFit(keras_tuner.HyperModel):
         return history
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("path", ["last.weights.h5", "{trial}.weights.h5"])
 def test_trials_whose_own_fit_writes_to_one_path_wait_for_each_other(path, capfd):
     tuner = search(make("r", OwnFit(path), callback=None, workers=2), verbose=1)
@@ -278,7 +278,7 @@ def test_where_trials_train_makes_no_difference(kind, plain):
     assert rows("log.csv") == rows(tuner.folder(tuner.winner().trial_id) / "callbacks/log.csv")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_of_several_trainings_the_best_comes_first():
     """Its files are the user's, and its weights are those of the trial."""
     callbacks = [best("best.weights.h5"), keras.callbacks.CSVLogger("log.csv")]

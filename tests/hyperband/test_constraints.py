@@ -16,7 +16,7 @@ def not_the_default(hp):
     return build(hp)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_default_setting_may_be_rejected(tmp_path):
     """The stock class does not even start."""
     with pytest.raises(FailedTrialError):

@@ -21,7 +21,7 @@ def dies(hp, marker):
     return healthy(hp)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_worker_that_dies_is_replaced_and_its_trial_run_again(done, tmp_path):
     hypermodel = functools.partial(dies, marker=tmp_path / "once")
     tuner = make(tmp_path, healthy)
@@ -29,7 +29,7 @@ def test_a_worker_that_dies_is_replaced_and_its_trial_run_again(done, tmp_path):
     assert outcome(search(tuner)) == outcome(done)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_trial_whose_worker_dies_twice_has_failed(tmp_path):
     tuner = Hyperband(healthy, max_epochs=1, factor=2, directory=tmp_path)
     tuner.hypermodel.build = functools.partial(dies, marker=tmp_path / "never")
@@ -51,7 +51,7 @@ def test_files_are_whole_or_absent_after_a_crash_while_writing(tmp_path, monkeyp
     assert outcome(make(tmp_path)) == []
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_failures_are_recorded_with_their_reason(tmp_path):
     tuner = search(make(tmp_path, build, seed=2))
     trials = tuner.oracle.trials.values()
@@ -81,7 +81,7 @@ def full_disk(hp, marker):
     return healthy(hp)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_full_disk_stops_the_search_and_nothing_is_lost(done, tmp_path):
     marker = tmp_path / "full"
     marker.touch()

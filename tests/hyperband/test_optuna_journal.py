@@ -73,7 +73,7 @@ def fresh(tmp_path_factory):
     return tuner, study
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_study_has_each_configuration_once_through_all_its_trials(fresh):
     tuner, study = fresh
     lines = ours(tuner)
@@ -99,7 +99,7 @@ def test_a_study_has_each_configuration_once_through_all_its_trials(fresh):
     assert study.best_trial.user_attrs["trials"][-1] == tuner.winner().trial_id
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     "moment", [9, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 5, 14))]
 )
@@ -122,7 +122,7 @@ def test_an_interrupted_search_goes_on_in_its_study(fresh, tmp_path, moment):
     assert len(study.trials) == len(fresh[1].trials)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_trial_runs_until_its_rung_is_decided(tmp_path):
     seen = set()
 
@@ -158,7 +158,7 @@ class FailsAtLast(keras_tuner.HyperModel):
         return model.fit(*args, **options)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_failed_ones_fail_and_one_promoted_after_all_goes_on(tmp_path):
     tuner = make(tmp_path, hypermodel=FailsAtLast(), max_consecutive_failed_trials=None)
     small_search.search(tuner)
@@ -180,7 +180,7 @@ def test_failed_ones_fail_and_one_promoted_after_all_goes_on(tmp_path):
         assert before.intermediate_values.items() <= trial.intermediate_values.items()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_other_studies_in_the_file_are_kept(fresh, tmp_path):
     """A study of one's own, of the same name even; and another search of that name."""
     storage = optuna.storages.JournalStorage(
@@ -204,7 +204,7 @@ def test_other_studies_in_the_file_are_kept(fresh, tmp_path):
     assert (found["p-2"].user_attrs["seed"], found["p-3"].user_attrs["seed"]) == (3, 4)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_optunas_own_plots_work(fresh):
     study = fresh[1]
@@ -230,7 +230,7 @@ def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path, monkeypatch):
         make(tmp_path)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_line_that_a_full_disk_tore_is_mended(fresh, tmp_path):
     tuner = make(tmp_path, max_epochs=2)
     small_search.search(tuner)

@@ -130,7 +130,7 @@ def test_the_schedule_is_what_runs_and_the_best_are_promoted(tmp_path, budget):
                 )
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 5),
@@ -148,7 +148,7 @@ def test_the_number_of_workers_and_their_speed_change_nothing(
     assert outcome(many) == outcome(alone)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @settings(max_examples=25, deadline=None)
 @given(
     stops=st.lists(st.integers(0, 15), max_size=4),
@@ -382,7 +382,7 @@ def test_what_a_promotion_needs_is_kept(tmp_path):
     assert oracle.promotable() == set()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("most", dealt([4, 10], [4]))
 @settings(max_examples=15, deadline=None)
 @given(order=st.integers(0, 2**20), failing=st.sampled_from([0.0, 0.3, 1.0]))

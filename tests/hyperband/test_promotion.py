@@ -81,7 +81,7 @@ CASES = [pytest.param("averages", True, marks=ON_EVERY)]
 CASES += dealt(list(itertools.product(MODELS, (True, False)))[1:], OFTEN)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(("kind", "warm"), CASES)
 def test_three_rungs_are_one_training(tmp_path, kind, warm):
     objective = keras_tuner.Objective("val_loss", "min")

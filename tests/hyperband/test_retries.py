@@ -44,7 +44,7 @@ def undisturbed(tmp_path_factory):
     return outcome(search(retrying(tmp_path_factory.mktemp("undisturbed"))))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("trial_id", dealt(["0000", "0003"], ["0003"]))
 def test_a_search_that_is_interrupted_in_a_retry_ends_alike(undisturbed, tmp_path, trial_id):
     """When nothing has ended yet, and later."""

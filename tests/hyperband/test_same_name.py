@@ -160,7 +160,7 @@ print(function_digest.of(build))
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_function_in_another_process_is_the_same(tmp_path, monkeypatch, capsys):
     """Whatever the order of its sets, where it stands, and what is said of it."""
     scripts = [tmp_path / "here.py", tmp_path / "there.py"]
@@ -291,7 +291,7 @@ def test_a_tensor_with_a_gradient_has_a_fingerprint():
     assert fingerprint.of(Tensor()) == fingerprint.of(X)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_that_is_resumed_on_another_kind_of_processor_says_so(
     tmp_path, monkeypatch, capsys
 ):
@@ -312,7 +312,7 @@ def test_a_search_that_is_resumed_on_another_kind_of_processor_says_so(
     assert "another kind" not in capsys.readouterr().out
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_of_an_earlier_version_is_resumed_in_silence(tmp_path, monkeypatch, capsys):
     search(make(tmp_path, max_trials=1))
     oracle = tmp_path / "p" / "oracle.json"

@@ -29,7 +29,7 @@ def split(small_dirs):
     return splits.split(FASHION, *datasets.load(FASHION, str(small_dirs["fashion"])), "holdout")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_stock_fit_follows_the_system(split):
     """`fit` is what a stock tuner calls: its batches and learning rates are the system's."""
     batch_size = 512
@@ -51,7 +51,7 @@ def tiny(hp):
     return System((Flatten(), Dense(4), Dense(10)), optimizer, batch_size=500)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("factor", dealt([2, 3], [3]))
 def test_a_stock_tuner_searches_it(split, tmp_path, factor):
     """Five trials, one of which resumes another; or two."""
@@ -62,7 +62,7 @@ def test_a_stock_tuner_searches_it(split, tmp_path, factor):
     assert tuner.oracle.get_best_trials(1)[0].score > 0.1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_promoted_trial_resumes_its_learning_rate(split, tmp_path):
     """Cosines count from the first epoch of the first rung."""
     tuner = Hyperband(

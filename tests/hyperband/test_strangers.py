@@ -76,7 +76,7 @@ print(used, *set(tuner.search(x, y, validation_data=(x, y), verbose=0).results()
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_workers_use_the_backend_of_an_already_imported_keras(tmp_path):
     """Here TensorFlow; without TensorBoard, with which alone a stock trial succeeds there."""
     (tmp_path / "tensorboard.py").write_text("raise ImportError('not installed')")
@@ -209,7 +209,7 @@ def deep_search(tmp_path_factory):
     return search(make(tmp_path_factory.mktemp("deep"), deep, workers=1))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_late_hyperparameters_are_drawn_alike(deep_search, tmp_path):
     """Also with another number of workers and after an interruption."""
     expected = outcome(deep_search)
@@ -233,7 +233,7 @@ def test_late_hyperparameters_are_drawn_from_the_first_trial_on(deep_search):
     assert len(set(later)) > 5 and later.count(2) <= 1  # 2 is the default
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("keep", dealt([2, "all"], [2]))
 def test_the_best_models_can_be_loaded(tmp_path, keep):
     tuner = search(make(tmp_path, keep_checkpoints=keep))
@@ -262,7 +262,7 @@ def subclassed(hp):
     return model
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_best_models_of_a_subclass_can_be_loaded(tmp_path):
     tuner = search(make(tmp_path, subclassed))
     (model,) = tuner.get_best_models()
@@ -291,7 +291,7 @@ class OwnLoop(keras_tuner.HyperModel):
         return float(units) if units % 4 else {"reward": float(units), "score": self.bad}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("bad", BAD)
 def test_a_non_finite_score_of_a_custom_loop_is_a_failure(tmp_path, bad):
     objective = keras_tuner.Objective("score", "max")
@@ -304,7 +304,7 @@ def test_a_non_finite_score_of_a_custom_loop_is_a_failure(tmp_path, bad):
     assert set(table.status[~failed]) == {"COMPLETED"}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_goes_on_where_the_current_folder_was_deleted(tmp_path, monkeypatch):
     expected = outcome(search(make(tmp_path / "there")))
     (tmp_path / "gone").mkdir()

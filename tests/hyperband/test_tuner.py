@@ -60,7 +60,7 @@ def has_tensorflow():
     return "tensorflow" in sys.modules
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_workers_do_without_tensorflow(tmp_path):
     """Importing it would take each of them seconds."""
     (worker,) = workers.get(1)
@@ -69,7 +69,7 @@ def test_workers_do_without_tensorflow(tmp_path):
     assert not worker.submit(has_tensorflow).result()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("moment", dealt([1, 8, 14], [8]))
 def test_an_interrupted_search_ends_like_an_uninterrupted_one(done, tmp_path, moment):
     """Stop at the n-th event: before, during and after first trials, during a promotion."""
@@ -104,7 +104,7 @@ def test_two_searches_in_one_folder(tmp_path):
         search(make(tmp_path))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_two_searches_in_one_process(tmp_path):
     """The second is told so and leaves; both would train with the same workers."""
     first = make(tmp_path, max_trials=2)
@@ -211,7 +211,7 @@ def test_nothing_is_printed(done, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_same_tuner_goes_on_after_an_interruption(tmp_path):
     calls = []
 

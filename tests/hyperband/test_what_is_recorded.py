@@ -136,7 +136,7 @@ def scored(folder, build, **options):
     return make(folder, Scored(build), objective, **options)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("build", dealt(SPACES, OFTEN), ids=lambda build: build.__name__)
 def test_what_is_recorded_is_what_build_was_given(tmp_path, build):
     """The same seed gives the same record, also after an interruption; the weights fit it."""
@@ -156,7 +156,7 @@ def test_what_is_recorded_is_what_build_was_given(tmp_path, build):
         assert model.count_params() == rebuilt.count_params() == trial.score
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_over_two_scopes_is_trained_and_extended(tmp_path):
     search(make(tmp_path, two_scopes, max_trials=3))
     tuner = search(make(tmp_path, two_scopes))
@@ -228,7 +228,7 @@ def test_what_is_missing_is_drawn_from_the_range_that_the_user_gave():
         assert hp.Boolean("deep") is False and hp.Int("units", 2, 500) in (20, 30)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_tensorboard_shows_what_was_given(tmp_path):
     pytest.importorskip("tensorboard")
     board = keras.callbacks.TensorBoard(str(tmp_path / "logs"), write_graph=False)

@@ -56,7 +56,7 @@ def compiled_as_for_users(monkeypatch):
     monkeypatch.setattr(jax_epoch, "over_batches", lambda step, size, _: scan(step, size, newer))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("kind", dealt(["Adam", "both"], ["both"]))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_adam_and_relu_give_the_same(name, kind):
@@ -74,7 +74,7 @@ def test_adam_and_relu_give_the_same(name, kind):
             np.testing.assert_array_equal(values, theirs)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_adam_and_relu_save_loops():
     """Adam one for each variable, ReLU the one that would store its argument."""
     models = [network(kind(0.01), relu, dropout=0) for kind, relu in KINDS]

@@ -74,7 +74,7 @@ def test_noise_and_specks_do_not_show(digits):
         assert differ(image, drawing) < 0.65 * drawing.mean()  # of a blank image it would be 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("times", [2, 5, 20])
 def test_size_does_not_matter(digits, times):
     """A large character is averaged down; it may be small in its photo, or fill it."""

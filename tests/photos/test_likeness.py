@@ -28,7 +28,7 @@ def test_the_limits_are_those_of_comparing_with_all(full, task, monkeypatch):
     np.testing.assert_allclose(quick, likeness.measure(images).limits, rtol=1e-5)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_is_filled_more_than_strokes_is_unlike(full, training):
     """Most T-shirts are nearer to some bold digit than bold digits are to each other."""
     shirts = full["fashion"][1].x[full["fashion"][1].y == 0][:40]

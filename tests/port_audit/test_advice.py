@@ -28,7 +28,7 @@ def classes(report):
     return {name: made for name, made in defined.items() if isinstance(made, type)}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.every_backend
 def test_batch_norm_with_an_unbiased_variance():
     report = audited(plain.normed, 0, norm=lambda: layers.BatchNormalization(**PLAIN_BATCH_NORM))
@@ -78,7 +78,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.every_backend
 @pytest.mark.parametrize("name", dealt(OPTIMIZERS, ["Adam with L2"]))
 def test_optimizers(name):
@@ -89,7 +89,7 @@ def test_optimizers(name):
     assert report.same, report.findings
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_optimizer_that_knows_l2_gets_it_as_an_argument():
     class Known(keras.optimizers.SGD):
         l2 = 0.0
@@ -103,7 +103,7 @@ def test_an_optimizer_that_knows_l2_gets_it_as_an_argument():
     assert finding.write == "l2=0.25, without weight_decay and regularizers"
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     ("floor", "alpha"), [pytest.param(0.0, 0.0, marks=pytest.mark.long), (0.01, 0.1)]
 )
@@ -120,7 +120,7 @@ def test_a_cosine_that_rises_again(floor, alpha):
     assert report.same, report.findings
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     "options", dealt([{}, {"eps": 1e-6, "factor": 0.1, "patience": 0}], [{}]), ids=str
 )

@@ -47,7 +47,7 @@ def audited(pair, seed, **options):
     return port_audit.compare(*pair(seed, **options))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(missed.MISSED, missed.SHORT))
 def test_what_was_missed_is_named_and_nothing_else(name):
     pair, options, causes = missed.MISSED[name]
@@ -56,7 +56,7 @@ def test_what_was_missed_is_named_and_nothing_else(name):
     assert report.exit_code == 3
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(missed.ACCUSED, missed.SHORT_ACCUSED))
 def test_what_was_accused_is_quiet(name):
     pair, options = missed.ACCUSED[name]
@@ -116,7 +116,7 @@ def expected(name):
     return causes
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(PLANTED, SHORT_PLANTED))
 def test_what_is_planted_is_named_and_nothing_else(name):
     pair, options, _ = PLANTED[name]
@@ -125,7 +125,7 @@ def test_what_is_planted_is_named_and_nothing_else(name):
     assert all(finding.write for finding in report.findings)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("seed", dealt(range(10), [0]))
 @pytest.mark.parametrize("name", dealt(FAITHFUL, SHORT_FAITHFUL))
 def test_a_faithful_pair_raises_no_alarm(name, seed):
@@ -150,7 +150,7 @@ def test_what_is_planted_is_planted_in_faithful_pairs_and_each_cause_without_oth
 RECIPES = {f"{task.name}-{name}": (task, name) for task in TASKS for name in task.recipes}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(RECIPES, ["fashion-lab4-ffv1-32-0.1"]))
 def test_the_twin_of_a_recipe_and_its_port_are_the_same(name, full):
     task, name = RECIPES[name]

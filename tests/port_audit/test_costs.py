@@ -72,7 +72,7 @@ def adamw(parameters):
     return torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.1)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_some_values_of_each_weight_speak_for_all(few):
     assert audited(plain_pairs.mlp, 0).same
     report = audited(plain_pairs.mlp, 0, optimizer=excluded, theirs={"optimizer": adamw})
@@ -95,7 +95,7 @@ class Clips(keras.optimizers.SGD):
         return super().apply([g * scale for g in grads], trainable_variables)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_of_an_optimizer_of_ones_own_all_values_are_looked_at(few):
     theirs, ours, x, y = plain_pairs.mlp(0, optimizer=lambda: Clips(0.1))
     report = audited(lambda seed: (theirs, ours, 2.5 * x, y), 0)
@@ -113,7 +113,7 @@ class Still(keras.Model):
         return logs, (kept, *new[1:])
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="a step in JAX's form")
 def test_what_a_step_leaves_alone_does_not_follow_pytorch():
     """Run eagerly, JAX takes an array as it is; that of PyTorch's parameter moves."""
@@ -130,7 +130,7 @@ def test_what_a_step_leaves_alone_does_not_follow_pytorch():
     assert report.exit_code == 3 and report.stages[-1].findings, report.stages[-1]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_finished_model_keeps_its_weights_also_if_a_function_returns_it():
     theirs, ours, x, y = plain_pairs.mlp(0)
     model = ours.model()
@@ -187,7 +187,7 @@ class Rarely(Drops):
         return self.second(x)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(("original", "rates"), [(Both, True), (Rarely, False)])
 def test_what_a_draw_hides_is_not_compared_either(original, rates):
     layers = [dense(16, 20, "relu"), *([keras.layers.Dropout(0.1)] if rates else [])]

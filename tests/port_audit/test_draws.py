@@ -180,7 +180,7 @@ def test_a_pooling_that_keeps_the_size_on_the_same_side_is_quiet():
 
 
 @pytest.mark.every_backend
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_witness_runs_where_a_graph_does_not_know_the_number_of_samples():
     report = audited(plain_pairs.normed, 0)
     assert report.exit_code == 0 and report.stages[-1].ran, report.stages[-1]

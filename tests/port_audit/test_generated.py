@@ -64,7 +64,7 @@ ACCUSED = {
 }
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(ACCUSED, ["residuals around flattened maps"]))
 def test_what_was_once_accused_is_quiet(name):
     family, parts = ACCUSED[name]
@@ -83,7 +83,7 @@ def test_pairs_are_of_many_kinds():
     assert len(names) >= 60, sorted(names)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_effect_is_measured_by_training_alone():
     pair = generated_pairs.of_seed(1)
     assert generator.effect(pair, pair) == 0

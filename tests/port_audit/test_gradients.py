@@ -44,7 +44,7 @@ def notes(report):
     return next(stage.notes for stage in report.stages if stage.name == "steps")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(FAITHFUL, ["cnn"]))
 def test_a_flipped_gradient_is_no_difference(name, flipped):
     report = audited(FAITHFUL[name], 0)
@@ -52,7 +52,7 @@ def test_a_flipped_gradient_is_no_difference(name, flipped):
     assert any(note.startswith(ONLY_THERE) for note in notes(report))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(PLANTED, NOTED))
 def test_what_is_planted_is_named_beside_a_flipped_gradient(name, flipped):
     pair, options, _ = PLANTED[name]

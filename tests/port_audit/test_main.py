@@ -75,7 +75,7 @@ def audit(tmp_path, capsys, monkeypatch):
     return run
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_faithful_port_with_data_of_the_original(audit, tmp_path):
     code, out, err = audit(ORIGINAL + DATA, PORT, "--out", "out")
     assert code == 0, out + err
@@ -155,7 +155,7 @@ def test_arguments(words, expected, capsys):
     assert expected in err and err.count("\n") == 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [(["--help"], 0, "usage: python -m port_audit"), ([__file__, __file__], 2, "needs 'torch'")],
@@ -180,7 +180,7 @@ sys.exit(main({words}))
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_no_library_tells_of_itself(tmp_path):
     """As TensorFlow does when Keras imports it, which it does on every backend."""
     (tmp_path / "original.py").write_text(ORIGINAL + DATA)

@@ -127,13 +127,13 @@ def check_faithful(found):
     assert found.stages[-1].name == "witness" and found.stages[-1].ran, found.stages[-1]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", dealt(DATA, ["tagger"]))
 def test_a_faithful_port_of_a_network_is_quiet(name, report):
     check_faithful(report(name))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     ("name", "fault"),
     dealt([(n, f) for n, faults in FAULTS.items() for f in faults], [("tagger", "gate")]),

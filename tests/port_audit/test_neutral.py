@@ -110,7 +110,7 @@ def test_other_values_in_pytorch_change_training():
     assert not same(torch_weights(), torch_weights(embedding={"scale_grad_by_freq": True}))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_is_idle_changes_nothing():
     own = keras_weights()
     for key, value in IDLE_IN_OPTIMIZERS.items():

@@ -140,7 +140,7 @@ def test_a_running_mean_that_is_zero_but_for_rounding_is_no_difference(seed):
     assert stage.verdict == "same" and stage.compared.endswith("float32"), stage
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_port_whose_causes_are_undone_trains_in_float64():
     report = port_audit.compare(*mlp(hidden=lambda: [dense(16, 20, "tanh")]))
     assert report.causes == ("activation",)

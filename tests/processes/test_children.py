@@ -36,7 +36,7 @@ def check_and_end():
     assert ask() == os.getpid()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork", "forkserver"], ["spawn", "fork"]))
 def test_a_child_that_had_workers_ends_and_its_parent_keeps_its_own(method):
     workers = local_pool.get(1)
@@ -73,7 +73,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("method", dealt(["spawn", "forkserver"], ["spawn"]))
 def test_workers_of_a_child_know_what_the_program_itself_defines(tmp_path, method):
     (tmp_path / "program.py").write_text(PROGRAM)
@@ -87,7 +87,7 @@ def test_workers_of_a_child_know_what_the_program_itself_defines(tmp_path, metho
     assert ended.stdout == "__mp_main__ [7]\n", ended.stderr
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("method", dealt(["spawn", "fork"], ["fork"]))
 def test_a_process_of_a_pool_ends(method):
     with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
@@ -104,7 +104,7 @@ def search_as_a_daemon(folder):
     (folder / "outcome").write_text(repr(small_search.outcome(tuner)))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_in_a_daemonic_process_trains_there_and_says_so(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     child = spawn.Process(target=search_as_a_daemon, args=(tmp_path,), daemon=True)

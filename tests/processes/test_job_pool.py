@@ -69,14 +69,14 @@ def run(pool, waiting, *, end=lambda worker, name: None, shared="what they share
     return results
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_job_whose_worker_dies_runs_a_second_time_but_not_a_third(jobs):
     results = run(LocalPool(2), jobs(0, 1, 5, 0))
     assert "SIGKILL" in str(results.pop("2"))
     assert results == {"0": "0", "1": "1", "3": "3"}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypatch):
     """Where psutil is installed, loky ends a process that grew and starts another."""
     monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "1e6")
@@ -88,7 +88,7 @@ def test_a_process_that_loky_replaces_is_given_what_its_jobs_need(jobs, monkeypa
     worker.stop()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_worker_that_grows_is_kept(jobs, monkeypatch):
     """It holds compiled programs and models, which loky mistakes for a leak."""
     monkeypatch.delenv("LOKY_MAX_MEMORY_LEAK_SIZE", raising=False)
@@ -141,7 +141,7 @@ def read_deadly(path, deaths):
     return "what they share"
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_worker_that_dies_before_its_first_job_is_replaced_once(jobs, tmp_path):
     assert run(LocalPool(1), jobs(0), shared=DeadlyData(tmp_path, 1)) == {"0": "0"}
     (tmp_path / "read").unlink()
@@ -149,7 +149,7 @@ def test_a_worker_that_dies_before_its_first_job_is_replaced_once(jobs, tmp_path
         run(LocalPool(1), jobs(0), shared=DeadlyData(tmp_path, 9))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_workers_that_die_while_idle_are_replaced(jobs):
     def end(worker, name):
         if name == "0":
@@ -160,7 +160,7 @@ def test_workers_that_die_while_idle_are_replaced(jobs):
     assert run(pool, jobs(0, 0, 0, 0), end=end) == {i: i for i in "0123"}
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_exception_is_raised_and_ends_the_busy_workers(jobs):
     def fail(worker, name):
         raise KeyboardInterrupt
@@ -184,7 +184,7 @@ class Arriving(Future):
         return super().done()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_jobs_begin_though_the_shared_data_arrive_at_an_unlucky_moment(jobs, monkeypatch):
     """Between the look for a job and the question whether any is left."""
     real = LocalWorker.submit

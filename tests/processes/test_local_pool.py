@@ -27,7 +27,7 @@ def every_core():
     os.sched_setaffinity(0, before)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_workers_are_kept_from_one_search_to_the_next():
     cores = os.sched_getaffinity(0)
     pool = workers.get(len(cores))
@@ -42,7 +42,7 @@ def test_workers_are_kept_from_one_search_to_the_next():
     assert set(before[1:]) <= set(pids(again))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_worker_that_died_is_replaced():
     worker = workers.get(len(os.sched_getaffinity(0)))[0]
     pid = worker.submit(os.getpid).result()
@@ -52,7 +52,7 @@ def test_a_worker_that_died_is_replaced():
     assert worker.submit(os.getpid).result() != pid
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_one_thread_each(monkeypatch):
     for name in ("XLA_FLAGS", *workers.ONE_THREAD):  # they are inherited
         monkeypatch.delenv(name)
@@ -63,7 +63,7 @@ def test_one_thread_each(monkeypatch):
     worker.stop()  # its flags are not those of the others
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_program_without_standard_streams_has_workers(monkeypatch):
     """Such as a service that was started with them closed."""
     for name in ("stdout", "stderr"):
@@ -74,7 +74,7 @@ def test_a_program_without_standard_streams_has_workers(monkeypatch):
     assert sys.stdout is sys.stderr is None
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_workers_have_the_backend_of_this_process(monkeypatch):
     """Whatever the environment variable says by then."""
     monkeypatch.setenv("KERAS_BACKEND", "another")
@@ -89,7 +89,7 @@ def test_a_containers_quota_is_respected(monkeypatch):
     assert workers.default() == 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     """As on macOS and Windows."""
     monkeypatch.delattr(os, "sched_getaffinity")
@@ -99,7 +99,7 @@ def test_where_the_system_hides_its_cores_workers_run_unpinned(monkeypatch):
     assert re.fullmatch("CPU, (1 core|[0-9]+ cores)", devices.describe())
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_workers_are_pinned_only_if_there_is_one_for_each_core():
     cores = os.sched_getaffinity(0)
     count = 1 if len(cores) > 1 else 2

@@ -26,7 +26,7 @@ print(metrics.accuracy_score([1], [1]))
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("collects", dealt([True, False], [True]))
 def test_what_keras_wraps_is_left_out_and_can_be_imported_afterwards(collects):
     """And the garbage collector is left as it was."""
@@ -85,7 +85,7 @@ print(*(name in sys.modules for name in session.ONCE_TRAINED))
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_training_waits_for_nothing_that_only_its_outputs_need():
     done = subprocess.run(
         [sys.executable, "-c", TRAIN],

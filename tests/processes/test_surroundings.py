@@ -60,7 +60,7 @@ def own(request, monkeypatch):
     keras.saving.get_custom_objects().update(before)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_environment_folder_and_import_path_are_those_of_now(monkeypatch, tmp_path):
     def look(_):
         return os.environ.get("UNITS"), os.environ.get("MORE"), os.getcwd(), sys.path
@@ -75,7 +75,7 @@ def test_environment_folder_and_import_path_are_those_of_now(monkeypatch, tmp_pa
     assert ask(look) == ("7", None, str(tmp_path), sys.path)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_module_that_was_written_meanwhile_is_found(monkeypatch, tmp_path):
     pid()
     (tmp_path / "written_meanwhile.py").write_text("def seven(_): return 7")
@@ -85,7 +85,7 @@ def test_a_module_that_was_written_meanwhile_is_found(monkeypatch, tmp_path):
     assert ask(written_meanwhile.seven) == 7
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_without_a_current_folder_workers_stay_where_they_are(monkeypatch, tmp_path):
     before = ask(lambda _: os.getcwd())
     (tmp_path / "gone").mkdir()
@@ -95,7 +95,7 @@ def test_without_a_current_folder_workers_stay_where_they_are(monkeypatch, tmp_p
     assert ask(lambda _: os.getcwd()) == before
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_only_variables_that_are_read_once_need_another_process(monkeypatch):
     before = pid()
     monkeypatch.setenv("UNITS", "9")
@@ -106,7 +106,7 @@ def test_only_variables_that_are_read_once_need_another_process(monkeypatch):
     assert ask(lambda _: jax.config.jax_default_matmul_precision) == "highest"
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_workers_set_themselves_is_left_alone(monkeypatch):
     pid()
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

@@ -212,7 +212,7 @@ def float64():
     keras.config.set_floatx("float32")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_what_is_left_is_rounding(float64, batches, name):
     """In float64, to 1e-9."""

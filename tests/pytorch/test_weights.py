@@ -210,7 +210,7 @@ def test_checkpoints_that_are_no_state_dict_are_refused(tmp_path, monkeypatch, w
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
     """Stock Keras loads it in a process without this project, and its outputs agree."""
     task = TASKS[0]
@@ -230,7 +230,7 @@ def test_a_saved_port_needs_nothing_of_ours(tmp_path, full):
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, atol=1e-5)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_saved_keras_system_keeps_its_optimizer(tmp_path, full):
     """Stock Keras resumes training where it stopped."""
     task = TASKS[1]

@@ -16,7 +16,7 @@ assert tf.__version__ != "stub"
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_tensorflow_is_not_needed_and_others_still_get_it(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(tmp_path / "run")],

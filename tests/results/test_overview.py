@@ -2,12 +2,11 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from shared_keras.command_line import cli
-from shared_keras.results import names, overview
+from shared_keras.results import overview
 from shared_keras.results.winner import Winner
 from tests.conftest import MNIST
 from tests.results import made
@@ -92,14 +91,9 @@ def test_of_nothing_it_says_how_to_begin(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("made_in", [(9, 10), (10, 9)], ids=str)
-def test_seeds_stand_in_their_order_whatever_the_disk_lists_first(tmp_path, monkeypatch, made_in):
-    for seed in made_in:
+@pytest.mark.usefixtures("listed")
+def test_seeds_stand_in_their_order_whatever_the_disk_lists_first(tmp_path):
+    for seed in (9, 10):
         run(tmp_path / "runs" / "seeds" / f"seed-{seed}", 100, seed / 100, recipe=None)
-    listed = [tmp_path / "runs" / "seeds" / f"seed-{seed}" / names.SETTINGS for seed in made_in]
-    rglob = Path.rglob
-    monkeypatch.setattr(
-        Path, "rglob", lambda p, name: listed if name == names.SETTINGS else rglob(p, name)
-    )
     (entry,) = overview.entries(tmp_path)
     assert entry.test == (0.09, 0.1)

@@ -40,7 +40,7 @@ def trained(model, images, scale, logits=False, epochs=2):
     return model
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("kind", ["hidden", "linear, one epoch", "logits"])
 def test_a_model_gets_what_it_was_trained_on(full, tmp_path, scale, kind):
@@ -80,7 +80,7 @@ def test_models_of_runs_are_left_alone(full, task):
     assert suited.model is model and not suited.line
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_commands_say_so_and_score_it_right(full, tmp_path, capsys):
     train, test = full["mnist"]
     model = trained(network(), train, "0...1")

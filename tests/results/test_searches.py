@@ -1,24 +1,12 @@
 """Which search is taken where none is named."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from shared_keras.results import folders, names, searches
 from shared_keras.results.winner import Winner
 from tests.conftest import MNIST
-
-
-@pytest.fixture(params=[False, True], ids=["forwards", "backwards"])
-def listed(request, monkeypatch):
-    """Disks that list folders in one order and in the other."""
-    glob = Path.glob
-    monkeypatch.setattr(
-        Path,
-        "glob",
-        lambda path, pattern: iter(sorted(glob(path, pattern), reverse=request.param)),
-    )
 
 
 def won(folder):

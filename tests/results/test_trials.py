@@ -20,7 +20,7 @@ def test_columns_of_hyperparameters_are_their_own(name):
     assert len(set(columns)) == len(columns)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_hyperparameters_may_be_called_as_columns_are(tmp_path):
     tuner = Hyperband(odd_names, "val_loss", max_epochs=4, factor=2, directory=tmp_path)
     x = np.random.default_rng(0).normal(size=(60, 4))

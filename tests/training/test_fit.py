@@ -44,7 +44,7 @@ CASES = [
 ]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(("optimizer", "parts"), CASES, ids=str)
 def test_same_weights_and_history_as_keras(data, monkeypatch, optimizer, parts):
     """The same start and the same batches: the same weights after two epochs."""
@@ -206,7 +206,7 @@ def test_one_program_per_step_gives_the_same(monkeypatch, batch_size):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="specific to JAX")
 def test_a_new_shape_takes_two_programs():
     """One to train, one to validate; none for initial values, slots or restored weights."""

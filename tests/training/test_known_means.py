@@ -236,7 +236,7 @@ def test_a_listed_loss_is_a_mean(pair, every):
             assert parted == pytest.approx(whole, rel=1e-5), part
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @EVERY
 @pytest.mark.parametrize("pair", dealt(PAIRS, ["one-hot", "labels"]))
 def test_a_listed_metric_is_a_mean(pair, every):

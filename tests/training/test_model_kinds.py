@@ -19,7 +19,7 @@ def made(*layers, loss=LOSS, metrics=None, kind=keras.Sequential, **options):
     return model
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("options", [{"run_eagerly": True}, {"jit_compile": False}])
 def test_a_model_that_is_not_to_be_compiled_is_not(options):
     calls = []

@@ -173,7 +173,7 @@ class PerClass(keras_tuner.HyperModel):
         return model
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("name", ["val_f1_score", "val_precision"])
 def test_a_trial_keeps_the_mean_of_a_metric_of_several_numbers(tmp_path, name):
     x, y = problem()

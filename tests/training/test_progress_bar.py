@@ -11,7 +11,7 @@ from shared_keras.results import published
 from tests.conftest import MNIST
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_published_training_figures_are_means_of_running_means(full):
     """The first epoch of MNIST's `regularized`, step by step, averaged the way of the bar."""
     recipe = MNIST.recipes["regularized"]

@@ -328,7 +328,7 @@ def test_layers_in_any_order(sides, first, parts):
     check(sides, first, parts)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @settings(max_examples=15)
 @NETWORKS
 def test_layers_in_any_order_many_times(sides, first, parts):

@@ -56,7 +56,7 @@ def user(small_dirs, tmp_path):
     return run
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_leaderboard(experiment, user, capsys, tmp_path):
     folder, claimed = experiment
     assert user("--ray-results", folder, "--out", tmp_path / "out") == 0
@@ -89,7 +89,7 @@ def test_leaderboard(experiment, user, capsys, tmp_path):
     assert Image.open(tmp_path / "out" / "claimed.png").size[0] > 500
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_import_makes_a_run(experiment, user, capsys, small_dirs, tmp_path):
     folder, _ = experiment
     assert user("--ray-results", folder, "--import", "a1_00001") == 0
@@ -107,7 +107,7 @@ def test_import_makes_a_run(experiment, user, capsys, small_dirs, tmp_path):
     capsys.readouterr()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_other_names(small_dirs, tmp_path, capsys):
     """A folder that another project's code wrote, for MNIST, with a mapping."""
     split = ray_folders.small_split(MNIST, small_dirs["mnist"])
@@ -190,7 +190,7 @@ def test_bad_input(experiment, user, capsys, tmp_path, words, expected):
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_trial_that_cannot_be_imported_says_why(experiment, user, capsys):
     assert user("--ray-results", experiment[0], "--import", "trial_a1_00003") == 2
     assert "'trial_a1_00003' cannot be imported: no checkpoint" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def compare(tmp_path, data, *words):
     return code, json.loads(written.read_text())["trials"] if written.exists() else None
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_claimed_scores_say_how_a_network_is_built(small_dirs, tmp_path, capsys):
     folder = folder_of(tmp_path, small_dirs["mnist"], TANH)
     code, rows = compare(tmp_path, small_dirs["mnist"], "--ray-results", folder, "--import", "t0")
@@ -62,7 +62,7 @@ def test_the_claimed_scores_say_how_a_network_is_built(small_dirs, tmp_path, cap
     assert settings["system"]["std"] == 1.0
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_where_no_likely_network_fits_it_asks_for_the_model(small_dirs, tmp_path, capsys):
     data = small_dirs["mnist"]
     folder = folder_of(tmp_path, data, next(likely(MNIST.pixels)), off=30.0)

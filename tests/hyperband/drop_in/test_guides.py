@@ -46,7 +46,7 @@ def split(garments):
     return (x[:150], y[:150]), (x[150:], y[150:])
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_introduction_to_the_keras_tuner(kt, garments, tmp_path):
     (img_train, label_train), (img_test, label_test) = garments
     img_train, img_test = img_train.astype("float32") / 255.0, img_test.astype("float32") / 255.0
@@ -111,7 +111,7 @@ def build_model(hp):
     )
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_getting_started_tune_the_architecture(kt, split, tmp_path):
     (x_train, y_train), (x_val, y_val) = split
     build_model(keras_tuner.HyperParameters())
@@ -154,7 +154,7 @@ class TunePreprocessing(keras_tuner.HyperModel):
         return model.fit(x, y, shuffle=hp.Boolean("shuffle"), **kwargs)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("kind", [TuneTraining, TunePreprocessing])
 def test_getting_started_tune_the_training(kt, split, tmp_path, kind):
     (x_train, y_train), (x_val, y_val) = split
@@ -198,7 +198,7 @@ class CustomMetric(keras.metrics.Metric):
         self.count.assign(0)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("custom", [False, True])
 def test_getting_started_choose_the_objective(kt, tmp_path, custom):
     x, y = np.random.default_rng(0).random((40, 4)), np.random.default_rng(1).random((40, 1))

@@ -92,7 +92,7 @@ def test_hooks_are_called_in_order(tmp_path):
     assert ours.events == stock.events
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_trial_has_its_result_when_it_ends(tmp_path):
     def way(hyperband, folder):
         class Reporting(hyperband):
@@ -110,7 +110,7 @@ def test_a_trial_has_its_result_when_it_ends(tmp_path):
         assert tuner.ended == 2 * (("COMPLETED", True, True),)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_on_epoch_end_has_the_logs_and_the_model(tmp_path):
     def way(hyperband, folder):
         class Watching(hyperband):
@@ -145,7 +145,7 @@ class OwnFit(keras_tuner.HyperModel):
         return model.fit(*args, shuffle=hp.Boolean("shuffle"), **kwargs)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_fit_of_the_hypermodel(tmp_path):
     def way(hyperband, folder):
         callbacks = [keras.callbacks.LambdaCallback()]

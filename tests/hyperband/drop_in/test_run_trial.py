@@ -19,7 +19,7 @@ from tests.hyperband.drop_in.both_classes import (
 from tests.hyperband.drop_in.test_overriding import noting
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_run_trial_may_tune_the_batch_size(tmp_path):
     """What KerasTuner's users are told to do for the batch size."""
 
@@ -143,7 +143,7 @@ def test_run_trial_may_validate_across_folds(tmp_path):
         assert tuner.oracle.get_best_trials()[0].score == np.mean(tuner.scores)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_run_trial_may_resume_a_trial_itself(tmp_path):
     """As in the documentation of `HyperbandOracle`, with a loop and weights of its own."""
 

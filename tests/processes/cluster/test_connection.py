@@ -90,7 +90,7 @@ socket.create_connection((host, int(port))).recv(1)
 """
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_what_is_no_ray_is_given_up_in_time(monkeypatch):
     monkeypatch.setattr(connection, "ANSWERS_WITHIN", 2)
     monkeypatch.setattr(connection, "STATUS", (sys.executable, "-c", WAITS))  # in Ray's place

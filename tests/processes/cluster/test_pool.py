@@ -106,7 +106,7 @@ def write(logs):
 class TestOneSearchAfterTheOther:
     """They share the workers, which take seconds to begin."""
 
-    @pytest.mark.long(every=24)
+    @pytest.mark.long(only=True)
     @pytest.mark.parametrize("count", dealt([1, 2, 9], [1]))
     def test_the_result_is_that_of_this_machine_though_workers_and_nodes_are_killed(
         self, nodes, pool, expected, tmp_path, monkeypatch, count
@@ -131,7 +131,7 @@ class TestOneSearchAfterTheOther:
             tuner = search(make(folder, workers=pool, callback=kill))
             assert (outcome(tuner), files(folder)) == expected
 
-    @pytest.mark.long(every=24)
+    @pytest.mark.long(only=True)
     def test_nodes_that_join_are_used_and_jobs_of_lost_ones_run_again(self, nodes, pool):
         before = len(nodes.list_all_nodes())
         node = nodes.add_node(num_cpus=1)
@@ -161,7 +161,7 @@ class TestOneSearchAfterTheOther:
         connection.ask_ray(nodes.address, "argument --cluster")
         assert found[0].returncode == 0 and found[0].stdout
 
-    @pytest.mark.long(every=24)
+    @pytest.mark.long(only=True)
     def test_what_callbacks_write_to_relative_paths_comes_back(self, pool, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         tuner = make(tmp_path / "search", workers=pool, max_trials=2)
@@ -174,7 +174,7 @@ class TestOneSearchAfterTheOther:
         assert len(logs) == 2
         assert logs[tuner.folder(tuner.winner().trial_id)] == Path("log.csv").read_text()
 
-    @pytest.mark.long(every=24)
+    @pytest.mark.long(only=True)
     def test_who_is_to_blame_for_the_death_of_a_process(self, pool):
         """Not a job that came when its process was dead; but one that ends its process."""
         until(lambda: len(pool.workers()) > 1)
@@ -186,14 +186,14 @@ class TestOneSearchAfterTheOther:
         for worker in (idle, busy):
             worker.restart()
 
-    @pytest.mark.long(every=24)
+    @pytest.mark.long(only=True)
     def test_confirming_runs_there_too(self, pool, tmp_path):
         tuner = search(make(tmp_path, workers=pool, max_trials=1))
         table = confirm.retrain(tuner, 1, X[:300], Y[:300], **FIT, seeds=2)
         assert table["n"].tolist() == [2]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_another_version_is_refused_before_the_first_trial(pool, tmp_path, monkeypatch):
     monkeypatch.setitem(pool._versions, "keras", "0.1")
     with pytest.raises(RunFailed, match=f"keras is {keras.__version__} there and 0.1 here"):
@@ -201,14 +201,14 @@ def test_another_version_is_refused_before_the_first_trial(pool, tmp_path, monke
     assert not list(tmp_path.glob("*/trial_*"))
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_another_processor_is_told(pool, monkeypatch):
     monkeypatch.setattr(pool, "_processors", "abacus")
     until(pool.workers)
     assert "Nodes have another processor" in " ".join(pool.notes)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_says_what_it_waits_for_and_not_for_ever(nodes, small_dirs, tmp_path, capsys):
     places = ["--data-dir", str(small_dirs["mnist"]), "--results-dir", str(tmp_path)]
     words = ["--cluster", "auto", "--gpus-per-worker", "1", "--cluster-timeout", "6"]
@@ -219,7 +219,7 @@ def test_a_search_says_what_it_waits_for_and_not_for_ever(nodes, small_dirs, tmp
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_whose_command_is_killed_goes_on_without_a_cluster(
     nodes, small_dirs, tmp_path, capsys
 ):
@@ -254,7 +254,7 @@ def test_the_number_of_workers_on_a_node_does_not_matter(nodes, expected, tmp_pa
     assert (outcome(tuner), files(tmp_path / "here")) == expected
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tmp_path):
     """The head node's service does not answer for longer than a node may be silent."""
     until(lambda: len(pool.workers()) == 3)
@@ -271,7 +271,7 @@ def test_a_search_outlives_a_network_that_is_gone_for_a_while(pool, expected, tm
     assert (outcome(tuner), files(tmp_path)) == expected
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_if_the_head_node_dies_the_search_ends_and_goes_on_elsewhere(small_dirs, tmp_path, capsys):
     user = Searcher(small_dirs["mnist"], tmp_path)
     process = user.start("cut", "--cluster", "local")

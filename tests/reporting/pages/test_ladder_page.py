@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_ladder_shows_what_its_table_holds(tab, folder):
     rows = pd.read_csv(folder / "ladder.csv")
     look(tab, folder / "report.html")
@@ -39,7 +39,7 @@ def test_the_ladder_shows_what_its_table_holds(tab, folder):
         assert cells[7] == ("" if pd.isna(row.verdict) else row.verdict)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_filter_of_the_ladder_holds_for_its_chart(tab, folder):
     look(tab, folder / "report.html")
     ticks = "document.querySelector('#chart .chart').layout.yaxis.ticktext"

@@ -59,7 +59,7 @@ def test_texts_cannot_end_a_script_and_numbers_are_what_json_has():
     assert "<" not in told and '"b":null,"c":0.5,"d":[1,null]' in told
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_page_of_a_run_shows_its_images(tab, tmp_path):
     run_page.write(tmp_path, trained(2), tmp_path)
     look(tab, tmp_path / "report.html")

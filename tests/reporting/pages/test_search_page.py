@@ -109,7 +109,7 @@ def cell(tab, name):
     return tab.locator(f'#trials input[aria-label="Filter {name}"]')
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_open_page_follows_a_search_to_its_end(search):
     assert search.seen[0] == 0 and search.seen == sorted(search.seen)
     expect = f"{len(search.tuner.oracle.trials)} of {len(search.tuner.oracle.trials)} trials"
@@ -117,7 +117,7 @@ def test_an_open_page_follows_a_search_to_its_end(search):
     assert not search.tab.locator("#winner", has_text="No trial has a score yet").count()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
     shown = SearchPage(tmp_path, "a search", [])
     shown.begin(tmp_path)
@@ -130,7 +130,7 @@ def test_an_open_page_says_when_there_is_no_news(search, tab, tmp_path):
     tab.locator("header .state", has_text="no news since").wait_for()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_page_says_how_busy_the_workers_were(page, search):
     spans = search.tuner.state().spans.values()
     whole = max(s.ended for s in spans) - min(s.began for s in spans)
@@ -141,7 +141,7 @@ def test_the_page_says_how_busy_the_workers_were(page, search):
     assert abs(float(busy.removesuffix(" %")) - 100 * trained / whole) <= 1
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_texts_from_outside_are_shown_as_they_are(page):
     assert page.locator("h1").inner_text() == "<i>a search</i>"
     assert page.locator("#failed tbody").inner_text().count(f"ValueError: {HOSTILE}") == 1
@@ -152,7 +152,7 @@ def test_texts_from_outside_are_shown_as_they_are(page):
     assert page.locator("main b b, h1 i, td i, td b").count() == 0
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_trials_are_sorted_with_the_mouse_and_with_the_keys(page):
     scores = [float(text) for text in column(page, "score") if text != "–"]
     page.get_by_role("button", name="score").click()
@@ -164,7 +164,7 @@ def test_trials_are_sorted_with_the_mouse_and_with_the_keys(page):
     assert order.inner_text().startswith("score")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_filters_hold_for_the_page_and_survive_a_reload(page, search):
     rows = search.tuner.results()
     cell(page, "epochs").fill("4")
@@ -183,7 +183,7 @@ def test_filters_hold_for_the_page_and_survive_a_reload(page, search):
     assert len(column(page, "trial")) == len(rows)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_brush_filters_the_table_and_a_filter_brushes(page):
     page.locator("#parallel").scroll_into_view_if_needed()
     page.wait_for_function("document.querySelector('#parallel .chart').data")
@@ -204,7 +204,7 @@ def test_a_brush_filters_the_table_and_a_filter_brushes(page):
     page.wait_for_function(f"{BRUSHED}[0]?.label === 'score' && {BRUSHED}.length === 1")
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_a_trial_is_selected_with_its_whole_setting(page, search):
     trials = search.tuner.oracle.trials
     last = next(i for i, t in trials.items() if "tuner/trial_id" in t.hyperparameters.values)
@@ -226,7 +226,7 @@ def test_a_phone_shows_the_page_light_and_dark_without_a_scrollbar_below(page):
     page.set_viewport_size({"width": 1280, "height": 800})
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_on_paper_all_charts_are_drawn_and_nothing_is_wider_than_the_sheet(page):
     widths = "[...document.querySelectorAll('.main-svg')].map((e) => e.width.baseVal.value)"
     page.wait_for_function(f"Math.min(...{widths}) > 690")  # as wide as the screen after a test
@@ -252,7 +252,7 @@ def test_a_report_is_one_file_that_needs_nothing_beside_it(search, tab, tmp_path
     assert tab.locator("#scores .main-svg").count()
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 def test_the_page_of_the_command_follows_it(tab, small_dirs, tmp_path):
     words = ["--space", "dense", "--quick", "--data-dir", small_dirs["mnist"]]
     words += ["--results-dir", tmp_path, "--name", "a", "--workers", "1"]

@@ -120,7 +120,7 @@ def test_disagreements_are_grouped_by_who_is_right():
     assert squares == [to_rgba(first), to_rgba(second)]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("images", [1, 7, 200])
 @pytest.mark.parametrize("name", ["{}", "a class with quite a long name, number {}"])
 def test_nothing_in_disagreements_is_cut(images, name):

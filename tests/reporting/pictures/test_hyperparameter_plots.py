@@ -40,7 +40,7 @@ def test_importance_finds_what_matters(seed):
     assert found.index[0] == "rate" and list(found.index[found.low > 0]) == ["rate"]
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("first", dealt([0, 10], [0]))
 def test_importance_finds_nothing_in_noise(first):
     """Not even if promoted settings fill several rows with similar scores."""
@@ -159,7 +159,7 @@ def test_nothing_in_the_pictures_of_hyperparameters_is_cut(long):
         assert not seen.cut(figure) and not seen.collapsed(figure)
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize(
     "values",
     [[True, False], [True, None], ["a", None], [1, 2.5, None], [1, "a", 2.5, None], [0.1, 10]],

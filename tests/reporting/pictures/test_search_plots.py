@@ -143,7 +143,7 @@ def test_of_few_trials_none_is_left_out():
     assert len(dots(figure.axes[0])) == len(dots(figure.axes[1])) == 6
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @pytest.mark.parametrize("trials", [1, 6, 40])
 @pytest.mark.parametrize("name", ["MNIST, search a", "my own data, search " + 60 * "ab-"])
 def test_nothing_in_the_pictures_of_a_search_is_cut(trials, name):

@@ -37,7 +37,7 @@ def test_a_long_word_breaks_where_its_parts_meet():
     assert text_fit.fit("searches/regularized-quick", 1.2, 10) == "searches/\nregularized-\nquick"
 
 
-@pytest.mark.long(every=24)
+@pytest.mark.long(only=True)
 @settings(max_examples=6, deadline=None)
 @given(st.integers(1, 300), st.floats(3, 12), st.sampled_from(["W", "a b ", "path/"]))
 def test_titles_are_never_cut(length, across, part):
