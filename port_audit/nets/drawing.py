@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from port_audit.nets.activations import Event, event
 from port_audit.nets.held import Held
+from port_audit.samples import call
 
 DROPPING = {
     "dropout": 0,
@@ -143,6 +144,37 @@ def may_draw(module: nn.Module) -> dict[str, Any]:
         if not list(part.children())
         and (not type(part).__module__.startswith("torch.") or isinstance(part, nn.RReLU))
     }
+
+
+@torch.no_grad()
+def that_draw(module: nn.Module, inputs: Any) -> list[str]:
+    """Return which of these modules draw when a module is run in the mode that it is in, by name.
+
+    The others may do something else in training, which is not chance.
+    """
+    watch = Watch(mark=True)
+    before: dict[str, tuple[int, Generators]] = {}
+    found: dict[str, None] = {}
+
+    def starts(name: str, part: nn.Module) -> None:
+        before[name] = len(watch.draws), Generators(part)
+
+    def ends(name: str) -> None:
+        count, generators = before[name]
+        if len(watch.draws) > count or generators.drawn():
+            found[name] = None
+
+    hooks = []
+    for name, part in may_draw(module).items():
+        hooks.append(part.register_forward_pre_hook(lambda _, __, n=name, p=part: starts(n, p)))
+        hooks.append(part.register_forward_hook(lambda *_, n=name: ends(n)))
+    try:
+        with watch:
+            call(module, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(found)
 
 
 def noise(

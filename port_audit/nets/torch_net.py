@@ -12,7 +12,7 @@ from torch import nn
 
 from port_audit.nets import kinds
 from port_audit.nets.activations import Event
-from port_audit.nets.drawing import Generators, Watch, may_draw
+from port_audit.nets.drawing import Generators, Watch, may_draw, that_draw
 from port_audit.samples import call
 
 WIDE = 5.0  # the spread of what layers put out where large values are looked at
@@ -134,8 +134,12 @@ class TorchNet:
         if self.quiet is None:
             with self.unmoved():
                 self._train(())
-                leaves = list(may_draw(self.module))
-                self.quiet = leaves if leaves and self.random(inputs, mark=True) else []
+                self.quiet = []
+                if may_draw(self.module) and self.random(inputs, mark=True):
+                    self.quiet = that_draw(self.module, inputs)
+                    self._train(self.quiet)
+                    if self.random(inputs, mark=True):  # by what nobody sees
+                        self.quiet = list(may_draw(self.module))
                 self._train(self.quiet)
                 self.drawing = bool(self.run(inputs, mark=True).draws)
         self._train(self.quiet)

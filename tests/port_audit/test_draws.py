@@ -12,6 +12,7 @@ from keras import layers as kl  # noqa: E402
 from torch import nn  # noqa: E402
 
 from port_audit import KerasSide, TorchSide  # noqa: E402
+from port_audit.nets import drawing  # noqa: E402
 from port_audit.nets.torch_net import TorchNet  # noqa: E402
 from tests.port_audit import plain_pairs  # noqa: E402
 from tests.port_audit.parts import CROSS_ENTROPY, compiled, conv, dense, sgd  # noqa: E402
@@ -284,3 +285,69 @@ def test_a_slope_that_is_random_in_training_is_no_leaky_one():
     random = TorchSide(lambda: nn.Sequential(nn.Linear(8, 8), nn.RReLU()))
     report = audited(lambda seed: (random, leaky, x, np.arange(100) % 3), 0)
     assert report.exit_code == 4 and not report.findings
+
+
+class Jitter(nn.Module):
+    def forward(self, x):
+        return x * (1 + 0.1 * torch.rand_like(x)) if self.training else x
+
+
+class InTraining(nn.Module):
+    """Something else in training, which is not chance."""
+
+    def forward(self, x):
+        return torch.tanh(x) if self.training else x
+
+
+class KerasJitter(kl.Layer):
+    def __init__(self):
+        super().__init__()
+        self.generator = keras.random.SeedGenerator(0)
+
+    def call(self, x, training=False):
+        drawn = keras.random.uniform(keras.ops.shape(x), seed=self.generator)
+        return x * (1 + 0.1 * drawn) if training else x
+
+
+class KerasInTraining(kl.Layer):
+    def call(self, x, training=False):
+        return keras.ops.tanh(x) if training else x
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_only_what_draws_is_left_out(order):
+    """A port that lacked the other was accused of nothing, and a faithful one was accused."""
+    x = np.random.default_rng(0).normal(size=(100, 8)).astype("float32")
+
+    def original():
+        return nn.Sequential(nn.Linear(8, 8), *[Jitter(), InTraining()][::order], nn.Linear(8, 3))
+
+    def report(*own):
+        def port():
+            between = [make() for make in own[::order]]
+            return compiled(
+                keras.Sequential([keras.Input((8,)), dense(8, 8), *between, dense(3, 8)])
+            )
+
+        sides = TorchSide(original, CROSS_ENTROPY, sgd, batch_size=32), KerasSide(port)
+        return audited(lambda seed: (*sides, x, np.arange(100) % 3), 0)
+
+    faithful = report(KerasJitter, KerasInTraining)
+    assert not faithful.findings
+    quiet = [entry.path for entry in faithful.not_compared if entry.side == "original"]
+    assert quiet == [f"modules.{1 if order == 1 else 2}.training"]
+    assert [f.where for f in report(KerasJitter).findings] == ["training mode"]
+
+
+def test_who_draws_is_told_of_each_module_by_itself():
+    names = ("rand", "own", "counts", "noise")
+    parts = [Jitter(), Drawing(GENERATOR.random), InTraining(), Noise()]
+    module = nn.Sequential(nn.Flatten(), *parts)
+    module.train()
+
+    def found():
+        return [names[int(name) - 1] for name in drawing.that_draw(module, torch.randn(2, 4))]
+
+    assert found() == ["rand", "own"]
+    module.eval()
+    assert found() == ["own"]
