@@ -47,10 +47,25 @@ class Scale(nn.Module):
     def forward(self, x):
         return self.factor * x + self.offset
 
-
+{mirrored}
 def network():
     """Return the trained network, in evaluation mode."""
     parts = OrderedDict()
+'''
+MIRRORED = '''
+class WithMirrored(nn.Module):
+    """Adds the mirror images of a batch to it."""
+
+    def forward(self, x):
+        return torch.cat([x, x.flip(-1)])
+
+
+class MeanOfMirrored(nn.Module):
+    """Takes the mean over each image and its mirror image."""
+
+    def forward(self, x):
+        return torch.stack(x.chunk(2)).mean(0)
+
 '''
 TAIL = f"""    model = nn.Sequential(parts)
     state = torch.load(Path(__file__).with_name("{STATE}"), weights_only=True)
@@ -71,7 +86,8 @@ def write(model: keras.Model, folder: Path, title: str) -> None:
                 "PyTorch has both; onnx, litert and saved-model take this model"
             )
     torch.save(weights.state_dict(model), folder / STATE)
-    head = HEAD.format(title=title, n=model.output_shape[-1])
+    mirrored = MIRRORED * any(step["kind"] == "mirrored" for step in found)
+    head = HEAD.format(title=title, n=model.output_shape[-1], mirrored=mirrored)
     (folder / CODE).write_text(head + "".join(_lines(found)) + TAIL, encoding="utf-8")
 
 
@@ -107,6 +123,10 @@ def _modules(step: Step) -> list[tuple[str, str]]:
             return [("channel", "nn.Unflatten(1, (1, 28))")]
         case "flatten":
             return [("flatten", "nn.Flatten()")]
+        case "mirrored":
+            return [("mirrored", "WithMirrored()")]
+        case "mean":
+            return [("mean", "MeanOfMirrored()")]
         case "dense":
             size, units = step["kernel"].shape
             return [("dense", f"nn.Linear({size}, {units}, bias={step['biased']})")]

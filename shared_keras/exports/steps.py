@@ -7,6 +7,8 @@ import numpy as np
 
 from shared_keras.errors import BadInput
 from shared_keras.exports import plain
+from shared_keras.models.layers import MeanOfMirrored, WithMirrored
+from shared_keras.systems.spec import SIDE
 
 ACTIVATIONS = ("relu", "mish", "elu", "gelu", "silu", "tanh", "sigmoid", "softmax", "leaky_relu")
 KNOWN = (
@@ -75,6 +77,10 @@ def _step(layer: keras.layers.Layer) -> list[Step] | None:
                 {"kind": "norm", "epsilon": layer.epsilon, "maps": len(layer.input.shape) == 4}
                 | _normalization(layer)
             ]
+        case WithMirrored() if tuple(layer.input.shape[1:]) == (SIDE, SIDE, 1):
+            return [{"kind": "mirrored"}]
+        case MeanOfMirrored():
+            return [{"kind": "mean"}]
         case kinds.LeakyReLU():
             return [{"kind": "activation", "name": "leaky_relu", "slope": layer.negative_slope}]
         case kinds.ReLU() if not (layer.max_value or layer.negative_slope or layer.threshold):

@@ -8,7 +8,15 @@ import keras
 
 from shared_keras.models import optimizers
 from shared_keras.models.initializers import RandomNormal, RandomUniform, constants
-from shared_keras.models.layers import BatchNorm, Dropout, MaxPool, mish, relu
+from shared_keras.models.layers import (
+    BatchNorm,
+    Dropout,
+    MaxPool,
+    MeanOfMirrored,
+    WithMirrored,
+    mish,
+    relu,
+)
 from shared_keras.systems import spec
 from shared_keras.systems.spec import SIDE, System
 
@@ -27,13 +35,17 @@ def keras_model(system: System, metrics: Sequence = ("accuracy",)) -> keras.Mode
     """
     scale, offset = 1 / (255 * system.std), -system.mean / system.std
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])
-    if any(isinstance(layer, spec.Conv) for layer in system.layers):
+    if system.mirrored or any(isinstance(layer, spec.Conv) for layer in system.layers):
         model.add(keras.layers.Reshape((SIDE, SIDE, 1)))
+    if system.mirrored:
+        model.add(WithMirrored())
     *hidden, last = system.layers
     with constants():
         for layer in hidden:
             model.add(_layer(layer, model.output_shape))
         model.add(_layer(last, model.output_shape, dtype=_output_dtype()))
+    if system.mirrored:
+        model.add(MeanOfMirrored(dtype=_output_dtype()))
     model.compile(
         optimizer=_optimizer(system.optimizer),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not system.probabilities),

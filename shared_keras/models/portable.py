@@ -5,7 +5,17 @@ from typing import Any
 import keras
 
 from shared_keras.models.initializers import Ones, RandomNormal, RandomUniform, Zeros
-from shared_keras.models.layers import BatchNorm, Dropout, MaxPool, mish, relu
+from shared_keras.models.layers import (
+    BatchNorm,
+    Dropout,
+    MaxPool,
+    MeanOfMirrored,
+    WithMirrored,
+    mean_of_mirrored,
+    mish,
+    relu,
+    with_mirrored,
+)
 from shared_keras.models.optimizers import OnePassAdam
 
 STOCK = {
@@ -18,6 +28,7 @@ STOCK = {
     Ones: keras.initializers.Ones,
     OnePassAdam: keras.optimizers.Adam,
 }
+OPERATIONS = {WithMirrored: with_mirrored, MeanOfMirrored: mean_of_mirrored}
 ACTIVATIONS = {mish: "mish", relu: "relu"}
 INITIALIZERS = tuple(
     f"{name}_initializer"
@@ -25,15 +36,17 @@ INITIALIZERS = tuple(
 )
 
 
-def portable(model: keras.Sequential) -> keras.Sequential:
+def portable(model: keras.Sequential) -> keras.Model:
     """Return the model with Keras's own parts only, so that anyone can load its file.
 
     A model that has no other parts is returned as it is. A copy is compiled and has the
-    optimizer's state only if Keras has that optimizer, too.
+    optimizer's state only if Keras has that optimizer, too. Keras has no layer for the means over
+    images and their mirror images, so a model with them becomes a functional one, which takes
+    these means in training, too.
     """
     if not any(map(_is_ours, [model.optimizer, *model.layers])):
         return model
-    copy = keras.Sequential([keras.Input(model.input_shape[1:]), *map(_stock, model.layers)])
+    copy = _copy(model)
     for layer in copy.layers:
         for name in INITIALIZERS:
             if initializer := getattr(layer, name, None):
@@ -51,6 +64,17 @@ def portable(model: keras.Sequential) -> keras.Sequential:
             for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
                 new.assign(old)
     return copy
+
+
+def _copy(model: keras.Sequential) -> keras.Model:
+    inputs = keras.Input(model.input_shape[1:])
+    parts = [OPERATIONS.get(type(layer)) or _stock(layer) for layer in model.layers]
+    if all(isinstance(part, keras.layers.Layer) for part in parts):
+        return keras.Sequential([inputs, *parts])
+    outputs = inputs
+    for part in parts:
+        outputs = part(outputs)
+    return keras.Model(inputs, outputs)
 
 
 def _stock(part: Any) -> Any:

@@ -45,8 +45,10 @@ def module(system: System) -> nn.Sequential:
     shape = (1, SIDE, SIDE)
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     counts: Counter[str] = Counter()
-    if any(isinstance(layer, spec.Conv) for layer in system.layers):
+    if system.mirrored or any(isinstance(layer, spec.Conv) for layer in system.layers):
         parts["channel"] = nn.Unflatten(1, (1, SIDE))
+    if system.mirrored:
+        parts["mirrored"] = _WithMirrored()
     for layer in system.layers:
         if layer == spec.Activation("softmax"):
             continue
@@ -56,6 +58,8 @@ def module(system: System) -> nn.Sequential:
         with torch.no_grad():
             part.eval()
             shape = tuple(part(torch.zeros(1, *shape)).shape[1:])
+    if system.mirrored:
+        parts["mean"] = _MeanOfMirrored()
     return nn.Sequential(parts).train()
 
 
@@ -93,6 +97,20 @@ class _Flip(nn.Module):
             return x
         mirrored = torch.rand(len(x), 1, 1, 1) < 0.5
         return torch.where(mirrored, x.flip(-1), x)
+
+
+class _WithMirrored(nn.Module):
+    """Outside training, adds the mirror images of a batch to it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.training else torch.cat([x, x.flip(-1)])
+
+
+class _MeanOfMirrored(nn.Module):
+    """Outside training, takes the mean over each image and its mirror image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.training else torch.stack(x.chunk(2)).mean(0)
 
 
 class _Noise(nn.Module):

@@ -160,6 +160,8 @@ class System:
         mean: Subtracted from the pixels, which are first divided by 255.
         std: What they are then divided by.
         batch_size: Images per step, if the system itself sets it.
+        mirrored: Whether, outside training, its logits are means over an image and its mirror
+            image.
     """
 
     layers: tuple[Layer, ...]
@@ -167,6 +169,11 @@ class System:
     mean: float = 0.0
     std: float = 1.0
     batch_size: int | None = None
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mirrored and self.probabilities:
+            raise ValueError("mirrored takes means of logits, so softmax must not be last.")
 
     @property
     def probabilities(self) -> bool:
@@ -200,10 +207,14 @@ class System:
     def to_json(self) -> dict[str, Any]:
         """Return the system as plain values for JSON, each layer with its kind.
 
-        That a convolution is padded is not said: it was none of the values of earlier versions.
+        What earlier versions did not know is said only where it is not as they did it: that a
+        convolution is not padded, and that a system is mirrored.
         """
         layers = [{"kind": type(layer).__name__} | asdict(layer) for layer in self.layers]
         for layer in layers:
             if layer.get("padded"):
                 del layer["padded"]
-        return asdict(self) | {"layers": layers}
+        values = asdict(self) | {"layers": layers}
+        if not self.mirrored:
+            del values["mirrored"]
+        return values

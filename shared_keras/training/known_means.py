@@ -38,6 +38,8 @@ LAYERS = _of(
     ZeroPadding3D
     """,
 ) | {layers.BatchNorm, layers.Dropout, layers.MaxPool}
+# The first doubles the samples, the second halves them: known only together, in a chain of layers.
+MIRRORS = [layers.WithMirrored, layers.MeanOfMirrored]
 
 ACTIVATIONS = _of(
     keras.activations,
@@ -122,7 +124,7 @@ def samples_are_apart(model: keras.Model) -> bool:
     if type(model) is Functional:
         parts = model.operations
     elif type(model) is keras.Sequential:
-        parts = model.layers
+        parts = _unmirrored(model.layers)
     else:
         return False
     return (
@@ -132,6 +134,13 @@ def samples_are_apart(model: keras.Model) -> bool:
         and (not model.built or all(len(given.shape) > 1 for given in model.inputs))
         and all(_is_given_tensors_only(part) and _is_apart(part) for part in parts)
     )
+
+
+def _unmirrored(parts: list[Any]) -> list[Any]:
+    """Return the layers of a chain without the pair that takes means of mirrored images."""
+    pair = [part for part in parts if type(part) in MIRRORS]
+    known = [type(part) for part in pair] == MIRRORS and all(map(_as_made, pair))
+    return [part for part in parts if part not in pair] if known else parts
 
 
 def _is_apart(part: Any) -> bool:

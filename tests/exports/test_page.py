@@ -23,7 +23,18 @@ from shared_keras.results import saved_models
 from shared_keras.results.scores import predict_probabilities
 from shared_keras.results.winner import Winner
 from shared_keras.systems.recipe import Replay
-from shared_keras.systems.spec import ACTIVATIONS, Activation, Dense, Flatten, Optimizer, System
+from shared_keras.systems.spec import (
+    ACTIVATIONS,
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Flip,
+    MaxPool,
+    Optimizer,
+    System,
+)
 from tests import handwriting as drawings
 from tests.browser import opened
 from tests.shares import dealt
@@ -102,6 +113,20 @@ def test_every_activation_is_keras_s(chromium, full, tmp_path):
     want = predict_probabilities(page.rounded(copy), test.x[:100])
     assert np.ptp(want, axis=0).max() > 1e-4
     assert np.abs(given - want).max() < 1e-5
+
+
+def test_means_over_mirror_images_are_keras_s(chromium, full, tmp_path):
+    test = full["fashion"][1]
+    keras.utils.set_random_seed(0)
+    layers = (Flip(), Conv(4, padded=False), BatchNorm(), MaxPool(), Flatten(), Dense(10))
+    model = portable(keras_model(System(layers, Optimizer("sgd", 0.1), mirrored=True)))
+    path, _, copy = written(FASHION, model, test, tmp_path / "page.html", seen=20)
+    few = test.x[:30]
+    with opened(chromium, path) as tab:
+        given, turned = answers(tab, few), answers(tab, np.ascontiguousarray(few[:, :, ::-1]))
+    assert np.abs(given - predict_probabilities(page.rounded(copy), few)).max() < 1e-5
+    assert np.abs(given - turned).max() < 1e-5
+    assert np.ptp(given, axis=0).max() > 1e-2
 
 
 VERDICT = "document.querySelector('#verdict').innerText"

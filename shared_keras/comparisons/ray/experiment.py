@@ -254,5 +254,5 @@ def system(config: Mapping, state: Mapping, assumed: Assumed) -> System:
         schedule=Cosine(config["t_max"]) if config.get("t_max") else None,
     )
     layers.append(Dense(N_CLASSES, init="he"))
-    pixels = {"mean": assumed.mean, "std": assumed.std}
-    return System(tuple(layers), optimizer, **pixels, batch_size=config.get("batch_size"))
+    size = config.get("batch_size")
+    return System(tuple(layers), optimizer, assumed.mean, assumed.std, batch_size=size)

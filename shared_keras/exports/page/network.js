@@ -201,7 +201,7 @@ class Network {
 
   run(steps, pixels) {
     this.input.set(pixels);
-    return steps.reduce((x, step) => STEPS[step.kind](step, x), this.input);
+    return through(steps, this.input);
   }
 
   // Returns how sure the network is of a class: the logarithm of p / (1 - p).
@@ -214,6 +214,19 @@ class Network {
     const sum = others.reduce((total, score) => total + Math.exp(score - highest), 0);
     return scores[one] - highest - Math.log(sum);
   }
+}
+
+// Returns what steps make of numbers. Between "mirrored" and "mean" these are one image at a time.
+function through(steps, x) {
+  const start = steps.findIndex(({ kind }) => kind === "mirrored");
+  if (start < 0) return steps.reduce((now, step) => STEPS[step.kind](step, now), x);
+  const end = steps.findIndex(({ kind }) => kind === "mean");
+  const image = through(steps.slice(0, start), x).slice();
+  const mirrored = image.map((_, i) => image[i - (i % SIDE) + SIDE - 1 - (i % SIDE)]);
+  const [one, other] = [image, mirrored].map((each) => (
+    through(steps.slice(start + 1, end), each).slice()
+  ));
+  return through(steps.slice(end + 1), one.map((value, i) => (value + other[i]) / 2));
 }
 
 // Returns what a step needs, and where it writes its result: no prediction allocates anything large.
