@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from shared_keras import silence
-from shared_keras.exports import mirrored
 from shared_keras.systems.spec import SIDE
 
 TRAINING_ONLY = (
@@ -28,8 +27,8 @@ def inference(model: keras.Model, probabilities: bool) -> keras.Model:
     """Return a copy in float32 that maps images, 0...255, to probabilities.
 
     Args:
-        model: The model. If it is a chain of layers, or a mirrored model from a file, the copy is a
-            chain without those that do nothing outside training; any other model is taken whole.
+        model: The model. If it is a chain of layers, the copy lacks those that do nothing outside
+            training; any other model is taken whole.
         probabilities: Whether its outputs are probabilities already, not logits.
     """
     with silence.on_stderr():  # to serialize a dtype policy, Keras imports TensorFlow
@@ -38,11 +37,9 @@ def inference(model: keras.Model, probabilities: bool) -> keras.Model:
 
 def _inference(model: keras.Model, probabilities: bool) -> keras.Model:
     tail = [] if probabilities else [keras.layers.Softmax(dtype="float32")]
-    chain = mirrored.chain(model)
-    if chain is None and not is_chain(model):
+    if not is_chain(model):
         return keras.Sequential([keras.Input((SIDE, SIDE)), model, *tail])
-    chain = chain or list(layers(model))
-    kept = [layer for layer in chain if not isinstance(layer, TRAINING_ONLY)]
+    kept = [layer for layer in layers(model) if not isinstance(layer, TRAINING_ONLY)]
     copies = [_copy(layer) for layer in kept]
     copy = keras.Sequential([keras.Input((SIDE, SIDE)), *copies, *tail])
     for new, old in zip(copies, kept):

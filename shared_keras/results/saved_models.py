@@ -12,6 +12,7 @@ import keras
 from shared_keras import silence
 from shared_keras.errors import BadInput
 from shared_keras.files import replacing, shown
+from shared_keras.models import mirrored
 from shared_keras.models.portable import portable
 from shared_keras.results import folders
 from shared_keras.results.metrics import RunMetrics
@@ -43,7 +44,7 @@ def load(task: Task, path: Path) -> keras.Model:
 
     Returns:
         A model of raw images, (n, 28, 28). One that takes them in another of `SHAPES` gets a
-        `Reshape` in front.
+        `Reshape` in front; one that `save` had to take apart is put together again.
 
     Raises:
         BadInput: if it is not a model, needs code that Keras does not have, does not map
@@ -67,6 +68,7 @@ def load(task: Task, path: Path) -> keras.Model:
             f"{path}: refused, it is not a Keras model, or needs code that Keras does "
             f"not have ({type(error).__name__}: {sentence})"
         ) from None
+    model = mirrored.again(model)
     n = len(task.classes)
     given, answers = model.input_shape, model.output_shape
     shape = next((each for each in SHAPES if _takes(given, each)), None)

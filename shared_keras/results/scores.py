@@ -15,12 +15,14 @@ from shared_keras.data.datasets import Images
 from shared_keras.results.metrics import Scores
 from shared_keras.task import Task
 from shared_keras.training.known_means import samples_are_apart
-from shared_keras.training.plan import VALIDATION_BATCH
 
 if TYPE_CHECKING:
     import keras
 
 KERAS_BATCH = 32  # of `Model.predict`
+# Of a model for which any size does. With ten times as many, XLA's memory on a CPU is too large to
+# be kept from batch to batch, and convolutions take twice as long.
+BATCH = 100
 
 
 def predict_outputs(model: "keras.Model", x: np.ndarray) -> np.ndarray:
@@ -28,7 +30,7 @@ def predict_outputs(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
     size, predict = KERAS_BATCH, model.predict_on_batch
     if samples_are_apart(model):
-        size = VALIDATION_BATCH
+        size = BATCH
         if devices.backend() == "jax":
             groups = model.trainable_variables, model.non_trainable_variables
             values = [[variable.value for variable in group] for group in groups]

@@ -14,10 +14,9 @@ import pytest
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
 from shared_keras.command_line import cli
-from shared_keras.exports import mirrored, pytorch
+from shared_keras.exports import pytorch
 from shared_keras.exports.formats import FORMATS
 from shared_keras.models.build import keras_model
-from shared_keras.models.layers import WithMirrored
 from shared_keras.results import saved_models
 from shared_keras.systems import spec
 
@@ -135,36 +134,6 @@ def test_means_over_mirror_images_are_exported(form, tmp_path, small_dirs):
     command = ["-m", "mnist_keras.export", name, "--to", form, "--results-dir", str(tmp_path)]
     said = run([*command, "--data-dir", str(small_dirs["mnist"])], ROOT, COLUMNS="400").stdout
     assert "0 get another class" in said
-
-
-def test_what_only_looks_like_means_over_mirror_images_is_no_chain(tmp_path):
-    """Each differs in one thing from what `save` writes."""
-    right = saved_models.load(MNIST, Path(mirrored_file(tmp_path / "own.keras")))
-    assert [type(layer) for layer in mirrored.chain(right)][2] is WithMirrored
-
-    def model(flip=2, axis=0, halves=(2, -1, 10), mean=0, both=None, after=None):
-        inputs = keras.Input((28, 28))
-        x = keras.layers.Reshape((28, 28, 1))(inputs)
-        given = [x, keras.ops.flip(x, flip)]
-        y = keras.ops.concatenate(both(*given) if both else given, axis)
-        y = keras.layers.Dense(10)(keras.layers.Flatten()(y))
-        y = keras.ops.mean(keras.ops.reshape(y, halves), mean)
-        return keras.Model(inputs, after(y, x) if after else y)
-
-    assert mirrored.chain(model()) is not None
-    dense = keras.layers.Dense(10)
-    for wrong in (
-        {"flip": 1},
-        {"axis": 1, "halves": (2, -1, 10)},
-        {"halves": (-1, 2, 10), "mean": 1},
-        {"both": lambda x, flipped: [flipped, x]},
-        {"both": lambda x, flipped: [flipped, flipped]},
-        {"both": lambda x, flipped: [keras.layers.Rescaling(2.0)(x), flipped]},
-        {"after": lambda y, x: keras.layers.Dense(10)(y)},
-        {"after": lambda y, x: y + keras.layers.Dense(10)(keras.layers.Flatten()(x))},
-        {"after": lambda y, x: dense(dense(y))},
-    ):
-        assert mirrored.chain(model(**wrong)) is None, wrong
 
 
 @pytest.mark.long(only=True)

@@ -119,7 +119,7 @@ def test_means_over_mirror_images_are_keras_s(chromium, full, tmp_path):
     test = full["fashion"][1]
     keras.utils.set_random_seed(0)
     layers = (Flip(), Conv(4, padded=False), BatchNorm(), MaxPool(), Flatten(), Dense(10))
-    model = portable(keras_model(System(layers, Optimizer("sgd", 0.1), mirrored=True)))
+    model = keras_model(System(layers, Optimizer("sgd", 0.1), mirrored=True))
     path, _, copy = written(FASHION, model, test, tmp_path / "page.html", seen=20)
     few = test.x[:30]
     with opened(chromium, path) as tab:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from shared_keras import training
+from shared_keras.models import mirrored as mirrored_again
 from shared_keras.models.build import keras_model
 from shared_keras.models.layers import MeanOfMirrored, WithMirrored
 from shared_keras.models.portable import portable
@@ -82,6 +83,38 @@ def test_its_file_has_keras_own_parts_only(tmp_path):
     assert all(type(part).__module__.startswith("keras.") for part in saved.operations)
     assert saved.output_shape == (None, 10)
     np.testing.assert_allclose(outputs(saved, X), means(plain), atol=1e-5)
+    loaded = mirrored_again.again(saved)
+    assert known_means.samples_are_apart(loaded)
+    np.testing.assert_allclose(outputs(loaded, X), means(plain), atol=1e-5)
+
+
+def test_what_only_looks_like_means_over_mirror_images_stays_as_it_is():
+    """Each differs in one thing from what `portable` makes."""
+
+    def model(flip=2, axis=0, halves=(2, -1, 10), mean=0, both=None, after=None):
+        inputs = keras.Input((28, 28))
+        x = keras.layers.Reshape((28, 28, 1))(inputs)
+        given = [x, keras.ops.flip(x, flip)]
+        y = keras.ops.concatenate(both(*given) if both else given, axis)
+        y = keras.layers.Dense(10)(keras.layers.Flatten()(y))
+        y = keras.ops.mean(keras.ops.reshape(y, halves), mean)
+        return keras.Model(inputs, after(y, x) if after else y)
+
+    assert type(mirrored_again.again(model())) is keras.Sequential
+    dense = keras.layers.Dense(10)
+    for wrong in (
+        {"flip": 1},
+        {"axis": 1, "halves": (2, -1, 10)},
+        {"halves": (-1, 2, 10), "mean": 1},
+        {"both": lambda x, flipped: [flipped, x]},
+        {"both": lambda x, flipped: [flipped, flipped]},
+        {"both": lambda x, flipped: [keras.layers.Rescaling(2.0)(x), flipped]},
+        {"after": lambda y, x: keras.layers.Dense(10)(y)},
+        {"after": lambda y, x: y + keras.layers.Dense(10)(keras.layers.Flatten()(x))},
+        {"after": lambda y, x: dense(dense(y))},
+    ):
+        other = model(**wrong)
+        assert mirrored_again.again(other) is other, wrong
 
 
 def test_the_twin_answers_and_trains_alike():

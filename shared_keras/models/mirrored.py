@@ -1,4 +1,4 @@
-"""Means over an image and its mirror image, found again in a file of Keras's own parts."""
+"""Models that answer with means over an image and its mirror image, as `portable` writes them."""
 
 import itertools
 
@@ -8,10 +8,16 @@ from keras.src.models import Functional  # what `keras.Model(inputs, outputs)` m
 from shared_keras.models.layers import MeanOfMirrored, WithMirrored
 
 
-def chain(model: keras.Model) -> list[keras.layers.Layer] | None:
-    """Return the layers of a mirrored model, as they were before `portable`; None of any other."""
-    if type(model) is not Functional or len(model.outputs) != 1:
-        return None
+def again(model: keras.Model) -> keras.Model:
+    """Return a model as it was before `portable` made it functional; any other as it is."""
+    layers = _chain(model) if type(model) is Functional and len(model.outputs) == 1 else None
+    if layers is None:
+        return model
+    return keras.Sequential([keras.Input(model.input_shape[1:]), *layers])
+
+
+def _chain(model: keras.Model) -> list[keras.layers.Layer] | None:
+    """Return the layers, if a model is exactly what `portable` makes of such a chain."""
     parts = model.operations[1:]
     operations = [part for part in parts if not isinstance(part, keras.layers.Layer)]
     if [_what(operation) for operation in operations] != _expected(model.output_shape[1:]):
