@@ -15,6 +15,7 @@
 from shared_keras.systems.cnn import cnn, sprint
 from shared_keras.systems.mlp import noisy
 from shared_keras.systems.recipe import Recipe, Replay
+from shared_keras.systems.spec import Conv, Shift
 
 RECIPES = {
     "dense": Recipe(
@@ -83,7 +84,13 @@ RECIPES = {
         source="ours",
     ),
     "sprint": Recipe(
-        system=sprint((8, 16, 64), learning_rate=0.01, steps=2 * 48_000 // 64),
+        system=sprint(
+            Shift(1),
+            Conv(8, kernel=5, stride=2, init="he", bias=False, padded=False),
+            (16, 64),
+            learning_rate=0.01,
+            steps=2 * 48_000 // 64,
+        ),
         epochs=2,
         batch_size=64,
         split="holdout",

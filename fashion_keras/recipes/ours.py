@@ -1,17 +1,19 @@
-"""A perceptron and a small convolutional network of our own.
+"""A perceptron and two small convolutional networks of our own.
 
 Nobody published them; they show what is in reach.
 
     python -m fashion_keras.retrain --recipe NAME
 
-    NAME  takes, on two cores    test accuracy to expect
-    mlp   five minutes           90.8 %
-    cnn   a quarter of an hour   93.3 %
+    NAME    takes, on two cores    test accuracy to expect
+    sprint  a minute               92.0 %
+    mlp     five minutes           90.8 %
+    cnn     a quarter of an hour   93.3 %
 """
 
-from shared_keras.systems.cnn import cnn
+from shared_keras.systems.cnn import cnn, sprint
 from shared_keras.systems.mlp import dropped
 from shared_keras.systems.recipe import Recipe
+from shared_keras.systems.spec import Conv, Flip
 
 # Chosen on the validation images of the holdout split, where one seed reached 91.7 %.
 RECIPES = {
@@ -19,6 +21,21 @@ RECIPES = {
         system=dropped(input_dropout=0.1, epochs=60),
         epochs=60,
         batch_size=256,
+        split="holdout",
+        source="ours",
+    ),
+    "sprint": Recipe(
+        system=sprint(
+            Flip(),
+            Conv(16, kernel=4, stride=2, init="he", bias=False),
+            (32, 64),
+            hidden=128,
+            learning_rate=0.01,
+            steps=5 * 48_000 // 64,
+            mirrored=True,
+        ),
+        epochs=5,
+        batch_size=64,
         split="holdout",
         source="ours",
     ),

@@ -51,29 +51,44 @@ def cnn(width: int, *, flip: bool, dropout: float, epochs: int) -> System:
     )
 
 
-def sprint(widths: tuple[int, int, int], *, learning_rate: float, steps: int) -> System:
-    """Return a network that is trained in seconds: three narrow convolutions, no hidden layer.
+def sprint(
+    moved: Flip | Shift,
+    first: Conv,
+    widths: tuple[int, int],
+    *,
+    hidden: int = 0,
+    learning_rate: float,
+    steps: int,
+    mirrored: bool = False,
+) -> System:
+    """Return a network that is trained in seconds, of three narrow convolutions.
 
-    Nothing is padded, as the edges of the images are empty: 28 pixels become 12, 10, 5 and 3. The
-    learning rate falls from the first step on, so that a few epochs are a whole training.
+    Only the first may be padded, as the edges of the images are empty. The learning rate falls
+    from the first step on, so that a few epochs are a whole training.
 
     Args:
-        widths: Filters of the convolutions.
+        moved: What is done to images in training.
+        first: The first convolution.
+        widths: Filters of the second and the third.
+        hidden: Units of a hidden layer behind them; 0 for none.
         learning_rate: Adam's first learning rate.
         steps: Number of steps after which the learning rate reaches zero.
+        mirrored: Whether it answers with means over an image and its mirror image.
     """
-    first, second, third = widths
+    second, third = widths
     return System(
         (
-            Shift(1),
-            *_block(Conv(first, kernel=5, stride=2, init="he", bias=False, padded=False)),
+            moved,
+            *_block(first),
             *_block(Conv(second, init="he", bias=False, padded=False)),
             MaxPool(),
             *_block(Conv(third, init="he", bias=False, padded=False)),
             Flatten(),
+            *(_block(Dense(hidden, init="he", bias=False)) if hidden else ()),
             Dense(CLASSES, init="he"),
         ),
         Optimizer("adam", learning_rate, schedule=Cosine(steps, per="batch")),
+        mirrored=mirrored,
     )
 
 
