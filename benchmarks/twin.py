@@ -1,15 +1,15 @@
 """Seconds per epoch: the Keras port beside its PyTorch twin, in one run.
 
-    python -m benchmarks.twin [--rounds N] [--convolutions]
+    python -m benchmarks.twin [--rounds N] [--convolutions | --sprints]
 
 The system is Fashion-PyTorch's best, 342-580-491 with BatchNorm, Mish and dropout, on
 the 48,000 training images of the holdout split, without validation. With --convolutions, it is
-Lab 4's network, and our `cnn` on MNIST, on 3,200 of these images, on all cores and on one. The twin
-reads its batches with a DataLoader, as the original does; "batches by index" is the same loop
-over slices of a permuted tensor, which is the fastest that plain PyTorch offers here, and the only
-one beside convolutional networks.
+Lab 4's network, and our `cnn` on MNIST, on 3,200 of these images, on all cores and on one; with
+--sprints, the recipes `sprint`. The twin reads its batches with a DataLoader, as the original does;
+"batches by index" is the same loop over slices of a permuted tensor, which is the fastest that
+plain PyTorch offers here, and the only one beside convolutional networks.
 contenders.py says how they are timed. The figures go to benchmarks/results/twin.json, or
-twin-convolutions.json. Needs PyTorch.
+twin-convolutions.json, or twin-sprints.json. Needs PyTorch.
 """
 
 import argparse
@@ -34,46 +34,62 @@ class Case(NamedTuple):
     batch_size: int
     images: int
     one_core: bool
-    goal: float
+    goal: float | None
 
 
 PERCEPTRONS = {
     str(size): Case("fashion", "pytorch-tuned-2", size, 48_000, False, goal)
     for size, goal in ((1024, 2.0), (32, 3.0))
 }
-CONVOLUTIONS = {
-    f"{name}, {'one core' if one_core else 'all cores'}": Case(*which, 3_200, one_core, goal)
-    for name, which, goal in (
-        ("Lab 4's CNN", ("fashion", "lab4-cnn", 64), 1.3),
-        ("MNIST's cnn", ("mnist", "cnn", 128), 1.0),
-    )
-    for one_core in (False, True)
-}
-CASES = PERCEPTRONS | CONVOLUTIONS
+
+
+def _convolutions(*networks: tuple) -> dict[str, Case]:
+    return {
+        f"{name}, {'one core' if one_core else 'all cores'}": Case(*which, 3_200, one_core, goal)
+        for name, which, goal in networks
+        for one_core in (False, True)
+    }
+
+
+CONVOLUTIONS = _convolutions(
+    ("Lab 4's CNN", ("fashion", "lab4-cnn", 64), 1.3), ("MNIST's cnn", ("mnist", "cnn", 128), 1.0)
+)
+SPRINTS = _convolutions(
+    ("MNIST's sprint", ("mnist", "sprint", 64), None),
+    ("Fashion-MNIST's sprint", ("fashion", "sprint", 64), None),
+)
+CASES = PERCEPTRONS | CONVOLUTIONS | SPRINTS
 
 
 def main() -> None:
     """Run the contenders in turn, for each case, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=whole(1), default=5)
-    parser.add_argument("--convolutions", action="store_true")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--convolutions", action="store_true")
+    which.add_argument("--sprints", action="store_true")
     args = parser.parse_args()
+    file, chosen = "twin", PERCEPTRONS
+    if args.convolutions:
+        file, chosen = "twin-convolutions", CONVOLUTIONS
+    elif args.sprints:
+        file, chosen = "twin-sprints", SPRINTS
     cases = {}
-    for name, case in (CONVOLUTIONS if args.convolutions else PERCEPTRONS).items():
+    for name, case in chosen.items():
         cores = "one core" if case.one_core else "all cores"
         print(f"\n{case.task} {case.recipe}, batch {case.batch_size}, {cores}: ", end="")
         print(f"seconds per epoch of {case.images:,} images")
-        against = QUICKEST if args.convolutions else "twin, DataLoader"
+        against = "twin, DataLoader" if chosen is PERCEPTRONS else QUICKEST
         commands = {
             contender: ["-m", "benchmarks.twin", "--contender", how, name, str(args.rounds)]
             for contender, how in CONTENDERS.items()
             if contender in (OURS, QUICKEST, against)
         }
-        seconds, goals = measure(commands, args.rounds), {against: case.goal}
+        seconds = measure(commands, args.rounds)
+        goals = {} if case.goal is None else {against: case.goal}
         show(seconds, OURS, goals)
         cases[name] = summary(seconds, OURS, goals)
-    name = "twin-convolutions" if args.convolutions else "twin"
-    receipts.write(name, {"rounds": args.rounds, "cases": cases})
+    receipts.write(file, {"rounds": args.rounds, "cases": cases})
 
 
 def contend(how: str, case: Case, rounds: int) -> None:
