@@ -75,8 +75,8 @@ def quiet(module: nn.Module, inputs: Any) -> tuple[str, ...]:
         return ()
     leaves = drawing.may_draw(module)
     with seeded():
-        drawing_ones = drawing.that_draw(copy.deepcopy(module).train(), inputs)
-    for chosen in (drawing_ones, list(leaves)):
+        seen = drawing.that_draw(copy.deepcopy(module).train(), inputs)
+    for chosen in filter(None, (seen, list(leaves))):  # the latter for what nobody sees
         for name in chosen:
             part = leaves[name].eval()
             part.train = lambda mode=True, part=part: part  # stays so whatever the loop says

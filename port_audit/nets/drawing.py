@@ -66,7 +66,7 @@ class Watch(TorchFunctionMode):
         if name in DROPPING and args:
             return self._drop(name, *args, **kwargs)
         if name in NOISE:
-            with torch._C.DisableTorchFunction():
+            with torch._C.DisableTorchFunction(), torch.random.fork_rng(devices=[]):
                 drawn = noise(name, function, args, kwargs, NOISE_MARK if self.mark else 0.0)
             if self.mark:
                 self.events.append(Event("noise", {"values": drawn.numel()}))
@@ -153,15 +153,16 @@ def that_draw(module: nn.Module, inputs: Any) -> list[str]:
     The others may do something else in training, which is not chance.
     """
     watch = Watch(mark=True)
-    before: dict[str, tuple[int, Generators]] = {}
+    before: dict[str, tuple[int, torch.Tensor, Generators]] = {}
     found: dict[str, None] = {}
 
     def starts(name: str, part: nn.Module) -> None:
-        before[name] = len(watch.draws), Generators(part)
+        before[name] = len(watch.draws), torch.get_rng_state(), Generators(part)
 
     def ends(name: str) -> None:
-        count, generators = before[name]
-        if len(watch.draws) > count or generators.drawn():
+        count, state, generators = before[name]
+        drawn = not torch.equal(torch.get_rng_state(), state)  # by a function that is not in DRAWS
+        if drawn or len(watch.draws) > count or generators.drawn():
             found[name] = None
 
     hooks = []

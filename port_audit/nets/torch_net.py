@@ -134,15 +134,22 @@ class TorchNet:
         if self.quiet is None:
             with self.unmoved():
                 self._train(())
-                self.quiet = []
-                if may_draw(self.module) and self.random(inputs, mark=True):
-                    self.quiet = that_draw(self.module, inputs)
-                    self._train(self.quiet)
-                    if self.random(inputs, mark=True):  # by what nobody sees
-                        self.quiet = list(may_draw(self.module))
+                self.quiet = self._quiet(inputs)
                 self._train(self.quiet)
                 self.drawing = bool(self.run(inputs, mark=True).draws)
         self._train(self.quiet)
+
+    def _quiet(self, inputs: Any) -> list[str]:
+        """Return the modules that take chance out of train mode, if they are in eval mode."""
+        leaves = list(may_draw(self.module))
+        if not leaves or not self.random(inputs, mark=True):
+            return []
+        seen = that_draw(self.module, inputs)
+        for quiet in (seen, leaves):  # the latter for what nobody sees, such as the time of day
+            self._train(quiet)
+            if not self.random(inputs, mark=True):
+                return quiet
+        return seen  # for chance that is in none of them
 
     def train_without_chance(self, inputs: Any) -> None:
         """Train mode, but only for batch statistics if a `forward` draws in it by itself.

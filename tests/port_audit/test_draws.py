@@ -1,6 +1,7 @@
 """Where values are dropped or disturbed, although a constant in their place changes no output."""
 
 import itertools
+import os
 import random
 
 import keras
@@ -12,7 +13,7 @@ from keras import layers as kl  # noqa: E402
 from torch import nn  # noqa: E402
 
 from port_audit import KerasSide, TorchSide  # noqa: E402
-from port_audit.nets import drawing  # noqa: E402
+from port_audit.nets import chance, drawing  # noqa: E402
 from port_audit.nets.torch_net import TorchNet  # noqa: E402
 from tests.port_audit import plain_pairs  # noqa: E402
 from tests.port_audit.parts import CROSS_ENTROPY, compiled, conv, dense, sgd  # noqa: E402
@@ -337,6 +338,49 @@ def test_only_what_draws_is_left_out(order):
     quiet = [entry.path for entry in faithful.not_compared if entry.side == "original"]
     assert quiet == [f"modules.{1 if order == 1 else 2}.training"]
     assert [f.where for f in report(KerasJitter).findings] == ["training mode"]
+
+
+class Drawn(nn.Module):
+    """It draws in training, by what is given."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
+
+    def forward(self, x):
+        return x * (1 + self.draw(x)) if self.training else x
+
+
+@pytest.mark.parametrize(
+    ("draw", "seen"),
+    [
+        (lambda x: torch.empty_like(x).cauchy_(), True),
+        (lambda x: torch.distributions.Gamma(1.0, 1.0).sample(x.shape), True),
+        (lambda x: torch.tensor(list(os.urandom(x.numel()))).view_as(x), False),
+    ],
+)
+def test_what_draws_by_a_function_of_no_list(draw, seen):
+    """If only the outputs tell, all that may draw are left out."""
+    module, x = nn.Sequential(Drawn(draw), InTraining()), torch.ones(4, 3)
+    net = TorchNet(module)
+    net.train(x)
+    expected = ["0"] if seen else ["0", "1"]
+    assert net.quiet == expected and not net.random(x)
+    assert list(chance.quiet(module, x)) == expected
+
+
+def test_chance_between_the_modules_leaves_them_as_they_are():
+    class Between(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = InTraining()
+
+        def forward(self, x):
+            return self.part(x) + torch.rand_like(x)
+
+    net = TorchNet(Between())
+    net.train(torch.ones(4, 3))
+    assert not net.quiet and net.drawing
 
 
 def test_who_draws_is_told_of_each_module_by_itself():
