@@ -64,7 +64,7 @@ class MeanOfMirrored(nn.Module):
     """Takes the mean over each image and its mirror image."""
 
     def forward(self, x):
-        return torch.stack(x.chunk(2)).mean(0)
+        return x.reshape(2, -1, *x.shape[1:]).mean(0)
 
 '''
 TAIL = f"""    model = nn.Sequential(parts)

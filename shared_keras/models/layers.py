@@ -117,7 +117,9 @@ class WithMirrored(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return images, shape (n, height, width, channels), or (2n, ...) outside training."""
-        return inputs if training else with_mirrored(inputs)
+        if training:
+            return inputs
+        return ops.concatenate([inputs, ops.flip(inputs, axis=2)], axis=0)
 
 
 @keras.saving.register_keras_serializable("shared_keras")
@@ -126,21 +128,13 @@ class MeanOfMirrored(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return what is computed of images, shape (n, ...), given (2n, ...) outside training."""
-        return inputs if training else mean_of_mirrored(inputs)
+        if training:
+            return inputs
+        return ops.mean(ops.reshape(inputs, (2, -1, *inputs.shape[1:])), axis=0)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
         """Return the shape as given: Keras cannot tell that it halves what is even."""
         return input_shape
-
-
-def with_mirrored(x: Any) -> Any:
-    """Return images, shape (n, height, width, channels), and their mirror images: (2n, ...)."""
-    return ops.concatenate([x, ops.flip(x, axis=2)], axis=0)
-
-
-def mean_of_mirrored(x: Any) -> Any:
-    """Return the means of the first and the second half of an array, shape (2n, ...)."""
-    return ops.mean(ops.reshape(x, (2, -1, *x.shape[1:])), axis=0)
 
 
 @keras.saving.register_keras_serializable("shared_keras")

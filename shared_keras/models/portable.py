@@ -4,17 +4,15 @@ from typing import Any
 
 import keras
 
+from shared_keras.models import mirrored
 from shared_keras.models.initializers import Ones, RandomNormal, RandomUniform, Zeros
 from shared_keras.models.layers import (
     BatchNorm,
     Dropout,
     MaxPool,
-    MeanOfMirrored,
     WithMirrored,
-    mean_of_mirrored,
     mish,
     relu,
-    with_mirrored,
 )
 from shared_keras.models.optimizers import OnePassAdam
 
@@ -28,7 +26,6 @@ STOCK = {
     Ones: keras.initializers.Ones,
     OnePassAdam: keras.optimizers.Adam,
 }
-OPERATIONS = {WithMirrored: with_mirrored, MeanOfMirrored: mean_of_mirrored}
 ACTIVATIONS = {mish: "mish", relu: "relu"}
 INITIALIZERS = tuple(
     f"{name}_initializer"
@@ -68,13 +65,16 @@ def portable(model: keras.Sequential) -> keras.Model:
 
 def _copy(model: keras.Sequential) -> keras.Model:
     inputs = keras.Input(model.input_shape[1:])
-    parts = [OPERATIONS.get(type(layer)) or _stock(layer) for layer in model.layers]
-    if all(isinstance(part, keras.layers.Layer) for part in parts):
-        return keras.Sequential([inputs, *parts])
+    if not any(isinstance(layer, WithMirrored) for layer in model.layers):
+        return keras.Sequential([inputs, *map(_stock, model.layers)])
     outputs = inputs
-    for part in parts:
-        outputs = part(outputs)
+    for layer in model.layers:
+        outputs = mirrored.CALLS.get(type(layer), _called)(layer, outputs)
     return keras.Model(inputs, outputs)
+
+
+def _called(layer: keras.layers.Layer, inputs: Any) -> Any:
+    return _stock(layer)(inputs)
 
 
 def _stock(part: Any) -> Any:

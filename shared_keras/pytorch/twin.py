@@ -110,7 +110,7 @@ class _MeanOfMirrored(nn.Module):
     """Outside training, takes the mean over each image and its mirror image."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if self.training else torch.stack(x.chunk(2)).mean(0)
+        return x if self.training else x.reshape(2, -1, *x.shape[1:]).mean(0)
 
 
 class _Noise(nn.Module):

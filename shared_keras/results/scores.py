@@ -15,14 +15,16 @@ from shared_keras.data.datasets import Images
 from shared_keras.results.metrics import Scores
 from shared_keras.task import Task
 from shared_keras.training.known_means import samples_are_apart
+from shared_keras.training.model_kinds import convolves_on_cpu
+from shared_keras.training.plan import VALIDATION_BATCH
 
 if TYPE_CHECKING:
     import keras
 
 KERAS_BATCH = 32  # of `Model.predict`
-# Of a model for which any size does. With ten times as many, XLA's memory on a CPU is too large to
-# be kept from batch to batch, and convolutions take twice as long.
-BATCH = 100
+# Of convolutions on JAX and a CPU. With ten times as many images, XLA's memory is too large to be
+# kept from batch to batch, and they take up to twice as long.
+CONVOLUTION_BATCH = 100
 
 
 def predict_outputs(model: "keras.Model", x: np.ndarray) -> np.ndarray:
@@ -30,8 +32,9 @@ def predict_outputs(model: "keras.Model", x: np.ndarray) -> np.ndarray:
     # Not `predict`: on every backend it imports TensorFlow, which takes seconds.
     size, predict = KERAS_BATCH, model.predict_on_batch
     if samples_are_apart(model):
-        size = BATCH
+        size = VALIDATION_BATCH
         if devices.backend() == "jax":
+            size = CONVOLUTION_BATCH if convolves_on_cpu(model) else size
             groups = model.trainable_variables, model.non_trainable_variables
             values = [[variable.value for variable in group] for group in groups]
             predict = functools.partial(_program(model), *values)

@@ -63,8 +63,8 @@ def sprint(
 ) -> System:
     """Return a network that is trained in seconds, of three narrow convolutions.
 
-    Only the first may be padded, as the edges of the images are empty. The learning rate falls
-    from the first step on, so that a few epochs are a whole training.
+    The second and the third are not padded, which costs less. The learning rate falls from the
+    first step on, so that a few epochs are a whole training.
 
     Args:
         moved: What is done to images in training.

@@ -88,6 +88,35 @@ def test_its_file_has_keras_own_parts_only(tmp_path):
     np.testing.assert_allclose(outputs(loaded, X), means(plain), atol=1e-5)
 
 
+def test_it_is_saved_whenever_its_layers_were_named(tmp_path):
+    """Keras names layers and operations anew after `clear_session`, and in each process."""
+    mirrored, plain = pair()
+    keras.utils.clear_session()
+    portable(mirrored).save(tmp_path / "model.keras")
+    keras.utils.clear_session()
+    loaded = mirrored_again.again(keras.saving.load_model(tmp_path / "model.keras"))
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in mirrored.layers]
+    loaded.compile("adam", "mse")
+    portable(loaded).save(tmp_path / "again.keras")
+    saved = keras.saving.load_model(tmp_path / "again.keras")
+    np.testing.assert_allclose(outputs(saved, X), means(plain), atol=1e-5)
+
+
+def test_layers_put_together_again_are_a_model_of_their_own():
+    mirrored, _ = pair()
+    written = portable(mirrored)
+    keras.config.set_dtype_policy("mixed_bfloat16")  # of the session, not of the file
+    try:
+        loaded = mirrored_again.again(written)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_allclose(outputs(loaded, X), outputs(mirrored, X), atol=1e-5)
+    inner = keras.Model(loaded.inputs, loaded.layers[-2].output)
+    assert inner.predict(X, verbose=0).shape == (2 * len(X), 10)
+    loaded.set_weights([0 * each for each in loaded.get_weights()])
+    assert outputs(written, X).any()
+
+
 def test_what_only_looks_like_means_over_mirror_images_stays_as_it_is():
     """Each differs in one thing from what `portable` makes."""
 

@@ -81,8 +81,9 @@ def test_logits_are_normalised_and_probabilities_are_kept():
     np.testing.assert_allclose(predict_probabilities(Echo(), rounded), expected, atol=0.01)
 
 
+@pytest.mark.parametrize(("convolves", "batch"), [(False, 1000), (True, 100)])
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="for JAX")
-def test_a_model_that_moves_images_is_one_program(monkeypatch):
+def test_a_model_that_moves_images_is_one_program(monkeypatch, convolves, batch):
     """Keras would run it layer by layer; weights that have changed count."""
     import jax
 
@@ -91,13 +92,14 @@ def test_a_model_that_moves_images_is_one_program(monkeypatch):
     monkeypatch.setattr(
         keras.layers.Dense, "call", lambda self, x, **given: (seen.append(x), call(self, x))[1]
     )
-    layers = [keras.layers.RandomFlip(), keras.layers.Flatten(), keras.layers.Dense(3)]
+    between = [keras.layers.Conv2D(2, 2)] * convolves
+    layers = [keras.layers.RandomFlip(), *between, keras.layers.Flatten(), keras.layers.Dense(3)]
     model = keras.Sequential([keras.Input((4, 4, 1)), *layers])
-    x = np.random.default_rng(0).normal(size=(250, 4, 4, 1)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(2 * batch + 50, 4, 4, 1)).astype(np.float32)
     seen.clear()
     before = predict_outputs(model, x)
     assert all(isinstance(each, jax.core.Tracer) for each in seen)
-    assert [len(each) for each in seen] == [100, 50]
+    assert [len(each) for each in seen] == [batch, 50]
     model.layers[-1].kernel.assign(2 * model.layers[-1].kernel)
     np.testing.assert_allclose(predict_outputs(model, x), 2 * before, rtol=1e-5)
     assert len(seen) == 2
