@@ -30,7 +30,7 @@ def twins() -> str:
 
 def convolutions() -> str:
     """Return seconds per epoch of convolutional networks, the port beside its PyTorch twin."""
-    cases = _read("twin-convolutions")["cases"]
+    cases = _read("twin-convolutions")["cases"] | _read("twin-sprints")["cases"]
     names = list(next(iter(cases.values()))["contenders"])
     rows = [
         [case, *(_cell(found["contenders"][name]) for name in names)]
@@ -40,11 +40,16 @@ def convolutions() -> str:
 
 
 def sprints() -> str:
-    """Return accuracy and seconds of the recipe `sprint`, as whole commands."""
-    found = _read("sprint-mnist")
+    """Return accuracy and seconds of the recipes `sprint`, as whole commands."""
+    rows = [row for task in ("mnist", "fashion") for row in _sprint(task)]
+    return table(("", "seeds", "test accuracy, %", "seconds", "of processors"), rows)
+
+
+def _sprint(task: str) -> list[list[str]]:
+    found = _read(f"sprint-{task}")
     rows = [
         [
-            side,
+            f"{task}, {side}",
             str(len(row["accuracies"])),
             f"{100 * row['mean']:.2f} ± {100 * row['sd']:.2f}",
             f"{row['seconds']:.1f}",
@@ -55,7 +60,7 @@ def sprints() -> str:
     ours = found["sides"]["ours"]
     rows[0][2] += f" ({_goal(100 * found['goal'], ours['mean'] >= found['goal'])})"
     rows[0][3] += f" ({_goal(round(found['allowed'], 1), ours['seconds'] <= found['allowed'])})"
-    return table(("", "seeds", "test accuracy, %", "seconds", "of processors"), rows)
+    return rows
 
 
 def searches() -> str:
