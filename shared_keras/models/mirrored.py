@@ -57,7 +57,7 @@ def _chain(model: keras.Model) -> list[keras.layers.Layer] | None:
             found.append(type(part).from_config(part.get_config()))
         elif part in (both, mean):
             kind = WithMirrored if part is both else MeanOfMirrored
-            found.append(kind(name=part.name, dtype=found[-1].dtype_policy))
+            found.append(kind(name=part.name, dtype=found[-1].dtype_policy.name))
     return found
 
 

@@ -115,6 +115,7 @@ def test_layers_put_together_again_are_a_model_of_their_own():
     assert inner.predict(X, verbose=0).shape == (2 * len(X), 10)
     loaded.set_weights([0 * each for each in loaded.get_weights()])
     assert outputs(written, X).any()
+    assert [type(each).from_config(each.get_config()).name for each in loaded.layers]
 
 
 def test_what_only_looks_like_means_over_mirror_images_stays_as_it_is():
