@@ -6,14 +6,7 @@ import keras
 
 from shared_keras.models import mirrored
 from shared_keras.models.initializers import Ones, RandomNormal, RandomUniform, Zeros
-from shared_keras.models.layers import (
-    BatchNorm,
-    Dropout,
-    MaxPool,
-    WithMirrored,
-    mish,
-    relu,
-)
+from shared_keras.models.layers import BatchNorm, Dropout, MaxPool, WithMirrored, mish, relu
 from shared_keras.models.optimizers import OnePassAdam
 
 STOCK = {
