@@ -35,7 +35,7 @@ def keras_model(system: System, metrics: Sequence = ("accuracy",)) -> keras.Mode
     """
     scale, offset = 1 / (255 * system.std), -system.mean / system.std
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Rescaling(scale, offset)])
-    if system.mirrored or any(isinstance(layer, spec.Conv) for layer in system.layers):
+    if system.takes_a_channel:
         model.add(keras.layers.Reshape((SIDE, SIDE, 1)))
     if system.mirrored:
         model.add(WithMirrored())

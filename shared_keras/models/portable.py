@@ -62,12 +62,9 @@ def _copy(model: keras.Sequential) -> keras.Model:
         return keras.Sequential([inputs, *map(_stock, model.layers)])
     outputs = inputs
     for layer in model.layers:
-        outputs = mirrored.CALLS.get(type(layer), _called)(layer, outputs)
+        call = mirrored.CALLS.get(type(layer))
+        outputs = call(layer, outputs) if call else _stock(layer)(outputs)
     return keras.Model(inputs, outputs)
-
-
-def _called(layer: keras.layers.Layer, inputs: Any) -> Any:
-    return _stock(layer)(inputs)
 
 
 def _stock(part: Any) -> Any:

@@ -45,7 +45,7 @@ def module(system: System) -> nn.Sequential:
     shape = (1, SIDE, SIDE)
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     counts: Counter[str] = Counter()
-    if system.mirrored or any(isinstance(layer, spec.Conv) for layer in system.layers):
+    if system.takes_a_channel:
         parts["channel"] = nn.Unflatten(1, (1, SIDE))
     if system.mirrored:
         parts["mirrored"] = _WithMirrored()

@@ -180,6 +180,11 @@ class System:
         """Whether the last layer is a softmax."""
         return self.layers[-1] == Activation("softmax")
 
+    @property
+    def takes_a_channel(self) -> bool:
+        """Whether its layers take images with a channel, not (28, 28)."""
+        return self.mirrored or any(isinstance(layer, Conv) for layer in self.layers)
+
     def multiplications(self) -> int:
         """Return how many multiplications its layers need for an image: how it compares in cost."""
         side, channels, features, found = SIDE, 1, SIDE * SIDE, 0
