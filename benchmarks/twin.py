@@ -59,6 +59,7 @@ SPRINTS = _convolutions(
     ("Fashion-MNIST's sprint", ("fashion", "sprint", 64), None),
 )
 CASES = PERCEPTRONS | CONVOLUTIONS | SPRINTS
+FILES = {"twin": PERCEPTRONS, "twin-convolutions": CONVOLUTIONS, "twin-sprints": SPRINTS}
 
 
 def main() -> None:
@@ -66,14 +67,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=whole(1), default=5)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--convolutions", action="store_true")
-    which.add_argument("--sprints", action="store_true")
+    for name in ("convolutions", "sprints"):
+        which.add_argument(f"--{name}", dest="file", action="store_const", const=f"twin-{name}")
+    parser.set_defaults(file="twin")
     args = parser.parse_args()
-    file, chosen = "twin", PERCEPTRONS
-    if args.convolutions:
-        file, chosen = "twin-convolutions", CONVOLUTIONS
-    elif args.sprints:
-        file, chosen = "twin-sprints", SPRINTS
+    chosen = FILES[args.file]
     cases = {}
     for name, case in chosen.items():
         cores = "one core" if case.one_core else "all cores"
@@ -89,7 +87,7 @@ def main() -> None:
         goals = {} if case.goal is None else {against: case.goal}
         show(seconds, OURS, goals)
         cases[name] = summary(seconds, OURS, goals)
-    receipts.write(file, {"rounds": args.rounds, "cases": cases})
+    receipts.write(args.file, {"rounds": args.rounds, "cases": cases})
 
 
 def contend(how: str, case: Case, rounds: int) -> None:

@@ -115,8 +115,8 @@ def test_a_difference_that_matters_leaves_nothing(tmp_path, capsys, small_dirs, 
 
 def mirrored_file(path):
     """Write a model that answers with means over an image and its mirror image."""
-    first, *parts = (spec.Conv(4, padded=False), spec.BatchNorm(), spec.MaxPool(), spec.Flatten())
-    layers = (spec.Flip(), spec.Shift(1), first, *parts, spec.Dense(10))
+    moved, conv = (spec.Flip(), spec.Shift(1)), spec.Conv(4, padded=False)
+    layers = (*moved, conv, spec.BatchNorm(), spec.MaxPool(), spec.Flatten(), spec.Dense(10))
     system = spec.System(layers, spec.Optimizer("adam", 0.01), mirrored=True)
     keras.utils.set_random_seed(1)
     saved_models.save(keras_model(system), path)
