@@ -81,7 +81,7 @@ def test_a_file_is_read_as_its_bytes_are(tmp_path_factory, compress, array, extr
     path.write_bytes(gzip.compress(raw) if compress else raw)
     if not extra and not missing:
         np.testing.assert_array_equal(idx.read(path, array.ndim), array)
-    elif len(extra) != missing:
+    elif len(extra) != missing and not (extra and missing > array.nbytes):  # another header
         with pytest.raises(BadInput, match="labels"):
             idx.read(path, array.ndim)
 
