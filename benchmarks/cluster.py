@@ -7,14 +7,13 @@ turns, in this process, and must find the same. The goal is a ratio of at most 1
 to benchmarks/results/cluster.json.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
 
 from mnist_keras.task import TASK
 from shared_keras import devices
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 from shared_keras.data import datasets, splits
 from shared_keras.processes import cluster
 from shared_keras.processes.local_pool import LocalPool
@@ -24,7 +23,7 @@ GOAL = 1.05
 
 def main() -> None:
     """Run the searches in turn and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--rounds", type=whole(1), default=3)
     parser.add_argument("--workers", type=whole(1), default=devices.core_count())
     parser.add_argument("--max-epochs", type=whole(1), default=8)

@@ -8,12 +8,13 @@ MNIST's page does for each frame while digits are drawn on it by mouse events: f
 nine in ten do not exceed, go to benchmarks/results/drawing.json.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from shared_keras.command_line.parser import of_module
 
 PAGES = Path(__file__).parents[1] / "docs" / "pages"
 NETWORK = """() => data.labels.map((_, i) => {
@@ -37,7 +38,7 @@ WATCH = """() => {
 
 def main() -> None:
     """Measure both pages, and print the milliseconds."""
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    of_module(__file__, __doc__).parse_args()
     os.environ |= {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
     from benchmarks import receipts
 

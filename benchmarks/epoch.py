@@ -6,13 +6,12 @@ The published winners, batch 32, 60,000 images, no validation. contenders.py say
 are timed. The figures go to benchmarks/results/epoch.json.
 """
 
-import argparse
 import os
 import sys
 
 from benchmarks import receipts
 from benchmarks.contenders import Gate, measure, show, summary
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 MODELS = {"mnist": (120, 15, 75), "fashion": (504, 288, 408)}
 OURS = "training.fit, JAX"
@@ -25,7 +24,7 @@ GOALS = {
 
 def main() -> None:
     """Run the contenders in turn and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--rounds", type=whole(1), default=7)
     rounds = parser.parse_args().rounds
     cases = {}

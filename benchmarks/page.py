@@ -9,7 +9,6 @@ thread are measured, too: they say what it takes where nothing else runs. The fi
 benchmarks/results/page.json.
 """
 
-import argparse
 import os
 import statistics
 import tempfile
@@ -17,7 +16,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 REFERENCE = Path(__file__).parents[1] / "tuner_results" / "reference" / "mnist"
 GOAL = 2  # seconds
@@ -36,7 +35,7 @@ new MutationObserver(() => { there.charts ??= performance.now(); }).observe(docu
 
 def main() -> None:
     """Write the page, open it, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--copies", type=whole(1), default=4, help="of a search of 276 trials")
     parser.add_argument("--openings", type=whole(1), default=5, help="how often to open it")
     args = parser.parse_args()

@@ -8,7 +8,6 @@ other programs lengthen, it takes the processor seconds of all processes of a se
 to benchmarks/results/page-search.json.
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -16,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import commands
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 from shared_keras.results import names
 
 WITHOUT = "without"
@@ -25,7 +24,7 @@ GOAL = 1.02  # times; the page may take 2 % of a search's time
 
 def main() -> None:
     """Measure, and print ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--rounds", type=whole(1), default=5, help="how often to search each way")
     parser.add_argument("--max-epochs", type=whole(2), default=4, help="of a trial")
     args = parser.parse_args()

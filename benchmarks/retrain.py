@@ -9,7 +9,6 @@ which count all processes, tell how much of the difference is due to other load 
 The figures go to benchmarks/results/retrain-TASK.json.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import importlib
@@ -20,7 +19,7 @@ import tempfile
 from concurrent.futures import Future
 
 from benchmarks import commands
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 GOAL = 0.65  # of the time, on two cores
 WAYS = ("one by one", "on all cores")
@@ -28,7 +27,7 @@ WAYS = ("one by one", "on all cores")
 
 def main() -> None:
     """Run both ways in turn and print a table for each task."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--tasks", nargs="+", choices=("fashion", "mnist"), default=["fashion"])
     parser.add_argument("--runs", type=whole(1), default=3)
     parser.add_argument("--epochs", type=whole(1), help="instead of each recipe's own")

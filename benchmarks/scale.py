@@ -16,7 +16,6 @@ The time of the deciding process is its own CPU time, measured as it decides. Wa
 comes on top. The figures go to benchmarks/results/scale-TASK-TRIALS.json.
 """
 
-import argparse
 import heapq
 import importlib
 import itertools
@@ -30,7 +29,7 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 REFERENCE = Path(__file__).parents[1] / "tuner_results" / "reference"
 TRIALS = (100, 1000, 10_000)
@@ -41,7 +40,7 @@ Cells = Mapping[tuple[int, int], tuple[Sequence[float], Sequence[float]]]
 
 def main() -> None:
     """Simulate the searches, and print a table for each number of trials."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--task", choices=("fashion", "mnist"), default="fashion")
     parser.add_argument("--trials", nargs="+", type=whole(1), default=TRIALS)
     parser.add_argument("--workers", nargs="+", type=whole(1), default=WORKERS)

@@ -12,7 +12,6 @@ cores with large matrices. The figures of a case go to
 benchmarks/results/search-CASE-EPOCHS.json.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -24,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import commands
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 OURS = "ours, JAX"
 STOCK = ("stock, TensorFlow", "stock, JAX")
@@ -39,7 +38,7 @@ DRAWN = "drawn.json"  # the hyperparameters that ours drew, for stock
 
 def main() -> None:
     """Run the searches in turn and print a table for each case."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--max-epochs", type=whole(1), help="instead of each case's own")
     parser.add_argument("--rounds", type=whole(1), default=1)

@@ -8,14 +8,13 @@ convolutional network, and is for others in proportion, so such an epoch is time
 The figures go to benchmarks/results/sprint-TASK.json. Needs PyTorch.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks import commands, contenders, receipts, twin
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 from shared_keras.results.metrics import RunMetrics
 
 GOALS = {"mnist": (0.99, 30.0), "fashion": (0.92, 120.0)}  # mean accuracy, and seconds at most
@@ -25,7 +24,7 @@ ROUNDS = 5  # of its epoch, each time
 
 def main() -> None:
     """Train the seeds in turn, and print a row for each side."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--task", choices=GOALS, required=True)
     parser.add_argument("--seeds", type=whole(2), default=20)
     parser.add_argument("--twins", type=whole(2), default=5, help="seeds of PyTorch's")

@@ -6,7 +6,6 @@ It runs on JAX, on one core and one thread, as a worker does, and prints medians
 trials of a search, without the first. `XLA_FLAGS`, if set, replace a worker's flags.
 """
 
-import argparse
 import importlib
 import os
 import statistics
@@ -15,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 os.environ |= {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
 BATCH = 32
@@ -23,7 +22,7 @@ BATCH = 32
 
 def main() -> None:
     """Go through trials and print the median of each step."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--task", choices=["mnist", "fashion"], default="mnist")
     parser.add_argument("--space", choices=["dense", "regularized"], default="dense")
     parser.add_argument("--trials", type=whole(1), default=6)

@@ -12,7 +12,6 @@ contenders.py says how they are timed. The figures go to benchmarks/results/twin
 twin-convolutions.json, or twin-sprints.json. Needs PyTorch.
 """
 
-import argparse
 import importlib
 import os
 import sys
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 from benchmarks import receipts
 from benchmarks.contenders import Gate, measure, show, summary
-from shared_keras.command_line.parser import whole
+from shared_keras.command_line.parser import of_module, whole
 
 OURS, QUICKEST = "port, JAX", "twin, batches by index"
 CONTENDERS = {OURS: "jax", "twin, DataLoader": "dataloader", QUICKEST: "index"}
@@ -64,7 +63,7 @@ FILES = {"twin": PERCEPTRONS, "twin-convolutions": CONVOLUTIONS, "twin-sprints":
 
 def main() -> None:
     """Run the contenders in turn, for each case, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("--rounds", type=whole(1), default=5)
     which = parser.add_mutually_exclusive_group()
     for name in ("convolutions", "sprints"):

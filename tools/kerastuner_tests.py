@@ -9,7 +9,6 @@ They are read from FOLDER and run against the installed KerasTuner. `--stock` le
 Hyperband in place: what fails then says nothing about ours.
 """
 
-import argparse
 import importlib
 import os
 import sys
@@ -23,6 +22,7 @@ import cloudpickle
 import keras_tuner
 import pytest
 
+from shared_keras.command_line.parser import of_module
 from shared_keras.hyperband import Hyperband
 from tools import stand_ins
 
@@ -98,7 +98,7 @@ class Replacement:
 
 def main() -> int:
     """Run the tests, and return the exit code of pytest."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("folder", type=Path, help="a checkout of KerasTuner")
     parser.add_argument("--stock", action="store_true", help="leave KerasTuner's own class")
     args, of_pytest = parser.parse_known_args()

@@ -6,12 +6,13 @@ It takes about two minutes on two cores. What is kept of an output is its riches
 one of an object may hold a path of this machine.
 """
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
+from shared_keras.command_line.parser import of_module
 
 TOUR = Path(__file__).parents[1] / "docs" / "tour.ipynb"
 SECONDS = 900  # that a cell may take, on a machine that others use
@@ -19,7 +20,7 @@ SECONDS = 900  # that a cell may take, on a machine that others use
 
 def main() -> None:
     """Run it, and write it with its outputs."""
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    of_module(__file__, __doc__).parse_args()
     nbformat.write(run(TOUR.parent), TOUR)
     print(f"wrote {TOUR.relative_to(TOUR.parents[1])}")
 

@@ -8,7 +8,6 @@ was there; committed runs of that recipe that trained it as it was before are de
 model stays with its run. What is left to do then: `python -m tools.write_docs`.
 """
 
-import argparse
 import re
 import shutil
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from fashion_keras.task import TASK as FASHION
 from mnist_keras.task import TASK as MNIST
+from shared_keras.command_line.parser import of_module
 from shared_keras.comparisons import recipe_runs
 from shared_keras.data import datasets
 from shared_keras.results import folders, names, saved_models
@@ -68,7 +68,7 @@ def _copy(run: Path, to: Path) -> None:
 
 def main() -> int:
     """Take the runs of both tasks."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument("results", metavar="RESULTS", type=Path, help="folder of results")
     results = parser.parse_args().results
     if not any((results / task.name / "runs").is_dir() for task in (FASHION, MNIST)):

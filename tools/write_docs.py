@@ -7,12 +7,12 @@ A table goes between `<!-- NAME -->` and `<!-- end -->`. Figures come from the c
 from the recipes. `--check` writes nothing and fails if a page is out of date.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from shared_keras.command_line.parser import of_module
 from tools import model_card, result_tables, speed_tables
 
 ROOT = Path(__file__).parents[1]
@@ -56,7 +56,7 @@ def pages() -> dict[Path, str]:
 
 def main() -> int:
     """Write the pages, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = of_module(__file__, __doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if a page is out of date"
     )

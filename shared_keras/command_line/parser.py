@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from shared_keras.task import Task
@@ -19,8 +20,15 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-class Parser(argparse.ArgumentParser):
+class OneSentence(argparse.ArgumentParser):
     """An `ArgumentParser` that reports errors in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+class Parser(OneSentence):
+    """The parser of a task's command."""
 
     def __init__(self, task: Task, command: str, description: str):
         super().__init__(
@@ -41,8 +49,15 @@ class Parser(argparse.ArgumentParser):
         """Add a flag for a whole number of at least `least`."""
         self.add_argument(flag, type=whole(least), metavar=metavar, default=default, help=help)
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+def of_module(file: str, doc: str) -> OneSentence:
+    """Return the parser of a module that one runs by `python -m`, by its file and docstring."""
+    path = Path(file)
+    return OneSentence(
+        prog=f"python -m {path.parent.name}.{path.stem}",
+        description=doc.partition("\n")[0],
+        allow_abbrev=False,
+    )
 
 
 def whole(low: int) -> Callable[[str], int]:
