@@ -183,7 +183,7 @@ class System:
     @property
     def takes_a_channel(self) -> bool:
         """Whether its layers take images with a channel, not (28, 28)."""
-        return self.mirrored or any(isinstance(layer, Conv) for layer in self.layers)
+        return self.mirrored or any(isinstance(layer, Conv | Flip | Shift) for layer in self.layers)
 
     def multiplications(self) -> int:
         """Return how many multiplications its layers need for an image: how it compares in cost."""
