@@ -18,7 +18,8 @@ from shared_keras.exports import pytorch
 from shared_keras.exports.formats import FORMATS
 from shared_keras.models.build import keras_model
 from shared_keras.results import saved_models
-from shared_keras.systems import spec
+from shared_keras.systems import mlp, spec
+from tests.shares import dealt
 
 ROOT = Path(__file__).parents[2]
 RUNTIMES = [name for name in FORMATS if name != "page"]
@@ -113,25 +114,26 @@ def test_a_difference_that_matters_leaves_nothing(tmp_path, capsys, small_dirs, 
     assert not list((tmp_path / "mnist" / "exports").iterdir())
 
 
-def mirrored_file(path):
-    """Write a model that answers with means over an image and its mirror image."""
-    moved, conv = (spec.Flip(), spec.Shift(1)), spec.Conv(4, padded=False)
-    layers = (*moved, conv, spec.BatchNorm(), spec.MaxPool(), spec.Flatten(), spec.Dense(10))
-    system = spec.System(layers, spec.Optimizer("adam", 0.01), mirrored=True)
-    keras.utils.set_random_seed(1)
-    saved_models.save(keras_model(system), path)
-    return str(path)
+CONV = (spec.Conv(4, padded=False), spec.BatchNorm(), spec.MaxPool(), spec.Flatten())
+MOVED = {
+    "mirrored": spec.System(  # answers with means over an image and its mirror image
+        (spec.Flip(), spec.Shift(1), *CONV, spec.Dense(10)),
+        spec.Optimizer("adam", 0.01),
+        mirrored=True,
+    ),
+    "perceptron": mlp.shifted(epochs=1),
+}
+EXPORTED = [(of, form) for of in MOVED for form in RUNTIMES]
 
 
-@pytest.mark.parametrize(
-    "form",
-    [form if form == "torch" else pytest.param(form, marks=pytest.mark.long) for form in RUNTIMES],
-)
-def test_means_over_mirror_images_are_exported(form, tmp_path, small_dirs):
+@pytest.mark.parametrize(("of", "form"), dealt(EXPORTED, [("mirrored", "torch")]))
+def test_models_that_move_images_are_exported(of, form, tmp_path, small_dirs):
     """Each command compares what its format answers with Keras's answers; only it knows how."""
     needs(form)
-    name = mirrored_file(tmp_path / "own.keras")
-    command = ["-m", "mnist_keras.export", name, "--to", form, "--results-dir", str(tmp_path)]
+    path = tmp_path / "own.keras"
+    keras.utils.set_random_seed(1)
+    saved_models.save(keras_model(MOVED[of]), path)
+    command = ["-m", "mnist_keras.export", str(path), "--to", form, "--results-dir", str(tmp_path)]
     said = run([*command, "--data-dir", str(small_dirs["mnist"])], ROOT, COLUMNS="400").stdout
     assert "0 get another class" in said
 

@@ -37,7 +37,7 @@ from tests.ray_folders import OriginalMLP  # noqa: E402
 SGD = Optimizer("sgd", 0.1)
 ARCHITECTURES = {  # one recipe of each architecture
     "fashion": "pytorch-1 pytorch-3 pytorch-7 pytorch-tuned-2 accuracy lab4-ffv0-0.1 "
-    "lab4-ffv1-32-0.1 lab4-ffv2-64-0.1 lab4-ffv3 lab4-cnn",
+    "lab4-ffv1-32-0.1 lab4-ffv2-64-0.1 lab4-ffv3 lab4-cnn mlp",
     "mnist": "dense regularized",
 }
 # Enough for other backends, where test_parity.py has a convolutional network.
