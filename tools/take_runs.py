@@ -10,7 +10,6 @@ model stays with its run. What is left to do then: `python -m tools.write_docs`.
 
 import re
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,23 +65,20 @@ def _copy(run: Path, to: Path) -> None:
     replace(environment, command=PLACE.sub("", environment.command)).write(to)
 
 
-def main() -> int:
+def main() -> None:
     """Take the runs of both tasks."""
     parser = of_module(__file__, __doc__)
     parser.add_argument("results", metavar="RESULTS", type=Path, help="folder of results")
     results = parser.parse_args().results
     if not any((results / task.name / "runs").is_dir() for task in (FASHION, MNIST)):
-        print(
+        parser.error(
             f"argument RESULTS: expected a folder that holds fashion/runs or mnist/runs, got "
-            f"'{results}'",
-            file=sys.stderr,
+            f"'{results}'"
         )
-        return 2
     for task in (FASHION, MNIST):
         for line in take(task, results):
             print(line)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

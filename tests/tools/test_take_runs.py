@@ -72,3 +72,14 @@ def test_a_committed_model_keeps_its_figures(reference, tmp_path):
     trained(tmp_path / "results", "1-recipe-dense", 0)
     take_runs.take(MNIST, tmp_path / "results", reference)
     assert (kept / "environment.json").read_bytes() == settings
+
+
+def test_a_folder_without_runs_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["take_runs", str(tmp_path)])
+    with pytest.raises(SystemExit) as refused:
+        take_runs.main()
+    assert refused.value.code == 2
+    assert capsys.readouterr().err == (
+        "python -m tools.take_runs: error: argument RESULTS: expected a folder that holds "
+        f"fashion/runs or mnist/runs, got '{tmp_path}'\n"
+    )
